@@ -1,0 +1,25 @@
+"""Music audio representations: pre-train, embed, probe.
+
+Names are loaded when first used, so that `import mar` is instant and does not import TensorFlow.
+"""
+
+import importlib
+
+__version__ = "0.1.0"
+
+_PUBLIC = {
+    "ConfigError": "mar.errors",
+    "InputError": "mar.errors",
+}
+
+__all__ = sorted(_PUBLIC)
+
+
+def __getattr__(name):
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'mar' has no attribute {name!r}")
+    return getattr(importlib.import_module(_PUBLIC[name]), name)
+
+
+def __dir__():
+    return sorted({*globals(), *_PUBLIC})

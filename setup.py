@@ -1,0 +1,60 @@
+"""Installs `mar` (from music_audio_representations/) and `tfrecord_tools`."""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+REQUIRED = [
+    "tensorflow>=2.17",  # training, data pipelines, SavedModels
+    "keras>=3.5",  # the network, on TensorFlow, JAX or PyTorch
+    "h5py",  # the weights inside .keras files
+    "scooch>=1.1,<2",  # configurations that instantiate components
+    "absl-py",  # command lines
+    "numpy",
+    "librosa>=0.10",  # mel filters
+    "soundfile>=0.12.1",  # decodes WAV, FLAC, OGG, Opus, MP3, AIFF
+    "av>=12",  # decodes everything else that FFmpeg's libraries read
+    "soxr>=0.3.6",  # streaming resampler
+    "pyarrow>=15",  # manifests, embeddings, S3 and GCS
+    "pooch>=1.8",  # verified downloads
+    "scikit-learn>=1.3",  # metrics, folds, neighbours
+    "mir_eval>=0.7",  # key score
+    "optuna>=3.5",  # probe search
+    "matplotlib>=3.7",  # pictures
+    "tqdm",  # progress
+]
+
+EXTRAS = {
+    "gpu": ["tensorflow[and-cuda]>=2.17"],
+    # hdfs:// and Azure. The last tensorflow-io cannot be loaded by a newer TensorFlow.
+    "io": ["tensorflow-io==0.37.1", "tensorflow>=2.17,<2.18"],
+    "cluster": ["ray[data]>=2.30"],
+    # Data carriers of the embedded data set: scores and a soundfont.
+    "quickstart": ["music21>=9.9,<11", "pretty_midi>=0.2.11"],
+    "notebooks": ["jupyterlab", "nbclient", "ipykernel"],
+    "test": ["pytest", "pytest-xdist", "ruff", "jax", "moto[server]", "boto3"],
+}
+
+PACKAGES = [
+    "mar",
+    *(f"mar.{name}" for name in find_packages("music_audio_representations/mar")),
+    "tfrecord_tools",
+]
+
+setup(
+    name="music-audio-representations",
+    version="0.1.0",
+    description="Pre-train, extract and probe audio representations for music understanding",
+    long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    python_requires=">=3.10,<3.13",
+    packages=PACKAGES,
+    package_dir={
+        "mar": "music_audio_representations/mar",
+        "tfrecord_tools": "tfrecord_tools",
+    },
+    package_data={"mar.evaluation": ["*.csv"]},
+    install_requires=REQUIRED,
+    extras_require=EXTRAS,
+)
