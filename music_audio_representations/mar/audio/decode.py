@@ -1,0 +1,231 @@
+"""Audio files to mono samples, block by block: memory does not grow with a file's length."""
+
+import contextlib
+import os
+import stat
+from dataclasses import dataclass
+from typing import Literal
+
+import av
+import numpy as np
+import soundfile
+import soxr
+
+from mar.errors import InputError
+
+BLOCK_SECONDS = 10.0
+_SHORTFALL_SECONDS = 0.5  # a damaged MP3 loses a few frames; less than announced means truncated
+
+Downmix = Literal["mean", "sum"]
+
+
+@dataclass(frozen=True)
+class AudioInfo:
+    """What a file's header says.
+
+    Attributes:
+        sample_rate: Hz.
+        channels: number of channels.
+        duration_seconds: announced length; None where the header does not tell.
+    """
+
+    sample_rate: int
+    channels: int
+    duration_seconds: float | None
+
+
+def info(path):
+    """The `AudioInfo` of an audio file. Raises InputError where it is none."""
+    with _open(path) as source:
+        frames = source.frames
+        seconds = None if frames is None else frames / source.sample_rate
+        return AudioInfo(source.sample_rate, source.channels, seconds)
+
+
+def blocks(path, sample_rate=None, downmix="mean"):
+    """Mono samples of an audio file.
+
+    libsndfile reads WAV, FLAC, OGG, Opus, MP3 and AIFF, FFmpeg's libraries read the rest (M4A,
+    AAC, WMA, the sound of videos …). The format is told by the content, not by the name.
+
+    Args:
+        path: str, bytes or os.PathLike.
+        sample_rate: Hz wanted; None keeps the file's own.
+        downmix: "mean" or "sum" of the channels.
+
+    Yields:
+        float32 arrays `(samples,)`, full scale ±1 (of one channel), about ten seconds each.
+
+    Raises:
+        InputError: unreadable, not audio, truncated, without a sample, or with NaN samples. A
+            defect behind the beginning shows only when the blocks before it were yielded.
+    """
+    with _open(path) as source:
+        mono = _checked(path, source, downmix)
+        yield from resample(mono, source.sample_rate, sample_rate or source.sample_rate)
+
+
+def mix(samples, downmix="mean"):
+    """`(samples, channels)` or `(samples,)` → mono `(samples,)`, by mean or sum of the channels."""
+    if samples.ndim == 1:
+        return samples
+    return samples.mean(axis=1) if downmix == "mean" else samples.sum(axis=1)
+
+
+def resample(mono_blocks, rate_in, rate_out):
+    """Resamples a stream of mono float32 blocks; the result does not depend on their sizes."""
+    if rate_in == rate_out:
+        yield from mono_blocks
+        return
+    stream = soxr.ResampleStream(rate_in, rate_out, 1, dtype="float32", quality="HQ")
+    for block in mono_blocks:
+        yield stream.resample_chunk(block, last=False)
+    yield stream.resample_chunk(np.zeros(0, np.float32), last=True)
+
+
+def shown(path):
+    """A path as it can be printed on one line, whatever bytes are in it."""
+    name = os.fsdecode(path)
+    return name if name.isprintable() else repr(name)
+
+
+def _checked(path, source, downmix):
+    """The source's blocks as mono, refusing what an embedding would silently suffer from."""
+    frames, rate = 0, source.sample_rate
+    for block in source.blocks(int(BLOCK_SECONDS * rate)):
+        if not np.isfinite(block).all():
+            at = frames + int(np.argmin(np.isfinite(block).all(axis=1)))
+            raise InputError(f"{shown(path)}: NaN or infinite samples, the first at {at / rate} s")
+        frames += len(block)
+        yield mix(block, downmix)
+    if frames == 0:
+        raise InputError(f"{shown(path)}: holds no audio (0 samples)")
+    if source.frames is not None and source.frames - frames > source.tolerance:
+        raise InputError(
+            f"{shown(path)}: truncated: {frames / rate:.2f} s of the "
+            f"{source.frames / rate:.2f} s that its header announces"
+        )
+
+
+@contextlib.contextmanager
+def _open(path):
+    """The first of the two decoders that takes the file, closed afterwards."""
+    with _regular_file(path) as file:
+        try:
+            source = _SoundFile(path)
+        except (soundfile.LibsndfileError, TypeError) as error:  # TypeError: headerless `.raw`
+            refusal = getattr(error, "error_string", "no header")
+            source = _FFmpeg(path, file, refusal)
+        try:
+            yield source
+        finally:
+            source.close()
+
+
+def _regular_file(path):
+    """Opens it, so that the system's own reason is the one that is reported."""
+    try:
+        status = os.stat(path)
+        if not stat.S_ISREG(status.st_mode):
+            kind = "a directory" if stat.S_ISDIR(status.st_mode) else "not a regular file"
+            raise InputError(f"{shown(path)}: expected an audio file, got {kind}")
+        if status.st_size == 0:
+            raise InputError(f"{shown(path)}: the file is empty (0 bytes)")
+        return open(path, "rb")
+    except FileNotFoundError:
+        broken = " (a broken link)" if os.path.islink(path) else ""
+        raise InputError(f"{shown(path)}: no such file{broken}") from None
+    except OSError as error:
+        raise InputError(f"{shown(path)}: cannot be opened: {error.strerror}") from None
+
+
+class _SoundFile:
+    """libsndfile. `frames` is what the header announces, whatever the file really holds."""
+
+    def __init__(self, path):
+        self._path = path
+        self._file = soundfile.SoundFile(os.fsencode(path))
+        self.sample_rate = self._file.samplerate
+        self.channels = self._file.channels
+        self.frames = self._announced_frames()
+        exact = self._file.format != "MP3"
+        self.tolerance = 0 if exact else int(_SHORTFALL_SECONDS * self.sample_rate)
+
+    def blocks(self, frames):
+        try:
+            while len(block := self._file.read(frames, dtype="float32", always_2d=True)):
+                yield block
+        except soundfile.LibsndfileError as error:
+            reason = error.error_string.rstrip(".")
+            raise InputError(f"{shown(self._path)}: damaged or truncated: {reason}") from None
+
+    def close(self):
+        self._file.close()
+
+    def _announced_frames(self):
+        """libsndfile cuts the count of a truncated WAV or AIFF and tells only its log."""
+        for line in self._file.extra_info.splitlines():
+            name, _, rest = line.partition(":")
+            if name.strip() in ("data", "SSND") and "(should be " in rest:
+                announced, actual = (int(word) for word in rest.rstrip(")").split("(should be "))
+                if 0 < actual < announced < 2**31 - 2**16:  # above: a stream of unknown length
+                    return self._file.frames * announced // actual
+        return self._file.frames
+
+
+class _FFmpeg:
+    """FFmpeg's libraries. No protocol is allowed, so that a playlist cannot open other files."""
+
+    frames = None  # most containers only estimate it
+
+    def __init__(self, path, file, refusal):
+        self._path = path
+        try:
+            self._container = av.open(file, options={"protocol_whitelist": "none"})
+        except (av.FFmpegError, ValueError) as error:
+            raise InputError(
+                f"{shown(path)}: not recognised as audio "
+                f"(libsndfile: {refusal.rstrip('.')}; FFmpeg: {_reason(error)})"
+            ) from None
+        stream = self._container.streams.best("audio")
+        if stream is None:
+            kind = self._container.format.name
+            self._container.close()
+            raise InputError(f"{shown(path)}: has no audio stream (format {kind})")
+        self._frames = self._decoded(stream)
+        # What the first frame says, not the header: half the rate is announced for some AAC.
+        self._first = next(self._frames, None)
+        self.sample_rate = self._first.sample_rate if self._first else stream.rate
+        self.channels = (self._first or stream.codec_context).layout.nb_channels
+        if stream.duration and "mp4" in self._container.format.name:
+            self.frames = round(stream.duration * stream.time_base * self.sample_rate)
+        self.tolerance = int(_SHORTFALL_SECONDS * self.sample_rate)
+
+    def blocks(self, frames):
+        pieces, held = [], 0
+        while self._first is not None:
+            pieces.append(self._first.to_ndarray().T)
+            held += len(pieces[-1])
+            self._first = next(self._frames, None)
+            if held >= frames or self._first is None:
+                yield np.concatenate(pieces)
+                pieces, held = [], 0
+
+    def close(self):
+        self._container.close()
+
+    def _decoded(self, stream):
+        """Frames as planar float32, at the rate and layout of the first."""
+        planar = av.AudioResampler(format="fltp")
+        try:
+            for frame in self._container.decode(stream):
+                yield from planar.resample(frame)
+            yield from planar.resample(None)
+        except (av.FFmpegError, ValueError) as error:
+            raise InputError(
+                f"{shown(self._path)}: damaged or truncated: {_reason(error)}"
+            ) from None
+
+
+def _reason(error):
+    return getattr(error, "strerror", None) or str(error)

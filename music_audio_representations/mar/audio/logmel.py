@@ -1,0 +1,192 @@
+"""The front end: waveform to log-mel spectrogram to the network's input (paper, section 2.3).
+
+One implementation in `keras.ops` makes the records, the embeddings and the exported model.
+"""
+
+import functools
+from typing import Literal
+
+import librosa
+import numpy as np
+from keras import ops
+
+from mar.audio import decode
+from mar.config import Configurable, Param
+from mar.errors import ConfigError
+
+STD_FLOOR = 0.01
+_AMIN = 1e-10
+_BLOCK_FRAMES = 1000
+
+
+class LogMel(Configurable):
+    """Log-magnitude mel spectrogram, centred, with reflection at both ends.
+
+    The defaults are the paper's. The published weights were made with
+    `LogMel(downmix="sum", level=0.5)`. The filters are librosa's.
+    """
+
+    sample_rate = Param(int, default=16000, doc="Sample rate of the waveform, Hz.")
+    downmix = Param(decode.Downmix, default="mean", doc="How channels become one.")
+    level = Param(float, default=1.0, doc="Factor on the mono samples.")
+    n_fft = Param(int, default=2048, doc="Length of the Fourier transform, samples.")
+    win_length = Param(int, default=400, doc="Length of the window, samples.")
+    hop_length = Param(int, default=160, doc="Samples from frame to frame.")
+    window = Param(str, default="hann", doc="Window, by scipy.signal's name (periodic).")
+    n_mels = Param(int, default=96, doc="Number of mel bands.")
+    fmin = Param(float, default=0.0, doc="Lower edge of the lowest band, Hz.")
+    fmax = Param(float, default=8000.0, doc="Upper edge of the highest band, Hz.")
+    htk = Param(bool, default=True, doc="HTK's mel scale; false is Slaney's.")
+    norm = Param(
+        float | Literal["slaney"] | None,
+        default=2.0,
+        doc="Norm that each filter has after scaling, as in librosa.filters.mel.",
+    )
+    power = Param(float, default=2.0, doc="Exponent of the magnitude: 1 magnitude, 2 power.")
+    mag_compression = Param(
+        Literal["10log10", "log10_nonneg", "log", "linear"],
+        default="log10_nonneg",
+        doc="10·log10(x), log10(10000·x + 1), ln(x) (both logarithms of at least 1e-10), or x.",
+    )
+    mag_range = Param(
+        list[float] | None,
+        default=None,
+        doc="[lowest, highest] compressed value; what lies outside is clipped.",
+    )
+
+    def __init__(self, config=None, **parameters):
+        super().__init__(config, **parameters)
+        if not 0 < self.win_length <= self.n_fft:
+            raise ConfigError(
+                f"LogMel.win_length: expected 1 to n_fft = {self.n_fft}, got {self.win_length}"
+            )
+        if self.mag_range is not None and len(self.mag_range) != 2:
+            raise ConfigError(f"LogMel.mag_range: expected two numbers, got {self.mag_range}")
+
+    @property
+    def hop_seconds(self):
+        """Seconds from frame to frame."""
+        return self.hop_length / self.sample_rate
+
+    def log_mel(self, waveform):
+        """Log-mel spectrogram of mono samples in ±1 at `sample_rate`, before `level` is applied.
+
+        Frame `t` is centred at sample `t · hop_length`. Written in `keras.ops`, for any backend;
+        inside a `tf.function` the length may be unknown.
+
+        Args:
+            waveform: `(samples,)` or `(batch, samples)`, at least one sample.
+
+        Returns:
+            float32 `(…, 1 + samples // hop_length, n_mels)`.
+        """
+        before, after = self._margins()
+        return self._frames(_reflect(ops.cast(waveform, "float32"), before, after))
+
+    def stream(self, path):
+        """Yields the log-mel frames of an audio file as NumPy `(k, n_mels)`, in order.
+
+        Equal to `read(path)`, in memory that does not grow with the file's length. Raises
+        InputError, see `mar.audio.decode.blocks`.
+        """
+        return self.stream_blocks(decode.blocks(path, self.sample_rate, self.downmix))
+
+    def read(self, path):
+        """All log-mel frames of an audio file, NumPy float32 `(frames, n_mels)`."""
+        empty = np.zeros((0, self.n_mels), np.float32)
+        return np.concatenate([empty, *self.stream(path)])
+
+    def stream_blocks(self, mono_blocks):
+        """Yields the log-mel frames of mono NumPy blocks (any sizes, `sample_rate`) as NumPy."""
+        before, after = self._margins()
+        step = _BLOCK_FRAMES * self.hop_length
+        held, started = np.zeros(0, np.float32), False
+        for block in mono_blocks:
+            held = np.concatenate([held, block])
+            if not started and len(held) > before:
+                held, started = np.concatenate([held[before:0:-1], held]), True
+            # What stays behind is enough to be reflected at the end.
+            while started and len(held) > step + self.win_length + after:
+                yield self._numpy_frames(held, _BLOCK_FRAMES)
+                held = held[step:]
+        if len(held):
+            held = np.pad(held, (0 if started else before, after), mode="reflect")
+            count = 1 + (len(held) - self.win_length) // self.hop_length
+            for first in range(0, count, _BLOCK_FRAMES):
+                rest = held[first * self.hop_length :]
+                yield self._numpy_frames(rest, min(_BLOCK_FRAMES, count - first))
+
+    def _margins(self):
+        """Samples that the first frame reaches before its centre, and the last one after it."""
+        before = self.n_fft // 2 - (self.n_fft - self.win_length) // 2
+        return before, self.win_length - before
+
+    def _numpy_frames(self, padded, count):
+        """The first `count` frames of NumPy samples with margins.
+
+        Always computed on blocks of one length: some backends compile for every new shape.
+        """
+        length = (_BLOCK_FRAMES - 1) * self.hop_length + self.win_length
+        block = np.zeros(length, np.float32)
+        block[: len(padded)] = padded[:length]
+        return ops.convert_to_numpy(self._frames(block))[:count]
+
+    def _frames(self, padded):
+        """`(…, samples)` with margins → `(…, frames, n_mels)`."""
+        window, filters = self._constants
+        frames = ops.extract_sequences(padded, self.win_length, self.hop_length)
+        real, imaginary = ops.rfft(frames * window, self.n_fft)
+        power = ops.square(real) + ops.square(imaginary)
+        if self.power != 2.0:
+            power = ops.power(power, self.power / 2)
+        return self._compressed(ops.matmul(power, filters))
+
+    def _compressed(self, mel):
+        if self.mag_compression == "log10_nonneg":
+            mel = ops.log10(10000.0 * mel + 1.0)
+        elif self.mag_compression == "10log10":
+            mel = 10.0 * ops.log10(ops.maximum(mel, _AMIN))
+        elif self.mag_compression == "log":
+            mel = ops.log(ops.maximum(mel, _AMIN))
+        return mel if self.mag_range is None else ops.clip(mel, *self.mag_range)
+
+    @functools.cached_property
+    def _constants(self):
+        """Window with the level in it `(win_length,)`, and mel filters `(bins, n_mels)`."""
+        window = self.level * librosa.filters.get_window(self.window, self.win_length)
+        filters = librosa.filters.mel(
+            sr=self.sample_rate,
+            n_fft=self.n_fft,
+            n_mels=self.n_mels,
+            fmin=self.fmin,
+            fmax=self.fmax,
+            htk=self.htk,
+            norm=self.norm,
+        )
+        return window.astype(np.float32), np.ascontiguousarray(filters.T, np.float32)
+
+
+def standardize(logmel):
+    """Snippets of log-mel as the network takes them: minus mean, over max(std, 0.01), transposed.
+
+    Args:
+        logmel: `(batch, frames, mels)`, plain log-mel of any float type.
+
+    Returns:
+        float32 `(batch, mels, frames, 1)`.
+    """
+    logmel = ops.cast(logmel, "float32")
+    centred = logmel - ops.mean(logmel, axis=(1, 2), keepdims=True)
+    std = ops.std(centred, axis=(1, 2), keepdims=True)
+    return ops.expand_dims(ops.transpose(centred / ops.maximum(std, STD_FLOOR), (0, 2, 1)), -1)
+
+
+def _reflect(waveform, before, after):
+    """Reflects `(…, samples)` at both ends, however short it is (as numpy.pad does)."""
+    length = ops.shape(waveform)[-1]
+    index = ops.concatenate([ops.arange(-before, 0), length + ops.arange(after)])
+    period = ops.maximum(2 * (length - 1), 1)
+    folded = index % period
+    folded = ops.where(folded < length, folded, period - folded)
+    edges = ops.take(waveform, folded, axis=-1)
+    return ops.concatenate([edges[..., :before], waveform, edges[..., before:]], axis=-1)
