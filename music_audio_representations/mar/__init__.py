@@ -10,6 +10,12 @@ __version__ = "0.1.0"
 _PUBLIC = {
     "ConfigError": "mar.errors",
     "InputError": "mar.errors",
+    "LogMel": "mar.audio.logmel",
+    "SfNfNetF0": "mar.models.sfnfnet",
+    "export": "mar.models.saving",
+    "front_end": "mar.models.saving",
+    "load_model": "mar.models.released",
+    "save": "mar.models.saving",
 }
 
 __all__ = sorted(_PUBLIC)

@@ -1,0 +1,41 @@
+"""What training puts on top of the embedding, and drops afterwards."""
+
+import keras
+
+from mar.config import Configurable, Param
+
+
+class Projector(Configurable):
+    """Dense ReLU layers, then a bias-free projection (McCallum et al., section 2.1).
+
+    The paper puts one on the embedding in both settings: to 1024 dimensions for SimCLR, to the
+    labels' logits for supervised training.
+    """
+
+    hidden_units = Param(
+        list[int], default=[4096, 4096, 4096], doc="Widths of the ReLU layers, first to last."
+    )
+
+    def build(self, inputs, outputs):
+        """Builds the head.
+
+        Args:
+            inputs: dimensions of the embedding.
+            outputs: dimensions of the projection, or number of labels.
+
+        Returns:
+            A Keras model `(batch, inputs)` → `(batch, outputs)`, float32, without an output
+            activation.
+        """
+        hidden = [
+            keras.layers.Dense(units, "relu", name=f"projector.{index}")
+            for index, units in enumerate(self.hidden_units)
+        ]
+        output = keras.layers.Dense(
+            outputs,
+            use_bias=False,
+            kernel_initializer=keras.initializers.RandomNormal(stddev=0.01),
+            dtype="float32",
+            name="projector.output",
+        )
+        return keras.Sequential([keras.Input((inputs,)), *hidden, output], name="projector")

@@ -1,0 +1,275 @@
+"""Reads the graph and the arrays of a functional model that Keras 2 saved.
+
+A current Keras cannot deserialise such models when their layers are custom. Here nothing is
+instantiated: the graph is JSON, the weights are arrays.
+"""
+
+import collections
+import dataclasses
+import io
+import json
+import re
+import zipfile
+import zlib
+
+from mar.errors import InputError
+
+# Where the object graph of a checkpoint has the variables of a layer, by the layer's class.
+_CHECKPOINT_PARTS = {
+    "WeightStandardization": (("v",), ("gain",), ("layer", "bias")),
+    "ScalarMultiply": (("gain",),),
+}
+_OTHER_PARTS = (("kernel",), ("bias",))
+
+
+@dataclasses.dataclass(frozen=True)
+class Layer:
+    """A layer with weights: its name, class and arrays, kernels before biases."""
+
+    name: str
+    kind: str
+    arrays: tuple
+
+    def __str__(self):
+        shapes = " ".join(str(array.shape) for array in self.arrays) or "no arrays"
+        return f"{self.name} ({self.kind} with {shapes})"
+
+
+def read_file(path):
+    """The layers with weights of a `.keras` file, in the order of `_walk`; None for Keras 3.
+
+    Raises:
+        InputError: the file cannot be read, is damaged, or is no `.keras` file.
+    """
+    refuse_pointer(path)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            metadata = json.loads(archive.read("metadata.json"))
+            if not str(metadata["keras_version"]).startswith("2."):
+                return None
+            graph = json.loads(archive.read("config.json"))
+            weights = archive.read("model.weights.h5")
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
+    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+        raise InputError(
+            f"{path}: expected a whole .keras file, found a damaged or truncated one ({error})"
+        ) from None
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{path}: a zip, but not a .keras file ({error})") from None
+    return _layers(path, graph, lambda layers: _arrays_of_hdf5(path, layers, weights))
+
+
+def read_saved_model(folder):
+    """The layers with weights of a SavedModel, in the order of `_walk`.
+
+    Raises:
+        InputError: the folder is no SavedModel of Keras 2, or a file in it is damaged.
+    """
+    import tensorflow as tf
+
+    if not (folder / "variables").is_dir():
+        raise InputError(f"{folder}: expected a SavedModel, but it has no folder variables/")
+    files = sorted((folder / "variables").glob("variables.*"))
+    if len(files) < 2:
+        raise InputError(f"{folder}: missing weights: variables/ lacks its index or its data")
+    for path in (folder / "keras_metadata.pb", *files):
+        refuse_pointer(path)
+    graph, node_of = _read_metadata(folder / "keras_metadata.pb")
+    try:
+        reader = tf.train.load_checkpoint(str(folder / "variables" / "variables"))
+        return _layers(folder, graph, lambda layers: _arrays_of_checkpoint(layers, node_of, reader))
+    except (tf.errors.OpError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"{folder}: the checkpoint in variables/ is damaged ({reason})") from None
+
+
+def refuse_pointer(path):
+    """Raises InputError where Git LFS left its pointer in place of the file."""
+    try:
+        with open(path, "rb") as file:
+            pointer = file.read(40).startswith(b"version https://git-lfs.github.com/spec")
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
+    if pointer:
+        raise InputError(
+            f"{path}: a Git LFS pointer, not the file itself. Run `git lfs pull` in the clone that "
+            'it came from, or load "mule", which downloads the published weights'
+        )
+
+
+# ------------------------------------------------------------------------------------- the graph
+
+
+def _layers(path, graph, read_arrays):
+    try:
+        layers = {layer["name"]: layer for layer in graph["config"]["layers"]}
+        order = list(_walk(graph["config"], layers))
+    except (KeyError, TypeError, IndexError, StopIteration) as error:
+        raise InputError(f"{path}: not the graph of a Keras 2 model ({error!r})") from None
+    arrays = read_arrays(layers)
+    kinds = {name: layer["class_name"] for name, layer in layers.items()}
+    return [Layer(name, kinds[name], tuple(arrays[name])) for name in order if arrays.get(name)]
+
+
+def _walk(config, layers):
+    """Names of the layers, each after those that it takes its inputs from.
+
+    A depth-first walk from the output, inputs in order: it depends neither on the layers' names
+    nor on the order in which the file lists them.
+    """
+    if "output_layers" not in config:  # a Sequential model
+        yield from layers
+        return
+    done, stack = set(), [(next(_producers(config["output_layers"], layers)), False)]
+    while stack:
+        name, inputs_done = stack.pop()
+        if name in done:
+            continue
+        if inputs_done:
+            done.add(name)
+            yield name
+        else:
+            inputs = list(_producers(layers[name]["inbound_nodes"], layers))
+            stack += [(name, True), *((other, False) for other in reversed(inputs))]
+
+
+def _producers(node, layers):
+    """Names of the layers in a description of inbound tensors, `[name, node, tensor, …]`."""
+    if isinstance(node, list):
+        if len(node) >= 3 and isinstance(node[0], str) and node[0] in layers:
+            yield node[0]
+            node = node[3:]
+        for item in node:
+            yield from _producers(item, layers)
+    elif isinstance(node, dict):
+        for item in node.values():
+            yield from _producers(item, layers)
+
+
+# ----------------------------------------------------------------------------------- .keras files
+
+
+def _arrays_of_hdf5(path, layers, content):
+    """{layer name: arrays} from a `model.weights.h5`.
+
+    Its groups are numbered within each class, in the order in which the graph lists the layers;
+    their names are not the layers' names.
+    """
+    import h5py
+
+    by_class = collections.defaultdict(list)
+    for name, layer in layers.items():
+        by_class[layer["class_name"]].append(name)
+    arrays = {}
+    try:
+        with h5py.File(io.BytesIO(content)) as file:
+            groups = collections.defaultdict(list)
+            stored = file.get("_layer_checkpoint_dependencies", {})
+            for name in sorted(stored, key=_trailing_number):
+                groups[re.sub(r"_\d+$", "", name)].append(stored[name])
+            for kind, names in by_class.items():
+                found = groups[_snake_case(kind)]
+                if len(found) != len(names):
+                    raise InputError(
+                        f"{path}: missing weights: expected {len(names)} groups for the layers of "
+                        f"class {kind}, found {len(found)}"
+                    )
+                arrays |= {name: _datasets(group) for name, group in zip(names, found, strict=True)}
+    except (OSError, KeyError, ValueError, RuntimeError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{path}: the model.weights.h5 in it is damaged ({error})") from None
+    return arrays
+
+
+def _datasets(group):
+    """The arrays of a layer, then those of the layer that it wraps."""
+    parts = [group[part] for part in ("vars", "layer/vars") if part in group]
+    return [part[key][()] for part in parts for key in sorted(part, key=int)]
+
+
+def _trailing_number(name):
+    found = re.search(r"_(\d+)$", name)
+    return int(found[1]) if found else -1
+
+
+def _snake_case(name):
+    name = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", name)
+    return re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()
+
+
+# ------------------------------------------------------------------------------------ SavedModels
+
+
+def _read_metadata(path):
+    """The graph, and {layer name: its name in the checkpoint}, of a `keras_metadata.pb`.
+
+    The file is a protocol buffer: field 1, repeated, is a node, whose field 3 is its path
+    (`root.layer_with_weights-7`) and whose field 5 describes it in JSON.
+    """
+    try:
+        nodes = [dict(_fields(node)) for _, node in _fields(path.read_bytes())]
+        described = {node[3].decode(): json.loads(node[5]) for node in nodes}
+        graph = described["root"]
+        node_of = {
+            value["name"]: node.removeprefix("root.")
+            for node, value in described.items()
+            if node.startswith("root.layer")
+        }
+    except (IndexError, KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{path}: damaged, or not written by Keras 2 ({error!r})") from None
+    return graph, node_of
+
+
+def _fields(message):
+    """(number, content) of the length-delimited fields of a protocol buffer."""
+    position = 0
+    while position < len(message):
+        key, position = _varint(message, position)
+        length, position = _varint(message, position)
+        number, wire_type = divmod(key, 8)
+        if wire_type == 2:
+            if position + length > len(message):
+                raise ValueError("truncated")
+            yield number, message[position : position + length]
+            position += length
+        elif wire_type != 0:
+            raise ValueError(f"unexpected wire type {wire_type}")
+
+
+def _varint(message, position):
+    value = shift = 0
+    while True:
+        byte = message[position]
+        position += 1
+        value |= (byte & 0x7F) << shift
+        shift += 7
+        if byte < 0x80:
+            return value, position
+
+
+def _arrays_of_checkpoint(layers, node_of, reader):
+    """{layer name: arrays} from a checkpoint, by its object graph."""
+    from tensorflow.core.protobuf import trackable_object_graph_pb2
+
+    objects = trackable_object_graph_pb2.TrackableObjectGraph.FromString(
+        reader.get_tensor("_CHECKPOINTABLE_OBJECT_GRAPH")
+    ).nodes
+
+    def array(path):
+        node = objects[0]
+        for name in path:
+            children = {child.local_name: child.node_id for child in node.children}
+            if name not in children:
+                return None
+            node = objects[children[name]]
+        keys = [value.checkpoint_key for value in node.attributes]
+        return reader.get_tensor(keys[0]) if keys and reader.has_tensor(keys[0]) else None
+
+    arrays = {}
+    for name, layer in layers.items():
+        parts = _CHECKPOINT_PARTS.get(layer["class_name"], _OTHER_PARTS)
+        found = [array((node_of.get(name), *part)) for part in parts]
+        arrays[name] = [value for value in found if value is not None]
+    return arrays

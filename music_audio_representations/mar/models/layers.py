@@ -1,0 +1,293 @@
+"""Building blocks of normaliser-free networks (Brock et al., 2021), in `keras.ops`.
+
+Maps are NHWC: height is frequency, width is time.
+"""
+
+import keras
+from keras import ops
+
+# Each activation times the factor that keeps a unit variance (Brock et al., 2021).
+ACTIVATION_GAINS = {"gelu": 1.7015043497085571, "relu": 1.7139588594446636}
+_VARIANCE_FLOOR = 1e-4
+
+
+def scaled_activation(x, activation="gelu"):
+    """The exact (erf) GELU or the ReLU, scaled to preserve variance. Any shape."""
+    if activation == "gelu":
+        return ops.gelu(x, approximate=False) * ACTIVATION_GAINS["gelu"]
+    return ops.relu(x) * ACTIVATION_GAINS["relu"]
+
+
+def global_average_pool(x):
+    """`(batch, height, width, channels)` to `(batch, channels)`, averaged in float32."""
+    return ops.mean(ops.cast(x, "float32"), axis=(1, 2))
+
+
+def standardize_weights(kernel, gain):
+    """Scaled weight standardisation.
+
+    Args:
+        kernel: `(height, width, channels_in / groups, channels_out)`.
+        gain: `(channels_out,)`.
+
+    Returns:
+        The effective kernel: per output channel of mean 0 and variance gain² / fan-in.
+    """
+    fan_in = kernel.shape[0] * kernel.shape[1] * kernel.shape[2]
+    mean, variance = ops.moments(kernel, axes=(0, 1, 2), keepdims=True)
+    return (kernel - mean) * (gain * ops.rsqrt(ops.maximum(variance * fan_in, _VARIANCE_FLOOR)))
+
+
+def _convolve(x, kernel, strides):
+    """Padding `same`; as many groups as the kernel's depth implies."""
+    if keras.backend.backend() == "tensorflow":
+        # `ops.conv` sends grouped convolutions through a nested XLA function: three times slower
+        # on a CPU (benchmarks/convolution.py).
+        import tensorflow as tf
+
+        return tf.nn.conv2d(x, kernel, strides, "SAME")
+    return ops.conv(x, kernel, strides, "same", data_format="channels_last")
+
+
+@keras.saving.register_keras_serializable("mar")
+class WSConv2D(keras.layers.Layer):
+    """Convolution with scaled weight standardisation, padding `same`.
+
+    The standardisation is computed in float32 whatever the compute type.
+
+    Args:
+        filters: number of output channels.
+        kernel_size: (height, width).
+        strides: (height, width).
+        groups: number of channel groups; divides the input's channels and `filters`.
+
+    Input `(batch, height, width, channels)`, output `(batch, ⌈height / stride⌉, ⌈width / stride⌉,
+    filters)`.
+    """
+
+    def __init__(self, filters, kernel_size, strides=(1, 1), groups=1, **kwargs):
+        super().__init__(**kwargs)
+        if filters % groups:
+            raise ValueError(
+                f"`filters` must be a multiple of `groups`. Received: filters={filters}, "
+                f"groups={groups}"
+            )
+        self.filters = filters
+        self.kernel_size = tuple(kernel_size)
+        self.strides = tuple(strides)
+        self.groups = groups
+
+    def build(self, input_shape):
+        channels = input_shape[-1]
+        if channels is None or channels % self.groups:
+            raise ValueError(
+                f"The input's channels must be a multiple of `groups`. Received: "
+                f"input_shape={input_shape}, groups={self.groups}"
+            )
+        self.kernel = self.add_weight(
+            name="kernel",
+            shape=(*self.kernel_size, channels // self.groups, self.filters),
+            initializer=keras.initializers.VarianceScaling(1.0, "fan_in", "untruncated_normal"),
+            autocast=False,
+        )
+        self.gain = self.add_weight(
+            name="gain", shape=(self.filters,), initializer="ones", autocast=False
+        )
+        self.bias = self.add_weight(name="bias", shape=(self.filters,), initializer="zeros")
+
+    def call(self, inputs):
+        kernel = standardize_weights(*map(ops.convert_to_tensor, (self.kernel, self.gain)))
+        outputs = _convolve(inputs, ops.cast(kernel, self.compute_dtype), self.strides)
+        return outputs + self.bias
+
+    def compute_output_shape(self, input_shape):
+        sizes = zip(input_shape[1:3], self.strides, strict=True)
+        strided = (None if size is None else -(-size // stride) for size, stride in sizes)
+        return (input_shape[0], *strided, self.filters)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "filters": self.filters,
+            "kernel_size": self.kernel_size,
+            "strides": self.strides,
+            "groups": self.groups,
+        }
+
+
+@keras.saving.register_keras_serializable("mar")
+class SqueezeExcite(keras.layers.Layer):
+    """Scales every channel by twice a gate in (0, 1) computed from the channels' means.
+
+    The gates are computed in float32 whatever the compute type.
+
+    Input and output `(batch, height, width, channels)`.
+    """
+
+    def build(self, input_shape):
+        channels = input_shape[-1]
+        reduced = max(1, channels // 2)
+        self.reduce = keras.layers.Dense(reduced, "relu", dtype="float32", name="reduce")
+        self.expand = keras.layers.Dense(channels, "sigmoid", dtype="float32", name="expand")
+        self.reduce.build((None, channels))
+        self.expand.build((None, reduced))
+
+    def call(self, inputs):
+        gates = self.expand(self.reduce(global_average_pool(inputs)))
+        return inputs * ops.cast(2.0 * gates, self.compute_dtype)[:, None, None, :]
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+
+@keras.saving.register_keras_serializable("mar")
+class NFBlock(keras.layers.Layer):
+    """Bottleneck block of a normaliser-free network.
+
+    Args:
+        channels: output channels.
+        mid_channels: channels inside the bottleneck; a multiple of `groups`.
+        groups: channel groups of the two spatial convolutions.
+        beta: factor that brings the input back to unit variance.
+        transition: whether this is the first block of its stage, whose skip path is a projection.
+        frequency_stride: of a transition block.
+        alpha: weight of the residual branch.
+        drop_rate: probability that stochastic depth drops the residual of an example. The residual
+            is not rescaled: to keep it always is what happens at inference.
+        activation: "gelu" or "relu", scaled.
+
+    Call arguments:
+        inputs: `(batch, height, width, channels_in)`.
+        draws: `(batch,)` in [0, 1), or None. In training, the residual of example i is kept where
+            `draws[i] >= drop_rate`; without draws, the layer makes its own.
+
+    Output `(batch, ⌈height / frequency_stride⌉, width, channels)`.
+    """
+
+    def __init__(
+        self,
+        channels,
+        mid_channels,
+        groups=1,
+        beta=1.0,
+        transition=False,
+        frequency_stride=1,
+        alpha=0.2,
+        drop_rate=0.0,
+        activation="gelu",
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        if frequency_stride > 1 and not transition:
+            raise ValueError(
+                "Only a transition block may have a `frequency_stride`. Received: "
+                f"frequency_stride={frequency_stride}, transition={transition}"
+            )
+        self.channels = channels
+        self.mid_channels = mid_channels
+        self.groups = groups
+        self.beta = beta
+        self.transition = transition
+        self.frequency_stride = frequency_stride
+        self.alpha = alpha
+        self.drop_rate = drop_rate
+        self.activation = activation
+
+        def conv(name, *args, **kwargs):
+            return WSConv2D(*args, **kwargs, dtype=self.dtype_policy, name=name)
+
+        stride = (frequency_stride, 1)
+        self.conv0 = conv("conv0", mid_channels, (1, 1))
+        self.conv1 = conv("conv1", mid_channels, (1, 3), stride, groups)
+        self.conv2 = conv("conv2", mid_channels, (3, 1), groups=groups)
+        self.conv3 = conv("conv3", channels, (1, 1))
+        self.shortcut = conv("shortcut", channels, (1, 1)) if transition else None
+        self.squeeze_excite = SqueezeExcite(dtype=self.dtype_policy, name="squeeze_excite")
+        self.seed_generator = keras.random.SeedGenerator() if drop_rate else None
+
+    def build(self, inputs_shape, draws_shape=None):
+        shape = tuple(inputs_shape)
+        if not self.transition and shape[-1] != self.channels:
+            raise ValueError(
+                f"Without a transition the input must have {self.channels} channels. Received: "
+                f"inputs_shape={shape}"
+            )
+        if self.transition:
+            self.shortcut.build(shape)
+        for conv in (self.conv0, self.conv1, self.conv2, self.conv3):
+            conv.build(shape)
+            shape = conv.compute_output_shape(shape)
+        self.squeeze_excite.build(shape)
+        self.skip_gain = self.add_weight(name="skip_gain", shape=(), initializer="zeros")
+
+    def call(self, inputs, draws=None, training=False):
+        x = scaled_activation(inputs, self.activation) * self.beta
+        skip = self._project(x) if self.transition else inputs
+        residual = self.conv0(x)
+        residual = self.conv1(scaled_activation(residual, self.activation))
+        residual = self.conv2(scaled_activation(residual, self.activation))
+        residual = self.conv3(scaled_activation(residual, self.activation))
+        residual = self.squeeze_excite(residual)
+        residual = residual * (self.skip_gain * self.alpha)
+        if training and self.drop_rate:
+            residual = residual * self._keep(ops.shape(inputs)[0], draws)
+        return skip + residual
+
+    def _project(self, x):
+        if self.frequency_stride > 1:
+            size = (self.frequency_stride, 1)
+            x = ops.average_pool(x, size, size, "same", data_format="channels_last")
+        return self.shortcut(x)
+
+    def _keep(self, batch, draws):
+        if draws is None:
+            draws = keras.random.uniform((batch,), seed=self.seed_generator)
+        return ops.cast(draws >= self.drop_rate, self.compute_dtype)[:, None, None, None]
+
+    def compute_output_shape(self, inputs_shape, draws_shape=None):
+        batch, height, width, _ = inputs_shape
+        height = None if height is None else -(-height // self.frequency_stride)
+        return (batch, height, width, self.channels)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "channels": self.channels,
+            "mid_channels": self.mid_channels,
+            "groups": self.groups,
+            "beta": self.beta,
+            "transition": self.transition,
+            "frequency_stride": self.frequency_stride,
+            "alpha": self.alpha,
+            "drop_rate": self.drop_rate,
+            "activation": self.activation,
+        }
+
+
+@keras.saving.register_keras_serializable("mar")
+class SpectrogramInput(keras.layers.Layer):
+    """Passes standardised snippets on, and holds the front end that the weights expect.
+
+    Args:
+        front_end: resolved configuration of a `mar.LogMel`.
+
+    Input and output `(batch, mel bands, frames, 1)`.
+    """
+
+    def __init__(self, front_end, **kwargs):
+        super().__init__(**kwargs)
+        self.front_end = front_end
+
+    def build(self, input_shape):
+        mels = self.front_end["LogMel"]["n_mels"]
+        if tuple(input_shape[1::2]) != (mels, 1):
+            raise ValueError(
+                f"The front end makes {mels} mel bands, so that the input must be (batch, {mels}, "
+                f"frames, 1). Received: input_shape={tuple(input_shape)}"
+            )
+
+    def call(self, inputs):
+        return inputs
+
+    def get_config(self):
+        return {**super().get_config(), "front_end": self.front_end}

@@ -1,0 +1,116 @@
+"""Our own models on disk, and the front end that each carries."""
+
+import pathlib
+import tempfile
+
+import keras
+
+from mar.audio.logmel import LogMel, standardize
+from mar.audio.windows import HOP_FRAMES, WINDOW_FRAMES, window_starts
+from mar.errors import InputError
+from mar.models.layers import SpectrogramInput
+
+
+def front_end(model):
+    """The `mar.LogMel` that the model's weights expect.
+
+    Raises:
+        InputError: the model has none: it was not made by this package.
+    """
+    for layer in model.layers:
+        if isinstance(layer, SpectrogramInput):
+            return LogMel(layer.front_end)
+    found = ", ".join(f"{layer.name} ({type(layer).__name__})" for layer in model.layers[:2])
+    raise InputError(
+        f"the model {model.name!r} carries no front end: expected a SpectrogramInput as its first "
+        f"layer, found {found or 'no layers'}"
+    )
+
+
+def save(model, path):
+    """Writes a model as one `.keras` file, whole or not at all.
+
+    It opens with `keras.saving.load_model` once `mar.models` is imported, and with
+    `mar.load_model`.
+
+    Args:
+        model: as `SfNfNetF0.build` or `mar.load_model` returns it.
+        path: ends in `.keras`.
+    """
+    path = pathlib.Path(path)
+    front_end(model)
+    if path.suffix != ".keras":
+        raise InputError(f"{path}: expected a name that ends in .keras")
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
+        unfinished = pathlib.Path(folder) / path.name
+        model.save(unfinished)
+        unfinished.replace(path)
+
+
+def load(path):
+    """Opens a file that `save` wrote.
+
+    Raises:
+        InputError: it is not one.
+    """
+    try:
+        model = keras.saving.load_model(path, compile=False, safe_mode=True)
+    except (TypeError, ValueError, KeyError, OSError, EOFError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise InputError(f"{path}: not a model that mar saved: {reason}") from None
+    try:
+        front_end(model)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+    return model
+
+
+def export(model, folder):
+    """Writes a TensorFlow SavedModel that runs without this package.
+
+    It has two signatures:
+
+    * `embed_logmel(logmel)`: plain log-mel snippets `(n, frames, mels)` → `embedding`
+      `(n, dimensions)`.
+    * `embed_waveform(waveform)`: mono samples in ±1 at the front end's sample rate `(samples,)` →
+      `embedding` `(windows, dimensions)` and `times` `(windows,)`, the windows' centres in seconds.
+      Windows are as `mar.Embedder`'s: one every 2 s; shorter audio is padded with silence.
+
+    Args:
+        model: as `SfNfNetF0.build` or `mar.load_model` returns it, on the TensorFlow backend.
+        folder: is created, whole or not at all; must not exist.
+    """
+    import tensorflow as tf
+
+    folder = pathlib.Path(folder)
+    if folder.exists():
+        raise InputError(f"{folder}: exists already; export into a new folder")
+    log_mel = front_end(model)
+    frames = model.inputs[0].shape[2]
+    window = frames or WINDOW_FRAMES
+
+    def embed_logmel(logmel):
+        return {"embedding": model(standardize(logmel))}
+
+    def embed_waveform(waveform):
+        silence = tf.maximum(0, (window - 1) * log_mel.hop_length - tf.shape(waveform)[0])
+        logmel = log_mel.log_mel(tf.pad(waveform, [[0, silence]]))
+        starts = window_starts(tf.shape(logmel)[0], window, HOP_FRAMES)
+        snippets = tf.gather(logmel, starts[:, None] + tf.range(window))
+        times = (tf.cast(starts, tf.float32) + window / 2) * log_mel.hop_seconds
+        return {**embed_logmel(snippets), "times": times}
+
+    archive = keras.export.ExportArchive()
+    archive.track(model)
+    archive.add_endpoint(
+        "embed_logmel",
+        embed_logmel,
+        [tf.TensorSpec((None, frames, log_mel.n_mels), tf.float32, "logmel")],
+    )
+    archive.add_endpoint(
+        "embed_waveform", embed_waveform, [tf.TensorSpec((None,), tf.float32, "waveform")]
+    )
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as temporary:
+        unfinished = pathlib.Path(temporary) / folder.name
+        archive.write_out(unfinished, verbose=False)
+        unfinished.rename(folder)
