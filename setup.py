@@ -10,7 +10,7 @@ REQUIRED = [
     "h5py",  # the weights inside .keras files
     "scooch>=1.1,<2",  # configurations that instantiate components
     "absl-py",  # command lines
-    "numpy",
+    "numpy",  # arrays between the parts
     "librosa>=0.10",  # mel filters
     "soundfile>=0.12.1",  # decodes WAV, FLAC, OGG, Opus, MP3, AIFF
     "av>=12",  # decodes everything else that FFmpeg's libraries read

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 import soundfile
 import soxr
+from PIL import Image
+
 from mar.audio import decode
 from mar.errors import InputError
-from PIL import Image
 from signals import FORMATS, music, write
 
 # Both decoders guess; what chance makes them see in noise differs.

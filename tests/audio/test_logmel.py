@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 from keras import ops
+
 from mar.audio import decode
 from mar.audio.logmel import LogMel, standardize
 from mar.errors import ConfigError

@@ -79,7 +79,9 @@ def read_saved_model(folder):
     try:
         reader = tf.train.load_checkpoint(str(folder / "variables" / "variables"))
         return _layers(folder, graph, lambda layers: _arrays_of_checkpoint(layers, node_of, reader))
-    except (tf.errors.OpError, RuntimeError) as error:
+    except (tf.errors.OpError, RuntimeError, IndexError, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
         reason = str(error).splitlines()[0]
         raise InputError(f"{folder}: the checkpoint in variables/ is damaged ({reason})") from None
 

@@ -39,8 +39,8 @@ def save(model, path):
     """
     path = pathlib.Path(path)
     front_end(model)
-    if path.suffix != ".keras":
-        raise InputError(f"{path}: expected a name that ends in .keras")
+    if path.suffix != ".keras" or not path.parent.is_dir():
+        raise InputError(f"{path}: expected a name that ends in .keras, in an existing folder")
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
         unfinished = pathlib.Path(folder) / path.name
         model.save(unfinished)

@@ -10,9 +10,9 @@ import math
 from typing import Literal
 
 import keras
-from keras import ops
 
 from mar.config import Configurable, Param
+from mar.errors import ConfigError
 from mar.models.layers import (
     NFBlock,
     SpectrogramInput,
@@ -81,6 +81,19 @@ class SfNfNetF0(Configurable):
     )
     depths = Param(list[int], default=[1, 2, 6, 3], doc="Blocks in each of the four stages.")
 
+    def __init__(self, config=None, **parameters):
+        super().__init__(config, **parameters)
+        if len(self.depths) != len(STAGES) or min(self.depths) < 1:
+            raise ConfigError(
+                f"SfNfNetF0.depths: expected at least one block in each of the {len(STAGES)} "
+                f"stages, got {self.depths}"
+            )
+        if self.f_value < 0 or self.width <= 0 or not 0 <= self.stochastic_depth <= 1:
+            raise ConfigError(
+                "SfNfNetF0: expected f_value of at least 0, width above 0 and stochastic_depth in "
+                f"0 to 1, got {self.f_value}, {self.width} and {self.stochastic_depth}"
+            )
+
     def build(self, frames=None, front_end=None, explicit_draws=False):
         """Builds the network.
 
@@ -109,12 +122,12 @@ class SfNfNetF0(Configurable):
         x = SpectrogramInput(front_end.resolved(), name="input")(spectrogram)
         slow, fast = self._stem("slow", x), self._stem("fast", x)
         for index in range(len(STAGES)):
-            slow = ops.concatenate([slow, self._fusion(index, fast)], axis=-1)
+            slow = _joined([slow, self._fusion(index, fast)], f"fusion{index}")
             for block in slow_stages[index]:
                 slow = block(slow, draws=draws_of[block])
             for block in fast_stages[index]:
                 fast = block(fast, draws=draws_of[block])
-        pooled = ops.concatenate([global_average_pool(slow), global_average_pool(fast)], axis=-1)
+        pooled = _joined([global_average_pool(slow), global_average_pool(fast)], "pooled")
         embedding = scaled_activation(pooled, self.activation)
 
         inputs = [spectrogram, draws] if explicit_draws else spectrogram
@@ -167,6 +180,10 @@ class SfNfNetF0(Configurable):
     def _scaled(self, channels, groups=1):
         """`width` × `channels`, to the nearest multiple of `groups`, and at least that."""
         return groups * max(1, math.floor(self.width * channels / groups + 0.5))
+
+
+def _joined(maps, name):
+    return keras.layers.Concatenate(axis=-1, dtype=maps[0].dtype, name=name)(maps)
 
 
 def canonical_name(variable):

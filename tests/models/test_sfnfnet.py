@@ -1,0 +1,166 @@
+import keras
+import numpy as np
+import pytest
+
+import mar
+from mar.config import load
+from mar.errors import ConfigError
+from mar.models.sfnfnet import SfNfNetF0, canonical_name
+from shared import (
+    GOLDEN,
+    ROOT,
+    fill_golden,
+    golden_input,
+    reference,
+    run_python,
+    small_network,
+)
+
+TAPS = {
+    "slow.stem": "slow.stem.3",
+    "fast.stem": "fast.stem.3",
+    **{
+        f"{pathway}.stage{stage}": f"{pathway}.stage{stage}.block{depth - 1}"
+        for pathway in ("slow", "fast")
+        for stage, depth in enumerate((1, 2, 6, 3))
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def network():
+    return fill_golden(SfNfNetF0().build(300))
+
+
+def test_parameters(network):
+    assert network.count_params() == 62_345_742
+    assert len(network.weights) == 480
+    assert network.input_shape == (None, 96, 300, 1)
+    assert network.output_shape == (None, 1728)
+
+
+def test_canonical_names_and_shapes(network):
+    lines = reference("reference/sfnfnetf0_weights.tsv").read_text().splitlines()[1:]
+    expected = {name: shape for name, shape, _ in (line.split("\t") for line in lines)}
+    assert {canonical_name(v): str(tuple(v.shape)) for v in network.weights} == expected
+
+
+def test_golden_taps_and_embedding(network):
+    """Every intermediate map that the authors' implementation gave, and its embedding."""
+    golden = np.load(GOLDEN)
+    outputs = {tap: network.get_layer(name).output for tap, name in TAPS.items()}
+    for tap in ("fusion0", "fusion1", "fusion2", "fusion3", "pooled"):
+        outputs[tap] = network.get_layer(tap).output
+    outputs["embedding"] = network.output
+    values = keras.Model(network.input, outputs)(golden_input())
+    for tap, value in values.items():
+        value = keras.ops.convert_to_numpy(value)
+        if tap == "embedding":
+            expected, found = golden["embedding"], value
+        else:
+            assert value.shape == tuple(golden[f"{tap}/shape"])
+            assert value.std() == pytest.approx(float(golden[f"{tap}/std"]), rel=1e-4)
+            expected = golden[f"{tap}/strided"]
+            found = value.reshape(-1)[:: max(1, value.size // 257)][:257]
+        assert np.abs(found - expected).max() <= 1e-4 * np.abs(expected).max(), tap
+
+
+@pytest.mark.parametrize("backend", ["jax", "torch"])
+def test_golden_embedding_on_other_backends(backend):
+    pytest.importorskip(backend, reason=f"needs {backend}")
+    script = """
+import numpy as np
+from keras import ops
+from mar.models.sfnfnet import SfNfNetF0
+from shared import GOLDEN, fill_golden, golden_input
+found = ops.convert_to_numpy(fill_golden(SfNfNetF0().build())(golden_input()))
+expected = np.load(GOLDEN)["embedding"]
+print(np.abs(found - expected).max() / np.abs(expected).max())
+"""
+    process = run_python("-c", script, KERAS_BACKEND=backend, PYTHONPATH=str(ROOT / "tests"))
+    assert process.returncode == 0, process.stderr
+    assert float(process.stdout) <= 1e-4
+
+
+def test_any_number_of_frames():
+    fixed, free = (fill_golden(small_network().build(frames)) for frames in (300, None))
+    x = golden_input()
+    np.testing.assert_allclose(free(x), fixed(x), rtol=1e-5, atol=1e-6)
+    for frames in (1, 100, 400, 517):
+        assert free(np.zeros((1, 96, frames, 1), np.float32)).shape == (1, 173)
+
+
+def test_width_keeps_the_groups_and_at_least_one_channel_in_each():
+    tiny = small_network(width=0.001).build(300)
+    assert tiny.output_shape == (None, 3)  # 1.5 rounded, and 0.2, at least one
+    block = tiny.get_layer("slow.stage2.block0")
+    assert (block.groups, block.mid_channels) == (6, 6)
+    half = small_network(width=0.5)
+    assert half.build(300).output_shape == (None, 864)
+
+
+def test_f_value_multiplies_the_depths():
+    names = [layer.name for layer in small_network(f_value=1).build(300).layers]
+    assert "slow.stage3.block1" in names
+    assert "slow.stage3.block2" not in names
+
+
+def test_drop_rates_rise_linearly_from_zero():
+    network = small_network(depths=[1, 2, 1, 1], stochastic_depth=0.5).build(300)
+    names = ["stage0.block0", "stage1.block0", "stage1.block1", "stage2.block0", "stage3.block0"]
+    for pathway in ("slow", "fast"):
+        rates = [network.get_layer(f"{pathway}.{name}").drop_rate for name in names]
+        assert rates == pytest.approx([0, 0.1, 0.2, 0.3, 0.4])
+
+
+def test_draws_as_an_input():
+    """All ones keep every residual, as at inference; draws act on their own example alone."""
+    network = small_network(stochastic_depth=0.5)
+    plain = fill_golden(network.build(300))
+    drawn = network.build(300, explicit_draws=True)
+    drawn.set_weights(plain.get_weights())
+    assert [canonical_name(v) for v in drawn.weights] == [canonical_name(v) for v in plain.weights]
+    x, draws = golden_input(), np.ones((2, 8), np.float32)
+    np.testing.assert_allclose(drawn([x, draws], training=True), plain(x), rtol=1e-5, atol=1e-6)
+    draws[1, 3] = 0  # the slow pathway's last block
+    changed = np.array(drawn([x, draws], training=True)) - np.array(plain(x))
+    assert np.abs(changed[0]).max() < 1e-5
+    assert np.abs(changed[1, :154]).max() > 1e-2  # the slow pathway's dimensions
+    assert np.abs(changed[1, 154:]).max() < 1e-5
+
+
+def test_training_alone_drops_residuals():
+    network = fill_golden(small_network(stochastic_depth=1.0).build(300))
+    x = np.repeat(golden_input()[:1], 8, axis=0)
+    assert np.ptp(np.array(network(x)), axis=0).max() < 1e-5
+    assert np.ptp(np.array(network(x, training=True)), axis=0).max() > 1e-2
+
+
+def test_bfloat16_is_close():
+    network = small_network()
+    full = fill_golden(network.build(300))
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        half = network.build(300)
+    finally:
+        keras.config.set_dtype_policy("float32")
+    half.set_weights(full.get_weights())
+    expected, found = np.array(full(golden_input())), np.array(half(golden_input()))
+    assert found.dtype == np.float32
+    cosines = (expected * found).sum(1) / np.linalg.norm(expected, axis=1)
+    assert (cosines / np.linalg.norm(found, axis=1)).min() > 0.999
+
+
+def test_configuration_file(tmp_path):
+    path = tmp_path / "network.yaml"
+    path.write_text("SfNfNetF0: {width: 0.1, depths: [1, 1, 1, 1]}\n")
+    assert mar.SfNfNetF0(load(path)).build(300).output_shape == (None, 173)
+    with pytest.raises(ConfigError, match=r"SfNfNetF0.depths: expected list\[int\], got 3"):
+        SfNfNetF0(depths=3)
+    with pytest.raises(ConfigError, match=r"each of the 4 stages, got \\[1, 1\\]"):
+        SfNfNetF0(depths=[1, 1])
+
+
+def test_another_number_of_mel_bands_is_refused():
+    with pytest.raises(ValueError, match="makes 64 mel bands"):
+        mar.models.layers.SpectrogramInput(mar.LogMel(n_mels=64).resolved()).build((None, 96, 5, 1))

@@ -1,0 +1,54 @@
+"""The package as it is installed: names, imports, the two source folders."""
+
+import pathlib
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+import mar
+from shared import ROOT, run_python
+
+
+def test_importing_mar_does_not_import_tensorflow():
+    process = run_python(
+        "-c", "import sys, mar; print('tensorflow' in sys.modules, 'keras' in sys.modules)"
+    )
+    assert process.stdout.split() == ["False", "False"], process.stderr
+
+
+@pytest.mark.parametrize("name", mar.__all__)
+def test_public_names_exist_and_are_no_modules(name):
+    assert callable(getattr(mar, name))
+    assert not (pathlib.Path(mar.__file__).parent / f"{name}.py").exists()
+
+
+def test_unknown_names_are_refused():
+    with pytest.raises(AttributeError, match="no attribute 'lod_model'"):
+        mar.lod_model  # noqa: B018
+
+
+def test_both_packages_are_installed_and_work_outside_the_clone(tmp_path):
+    """A wheel, unpacked elsewhere, has everything that the clone has."""
+    source = tmp_path / "source"
+    kept = shutil.ignore_patterns(".*", "build", "*.egg-info", "__pycache__")
+    shutil.copytree(ROOT, source, ignore=kept)
+    wheel = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation"]
+    subprocess.run([*wheel, "--wheel-dir", str(tmp_path), str(source)], check=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    site = tmp_path / "site"
+    subprocess.run([sys.executable, "-m", "zipfile", "-e", str(wheel), str(site)], check=True)
+    for source, name in (("music_audio_representations/mar", "mar"), ("tfrecord_tools",) * 2):
+        expected = {path.relative_to(ROOT / source) for path in (ROOT / source).rglob("*.py")}
+        assert {path.relative_to(site / name) for path in (site / name).rglob("*.py")} == expected
+    process = subprocess.run(
+        [sys.executable, "-c", "import mar, tfrecord_tools; print(mar.__file__, mar.__version__)"],
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(site)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert process.stdout.startswith(str(site))
+    assert mar.__version__ in wheel.name
