@@ -28,7 +28,7 @@ class Projector(Configurable):
             activation.
         """
         hidden = [
-            keras.layers.Dense(units, "relu", name=f"projector.{index}")
+            keras.layers.Dense(units, "relu", name=f"projector_{index}")
             for index, units in enumerate(self.hidden_units)
         ]
         output = keras.layers.Dense(
@@ -36,6 +36,6 @@ class Projector(Configurable):
             use_bias=False,
             kernel_initializer=keras.initializers.RandomNormal(stddev=0.01),
             dtype="float32",
-            name="projector.output",
+            name="projector_output",
         )
         return keras.Sequential([keras.Input((inputs,)), *hidden, output], name="projector")

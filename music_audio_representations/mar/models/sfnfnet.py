@@ -138,14 +138,14 @@ class SfNfNetF0(Configurable):
             if index:
                 x = scaled_activation(x, self.activation)
             channels = self._scaled(conv.channels)
-            x = WSConv2D(channels, conv.kernel, conv.stride, name=f"{pathway}.stem.{index}")(x)
+            x = WSConv2D(channels, conv.kernel, conv.stride, name=f"{pathway}_stem_{index}")(x)
         return x
 
     def _fusion(self, index, fast):
         temporal, pointwise = map(self._scaled, STAGES[index].fusion)
         name = f"fusion{index}"
-        x = WSConv2D(temporal, FUSION_KERNEL, FUSION_STRIDE, name=f"{name}.temporal")(fast)
-        return WSConv2D(pointwise, (1, 1), name=f"{name}.pointwise")(x)
+        x = WSConv2D(temporal, FUSION_KERNEL, FUSION_STRIDE, name=f"{name}_temporal")(fast)
+        return WSConv2D(pointwise, (1, 1), name=f"{name}_pointwise")(x)
 
     def _stages(self, pathway):
         """The blocks of a pathway, stage by stage."""
@@ -171,7 +171,7 @@ class SfNfNetF0(Configurable):
                     alpha=self.alpha,
                     drop_rate=self.stochastic_depth * k / sum(depths),
                     activation=self.activation,
-                    name=f"{pathway}.stage{index}.block{number}",
+                    name=f"{pathway}_stage{index}_block{number}",
                 )
                 blocks.append(block)
             stages.append(blocks)
@@ -187,5 +187,6 @@ def _joined(maps, name):
 
 
 def canonical_name(variable):
-    """`slow.stage0.block1.conv2.kernel` of a variable of an SF-NFNet."""
-    return variable.path.replace("/", ".")
+    """Of a variable of an SF-NFNet, e.g. `slow.stage0.block1.conv2.kernel`."""
+    layer, *rest = variable.path.split("/")
+    return ".".join([*layer.split("_"), *rest])
