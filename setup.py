@@ -11,7 +11,7 @@ REQUIRED = [
     "scooch>=1.1,<2",  # configurations that instantiate components
     "absl-py",  # command lines
     "numpy",  # arrays between the parts
-    "librosa>=0.10",  # mel filters
+    "librosa>=0.10.2",  # mel filters
     "soundfile>=0.12.1",  # decodes WAV, FLAC, OGG, Opus, MP3, AIFF
     "av>=12",  # decodes everything else that FFmpeg's libraries read
     "soxr>=0.3.6",  # streaming resampler

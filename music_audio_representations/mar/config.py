@@ -277,7 +277,7 @@ def _check_value(kind, value, path, source):
         _check_value(dict, value, path, source)
         for key, item in value.items():
             _check_value(kind.subtype, item, [*path, key], source)
-    elif isinstance(kind, type) and issubclass(kind, scooch.Configurable):
+    elif _is_class(kind) and issubclass(kind, scooch.Configurable):
         _check_component(kind, value, path, source)
     elif not _fits(kind, value):
         hint = ""
@@ -306,6 +306,10 @@ def _fits(kind, value):
     return isinstance(value, kind)
 
 
+def _is_class(kind):
+    return isinstance(kind, type) and typing.get_origin(kind) is None  # list[int] has an origin
+
+
 def _refuse(source, path, expected, given, hint=""):
     where = ".".join(map(str, path)) or "configuration"
     prefix = f"{source}: " if source else ""
@@ -323,7 +327,7 @@ def _named(kind):
         return "one of " + ", ".join(map(repr, arguments))
     if origin in (typing.Union, types.UnionType):
         return " or ".join(_named(argument) for argument in arguments)
-    if isinstance(kind, type) and origin is None:
+    if _is_class(kind):
         return {"NoneType": "null"}.get(kind.__name__, kind.__name__)
     return str(kind)
 

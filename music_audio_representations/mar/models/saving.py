@@ -89,28 +89,26 @@ def export(model, folder):
     frames = model.inputs[0].shape[2]
     window = frames or WINDOW_FRAMES
 
+    logmel_spec = tf.TensorSpec((None, frames, log_mel.n_mels), tf.float32, "logmel")
+    waveform_spec = tf.TensorSpec((None,), tf.float32, "waveform")
+
+    @tf.function(input_signature=[logmel_spec])
     def embed_logmel(logmel):
         return {"embedding": model(standardize(logmel))}
 
+    @tf.function(input_signature=[waveform_spec])
     def embed_waveform(waveform):
         silence = tf.maximum(0, (window - 1) * log_mel.hop_length - tf.shape(waveform)[0])
         logmel = log_mel.log_mel(tf.pad(waveform, [[0, silence]]))
         starts = window_starts(tf.shape(logmel)[0], window, HOP_FRAMES)
         snippets = tf.gather(logmel, starts[:, None] + tf.range(window))
         times = (tf.cast(starts, tf.float32) + window / 2) * log_mel.hop_seconds
-        return {**embed_logmel(snippets), "times": times}
+        return {"embedding": model(standardize(snippets)), "times": times}
 
-    archive = keras.export.ExportArchive()
-    archive.track(model)
-    archive.add_endpoint(
-        "embed_logmel",
-        embed_logmel,
-        [tf.TensorSpec((None, frames, log_mel.n_mels), tf.float32, "logmel")],
-    )
-    archive.add_endpoint(
-        "embed_waveform", embed_waveform, [tf.TensorSpec((None,), tf.float32, "waveform")]
-    )
+    module = tf.Module()
+    module.weights = [variable.value for variable in model.variables]
+    signatures = {"embed_logmel": embed_logmel, "embed_waveform": embed_waveform}
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as temporary:
         unfinished = pathlib.Path(temporary) / folder.name
-        archive.write_out(unfinished, verbose=False)
+        tf.saved_model.save(module, str(unfinished), signatures)
         unfinished.rename(folder)
