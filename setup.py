@@ -13,7 +13,7 @@ REQUIRED = [
     "numpy",  # arrays between the parts
     "librosa>=0.10.2",  # mel filters
     "soundfile>=0.12.1",  # decodes WAV, FLAC, OGG, Opus, MP3, AIFF
-    "av>=12",  # decodes everything else that FFmpeg's libraries read
+    "av>=13.1",  # decodes everything else that FFmpeg's libraries read
     "soxr>=0.3.6",  # streaming resampler
     "pyarrow>=15",  # manifests, embeddings, S3 and GCS
     "pooch>=1.8",  # verified downloads
