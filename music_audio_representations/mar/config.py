@@ -139,7 +139,10 @@ class Configurable(scooch.Configurable):
     def write(self, path):
         """Writes the resolved configuration as YAML, with its hash in the first line."""
         text = yaml.safe_dump(self.resolved(), sort_keys=False, allow_unicode=True)
-        pathlib.Path(path).write_text(f"# sha256 {self.hash()}\n{text}", encoding="utf-8")
+        path = pathlib.Path(path)
+        unfinished = path.with_name(f".{path.name}.unfinished")
+        unfinished.write_text(f"# sha256 {self.hash()}\n{text}", encoding="utf-8")
+        unfinished.replace(path)
 
 
 # ---------------------------------------------------------------------------------------- reading
