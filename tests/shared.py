@@ -57,10 +57,14 @@ def small_network(**parameters):
 
 
 def run_python(*arguments, **environment):
-    """Runs another Python process; returns it, finished, with its output as text."""
+    """Runs another Python process; returns it, finished, with its output as text.
+
+    What tests share, this module too, can be imported there.
+    """
+    path = os.pathsep.join(filter(None, [str(ROOT / "tests"), os.environ.get("PYTHONPATH")]))
     return subprocess.run(
         [sys.executable, *map(str, arguments)],
-        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", **environment},
+        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONPATH": path, **environment},
         capture_output=True,
         text=True,
         check=False,

@@ -8,7 +8,6 @@ from mar.errors import ConfigError
 from mar.models.sfnfnet import SfNfNetF0, canonical_name
 from shared import (
     GOLDEN,
-    ROOT,
     fill_golden,
     golden_input,
     reference,
@@ -76,7 +75,7 @@ found = fill_golden(SfNfNetF0().build()).predict(golden_input(), verbose=0)
 expected = np.load(GOLDEN)["embedding"]
 print(np.abs(found - expected).max() / np.abs(expected).max())
 """
-    process = run_python("-c", script, KERAS_BACKEND=backend, PYTHONPATH=str(ROOT / "tests"))
+    process = run_python("-c", script, KERAS_BACKEND=backend)
     assert process.returncode == 0, process.stderr
     assert float(process.stdout) <= 1e-4
 

@@ -73,6 +73,11 @@ def read_saved_model(folder):
     files = sorted((folder / "variables").glob("variables.*"))
     if len(files) < 2:
         raise InputError(f"{folder}: missing weights: variables/ lacks its index or its data")
+    if not (folder / "keras_metadata.pb").exists():
+        raise InputError(
+            f"{folder}: expected a SavedModel of Keras 2, but it has no keras_metadata.pb; a model "
+            "that mar exported is loaded from its .keras file"
+        )
     for path in (folder / "keras_metadata.pb", *files):
         refuse_pointer(path)
     graph, node_of = _read_metadata(folder / "keras_metadata.pb")
