@@ -10,8 +10,8 @@ from typing import Literal
 import av
 import numpy as np
 import soundfile
-import soxr
 
+from mar.audio.resampling import resample
 from mar.errors import InputError
 
 BLOCK_SECONDS = 10.0
@@ -43,7 +43,7 @@ def info(path):
         return AudioInfo(source.sample_rate, source.channels, seconds)
 
 
-def blocks(path, sample_rate=None, downmix="mean"):
+def blocks(path, sample_rate=None, downmix="mean", **resampling):
     """Mono samples of an audio file.
 
     libsndfile reads WAV, FLAC, OGG, Opus, MP3 and AIFF, FFmpeg's libraries read the rest (M4A,
@@ -53,6 +53,7 @@ def blocks(path, sample_rate=None, downmix="mean"):
         path: str, bytes or os.PathLike.
         sample_rate: Hz wanted; None keeps the file's own.
         downmix: "mean" or "sum" of the channels.
+        **resampling: see `mar.audio.resampling.resample`.
 
     Yields:
         float32 arrays `(samples,)`, full scale ±1 (of one channel), about ten seconds each.
@@ -63,7 +64,8 @@ def blocks(path, sample_rate=None, downmix="mean"):
     """
     with _open(path) as source:
         mono = _checked(path, source, downmix)
-        yield from resample(mono, source.sample_rate, sample_rate or source.sample_rate)
+        rate = source.sample_rate
+        yield from resample(mono, rate, sample_rate or rate, **resampling)
 
 
 def mix(samples, downmix="mean"):
@@ -72,17 +74,6 @@ def mix(samples, downmix="mean"):
         return samples
     total = functools.reduce(np.add, samples.T)  # NumPy sums short rows thirty times slower
     return total / samples.shape[1] if downmix == "mean" else total
-
-
-def resample(mono_blocks, rate_in, rate_out):
-    """Resamples a stream of mono float32 blocks; the result does not depend on their sizes."""
-    if rate_in == rate_out:
-        yield from mono_blocks
-        return
-    stream = soxr.ResampleStream(rate_in, rate_out, 1, dtype="float32", quality="HQ")
-    for block in mono_blocks:
-        yield stream.resample_chunk(block, last=False)
-    yield stream.resample_chunk(np.zeros(0, np.float32), last=True)
 
 
 def shown(path):
@@ -97,7 +88,9 @@ def _checked(path, source, downmix):
     for block in source.blocks(int(BLOCK_SECONDS * rate)):
         if not np.isfinite(block).all():
             at = frames + int(np.argmin(np.isfinite(block).all(axis=1)))
-            raise InputError(f"{shown(path)}: NaN or infinite samples, the first at {at / rate} s")
+            raise InputError(
+                f"{shown(path)}: NaN or infinite samples, the first at {at / rate:.3f} s"
+            )
         frames += len(block)
         yield mix(block, downmix)
     if frames == 0:

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 
 from mar.audio import decode
 from mar.errors import InputError
@@ -21,8 +22,7 @@ class IsolatedDecoder:
     """
 
     def __init__(self):
-        self._process = None
-        self._pipe = None
+        self._process = None  # its pipe and its standard error come and go with it
 
     def __enter__(self):
         return self
@@ -30,13 +30,12 @@ class IsolatedDecoder:
     def __exit__(self, *_):
         self._stop()
 
-    def open(self, path, sample_rate=None, downmix="mean"):
+    def open(self, path, **decoding):
         """Opens an audio file.
 
         Args:
             path: str, bytes or os.PathLike.
-            sample_rate: Hz wanted; None keeps the file's own.
-            downmix: "mean" or "sum" of the channels.
+            **decoding: see `mar.audio.decode.blocks`.
 
         Returns:
             The file's `AudioInfo`, and its blocks as `mar.audio.decode.blocks` yields them. They
@@ -47,7 +46,7 @@ class IsolatedDecoder:
         """
         if self._process is None:
             self._start()
-        self._send((path, sample_rate, downmix), path)
+        self._send((path, decoding), path)
         return self._receive(path), self._blocks(path)
 
     def _blocks(self, path):
@@ -66,10 +65,17 @@ class IsolatedDecoder:
     def _start(self):
         # Not by `multiprocessing`, whose children begin by importing the main module again.
         self._pipe, theirs = multiprocessing.Pipe()
+        # Decoders comment on every damaged frame; the last words of one that crashed are kept.
+        self._complaints = tempfile.TemporaryFile()  # noqa: SIM115
         self._process = subprocess.Popen(
             [sys.executable, "-m", __name__, str(theirs.fileno())],
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+            env={
+                **os.environ,
+                "PYTHONPATH": os.pathsep.join(sys.path),
+                "OPENBLAS_NUM_THREADS": "1",  # there is a decoder per core
+            },
             pass_fds=[theirs.fileno()],
+            stderr=self._complaints,
         )
         theirs.close()
 
@@ -78,6 +84,7 @@ class IsolatedDecoder:
             self._process.kill()
             self._process.wait()
             self._pipe.close()
+            self._complaints.close()
             self._process = None
 
     def _send(self, message, path):
@@ -103,9 +110,11 @@ class IsolatedDecoder:
 
     def _crash(self, path):
         code = self._process.wait()
+        self._complaints.seek(0)
+        last = self._complaints.read().decode(errors="replace").strip().rpartition("\n")[2]
         self._stop()
         how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
-        return InputError(f"{decode.shown(path)}: the decoder crashed ({how})")
+        return InputError(f"{decode.shown(path)}: the decoder crashed ({how}) {last}".rstrip())
 
 
 def _serve(pipe):
@@ -116,10 +125,10 @@ def _serve(pipe):
             _answer(pipe, *pipe.recv())
 
 
-def _answer(pipe, path, sample_rate, downmix):
+def _answer(pipe, path, decoding):
     try:
         pipe.send(("info", decode.info(path)))
-        for block in decode.blocks(path, sample_rate, downmix):
+        for block in decode.blocks(path, **decoding):
             pipe.send(("block", block))
         pipe.send(("end", None))
     except (BrokenPipeError, ConnectionResetError):

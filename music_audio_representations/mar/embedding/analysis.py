@@ -12,7 +12,7 @@ import warnings
 import numpy as np
 
 from mar.audio import decode
-from mar.audio.logmel import LogMel
+from mar.audio.logmel import PUBLISHED, LogMel
 from mar.audio.windows import FrameWindows
 from mar.config import ConfigList, Configurable, Param
 from mar.embedding.embedder import Snippets
@@ -61,12 +61,7 @@ class SliceExtractor(Extractor):
 class AudioFile(Configurable):
     """The audio file."""
 
-    sample_rate = Param(
-        int,
-        default=44100,
-        doc="Sample rate that the file is decoded to, Hz; it matters where it is lower than that "
-        "of the waveform.",
-    )
+    sample_rate = Param(int, default=44100, doc="Sample rate that the file is decoded to, Hz.")
 
 
 class AudioWaveform(Configurable):
@@ -74,13 +69,6 @@ class AudioWaveform(Configurable):
 
     input_file = Param(AudioFile, default={"AudioFile": {}}, doc="The file.")
     sample_rate = Param(int, default=16000, doc="Sample rate of the waveform, Hz.")
-
-    def blocks(self, path, downmix):
-        """Yields the mono samples of a file, `(n,)` float32 at `sample_rate`."""
-        file_rate = self.input_file.sample_rate
-        # A detour over a higher rate changes nothing that is kept.
-        first = file_rate if file_rate < self.sample_rate else self.sample_rate
-        return decode.resample(decode.blocks(path, first, downmix), first, self.sample_rate)
 
 
 class Transform(Configurable):
@@ -105,11 +93,12 @@ class MelSpectrogram(Transform):
     mag_compression = LogMel.mag_compression
     mag_range = LogMel.mag_range
 
-    def log_mel(self, sample_rate):
-        """The `mar.LogMel` for waveforms of this rate."""
-        values = self.resolved()["MelSpectrogram"]
+    def log_mel(self, waveform):
+        """The `mar.LogMel` of an `AudioWaveform`."""
+        values = {**PUBLISHED, **self.resolved()["MelSpectrogram"]}
         del values["extractor"]
-        return LogMel(sample_rate=sample_rate, downmix="sum", level=0.5, **values)
+        rates = {"sample_rate": waveform.sample_rate, "via_rate": waveform.input_file.sample_rate}
+        return LogMel(**{**values, **rates})
 
 
 class EmbeddingFeature(Transform):
@@ -171,7 +160,7 @@ class Analysis(Configurable):
         found = dict(zip(kinds, transforms, strict=True))
         self._mel, self._embedding = found.get(MelSpectrogram), found.get(EmbeddingFeature)
         self._averaged = TimelineAverage in found
-        self._log_mel = self._mel and self._mel.log_mel(self.source_feature.sample_rate)
+        self._log_mel = (self._mel or MelSpectrogram()).log_mel(self.source_feature)
         self._windows = self._embedding and self._embedding.extractor.windows()
         self._network = None
 
@@ -185,12 +174,12 @@ class Analysis(Configurable):
         Raises:
             InputError: the file or the model cannot be used.
         """
+        blocks = decode.blocks(path, **self._log_mel.decoding)
         if self._mel is None:
-            columns = (0.5 * block[:, None] for block in self.source_feature.blocks(path, "sum"))
-        else:
-            blocks = self.source_feature.blocks(path, self._log_mel.downmix)
+            columns = (self._log_mel.level * block[:, None] for block in blocks)
+        elif self._embedding is None:
             columns = self._log_mel.stream_blocks(blocks)
-        if self._embedding is not None:
+        else:
             snippets = Snippets(blocks, self._log_mel, self._windows)
             columns = (values for _, values in self._loaded_network().stream(snippets))
         feature = np.concatenate(list(columns))

@@ -19,7 +19,7 @@ from mar.audio import decode
 from mar.audio.isolated import IsolatedDecoder
 from mar.audio.windows import Windows
 from mar.config import Configurable, Param
-from mar.embedding.dataset import Row, Writer
+from mar.embedding.dataset import Row, Writer, npz_path
 from mar.embedding.embedder import Embedder, Snippets
 from mar.errors import ConfigError, InputError
 from mar.models.released import load_model
@@ -157,7 +157,9 @@ def missing(writer, items):
     def is_done(item):
         if item.key not in writer.done or writer.done[item.key] != _state(item.path):
             return False
-        return writer.provenance["format"] == "parquet" or writer.npz_path(item.key).exists()
+        return (
+            writer.provenance["format"] == "parquet" or npz_path(writer.folder, item.key).exists()
+        )
 
     return [item for item in items if not is_done(item)]
 
@@ -234,7 +236,7 @@ def _of_item(embedder, decoder, item):
         yield Row(item.key, "skipped", reason, size, mtime), none
         return
     try:
-        info, blocks = decoder.open(item.path, log_mel.sample_rate, log_mel.downmix)
+        info, blocks = decoder.open(item.path, **log_mel.decoding)
         with contextlib.closing(blocks):
             snippets = Snippets(blocks, log_mel, embedder.windows)
             yield from snippets

@@ -22,7 +22,6 @@ JSON under the key `mar` of the Parquet schema.
 
 import contextlib
 import dataclasses
-import errno
 import fcntl
 import json
 import pathlib
@@ -40,6 +39,7 @@ from mar.errors import InputError
 
 _KEY = b"mar"
 _NOT_COMPARED = ("version", "model_source", "front_end_config")
+_NAME_BYTES = 255
 _PART_ROWS, _PART_BYTES, _PART_SECONDS = 1000, 64e6, 60.0
 
 
@@ -83,7 +83,6 @@ class Writer:
     def __init__(self, folder, provenance):
         self.folder = pathlib.Path(folder)
         self.provenance = provenance
-        self._schema = _schema(provenance)
         self._rows, self._bytes, self._flushed = [], 0, time.monotonic()
         self.folder.mkdir(parents=True, exist_ok=True)
         remove_abandoned(self.folder)
@@ -118,11 +117,8 @@ class Writer:
 
     def add(self, row):
         """Adds one row. It is on disk after a minute, after the next `flush`, or at the end."""
-        if row.values is not None and self.provenance["format"] == "npz":
-            row = self._add_npz(row)
         self._rows.append(row)
-        if row.values is not None:
-            self._bytes += row.values.nbytes
+        self._bytes += 0 if row.values is None else row.values.nbytes
         if (
             len(self._rows) >= _PART_ROWS
             or self._bytes >= _PART_BYTES
@@ -133,31 +129,44 @@ class Writer:
     def flush(self):
         """Writes the rows that were added as a new part."""
         if self._rows:
-            name = f"part-{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-{uuid.uuid4().hex[:8]}"
-            with whole(self.folder / f"{name}.parquet") as unfinished:
-                pq.write_table(_table(self._rows, self._schema), unfinished)
+            now = time.strftime("%Y%m%dT%H%M%S", time.gmtime())
+            write_part(self.folder, self.provenance, self._rows, f"{now}-{uuid.uuid4().hex[:8]}")
         self._rows, self._bytes, self._flushed = [], 0, time.monotonic()
 
-    def npz_path(self, path):
-        """Where the `.npz` file of a key lies."""
-        return self.folder / f"{path.lstrip('/')}.npz"
 
-    def _add_npz(self, row):
-        target = self.npz_path(row.path)
-        try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with whole(target, beside=self.folder) as unfinished, open(unfinished, "wb") as file:
-                np.savez(
-                    file,
-                    embedding=row.mean if self.provenance["store"] == "mean" else row.values,
-                    timestamps=row.times,
-                    provenance=json.dumps(self.provenance),
-                )
-        except OSError as error:
-            if error.errno != errno.ENAMETOOLONG:
-                raise InputError(f"{target}: cannot be written: {error.strerror}") from None
-            return dataclasses.replace(row, status="failed", reason=f"{row.path}: name too long")
-        return row
+def write_part(folder, made, rows, name):
+    """Writes rows as one part of a data set.
+
+    Args:
+        folder: of the data set.
+        made: its provenance.
+        rows: list of `Row`s.
+        name: of the part; one of the same name is replaced.
+    """
+    if made["format"] == "npz":
+        rows = [row if row.values is None else _write_npz(folder, made, row) for row in rows]
+    with whole(pathlib.Path(folder) / f"part-{name}.parquet") as unfinished:
+        pq.write_table(_table(rows, _schema(made)), unfinished)
+
+
+def _write_npz(folder, made, row):
+    """Writes the row's `.npz` file; returns the row, failed if no file can be called so."""
+    path = npz_path(folder, row.path)
+    if len(path.name.encode()) > _NAME_BYTES:
+        reason = f"the name {path.name!r} is too long for a file"
+        return dataclasses.replace(row, status="failed", reason=reason)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{path.parent}: cannot be made: {error.strerror}") from None
+    with whole(path, beside=folder) as unfinished, open(unfinished, "wb") as file:
+        np.savez(
+            file,
+            embedding=row.mean if made["store"] == "mean" else row.values,
+            timestamps=row.times,
+            provenance=json.dumps(made),
+        )
+    return row
 
 
 def provenance(folder):
@@ -177,34 +186,72 @@ def provenance(folder):
     return first
 
 
-def batches(folder, columns):
-    """Yields the rows of a data set as `pyarrow.RecordBatch`es with these columns."""
+def batches(folder, columns, where=None):
+    """Yields the rows of a data set as `pyarrow.RecordBatch`es.
+
+    Args:
+        folder: of the data set.
+        columns: their names.
+        where: a `pyarrow.compute.Expression` that the rows satisfy, or None.
+    """
     parts = [str(part) for part in _parts(pathlib.Path(folder))]
     if parts:
-        yield from pyarrow.dataset.dataset(parts, format="parquet").to_batches(columns=columns)
+        rows = pyarrow.dataset.dataset(parts, format="parquet")
+        yield from rows.to_batches(columns=columns, filter=where)
 
 
-def vectors(folder):
-    """Yields `(paths, (n, dimensions) float32)`: the mean embeddings of a data set, batch by batch.
+def vectors(folder, where=None):
+    """The mean embeddings of a data set, batch by batch.
+
+    Args:
+        folder: of the data set.
+        where: a `pyarrow.compute.Expression` that the rows satisfy, or None.
+
+    Yields:
+        `(paths, (n, dimensions) float32)`.
 
     Raises:
-        InputError: as `provenance` does, or the embeddings are in `.npz` files.
+        InputError: as `provenance` does.
     """
     made = provenance(folder)
-    if made["format"] != "parquet":
-        raise InputError(f"{folder}: expected embeddings in Parquet, these are in .npz files")
-    store = made["store"]
-    for batch in batches(folder, ["path", "status", store]):
-        batch = batch.filter(pc.equal(batch["status"], "ok"))
-        values = batch[store].flatten()
-        if store == "timeline":
-            lengths = batch[store].value_lengths().to_numpy(zero_copy_only=False)
-            values = values.flatten()
-        matrix = values.to_numpy(zero_copy_only=False).reshape(-1, made["dimensions"])
-        if store == "timeline" and len(matrix):
-            firsts = np.concatenate([[0], np.cumsum(lengths)[:-1]])
-            matrix = np.add.reduceat(matrix, firsts, axis=0) / lengths[:, None]
-        yield batch["path"].to_pylist(), matrix.astype(np.float32, copy=False)
+    of_batch = {
+        ("parquet", "mean"): _means,
+        ("parquet", "timeline"): _means_of_timelines,
+        ("npz", "mean"): _means_in_files,
+        ("npz", "timeline"): _means_in_files,
+    }[made["format"], made["store"]]
+    is_ok = pc.field("status") == "ok"
+    columns = ["path"] if made["format"] == "npz" else ["path", made["store"]]
+    for batch in batches(folder, columns, is_ok if where is None else is_ok & where):
+        if len(batch):
+            matrix = of_batch(folder, batch).reshape(len(batch), made["dimensions"])
+            yield batch["path"].to_pylist(), matrix.astype(np.float32, copy=False)
+
+
+def _means(_, batch):
+    return batch["mean"].flatten().to_numpy()
+
+
+def _means_of_timelines(_, batch):
+    timelines = batch["timeline"]
+    lengths = timelines.value_lengths().to_numpy()
+    values = timelines.flatten()
+    matrix = values.flatten().to_numpy().reshape(len(values), -1)
+    firsts = np.cumsum(lengths) - lengths
+    return np.add.reduceat(matrix, firsts, axis=0) / lengths[:, None]
+
+
+def _means_in_files(folder, batch):
+    matrix = []
+    for path in batch["path"].to_pylist():
+        with np.load(npz_path(folder, path)) as file:
+            matrix.append(np.atleast_2d(file["embedding"]).mean(axis=0))
+    return np.stack(matrix)
+
+
+def npz_path(folder, path):
+    """Where the `.npz` file of a key lies."""
+    return pathlib.Path(folder) / f"{path.lstrip('/')}.npz"
 
 
 def _schema(made):

@@ -6,6 +6,7 @@ import os
 import numpy as np
 
 from mar.audio import decode
+from mar.audio.resampling import resample
 from mar.audio.windows import Windows
 from mar.embedding.network import Network
 from mar.errors import InputError
@@ -71,13 +72,15 @@ class Embedder:
         Raises:
             InputError: the file or the samples cannot be used.
         """
+        log_mel = self.log_mel
         if isinstance(audio, (str, bytes, os.PathLike)):
             sample_rate = decode.info(audio).sample_rate
-            blocks = decode.blocks(audio, self.log_mel.sample_rate, self.log_mel.downmix)
+            blocks = decode.blocks(audio, **log_mel.decoding)
         else:
-            mono = decode.mix(_checked(audio, sample_rate), self.log_mel.downmix)
-            blocks = decode.resample([mono], sample_rate, self.log_mel.sample_rate)
-        snippets = Snippets(blocks, self.log_mel, self.windows)
+            mono = decode.mix(_checked(audio, sample_rate), log_mel.downmix)
+            rates = (sample_rate, log_mel.sample_rate)
+            blocks = resample([mono], *rates, log_mel.resampler, log_mel.via_rate)
+        snippets = Snippets(blocks, log_mel, self.windows)
         starts, values = zip(*self.network.stream(snippets), strict=True)
         return Embedding(
             times=self.times(np.concatenate(starts)),
