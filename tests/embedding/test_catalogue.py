@@ -283,18 +283,16 @@ def test_shards_share_the_files_and_the_folder(model, library, tmp_path):
     for number in range(5):
         soundfile.write(library / f"{number}.wav", music(4.0, seed=number), 16000)
     items = files.find([str(library)])
-    parts = [catalogue.part_of(items, shard, 3) for shard in range(3)]
+    parts = [catalogue.part_of(items, shard, 2) for shard in range(2)]
     assert sorted((item for part in parts for item in part), key=lambda item: item.key) == items
     counts = []
-    for shard in range(3):
-        process = embed("--model", model, "-o", tmp_path / "out", f"--shard={shard}/3", library)
+    for shard in range(2):
+        process = embed("--model", model, "-o", tmp_path / "out", f"--shard={shard}/2", library)
         assert process.returncode == 0, process.stderr
         counts.append(int(process.stdout.split()[1]))
     assert sum(counts) == len(items) == len(rows(tmp_path / "out"))
-    assert (
-        "0 embedded, 8 already there"
-        in embed("--model", model, "-o", tmp_path / "out", library).stdout
-    )
+    assert min(counts) > 0
+    assert run(model, library, tmp_path / "out").already == len(items)
 
 
 def test_npz_and_timelines(model, library, tmp_path):
