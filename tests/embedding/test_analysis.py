@@ -177,7 +177,8 @@ def test_short_files_and_other_formats(location, tmp_path):
 
 def test_a_front_end_that_the_model_does_not_know_is_told(location, song):
     with pytest.warns(UserWarning, match="made with mag_compression log10_nonneg, not log"):
-        embedding(location, {"mag_compression": "log"})(song)
+        found = embedding(location, {"mag_compression": "log"})(song)
+    assert found.shape == (173, 4)
 
 
 @pytest.mark.parametrize(
