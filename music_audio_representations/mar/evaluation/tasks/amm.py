@@ -47,7 +47,7 @@ TASKS = (
         items={"train": 53585, "valid": 6695, "test": 6713},
         layers=(1024,),
         disjoint=("train", "valid", "test"),
-        citation="F. Korzeniowski, O. Nieto, M. McCallum, M. Won, S. Oramas, E. Schmidt, ISMIR 2021",
+        citation="F. Korzeniowski, O. Nieto, M. McCallum, M. Won, S. Oramas et al., ISMIR 2021",
         licence="Split BSD 3-clause style (Pandora Media); labels not distributed; no audio",
     ),
 )

@@ -79,6 +79,7 @@ class Task:
         constraint: the search that Table 2 allows: None, "[24]" or "[2]".
         windows: how items are embedded.
         disjoint: the splits between which no artist may be shared.
+        unreadable: ids of items whose audio is known to be broken in some distributions.
         citation: whom to cite.
         licence: of annotations and audio, in short.
     """
@@ -94,6 +95,7 @@ class Task:
     constraint: str | None = None
     windows: Windows = Windows()
     disjoint: tuple = ()
+    unreadable: tuple = ()
     citation: str = ""
     licence: str = ""
 

@@ -109,8 +109,7 @@ TASKS = (
         layers=(512,),
         dropout=0.8,
         disjoint=("train", "valid"),
-        citation="P. Knees, A. Faraldo, P. Herrera, R. Vogl, S. Boeck, F. Hoerschlaeger, M. Le Goff, "
-        "ISMIR 2015",
+        citation="P. Knees, A. Faraldo, P. Herrera, R. Vogl, S. Böck et al., ISMIR 2015",
         licence="No licence stated; audio previews from Beatport",
     ),
 )
