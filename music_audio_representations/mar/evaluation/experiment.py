@@ -1,7 +1,7 @@
 """One run: a task, embeddings and a probe's configuration in, test scores out."""
 
-import contextlib
 import datetime
+import functools
 import hashlib
 import json
 import logging
@@ -63,55 +63,35 @@ def run(
     paths, missing = find_audio(task, embeddings, allow_missing)
     folder = pathlib.Path(output) / task.name / model
     folder.mkdir(parents=True, exist_ok=True)
-    trained = 0
-    with _scratch(folder) as scratch:
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".examples-") as scratch:
         known = {
             split: examples(task, embeddings, paths, split, mlp.windows, scratch)
             for split in ("train", "valid")
         }
+        trained = 0
         if trials:
-            name = study_name(mlp, embeddings, seed)
-            mlp, _, trained = search(
-                mlp,
-                task.constraint,
-                lambda candidate: _validate(task, candidate, known, seed),
-                folder / "search.sqlite3",
-                name,
-                trials,
-                seed,
-            )
+            file, name = folder / "search.sqlite3", study_name(mlp, embeddings, seed)
+            objective = functools.partial(_validation_score, task, known, seed)
+            mlp, _, trained = search(mlp, task.constraint, objective, file, name, trials, seed)
         started = time.perf_counter()
         probe = train(mlp, known["train"], batch_size(mlp, task), seed, progress)
         seconds = time.perf_counter() - started
-        reported = report(mlp, probe, known["valid"])
-        validation = score(task, mlp, probe, known["valid"])
-        rows = {split: len(known[split].features) for split in known}
-        del known
+        valid = report(mlp, probe, known["valid"]) | {
+            name: value.value for name, value in score(task, mlp, probe, known["valid"]).items()
+        }
         tested = examples(task, embeddings, paths, "test", mlp.windows, scratch)
         predictions = predict(mlp, probe, tested)
     scores = metrics.evaluate(task.kind, tested.targets, predictions, task.labels, resamples, seed)
     result = {
-        "task": task.name,
         "model": model,
-        "kind": task.kind,
-        "labels": list(map(str, task.labels)),
-        "items": {split: len(present(task, paths, split)) for split in SPLITS},
+        **_of_task(task, paths, tested.targets),
+        **_of_training(mlp, task, embeddings),
         "missing": missing,
-        "undefined_labels": _undefined(task, tested.targets),
-        "rows": rows,
-        "embeddings": {**embeddings.provenance, "dimensions": embeddings.dimensions},
-        "config": mlp.resolved(),
-        "config_sha256": mlp.hash(),
-        "batch_size": batch_size(mlp, task),
-        "steps": mlp.steps,
         "seed": seed,
         "trials": trained,
         "probe_seconds": round(seconds, 3),
-        "cpus": os.cpu_count(),
         "resamples": resamples,
-        "mar_version": mar.__version__,
-        "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
-        "valid": {**reported, **{name: value.value for name, value in validation.items()}},
+        "valid": valid,
     }
     arrays = {
         "ids": np.array([task.data.ids[row] for row in present(task, paths, "test")]),
@@ -121,9 +101,35 @@ def run(
     mlp.write(folder / "config.yaml")
     probe.save(folder / "unfinished.keras")
     (folder / "unfinished.keras").replace(folder / "probe.keras")
-    results.write_run(folder, result, scores, result["labels"], arrays)
+    results.write_run(folder, result, scores, task.labels, arrays)
     results.collect(folder.parent)
     return results.read_run(folder)
+
+
+def _of_task(task, paths, tested):
+    """What a result says of its task."""
+    undefined = metrics.undefined_labels(tested) if task.kind == "multilabel" else []
+    return {
+        "task": task.name,
+        "kind": task.kind,
+        "labels": task.labels,
+        "undefined_labels": [task.labels[label] for label in undefined],
+        "items": {split: len(present(task, paths, split)) for split in SPLITS},
+    }
+
+
+def _of_training(mlp, task, embeddings):
+    """What a result says of how the probe was made."""
+    return {
+        "embeddings": {**embeddings.provenance, "dimensions": embeddings.dimensions},
+        "config": mlp.resolved(),
+        "config_sha256": mlp.hash(),
+        "batch_size": batch_size(mlp, task),
+        "steps": mlp.steps,
+        "cpus": os.cpu_count(),
+        "mar_version": mar.__version__,
+        "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+    }
 
 
 def check_windows(task, embeddings):
@@ -219,20 +225,7 @@ def available_bytes():
     return 0
 
 
-def _validate(task, candidate, known, seed):
+def _validation_score(task, known, seed, candidate):
     """What a search maximises: the task's first metric on the validation set."""
     probe = train(candidate, known["train"], batch_size(candidate, task), seed)
     return score(task, candidate, probe, known["valid"])[task.metrics[0]].value
-
-
-def _undefined(task, targets):
-    if task.kind != "multilabel":
-        return []
-    return [str(task.labels[label]) for label in metrics.undefined_labels(targets)]
-
-
-@contextlib.contextmanager
-def _scratch(folder):
-    """A folder for memory-mapped examples, on the disk of the results; gone at the end."""
-    with tempfile.TemporaryDirectory(dir=folder, prefix=".examples-") as scratch:
-        yield scratch
