@@ -87,6 +87,7 @@ def run(
         **_of_task(task, paths, tested.targets),
         **_of_training(mlp, task, embeddings),
         "missing": missing,
+        "training_rows": len(known["train"].features),
         "seed": seed,
         "trials": trained,
         "probe_seconds": round(seconds, 3),

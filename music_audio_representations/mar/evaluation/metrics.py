@@ -233,8 +233,9 @@ def _regression(targets, predictions, labels, weights):
         np.concatenate([(targets - predictions) ** 2, targets, targets**2], axis=1), weights
     )
     error, mean, square = np.split(means, 3, axis=1)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        samples = 1 - error / (square - mean**2)
+    variance = square - mean**2
+    variance[variance < 1e-12] = np.nan  # a resample of one item alone
+    samples = 1 - error / variance
     scores = {
         f"r2_{label}": Score(float(value), None, samples[:, column])
         for column, (label, value) in enumerate(zip(labels, values, strict=True))

@@ -169,8 +169,8 @@ def train(mlp, examples, batch_size, seed=0, progress=None):
         done += len(rows)
         if not np.isfinite(loss):
             raise ConfigError(
-                f"MLP: the loss is {loss} after {done} of {mlp.steps} steps; expected a finite one: "
-                f"lower the learning rate"
+                f"MLP: expected a finite loss, got {loss} after {done} of {mlp.steps} steps; lower "
+                f"the learning rate"
             )
         if progress is not None:
             progress(done, loss)

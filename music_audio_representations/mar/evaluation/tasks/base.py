@@ -285,10 +285,12 @@ def _unexpected_counts(task, items):
             )
             if lowest == highest
         ]
-        if len(constant) == len(items.labels):
+        if len(constant) == len(items.labels) or (constant and task.kind == "regression"):
+            which = ", ".join(map(str, constant)) if task.kind == "regression" else "every label"
             raise InputError(
-                f"{task.name}: every label is constant in the split {split!r} "
-                f"({len(targets)} items): nothing can be learnt or measured there"
+                f"{task.name}: expected labels that differ between items, but {which} is constant "
+                f"in the split {split!r} ({len(targets)} items): nothing can be learnt or "
+                f"measured there"
             )
         if constant:
             shown = ", ".join(map(str, constant[:5])) + ("…" if len(constant) > 5 else "")
