@@ -5,12 +5,14 @@ one more field a row for every tag.
 """
 
 import functools
+import re
 
 from mar.errors import InputError
 from mar.evaluation.tasks import files
 from mar.evaluation.tasks.base import Items, Task, multi_hot
 
 _HEADER = ["TRACK_ID", "ARTIST_ID", "ALBUM_ID", "PATH", "DURATION", "TAGS"]
+_SECONDS = re.compile(r"\d+(\.\d+)?")
 _PARTS = {"train": "train", "valid": "validation", "test": "test"}
 
 
@@ -24,7 +26,8 @@ def read(folder, subset):
             raise InputError(f"{path}: expected the columns {_HEADER}, found {header!r:.120}")
         for number, row in enumerate(rows, 2):
             fields = row.split("\t")
-            if len(fields) < len(_HEADER) or not all("---" in tag for tag in fields[5:]):
+            tagged = len(fields) >= len(_HEADER) and all("---" in tag for tag in fields[5:])
+            if not tagged or not _SECONDS.fullmatch(fields[4]):
                 raise InputError(
                     f"{path}: line {number}: expected five fields and tags `category---name`, "
                     f"each in a field of its own, found {row!r:.120}"
