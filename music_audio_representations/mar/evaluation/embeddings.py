@@ -51,7 +51,7 @@ class Embeddings:
                 starts = np.cumsum(lengths) - lengths
                 sums = np.add.reduceat(values, starts, axis=0, dtype=np.float64)
                 means[rows] = sums / lengths[:, None]
-        return _finite(means, paths, self.folder)
+        return _finite(means, paths, self.folder, np.arange(len(paths)))
 
     def windows(self, paths, file=None):
         """All windows of each path.
@@ -82,7 +82,8 @@ class Embeddings:
         starts = np.cumsum(counts) - counts
         for rows, values, lengths in self._read(paths):
             within = np.arange(len(values)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-            windows[np.repeat(starts[rows], lengths) + within] = values
+            owners = np.repeat(rows, lengths)
+            windows[starts[owners] + within] = _finite(values, paths, self.folder, owners)
         return windows, np.repeat(np.arange(len(paths)), counts)
 
     def window_count(self, paths):
@@ -204,11 +205,12 @@ def _values(cells, dimensions, values):
     return flat.reshape(-1, dimensions), lengths
 
 
-def _finite(values, paths, folder):
-    wrong = np.flatnonzero(~np.isfinite(values).all(axis=1))
+def _finite(values, paths, folder, owners):
+    """`values`, refused where a row, of the path `owners` tells, holds NaN or infinity."""
+    wrong = owners[~np.isfinite(values).all(axis=1)]
     if len(wrong):
         raise InputError(
-            f"{folder}: NaN or infinite values in the embeddings of {len(wrong)} files, e.g. "
-            f"{paths[wrong[0]]}"
+            f"{folder}: NaN or infinite values in the embeddings of {len(set(wrong.tolist()))} "
+            f"files, e.g. {paths[wrong[0]]}"
         )
     return values

@@ -41,7 +41,8 @@ ELSEWHERE = {
     ),
     "MTT": (
         "Audio: mp3.zip.001, .002 and .003, from "
-        "mirg.city.ac.uk/codeapps/the-magnatagatune-dataset; join them with cat, then unzip: folders 0 to f.",
+        "mirg.city.ac.uk/codeapps/the-magnatagatune-dataset; join them with cat, then unzip: "
+        "folders 0 to f.",
     ),
     "NSynth_P": (
         "nsynth-{train,valid,test}.jsonwav.tar.gz from magenta.tensorflow.org/datasets/nsynth, "
