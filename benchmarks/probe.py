@@ -11,6 +11,7 @@ Measured in one run, on random features as large as the task's:
 * the same by `Model.fit`: as it is, and with the best of several `steps_per_execution`.
 """
 
+import contextlib
 import pathlib
 import time
 
@@ -68,10 +69,8 @@ def our_step(name, known, seconds):
             raise StopIteration
 
     mlp = probe(name, 1_000_000)
-    try:
+    with contextlib.suppress(StopIteration):
         train(mlp, known, mlp.batch_size, progress=stop)
-    except StopIteration:
-        pass
     (first, started), (last, ended) = marks[0], marks[-1]
     return (ended - started) / (last - first)
 

@@ -97,6 +97,17 @@ def test_a_probe_learns_what_the_embeddings_say(prepared, tmp_path):
         assert result["training_rows"] == result["items"]["train"] * (1 if windows == "mean" else 3)
 
 
+def test_windows_that_do_not_fit_into_memory_are_mapped(prepared, tmp_path, monkeypatch):
+    loaded, embeddings = prepared("MTT", store="timeline")
+    mlp = short("MTT", "MLP.windows=single")
+    resident = experiment.run(loaded, embeddings, mlp, tmp_path / "results", "resident")
+    monkeypatch.setattr(experiment, "available_bytes", lambda: 0)
+    mapped = experiment.run(loaded, embeddings, mlp, tmp_path / "results", "mapped")
+    assert mapped["test"] == resident["test"]
+    assert mapped["valid"] == resident["valid"]
+    assert not list((tmp_path / "results" / "MTT" / "mapped").glob(".*"))
+
+
 def test_the_test_set_is_read_once_and_a_search_does_not_see_it(prepared, tmp_path, monkeypatch):
     loaded, embeddings = prepared("GTZAN")
     read = []

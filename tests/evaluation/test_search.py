@@ -2,6 +2,7 @@ import optuna
 import pytest
 from test_probe import probe
 
+from mar.errors import ConfigError
 from mar.evaluation.search import propose, search
 
 
@@ -102,3 +103,10 @@ def test_the_best_trial_is_returned_and_nothing_runs_twice(tmp_path):
     assert value == max(seen) == toy_score(best)
     run(tmp_path, 12, score)
     assert len(seen) == 12
+
+
+def test_a_schedule_that_cannot_be_varied_is_refused(tmp_path):
+    cosine = {"ScoochCosineDecay": {"initial_learning_rate": 1e-3, "decay_steps": 10}}
+    base = probe(optimizer={"ScoochAdam": {"schedule": cosine}})
+    with pytest.raises(ConfigError, match="expected a WarmupSchedule .* got ScoochCosineDecay"):
+        search(base, None, toy_score, tmp_path / "s.sqlite3", "name", 1)

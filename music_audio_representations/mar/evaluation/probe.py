@@ -233,39 +233,42 @@ def _training_steps(mlp, model):
                 loss += mlp.l2_regularization * penalty
         return loss, tape.gradient(loss, variables)
 
-    def apply(gradient, variable, *moments):
-        learning_rate = rate(done) if callable(rate) else rate
-        count = tf.cast(done + 1, tf.float32)
-        settings = {
-            "var": variable.handle,
-            "beta1_power": tf.pow(adam.beta_1, count),
-            "beta2_power": tf.pow(adam.beta_2, count),
-            "lr": learning_rate,
-            "beta1": adam.beta_1,
-            "beta2": adam.beta_2,
-            "epsilon": adam.epsilon,
-            "grad": gradient,
-            **dict(zip(("m", "v", "vhat"), (slot.handle for slot in moments), strict=False)),
-        }
+    def apply(gradient, variable, moments, learning_rate, mean_power, square_power):
         operation = tf.raw_ops.ResourceApplyAdam
         if adam.amsgrad:
             operation = tf.raw_ops.ResourceApplyAdamWithAmsgrad
-        operation(**settings)
+        handles = zip(("m", "v", "vhat"), (moment.handle for moment in moments), strict=False)
+        operation(
+            var=variable.handle,
+            beta1_power=mean_power,
+            beta2_power=square_power,
+            lr=learning_rate,
+            beta1=adam.beta_1,
+            beta2=adam.beta_2,
+            epsilon=adam.epsilon,
+            grad=gradient,
+            **dict(handles),
+        )
 
     any_rows = tf.TensorSpec((None, None), tf.int32)
     matrix = tf.TensorSpec((None, None), tf.float32)
 
-    @tf.function(input_signature=[matrix, tf.TensorSpec((None, None)), any_rows, any_rows])
+    @tf.function(input_signature=[matrix, matrix, any_rows, any_rows])
     def run_steps(features, targets, rows, target_rows):
-        total = 0.0
-        for index in tf.range(tf.shape(rows)[0]):
+        count, total = tf.shape(rows)[0], 0.0
+        steps = done + tf.range(tf.cast(count, tf.int64))
+        rates = rate(steps)
+        mean_powers = tf.pow(adam.beta_1, tf.cast(steps + 1, tf.float32))
+        square_powers = tf.pow(adam.beta_2, tf.cast(steps + 1, tf.float32))
+        for index in tf.range(count):
             batch = tf.ensure_shape(tf.gather(features, rows[index]), (None, model.input_shape[1]))
             loss, found = gradients(batch, tf.gather(targets, target_rows[index]))
+            powers = mean_powers[index], square_powers[index]
             for gradient, variable, *moments in zip(found, variables, *slots, strict=True):
-                apply(gradient, variable, *moments)
-            done.assign_add(1)
+                apply(gradient, variable, moments, rates[index], *powers)
             total += loss
-        return total / tf.cast(tf.shape(rows)[0], tf.float32)
+        done.assign_add(tf.cast(count, tf.int64))
+        return total / tf.cast(count, tf.float32)
 
     return run_steps
 

@@ -9,7 +9,9 @@ import copy
 import logging
 
 from mar.config import Config
+from mar.errors import ConfigError
 from mar.evaluation.probe import MLP
+from mar.training.schedules import ScoochCosineDecay
 
 # Multiples of the configuration's own number of steps.
 STEPS = (0.5, 0.75, 1.0, 1.25, 1.5)
@@ -67,10 +69,20 @@ def search(base, constraint, score, file, name, trials, seed=0):
 
     Returns:
         The best `MLP`, its value on the validation set, and how many trials there were.
+
+    Raises:
+        ConfigError: the configuration's schedule is not a warm-up and a cosine.
     """
     import optuna
     from optuna.trial import TrialState
 
+    cosine = getattr(base.optimizer.schedule, "schedule", None)
+    if not isinstance(cosine, ScoochCosineDecay):
+        raise ConfigError(
+            "MLP.optimizer.ScoochAdam.schedule: expected a WarmupSchedule with a "
+            f"ScoochCosineDecay, whose steps and rate a search varies; got "
+            f"{type(base.optimizer.schedule).__name__}"
+        )
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(
         storage=f"sqlite:///{file}", study_name=name, direction="maximize", load_if_exists=True
