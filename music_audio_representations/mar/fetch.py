@@ -17,7 +17,7 @@ def main(argv):
         raise ConfigError(f"expected tasks to fetch, of {', '.join(TASKS)}")
     tasks = [find_task(name) for name in argv[1:]]
     for task in tasks:
-        if task.name not in TASKS:
+        if TASKS.get(task.name) is not task:
             raise ConfigError(f"{task.name}: expected one of {', '.join(TASKS)}, got a path")
     for task in tasks:
         paths = official.fetch(task.name)

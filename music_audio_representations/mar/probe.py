@@ -62,9 +62,8 @@ def summary(result):
     """The result in a few lines."""
     lines = [f"{result['task']}, {result['model']}:"]
     for name, score in result["test"].items():
-        lines.append(
-            f"  {name:<22} {score['value']:.4f}  [{score['low']:.4f}, {score['high']:.4f}]"
-        )
+        interval = "" if score["low"] is None else f"  [{score['low']:.4f}, {score['high']:.4f}]"
+        lines.append(f"  {name:<22} {score['value']:.4f}{interval}")
     items = " / ".join(str(count) for count in result["items"].values())
     lines.append(f"  {items} items to train / validate / test, {result['missing']} missing")
     if result["undefined_labels"]:

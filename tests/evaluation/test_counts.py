@@ -14,7 +14,7 @@ import pytest
 from distributions import cp_list
 
 from mar.evaluation.metrics import undefined_labels
-from mar.evaluation.tasks import files, msd, task
+from mar.evaluation.tasks import TASKS, files, msd, task
 from mar.evaluation.tasks.giantsteps import parse_key
 from mar.evaluation.tasks.magnatagatune import CORRUPT
 from shared import reference
@@ -54,6 +54,25 @@ def check(loaded, expected):
             assert (targets.sum(axis=0) > 0).sum() == known["classes"]
     if "total" in expected:
         assert len(loaded.data.ids) == expected["total"]
+
+
+@pytest.mark.parametrize("name", sorted(TASKS.keys() - {"MTT_filtered"}))
+def test_tasks_expect_the_known_counts(name, counts):
+    """Documented ones too, where the files are not to be had here."""
+    known, expected = counts[name.split("_")[0] if "NSynth" in name else name], TASKS[name]
+    labels = {"NSynth_P": "labels_pitch", "NSynth_I": "labels_instrument"}.get(name, "labels")
+    assert expected.labels == known.get(labels, 2)  # Emo's two targets
+    if "splits" in known:
+        assert expected.items == {part: value["items"] for part, value in known["splits"].items()}
+    elif "total" in known:
+        assert expected.items == {"total": known["total"]}
+
+
+def test_amms_splits_are_as_long_as_its_pointers_say():
+    for split, name in (("train", "train"), ("valid", "val"), ("test", "test")):
+        path = reference(f"datasets/amm/lfs_pointers/{name}_idx.npy.pointer")
+        size = int(path.read_text().split("size ")[1])
+        assert (size - 128) // 8 == TASKS["AMM"].items[split]
 
 
 @pytest.mark.usefixtures("no_warning")

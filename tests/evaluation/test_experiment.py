@@ -215,6 +215,10 @@ def test_the_command_prints_and_writes_what_it_found(tmp_path):
     assert sorted(path.name for path in folder.iterdir()) == [
         *("config.yaml", "per_label.csv", "predictions.npz", "probe.keras", "result.json")
     ]
+    without = run_python(*command, "--resamples", 0, "--model", "quick")
+    assert "accuracy               1.0000\n" in without.stdout
+    quick = json.loads((folder.parent / "quick" / "result.json").read_text())
+    assert quick["test"]["accuracy"] == {"value": 1.0, "low": None, "high": None}
     wrong = run_python(*command, "--set", "MLP.layer_width=3")
     assert wrong.returncode == 1
     assert "did you mean 'layer_widths'" in wrong.stderr

@@ -119,6 +119,13 @@ def test_a_folder_of_class_folders(tmp_path):
     assert task(tmp_path / "my music").data.splits == loaded.data.splits
 
 
+def test_a_folder_may_be_called_as_a_task_is(tmp_path):
+    for name in (f"MTT/{label}/{n}.wav" for label in "ab" for n in range(10)):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    assert task(tmp_path / "MTT").labels == ["a", "b"]
+
+
 def test_a_table_with_artists_is_split_between_them(tmp_path):
     rows = [f"{n}.mp3,{'ab'[n % 2]},artist {n % 15}" for n in range(90)]
     loaded = task(write_table(tmp_path / "songs.csv", ["path,label,artist", *rows]))
@@ -332,7 +339,8 @@ def test_msds_from_jongpillees_files_alone(tmp_path):
     ids = files.read_list(home / "filtered_list_train.cP")
     ids += files.read_list(home / "filtered_list_test.cP")
     before = task("MSDS", tmp_path).data
-    vectors = {id: row[None] > 0 for id, row in zip(ids, before.targets, strict=True)}
+    distinct = {row.tobytes(): row[None] > 0 for row in before.targets}
+    vectors = {id: distinct[row.tobytes()] for id, row in zip(ids, before.targets, strict=True)}
     (home / "msd_id_to_tag_vector.cP").write_bytes(pickle.dumps(vectors, 0))
     (home / "MSD_id_to_7D_id.pkl").write_bytes(python2_pickle({id: id[2:] for id in ids}))
     numbers = {id[2:]: f"8/9/{id[2:]}.clip.mp3" for id in ids}

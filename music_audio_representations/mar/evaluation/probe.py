@@ -3,6 +3,7 @@
 import concurrent.futures
 import dataclasses
 import itertools
+from typing import Literal
 
 import keras
 import numpy as np
@@ -45,7 +46,7 @@ class MLP(Configurable):
         bool, default=False, doc="Whether every dimension gets mean 0 and variance 1 in training."
     )
     windows = Param(
-        str,
+        Literal["mean", "single"],
         default="mean",
         doc="`mean` trains on an item's mean embedding; `single` on each of its windows, whose "
         "predictions are averaged.",
@@ -70,8 +71,6 @@ class MLP(Configurable):
                 "MLP.optimizer.ScoochAdam.schedule: expected a schedule of at least one step; it "
                 "says how many steps the probe is trained for"
             )
-        if self.windows not in ("mean", "single"):
-            raise ConfigError(f"MLP.windows: expected 'mean' or 'single', got {self.windows!r}")
 
     @property
     def steps(self):

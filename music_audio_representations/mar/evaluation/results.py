@@ -120,7 +120,9 @@ def write_run(folder, result, scores, labels, arrays):
         rows.append([label, *(_text(v[row]) for v in by_label.values()), _text(positives[row])])
     _write_csv(folder / "per_label.csv", rows)
     test = {
-        name: {"value": score.value, "low": score.interval[0], "high": score.interval[1]}
+        name: dict(
+            zip(("value", "low", "high"), map(_known, (score.value, *score.interval)), strict=True)
+        )
         for name, score in scores.items()
     }
     _write_text(folder / "result.json", json.dumps({**result, "test": test}, indent=1))
@@ -224,6 +226,11 @@ def _number(text):
 
 def _text(value):
     return "" if math.isnan(value) else repr(float(value))
+
+
+def _known(value):
+    """For JSON, which has no NaN."""
+    return None if math.isnan(value) else value
 
 
 def _write_csv(path, rows):

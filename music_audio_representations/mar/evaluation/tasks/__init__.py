@@ -58,7 +58,7 @@ def task(name, folder=None):
         InputError: see `find_task` and `Task.load`.
     """
     found = find_task(name)
-    if found.name not in TASKS:
+    if TASKS.get(found.name) is not found:
         return found.load(name)
     return found.load(folder or fetched_folder(found.name))
 

@@ -74,8 +74,6 @@ class Task:
         labels: number of labels known; None for a collection of one's own.
         items: known number of items of each split; or the number of all under "total".
         batch: batch size of Table 2.
-        layers: widths of the hidden layers of Table 2.
-        dropout: dropout of Table 2.
         constraint: the search that Table 2 allows: None, "[24]" or "[2]".
         windows: how items are embedded.
         disjoint: the splits between which no artist may be shared.
@@ -90,8 +88,6 @@ class Task:
     labels: int | None = None
     items: dict = dataclasses.field(default_factory=dict)
     batch: int = 256
-    layers: tuple = ()
-    dropout: float = 0.5
     constraint: str | None = None
     windows: Windows = Windows()
     disjoint: tuple = ()

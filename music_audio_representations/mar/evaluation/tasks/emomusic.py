@@ -96,7 +96,6 @@ TASKS = (
         labels=2,
         items={"train": 504, "valid": 115, "test": 125},
         batch=512,
-        layers=(1024,),
         disjoint=("train", "valid"),  # the evaluation set shares 43 artists with train
         citation="M. Soleymani, M. N. Caro, E. M. Schmidt, C.-Y. Sha, Y.-H. Yang, CrowdMM 2013",
         licence="For research; audio from the Free Music Archive",

@@ -29,7 +29,6 @@ TASKS = (
         labels=10,
         items={"train": 443, "valid": 197, "test": 290},
         batch=2560,
-        dropout=0.0,
         unreadable=("jazz/jazz.00054.wav",),
         citation="G. Tzanetakis, P. Cook, IEEE TSAP 10(5), 2002",
         licence="Lists MIT (music_dataset_split); audio without a stated licence",

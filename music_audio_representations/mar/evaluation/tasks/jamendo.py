@@ -59,22 +59,17 @@ TASKS = (
         "autotagging_top50tags",
         labels=50,
         items={"train": 32136, "valid": 10888, "test": 11356},
-        layers=(512,),
-        dropout=0.75,
     ),
     _task(
         "Jam-All",
         "autotagging",
         labels=183,
         items={"train": 32859, "valid": 11101, "test": 11565},
-        layers=(1024, 1024),
     ),
     _task(
         "Jam-MT",
         "autotagging_moodtheme",
         labels=56,
         items={"train": 9949, "valid": 3802, "test": 4231},
-        layers=(512,),
-        dropout=0.75,
     ),
 )

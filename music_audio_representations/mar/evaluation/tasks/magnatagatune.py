@@ -87,7 +87,6 @@ def _split(mp3_path, path):
 _COMMON = {
     "kind": "multilabel",
     "labels": 50,
-    "layers": (512,),
     "constraint": "[24]",
     "citation": "E. Law, K. West, M. I. Mandel, M. Bay, J. S. Downie, ISMIR 2009",
     "licence": "Annotations without a stated licence; audio CC BY-NC-SA (Magnatune)",

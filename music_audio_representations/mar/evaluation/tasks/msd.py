@@ -121,7 +121,6 @@ TASKS = (
         "multilabel",
         labels=50,
         items={"train": 201680, "valid": 11774, "test": 28435},
-        layers=(1024, 1024),
         citation=_CITATION,
         licence="Lists MIT (music_dataset_split); Last.fm tags for research; no audio",
     ),

@@ -99,9 +99,8 @@ TASKS = (
         functools.partial(read_arrays, prefix="sub_"),
         labels=50,
         items={"total": 35745},
-        layers=(512,),
         **_COMMON,
     ),
-    Task("MSD100", read_arrays, labels=100, layers=(2048, 2048), **_COMMON),
-    Task("MSD500", read_tags, labels=500, layers=(4096, 4096, 4096), **_COMMON),
+    Task("MSD100", read_arrays, labels=100, **_COMMON),
+    Task("MSD500", read_tags, labels=500, **_COMMON),
 )

@@ -67,7 +67,6 @@ TASKS = (
         "multilabel",
         labels=250,
         items={"total": 147295},
-        dropout=0.3,
         citation="S. Oramas, F. Barbieri, O. Nieto Caballero, X. Serra, TISMIR 1(1), 2018",
         licence="(c) 2017 MTG-UPF, for research; no audio",
     ),

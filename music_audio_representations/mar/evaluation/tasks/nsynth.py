@@ -44,7 +44,6 @@ _COMMON = {
     "kind": "multiclass",
     "items": {"train": 289205, "valid": 12678, "test": 4096},
     "batch": 64,
-    "dropout": 0.0,
     "constraint": "[2]",
     "citation": "J. Engel, C. Resnick, A. Roberts, S. Dieleman, M. Norouzi, D. Eck, K. Simonyan, "
     "ICML 2017",
