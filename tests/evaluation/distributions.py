@@ -52,7 +52,7 @@ def magnatagatune(folder):
     for characters, count in zip(("05ab", "c", "def"), ITEMS.values(), strict=True):
         for number in range(count):
             path = f"{characters[number % len(characters)]}/artist-album-{number}-0-29.mp3"
-            chosen = tags_of(number, len(tags))
+            chosen = tags_of(number + len(characters), len(tags))  # other rows in other parts
             flags = ["1" if tag in chosen else "0" for tag in range(len(tags))]
             lines.append([str(len(lines) + 1), *flags, path])
             paths.append(path)

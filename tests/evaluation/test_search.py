@@ -102,7 +102,7 @@ def test_the_best_trial_is_returned_and_nothing_runs_twice(tmp_path):
     best, value, _ = run(tmp_path, 12, score)
     assert value == max(seen) == toy_score(best)
     run(tmp_path, 12, score)
-    assert len(seen) == 12
+    assert len(seen) == len({trial["learning_rate"] for trial in params(tmp_path)}) == 12
 
 
 def test_a_schedule_that_cannot_be_varied_is_refused(tmp_path):
