@@ -63,16 +63,16 @@ def test_tasks_expect_the_known_counts(name, counts):
     labels = {"NSynth_P": "labels_pitch", "NSynth_I": "labels_instrument"}.get(name, "labels")
     assert expected.labels == known.get(labels, 2)  # Emo's two targets
     if "splits" in known:
-        assert expected.items == {part: value["items"] for part, value in known["splits"].items()}
+        assert expected.counts == {part: value["items"] for part, value in known["splits"].items()}
     elif "total" in known:
-        assert expected.items == {"total": known["total"]}
+        assert expected.counts == {"total": known["total"]}
 
 
 def test_amms_splits_are_as_long_as_its_pointers_say():
     for split, name in (("train", "train"), ("valid", "val"), ("test", "test")):
         path = reference(f"datasets/amm/lfs_pointers/{name}_idx.npy.pointer")
         size = int(path.read_text().split("size ")[1])
-        assert (size - 128) // 8 == TASKS["AMM"].items[split]
+        assert (size - 128) // 8 == TASKS["AMM"].counts[split]
 
 
 @pytest.mark.usefixtures("no_warning")

@@ -70,7 +70,7 @@ def run(
         }
         trained = 0
         if trials:
-            file, name = folder / "search.sqlite3", study_name(mlp, embeddings, seed)
+            file, name = folder / "search.sqlite3", study_name(mlp, embeddings, paths, seed)
             objective = functools.partial(_validation_score, task, known, seed)
             mlp, _, trained = search(mlp, task.constraint, objective, file, name, trials, seed)
         started = time.perf_counter()
@@ -191,10 +191,11 @@ def examples(task, embeddings, paths, split, windows, scratch):
     rows = present(task, paths, split)
     found = [paths[row] for row in rows]
     targets = task.data.targets[rows]
-    if windows == "mean":
-        return Examples(embeddings.means(found), targets)
-    size = 4 * embeddings.window_count(found) * embeddings.dimensions
+    count = len(found) if windows == "mean" else embeddings.window_count(found)
+    size = 4 * count * embeddings.dimensions
     fits = _COPIES * size < _MEMORY_SHARE * available_bytes()
+    if windows == "mean":
+        return Examples(embeddings.means(found), targets, resident=fits)
     file = None if fits else pathlib.Path(scratch) / f"{split}.npy"
     features, items = embeddings.windows(found, file)
     return Examples(features, targets, items, resident=fits)
@@ -211,9 +212,9 @@ def score(task, mlp, probe, known):
     return metrics.evaluate(task.kind, known.targets, predictions, task.labels, resamples=0)
 
 
-def study_name(mlp, embeddings, seed):
+def study_name(mlp, embeddings, paths, seed):
     """Of a search: all that its trials depend on."""
-    parts = [mlp.hash(), json.dumps(embeddings.provenance, sort_keys=True), str(seed)]
+    parts = [mlp.hash(), json.dumps([embeddings.provenance, paths, seed], sort_keys=True)]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 

@@ -6,6 +6,7 @@ MagnaTagATune (`MTT_musicnn`) and on the Million Song Dataset (`MSD_musicnn`). T
 need not be: only arrays are read from it.
 """
 
+import itertools
 import pathlib
 import subprocess
 import sys
@@ -96,50 +97,55 @@ class MusiCNN:
 
 def build():
     """The network without weights; its layers are named as in the checkpoints."""
-    numbers = {}
+    spectrogram = keras.Input((FRAMES, MELS), name="spectrogram")
+    named = {kind: _numbered(kind) for kind in ("conv2d", "batch_normalization", "dense")}
 
-    def named(kind, *arguments, **settings):
-        count = numbers.setdefault(kind, 0)
-        numbers[kind] += 1
-        name = f"{kind}_{count}" if count else kind
-        makers = {
-            "batch_normalization": lambda: layers.BatchNormalization(epsilon=1e-3, name=name),
-            "conv2d": lambda: layers.Conv2D(
-                *arguments, activation="relu", data_format="channels_last", name=name, **settings
-            ),
-            "dense": lambda: layers.Dense(*arguments, name=name, **settings),
-        }
-        return makers[kind]()
+    def normalized(x):
+        name = next(named["batch_normalization"])
+        return layers.BatchNormalization(epsilon=1e-3, name=name)(x)
 
     def convolved(x, filters, kernel, padding="valid"):
-        x = named("conv2d", filters, kernel, padding=padding)(x)
-        return named("batch_normalization")(x)
+        convolution = layers.Conv2D(
+            filters,
+            kernel,
+            padding=padding,
+            activation="relu",
+            data_format="channels_last",
+            name=next(named["conv2d"]),
+        )
+        return normalized(convolution(x))
 
-    pad_time = layers.ZeroPadding2D(((3, 3), (0, 0)), data_format="channels_last")
-    spectrogram = keras.Input((FRAMES, MELS), name="spectrogram")
-    x = named("batch_normalization")(ops.expand_dims(spectrogram, -1))
-    # Front end: tall filters for timbre, wide ones for tempo, each reduced over frequency.
-    padded = pad_time(x)
-    features = [ops.max(convolved(padded, 204, (7, bands)), axis=2) for bands in (38, 67)]
-    features += [ops.max(convolved(x, 51, (frames, 1), "same"), axis=2) for frames in (128, 64, 32)]
-    front = ops.concatenate(features, axis=2)
+    def padded(x):
+        return layers.ZeroPadding2D(((3, 3), (0, 0)), data_format="channels_last")(x)
+
+    def over_time(x):
+        """`(n, frames, features)` → `(n, frames, 64)`."""
+        maps = convolved(padded(ops.expand_dims(x, -1)), 64, (7, x.shape[2]))
+        return ops.squeeze(maps, axis=2)
+
+    x = normalized(ops.expand_dims(spectrogram, -1))
+    # Front end: tall filters for timbre, long ones for tempo, each reduced over frequency.
+    timbral = [convolved(padded(x), 204, (7, bands)) for bands in (38, 67)]
+    temporal = [convolved(x, 51, (frames, 1), "same") for frames in (128, 64, 32)]
+    front = ops.concatenate([ops.max(maps, axis=2) for maps in timbral + temporal], axis=2)
     # Middle: three convolutions over time, the second and third residual.
-    first = _over_time(front, convolved, pad_time)
-    second = _over_time(first, convolved, pad_time) + first
-    third = _over_time(second, convolved, pad_time) + second
+    first = over_time(front)
+    second = over_time(first) + first
+    third = over_time(second) + second
     x = ops.concatenate([front, first, second, third], axis=2)
-    pooled = ops.stack([ops.max(x, axis=1), ops.mean(x, axis=1)], axis=2)
-    x = layers.Flatten()(pooled)
-    x = named("dense", 200, activation="relu")(named("batch_normalization")(x))
-    embedding = named("batch_normalization")(x)
-    tags = named("dense", 50, activation="sigmoid")(embedding)
+    # Back end: pooling over time and two dense layers.
+    x = layers.Flatten()(ops.stack([ops.max(x, axis=1), ops.mean(x, axis=1)], axis=2))
+    x = layers.Dense(200, "relu", name=next(named["dense"]))(normalized(x))
+    embedding = normalized(x)
+    tags = layers.Dense(50, "sigmoid", name=next(named["dense"]))(embedding)
     return keras.Model(spectrogram, [tags, embedding], name="musicnn")
 
 
-def _over_time(x, convolved, pad_time):
-    """`(n, frames, features)` → `(n, frames, 64)`."""
-    padded = pad_time(ops.expand_dims(x, -1))
-    return ops.squeeze(convolved(padded, 64, (7, x.shape[2])), axis=2)
+def _numbered(kind):
+    """The names that TensorFlow gives layers of a kind, in order."""
+    yield kind
+    for number in itertools.count(1):
+        yield f"{kind}_{number}"
 
 
 def read_checkpoint(wheel, checkpoint):

@@ -44,7 +44,7 @@ TASKS = (
         read,
         "multilabel",
         labels=188,
-        items={"train": 53585, "valid": 6695, "test": 6713},
+        counts={"train": 53585, "valid": 6695, "test": 6713},
         disjoint=("train", "valid", "test"),
         citation="F. Korzeniowski, O. Nieto, M. McCallum, M. Won, S. Oramas et al., ISMIR 2021",
         licence="Split BSD 3-clause style (Pandora Media); labels not distributed; no audio",

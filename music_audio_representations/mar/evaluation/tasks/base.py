@@ -4,6 +4,7 @@ import dataclasses
 import logging
 import os
 import pathlib
+import re
 from collections.abc import Callable
 from typing import Literal
 
@@ -13,9 +14,11 @@ from mar.errors import InputError
 
 SPLITS = ("train", "valid", "test")
 _AUDIO_SUFFIXES = (
-    *(".aac", ".aif", ".aiff", ".au", ".flac", ".m4a", ".mp3", ".mp4", ".oga"),
-    *(".ogg", ".opus", ".wav", ".wave", ".wma", ".npy"),
+    *(".aac", ".ac3", ".aif", ".aifc", ".aiff", ".au", ".caf", ".flac", ".m4a", ".m4b", ".mka"),
+    *(".mkv", ".mp2", ".mp3", ".mp4", ".oga", ".ogg", ".opus", ".w64", ".wav", ".wave", ".webm"),
+    ".wma",
 )
+_OUTSIDE = re.compile(r"[/\\]|[A-Za-z]:[/\\]")  # how an absolute path begins
 
 Kind = Literal["multilabel", "multiclass", "key", "regression"]
 METRICS = {
@@ -72,7 +75,7 @@ class Task:
         read: function of a folder with the official files → `Items`.
         kind: "multilabel", "multiclass", "key" or "regression".
         labels: number of labels known; None for a collection of one's own.
-        items: known number of items of each split; or the number of all under "total".
+        counts: known number of items of each split; or of all of them under "total".
         batch: batch size of Table 2.
         constraint: the search that Table 2 allows: None, "[24]" or "[2]".
         windows: how items are embedded.
@@ -86,7 +89,7 @@ class Task:
     read: Callable
     kind: Kind
     labels: int | None = None
-    items: dict = dataclasses.field(default_factory=dict)
+    counts: dict = dataclasses.field(default_factory=dict)
     batch: int = 256
     constraint: str | None = None
     windows: Windows = Windows()
@@ -162,7 +165,7 @@ class LoadedTask:
         there = (
             os.path.relpath(os.path.join(base, name), audio_root)
             for base, _, names in os.walk(audio_root)
-            for name in names
+            for name in sorted(names)
         )
         found = self.locate(there)
         return [
@@ -230,7 +233,7 @@ def _check_paths(paths, folder):
     for candidates in paths:
         for path in alternatives(candidates):
             parts = path.replace("\\", "/").split("/")
-            if ".." in parts or path.startswith(("/", "\\", "~")) or path[1:2] == ":":
+            if ".." in parts or _OUTSIDE.match(path):
                 raise InputError(
                     f"{folder}: expected paths below the audio root, found {path!r}, which leads "
                     f"out of it"
@@ -262,11 +265,11 @@ def _check_splits(task, items, folder):
 
 def _unexpected_counts(task, items):
     """Sentences on counts that differ from the known ones, and on labels that cannot be learnt."""
-    counts = {split: items.splits.count(split) for split in SPLITS}
-    counts["total"] = len(items.ids)
-    for name, expected in task.items.items():
-        if counts[name] != expected:
-            yield f"expected {expected} items ({name}), found {counts[name]}"
+    found = {split: items.splits.count(split) for split in SPLITS}
+    found["total"] = len(items.ids)
+    for name, expected in task.counts.items():
+        if found[name] != expected:
+            yield f"expected {expected} items ({name}), found {found[name]}"
     if task.labels is not None and task.labels != len(items.labels):
         yield f"expected {task.labels} labels, found {len(items.labels)}"
     splits = np.asarray(items.splits)

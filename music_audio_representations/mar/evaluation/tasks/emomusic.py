@@ -94,7 +94,7 @@ TASKS = (
         read,
         "regression",
         labels=2,
-        items={"train": 504, "valid": 115, "test": 125},
+        counts={"train": 504, "valid": 115, "test": 125},
         batch=512,
         disjoint=("train", "valid"),  # the evaluation set shares 43 artists with train
         citation="M. Soleymani, M. N. Caro, E. M. Schmidt, C.-Y. Sha, Y.-H. Yang, CrowdMM 2013",

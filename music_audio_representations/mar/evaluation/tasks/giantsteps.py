@@ -104,7 +104,7 @@ TASKS = (
         read,
         "key",
         labels=24,
-        items={"train": 923, "valid": 236, "test": 604},
+        counts={"train": 923, "valid": 236, "test": 604},
         batch=512,
         disjoint=("train", "valid"),
         citation="P. Knees, A. Faraldo, P. Herrera, R. Vogl, S. Böck et al., ISMIR 2015",

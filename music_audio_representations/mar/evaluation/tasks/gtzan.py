@@ -27,7 +27,7 @@ TASKS = (
         read,
         "multiclass",
         labels=10,
-        items={"train": 443, "valid": 197, "test": 290},
+        counts={"train": 443, "valid": 197, "test": 290},
         batch=2560,
         unreadable=("jazz/jazz.00054.wav",),
         citation="G. Tzanetakis, P. Cook, IEEE TSAP 10(5), 2002",

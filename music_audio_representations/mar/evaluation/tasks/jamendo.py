@@ -58,18 +58,18 @@ TASKS = (
         "Jam-50",
         "autotagging_top50tags",
         labels=50,
-        items={"train": 32136, "valid": 10888, "test": 11356},
+        counts={"train": 32136, "valid": 10888, "test": 11356},
     ),
     _task(
         "Jam-All",
         "autotagging",
         labels=183,
-        items={"train": 32859, "valid": 11101, "test": 11565},
+        counts={"train": 32859, "valid": 11101, "test": 11565},
     ),
     _task(
         "Jam-MT",
         "autotagging_moodtheme",
         labels=56,
-        items={"train": 9949, "valid": 3802, "test": 4231},
+        counts={"train": 9949, "valid": 3802, "test": 4231},
     ),
 )

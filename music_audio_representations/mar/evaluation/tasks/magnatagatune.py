@@ -92,11 +92,11 @@ _COMMON = {
     "licence": "Annotations without a stated licence; audio CC BY-NC-SA (Magnatune)",
 }
 TASKS = (
-    Task("MTT", read, items={"train": 18706, "valid": 1825, "test": 5329}, **_COMMON),
+    Task("MTT", read, counts={"train": 18706, "valid": 1825, "test": 5329}, **_COMMON),
     Task(
         "MTT_filtered",
         read_filtered,
-        items={"train": 15244, "valid": 1529, "test": 4332},
+        counts={"train": 15244, "valid": 1529, "test": 4332},
         **_COMMON,
     ),
 )

@@ -120,7 +120,7 @@ TASKS = (
         read,
         "multilabel",
         labels=50,
-        items={"train": 201680, "valid": 11774, "test": 28435},
+        counts={"train": 201680, "valid": 11774, "test": 28435},
         citation=_CITATION,
         licence="Lists MIT (music_dataset_split); Last.fm tags for research; no audio",
     ),

@@ -98,7 +98,7 @@ TASKS = (
         "MSD50",
         functools.partial(read_arrays, prefix="sub_"),
         labels=50,
-        items={"total": 35745},
+        counts={"total": 35745},
         **_COMMON,
     ),
     Task("MSD100", read_arrays, labels=100, **_COMMON),

@@ -66,7 +66,7 @@ TASKS = (
         read,
         "multilabel",
         labels=250,
-        items={"total": 147295},
+        counts={"total": 147295},
         citation="S. Oramas, F. Barbieri, O. Nieto Caballero, X. Serra, TISMIR 1(1), 2018",
         licence="(c) 2017 MTG-UPF, for research; no audio",
     ),

@@ -42,7 +42,7 @@ def read(folder, key, labels):
 
 _COMMON = {
     "kind": "multiclass",
-    "items": {"train": 289205, "valid": 12678, "test": 4096},
+    "counts": {"train": 289205, "valid": 12678, "test": 4096},
     "batch": 64,
     "constraint": "[2]",
     "citation": "J. Engel, C. Resnick, A. Roberts, S. Dieleman, M. Norouzi, D. Eck, K. Simonyan, "
