@@ -1,57 +1,43 @@
-"""Embeddings data sets for tests, as `mar.embed` writes them."""
-
-import json
+"""Embeddings data sets for tests."""
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
+
+from mar.embedding.dataset import Row, write_part
 
 PROVENANCE = {
     "model": "a" * 64,
+    "model_source": "mule",
     "front_end": "b" * 64,
     "front_end_config": {"LogMel": {}},
     "window_seconds": 3.0,
     "hop_seconds": 2.0,
+    "first_centre_seconds": None,
     "precision": "float32",
     "store": "mean",
-    "mar_version": "0.1.0",
+    "format": "parquet",
+    "version": "0.1.0",
 }
 
 
-def write_store(folder, timelines, failed=(), name="part-0", **provenance):
-    """Writes one file of a data set.
+def write_store(folder, timelines, failed=(), name="0", **provenance):
+    """Writes one part of a data set.
 
     Args:
         folder: of the data set.
         timelines: `{path: (windows, dimensions)}`.
         failed: paths that could not be embedded.
-        name: of the file.
+        name: of the part.
         **provenance: what differs from `PROVENANCE`.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    provenance = {**PROVENANCE, **provenance}
+    rows = []
+    for path, values in timelines.items():
+        values = np.asarray(values, np.float32)
+        times = np.arange(len(values), dtype=np.float32)
+        rows.append(Row(path, "ok", duration=30.0, times=times, values=values))
+    rows += [Row(path, "failed", "truncated") for path in failed]
     dimensions = next(iter(timelines.values())).shape[1]
-    vector = pa.list_(pa.float32(), dimensions)
-    values = [np.asarray(timeline, np.float32) for timeline in timelines.values()]
-    nothing = [None] * len(failed)
-    if provenance["store"] == "mean":
-        cells = [list(value.mean(axis=0)) for value in values] + nothing
-        embedded = {"mean": pa.array(cells, vector)}
-    else:
-        cells = [[list(row) for row in value] for value in values] + nothing
-        embedded = {"timeline": pa.array(cells, pa.list_(vector))}
-    count = len(values)
-    table = pa.table(
-        {
-            "path": pa.array([*timelines, *failed]),
-            "status": pa.array(["ok"] * count + ["failed"] * len(failed)),
-            "reason": pa.array([None] * count + ["truncated"] * len(failed), pa.string()),
-            "duration": pa.array([30.0] * count + nothing, pa.float64()),
-            **embedded,
-        }
-    )
-    metadata = {"mar": json.dumps(provenance)}
-    pq.write_table(table.replace_schema_metadata(metadata), folder / f"{name}.parquet")
+    write_part(folder, {**PROVENANCE, "dimensions": dimensions, **provenance}, rows, name)
     return folder
 
 

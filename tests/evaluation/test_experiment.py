@@ -40,12 +40,8 @@ def embed(loaded, paths, folder, **provenance):
     rows = {path: row for row, path in enumerate(loaded.locate(paths)) if path}
     order = [path for path in paths if path in rows]
     timelines = separable(loaded.data.targets[[rows[path] for path in order]])
-    windows = {
-        "window_seconds": loaded.windows.window_seconds,
-        "hop_seconds": loaded.windows.hop_seconds,
-    }
     made = dict(zip(order, timelines, strict=True))
-    return write_store(folder, made, **{**windows, **provenance})
+    return write_store(folder, made, **{**loaded.windows, **provenance})
 
 
 @pytest.fixture
@@ -145,7 +141,7 @@ def test_missing_embeddings_stop_the_run_unless_allowed(tmp_path, caplog):
     paths = WRITERS["GTZAN"](tmp_path / "metadata")
     loaded = task("GTZAN", tmp_path / "metadata")
     embed(loaded, paths[:-7], tmp_path / "emb")
-    write_store(tmp_path / "emb", {"x.wav": np.ones((1, 8))}, paths[-2:-1], name="part-1")
+    write_store(tmp_path / "emb", {"x.wav": np.ones((1, 8))}, paths[-2:-1], name="1")
     embeddings = open_embeddings(tmp_path / "emb")
     with pytest.raises(InputError, match=r"missing for 7 of 48 items .*--allow_missing") as error:
         experiment.find_audio(loaded, embeddings)
@@ -163,7 +159,7 @@ def test_the_reason_why_an_embedding_is_missing_is_told(tmp_path):
     paths = WRITERS["GTZAN"](tmp_path / "metadata")
     loaded = task("GTZAN", tmp_path / "metadata")
     embed(loaded, paths[:-1], tmp_path / "emb")
-    write_store(tmp_path / "emb", {"x.wav": np.ones((1, 8))}, paths[-1:], name="part-1")
+    write_store(tmp_path / "emb", {"x.wav": np.ones((1, 8))}, paths[-1:], name="1")
     with pytest.raises(InputError, match=r"missing for 1 of 48 items.*\.wav \(truncated\)"):
         experiment.find_audio(loaded, open_embeddings(tmp_path / "emb"))
 
@@ -180,12 +176,21 @@ def test_a_clip_that_is_known_to_be_broken_may_be_missing(tmp_path, caplog):
 
 
 def test_nsynth_needs_its_own_windows_and_others_are_warned(prepared, tmp_path, caplog):
-    loaded, embeddings = prepared("NSynth_P", window_seconds=3.0, hop_seconds=2.0)
-    with pytest.raises(InputError, match=r"expects window_seconds 1, found 3.*nsynth_pitch.yaml"):
+    loaded, embeddings = prepared("NSynth_P", first_centre_seconds=None)
+    message = (
+        "expects windows of 1 s every 1 s, the first around 0.5 s, found 1 s every 1 s, the first "
+        "around 1 s; embed with --task NSynth_P"
+    )
+    with pytest.raises(InputError, match=message):
         experiment.check_windows(loaded, embeddings)
     loaded, embeddings = prepared("MTT", hop_seconds=1.0)
     experiment.check_windows(loaded, embeddings)
-    assert "expects hop_seconds 2, found 1" in caplog.text
+    assert "found 3 s every 1 s, the first around 1 s" in caplog.text
+    caplog.clear()
+    for same in ({"first_centre_seconds": 2.0}, {"window_seconds": None}):
+        loaded, embeddings = prepared("MTT", **same)
+        experiment.check_windows(loaded, embeddings)
+    assert "expects windows" not in caplog.text
 
 
 # --------------------------------------------------------------------------------------- command

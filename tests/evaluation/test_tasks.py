@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from distributions import ITEMS, WRITERS, cp_list, mumu
 
+from mar.audio.windows import Windows
 from mar.errors import InputError
 from mar.evaluation.tasks import TASKS, emomusic, files, find_task, task
 from mar.evaluation.tasks.giantsteps import parse_key
@@ -41,8 +42,14 @@ def test_the_embedder_is_given_what_lies_below_the_audio_root(tmp_path):
     assert items[0].path == paths[0]  # is not there
     assert [item.path for item in items[1:]] == [path[:-4] + ".flac" for path in paths[1:]]
     assert (items[1].id, items[1].split) == (loaded.data.ids[1], "train")
-    assert loaded.windows.config == "nsynth_pitch.yaml"
-    assert (loaded.windows.window_seconds, loaded.windows.hop_seconds) == (1.0, 1.0)
+
+
+@pytest.mark.parametrize(("name", "starts"), [("NSynth_P", [0, 100, 200, 300]), ("NSynth_I", [0])])
+def test_windows_of_nsynths_notes_cover_their_four_seconds(name, starts):
+    """401 frames of 10 ms; four consecutive windows for pitch, one for instrument (section 3)."""
+    windows = Windows(**TASKS[name].windows).in_frames(0.01)
+    assert np.asarray(windows.starts(401)).tolist() == starts
+    assert windows.length == 400 // len(starts)
 
 
 def test_albums_become_their_tracks(tmp_path):

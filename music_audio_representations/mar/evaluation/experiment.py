@@ -17,7 +17,7 @@ from mar.errors import InputError
 from mar.evaluation import metrics, results
 from mar.evaluation.probe import Examples, predict, report, train
 from mar.evaluation.search import search
-from mar.evaluation.tasks.base import SPLITS, Windows
+from mar.evaluation.tasks.base import SPLITS, WINDOWS
 
 _MEMORY_SHARE = 0.6  # of what is available, that training examples may take
 _COPIES = 2.2  # of the features: read, and on the device
@@ -122,7 +122,7 @@ def _of_task(task, paths, tested):
 def _of_training(mlp, task, embeddings):
     """What a result says of how the probe was made."""
     return {
-        "embeddings": {**embeddings.provenance, "dimensions": embeddings.dimensions},
+        "embeddings": embeddings.provenance,
         "config": mlp.resolved(),
         "config_sha256": mlp.hash(),
         "batch_size": batch_size(mlp, task),
@@ -134,18 +134,34 @@ def _of_training(mlp, task, embeddings):
 
 
 def check_windows(task, embeddings):
-    """Refuses NSynth's notes embedded with other windows than its own; warns elsewhere."""
-    for key in ("window_seconds", "hop_seconds"):
-        wanted, found = getattr(task.windows, key), embeddings.provenance.get(key)
-        if found is None or abs(wanted - found) < 1e-3:
-            continue
-        problem = (
-            f"{embeddings.folder}: {task.name} expects {key} {wanted:g}, found {found:g}; embed "
-            f"with configs/embed/{task.windows.config}"
-        )
-        if task.windows != Windows():
-            raise InputError(problem)
-        logger.warning("%s", problem)
+    """Refuses NSynth's notes embedded with other windows than its own; warns elsewhere.
+
+    Baselines that have no windows are taken as they are.
+    """
+    found = {key: embeddings.provenance.get(key) for key in WINDOWS}
+    if found["window_seconds"] is None or _filled(found) == _filled(task.windows):
+        return
+    problem = (
+        f"{embeddings.folder}: {task.name} expects windows of {_shown(task.windows)}, found "
+        f"{_shown(found)}; embed with --task {task.name}"
+    )
+    if task.windows != WINDOWS:
+        raise InputError(problem)
+    logger.warning("%s", problem)
+
+
+def _filled(windows):
+    """Parameters of `mar.audio.windows.Windows` as numbers."""
+    first = windows["first_centre_seconds"]
+    return {**windows, "first_centre_seconds": windows["hop_seconds"] if first is None else first}
+
+
+def _shown(windows):
+    filled = _filled(windows)
+    return (
+        f"{filled['window_seconds']:g} s every {filled['hop_seconds']:g} s, the first around "
+        f"{filled['first_centre_seconds']:g} s"
+    )
 
 
 def find_audio(task, embeddings, allow_missing=False):
@@ -154,7 +170,7 @@ def find_audio(task, embeddings, allow_missing=False):
     Raises:
         InputError: some are missing and that is not allowed; or a whole split is.
     """
-    paths = task.locate(embeddings.places)
+    paths = task.locate(embeddings.paths)
     failed = task.locate(embeddings.failures)
     absent = [row for row, path in enumerate(paths) if path is None]
     grave = [row for row in absent if task.data.ids[row] not in task.unreadable]
@@ -191,7 +207,7 @@ def examples(task, embeddings, paths, split, windows, scratch):
     rows = present(task, paths, split)
     found = [paths[row] for row in rows]
     targets = task.data.targets[rows]
-    count = len(found) if windows == "mean" else embeddings.window_count(found)
+    count = len(found) if windows == "mean" else int(embeddings.window_counts(found).sum())
     size = 4 * count * embeddings.dimensions
     fits = _COPIES * size < _MEMORY_SHARE * available_bytes()
     if windows == "mean":

@@ -13,6 +13,8 @@ import numpy as np
 from mar.errors import InputError
 
 SPLITS = ("train", "valid", "test")
+# Of the paper's section 3, but for NSynth's notes.
+WINDOWS = {"window_seconds": 3.0, "hop_seconds": 2.0, "first_centre_seconds": None}
 _AUDIO_SUFFIXES = (
     *(".aac", ".ac3", ".aif", ".aifc", ".aiff", ".au", ".caf", ".flac", ".m4a", ".m4b", ".mka"),
     *(".mkv", ".mp2", ".mp3", ".mp4", ".oga", ".ogg", ".opus", ".w64", ".wav", ".wave", ".webm"),
@@ -27,21 +29,6 @@ METRICS = {
     "key": ("weighted", "weighted_both_fifths", "accuracy"),
     "regression": ("r2",),
 }
-
-
-@dataclasses.dataclass(frozen=True)
-class Windows:
-    """How an item's audio is embedded.
-
-    Attributes:
-        window_seconds: length of one window.
-        hop_seconds: from window to window.
-        config: the file in `configs/embed/` that does so.
-    """
-
-    window_seconds: float = 3.0
-    hop_seconds: float = 2.0
-    config: str = "timeline.yaml"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,7 +65,7 @@ class Task:
         counts: known number of items of each split; or of all of them under "total".
         batch: batch size of Table 2.
         constraint: the search that Table 2 allows: None, "[24]" or "[2]".
-        windows: how items are embedded.
+        windows: how items are embedded: parameters of `mar.audio.windows.Windows`.
         disjoint: the splits between which no artist may be shared.
         unreadable: ids of items whose audio is known to be broken in some distributions.
         citation: whom to cite.
@@ -92,7 +79,7 @@ class Task:
     counts: dict = dataclasses.field(default_factory=dict)
     batch: int = 256
     constraint: str | None = None
-    windows: Windows = Windows()
+    windows: dict = dataclasses.field(default_factory=lambda: dict(WINDOWS))
     disjoint: tuple = ()
     unreadable: tuple = ()
     citation: str = ""

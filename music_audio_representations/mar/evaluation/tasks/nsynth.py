@@ -7,7 +7,7 @@ import functools
 
 from mar.errors import InputError
 from mar.evaluation.tasks import files
-from mar.evaluation.tasks.base import Items, Task, Windows, one_hot
+from mar.evaluation.tasks.base import Items, Task, one_hot
 
 PITCHES = [str(pitch) for pitch in range(9, 121)]
 FAMILIES = [
@@ -54,14 +54,15 @@ TASKS = (
         "NSynth_P",
         functools.partial(read, key="pitch", labels=PITCHES),
         labels=112,
-        windows=Windows(1.0, 1.0, "nsynth_pitch.yaml"),
+        # Four windows that adjoin.
+        windows={"window_seconds": 1.0, "hop_seconds": 1.0, "first_centre_seconds": 0.5},
         **_COMMON,
     ),
     Task(
         "NSynth_I",
         functools.partial(read, key="instrument_family_str", labels=FAMILIES),
         labels=11,
-        windows=Windows(4.0, 4.0, "nsynth_instrument.yaml"),
+        windows={"window_seconds": 4.0, "hop_seconds": 4.0, "first_centre_seconds": 2.0},
         **_COMMON,
     ),
 )
