@@ -45,7 +45,7 @@ def main(argv):
     if FLAGS.features == "logmel_mean":
         features = baselines.LogMelMean()
     else:
-        features = baselines.MusiCNNMean(FLAGS.features, FLAGS.wheel)
+        features = baselines.MusiCNNWindows(FLAGS.features, FLAGS.wheel)
     paths = [item.path for item in task(FLAGS.task, FLAGS.metadata).items(FLAGS.audio)]
     failures = baselines.embed(features, FLAGS.audio, paths, FLAGS.output, tqdm.tqdm)
     for path, reason in failures.items():

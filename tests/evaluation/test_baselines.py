@@ -36,37 +36,49 @@ def test_features_are_mean_and_deviation_over_time(collection, tmp_path):
     np.testing.assert_allclose(embeddings.means(paths[:1])[0], expected, rtol=1e-5)
 
 
-def test_an_interrupted_run_goes_on_where_it_stopped(collection, tmp_path, monkeypatch):
+def test_an_interrupted_run_goes_on_where_it_stopped(collection, tmp_path):
     folder, paths = collection
-    monkeypatch.setattr(baselines, "FILES_PER_PART", 4)
-    features, made = baselines.LogMelMean(), []
+    features, todo = baselines.LogMelMean(), []
 
-    def stopping(left):
-        for number, path in enumerate(left):
-            if len(made) + number == 6:
+    def stopping(items):
+        for number, item in enumerate(items):
+            if number == 6:
                 raise KeyboardInterrupt
-            yield path
+            yield item
 
     with pytest.raises(KeyboardInterrupt):
         baselines.embed(features, folder, paths, tmp_path / "emb", stopping)
-    assert len(open_embeddings(tmp_path / "emb").places) == 3  # and one that failed
-    baselines.embed(
-        features, folder, paths, tmp_path / "emb", lambda left: made.extend(left) or left
-    )
-    assert made == paths[4:]
+    assert len(open_embeddings(tmp_path / "emb").paths) == 5  # and one that failed
+    baselines.embed(features, folder, paths, tmp_path / "emb", lambda i: todo.extend(i) or i)
+    assert [item.key for item in todo] == [paths[3], *paths[6:]]  # failed ones are tried again
     baselines.embed(features, folder, paths, tmp_path / "whole")
     resumed, whole = (open_embeddings(tmp_path / name) for name in ("emb", "whole"))
     good = [path for path in paths if path != paths[3]]
     np.testing.assert_array_equal(resumed.means(good), whole.means(good))
+    assert resumed.failures.keys() == {paths[3]}
 
 
 def test_a_folder_of_another_baseline_is_refused(collection, tmp_path):
     folder, paths = collection
-    baselines.embed(baselines.LogMelMean(), folder, paths, tmp_path / "emb")
     features = baselines.LogMelMean()
-    features.provenance = {"model": "another"}
-    with pytest.raises(InputError, match="holds embeddings by logmel_mean, expected an empty"):
+    baselines.embed(features, folder, paths, tmp_path / "emb")
+    features.name = "another"
+    with pytest.raises(InputError, match="made in another way; model: logmel_mean there, another"):
         baselines.embed(features, folder, paths, tmp_path / "emb")
+
+
+def test_musicnn_is_averaged_over_its_windows(tmp_path):
+    try:
+        features = baselines.MusiCNNWindows("MTT_musicnn")
+    except InputError as error:
+        pytest.skip(f"needs the wheel musicnn: {error}")
+    soundfile.write(tmp_path / "x.wav", music(8.0, 16000, 1), 16000)
+    assert baselines.embed(features, tmp_path, ["x.wav"], tmp_path / "emb") == {}
+    embeddings = open_embeddings(tmp_path / "emb")
+    times, values = features(tmp_path / "x.wav")
+    assert times == pytest.approx([1.496, 4.488])
+    np.testing.assert_allclose(embeddings.means(["x.wav"])[0], values.mean(axis=0), rtol=1e-5)
+    assert embeddings.provenance["model"] == "musicnn-0.1.0/MTT_musicnn"
 
 
 def test_the_untrained_network_depends_on_its_seed(tmp_path, monkeypatch):

@@ -7,19 +7,20 @@
   wheel: a result names its checkpoint.
 """
 
-import pathlib
+import os
 
 import keras
 import numpy as np
 
 import mar
 from mar.audio.logmel import LogMel
+from mar.embedding.catalogue import missing
+from mar.embedding.dataset import Row, Writer
+from mar.embedding.files import AudioItem
 from mar.errors import InputError
-from mar.evaluation.embeddings import open_embeddings, write_embeddings
-from mar.models.musicnn import CHECKPOINTS, VERSION, MusiCNN
+from mar.models.musicnn import CHECKPOINTS, EMBEDDING, FRAMES, VERSION, MusiCNN
 
 FEATURES = ("logmel_mean", *CHECKPOINTS)
-FILES_PER_PART = 512
 
 
 def random_network(path, seed=0):
@@ -32,76 +33,84 @@ class LogMelMean:
     """Mean and standard deviation over time of the bands of the paper's log-mel spectrogram."""
 
     def __init__(self):
-        self.front_end = LogMel()
-        self.provenance = {"model": "logmel_mean"}
+        self.name, self.front_end = "logmel_mean", LogMel()
+        self.dimensions = 2 * self.front_end.n_mels
 
     def __call__(self, path):
-        """Features `(2 × bands,)` of an audio file, and its duration in seconds."""
+        """Centre of the file in seconds `(1,)`, and features `(1, dimensions)`."""
         frames = self.front_end.read(path)
         features = np.concatenate([frames.mean(axis=0), frames.std(axis=0)])
-        return features, len(frames) * self.front_end.hop_seconds
+        return np.array([len(frames) / 2 * self.front_end.hop_seconds]), features[None]
 
 
-class MusiCNNMean:
-    """The mean over windows of MusiCNN's last hidden layer."""
+class MusiCNNWindows:
+    """MusiCNN's last hidden layer, every 3 s."""
 
     def __init__(self, checkpoint, wheel=None):
         self._network = MusiCNN(checkpoint, wheel)
-        self.front_end = self._network.front_end
-        self.provenance = {"model": f"musicnn-{VERSION}/{checkpoint}"}
+        self.name, self.front_end = f"musicnn-{VERSION}/{checkpoint}", self._network.front_end
+        self.dimensions = EMBEDDING
 
     def __call__(self, path):
-        """Features `(200,)` of an audio file, and the duration of its windows in seconds."""
+        """Centres of the windows in seconds `(n,)`, and features `(n, dimensions)`."""
         _, embeddings = self._network(path)
-        return embeddings.mean(axis=0), 3.0 * len(embeddings)
+        centres = (np.arange(len(embeddings)) + 0.5) * FRAMES * self.front_end.hop_seconds
+        return centres, embeddings
 
 
 def embed(features, audio_root, paths, folder, progress=iter):
-    """Writes the features of audio files as an embeddings data set; goes on where it stopped.
+    """Writes the features of audio files as an embeddings data set of means.
+
+    Run again, it does only what is missing or failed.
 
     Args:
-        features: a `LogMelMean` or `MusiCNNMean`.
+        features: a `LogMelMean` or `MusiCNNWindows`.
         audio_root: the folder that paths are relative to.
         paths: of the files, relative. One that cannot be read is recorded with the reason.
         folder: of the data set.
-        progress: wraps the iterator over what is left to do, e.g. tqdm.
+        progress: wraps the list of what is to be done, e.g. tqdm.
 
     Returns:
         `{path: reason}` of the files that failed.
+
+    Raises:
+        InputError: the folder holds other embeddings.
     """
-    audio_root, folder = pathlib.Path(audio_root), pathlib.Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
     provenance = {
-        **features.provenance,
+        "model": features.name,
+        "model_source": features.name,
         "front_end": features.front_end.hash(),
         "front_end_config": features.front_end.resolved(),
+        "dimensions": features.dimensions,
+        "precision": "float32",
         "store": "mean",
-        "mar_version": mar.__version__,
+        "format": "parquet",
+        "version": mar.__version__,
     }
-    written = sorted(folder.glob("part-*.parquet"))
-    known = open_embeddings(folder) if written else None
-    if known and known.provenance["model"] != provenance["model"]:
-        raise InputError(
-            f"{folder}: holds embeddings by {known.provenance['model']}, expected an empty folder "
-            f"or ones by {provenance['model']}"
-        )
-    failures = dict(known.failures) if known else {}
-    left = [path for path in paths if not known or path not in {**known.places, **failures}]
-    rows = []
-    for path in progress(left):
-        rows.append(_row(features, audio_root, path))
-        if len(rows) == FILES_PER_PART or path == left[-1]:
-            file = folder / f"part-{len(written):05d}.parquet"
-            write_embeddings(file, provenance, rows)
-            written.append(file)
-            failures |= {row["path"]: row["reason"] for row in rows if row["reason"]}
-            rows = []
+    items = [AudioItem(path, os.path.join(audio_root, path)) for path in paths]
+    failures = {}
+    with Writer(folder, provenance) as writer:
+        todo = missing(writer, items)
+        writer.forget(item.key for item in todo)
+        for item in progress(todo):
+            row = _row(features, item)
+            writer.add(row)
+            if row.reason is not None:
+                failures[row.path] = row.reason
     return failures
 
 
-def _row(features, audio_root, path):
+def _row(features, item):
     try:
-        mean, seconds = features(audio_root / path)
-    except InputError as error:
-        return {"path": path, "duration": None, "mean": None, "reason": str(error)}
-    return {"path": path, "duration": seconds, "mean": mean, "reason": None}
+        status = os.stat(item.path)
+        times, values = features(item.path)
+    except (InputError, OSError) as error:
+        return Row(item.key, "failed", str(error))
+    return Row(
+        item.key,
+        "ok",
+        size=status.st_size,
+        mtime_ns=status.st_mtime_ns,
+        times=times.astype(np.float32),
+        values=values,
+    )

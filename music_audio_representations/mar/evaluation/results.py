@@ -15,6 +15,7 @@ import re
 
 import numpy as np
 
+from mar.atomic import whole
 from mar.errors import InputError
 from mar.evaluation import metrics
 
@@ -107,8 +108,8 @@ def write_run(folder, result, scores, labels, arrays):
     """
     folder = pathlib.Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    np.savez_compressed(folder / "unfinished.npz", **arrays)
-    (folder / "unfinished.npz").replace(folder / "predictions.npz")
+    with whole(folder / "predictions.npz") as unfinished, open(unfinished, "wb") as file:
+        np.savez_compressed(file, **arrays)
     by_label = {
         ("precision" if name == "accuracy" else name): score.per_label
         for name, score in scores.items()
@@ -240,7 +241,5 @@ def _write_csv(path, rows):
 
 
 def _write_text(path, text):
-    path = pathlib.Path(path)
-    unfinished = path.with_name(f".{path.name}.unfinished")
-    unfinished.write_text(text, encoding="utf-8")
-    unfinished.replace(path)
+    with whole(path) as unfinished:
+        unfinished.write_text(text, encoding="utf-8")

@@ -24,6 +24,7 @@ from mar.errors import InputError
 CHECKPOINTS = ("MTT_musicnn", "MSD_musicnn")
 VERSION = "0.1.0"
 FRAMES, MELS = 187, 96  # 3 s
+EMBEDDING = 200  # dimensions of the last hidden layer
 TAGS = {
     "MTT_musicnn": (
         *("guitar", "classical", "slow", "techno", "strings", "drums", "electronic", "rock"),
@@ -135,7 +136,7 @@ def build():
     x = ops.concatenate([front, first, second, third], axis=2)
     # Back end: pooling over time and two dense layers.
     x = layers.Flatten()(ops.stack([ops.max(x, axis=1), ops.mean(x, axis=1)], axis=2))
-    x = layers.Dense(200, "relu", name=next(named["dense"]))(normalized(x))
+    x = layers.Dense(EMBEDDING, "relu", name=next(named["dense"]))(normalized(x))
     embedding = normalized(x)
     tags = layers.Dense(50, "sigmoid", name=next(named["dense"]))(embedding)
     return keras.Model(spectrogram, [tags, embedding], name="musicnn")
