@@ -11,8 +11,8 @@ import tarfile
 
 import numpy as np
 import pytest
-from distributions import cp_list
 
+from distributions import cp_list
 from mar.evaluation.metrics import undefined_labels
 from mar.evaluation.tasks import TASKS, files, msd, task
 from mar.evaluation.tasks.giantsteps import parse_key

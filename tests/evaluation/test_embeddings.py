@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
-from stores import write_store
 
 from mar.errors import InputError
 from mar.evaluation.embeddings import open_embeddings
+from stores import write_store
 
 
 @pytest.fixture

@@ -6,9 +6,8 @@ import logging
 
 import numpy as np
 import pytest
-from distributions import WRITERS
-from stores import separable, write_store
 
+from distributions import WRITERS
 from mar.config import load
 from mar.errors import InputError
 from mar.evaluation import experiment, results
@@ -16,6 +15,7 @@ from mar.evaluation.embeddings import open_embeddings
 from mar.evaluation.probe import MLP
 from mar.evaluation.tasks import TASKS, task
 from shared import ROOT, run_python
+from stores import separable, write_store
 
 SCHEDULE = "MLP.optimizer.ScoochAdam.schedule.WarmupSchedule"
 

@@ -1,9 +1,9 @@
 import optuna
 import pytest
-from test_probe import probe
 
 from mar.errors import ConfigError
 from mar.evaluation.search import propose, search
+from test_probe import probe
 
 
 def proposals(base, constraint, count=150):

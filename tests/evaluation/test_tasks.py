@@ -6,8 +6,8 @@ import typing
 
 import numpy as np
 import pytest
-from distributions import ITEMS, WRITERS, cp_list, mumu
 
+from distributions import ITEMS, WRITERS, cp_list, mumu
 from mar.audio.windows import Windows
 from mar.errors import InputError
 from mar.evaluation.tasks import TASKS, emomusic, files, find_task, task
