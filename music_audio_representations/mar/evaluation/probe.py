@@ -145,7 +145,8 @@ def train(mlp, examples, batch_size, seed=0, progress=None):
         examples: the training `Examples`.
         batch_size: rows in a batch.
         seed: of weights, order and dropout.
-        progress: called with (steps done, mean loss since the last call), or None.
+        progress: called with (steps done, mean loss since the last call, without the kernels'
+            penalty), or None.
 
     Returns:
         The trained Keras model. Equal seeds give equal models on one machine.
@@ -220,17 +221,22 @@ def _training_steps(mlp, model):
 
     loss_of, rate, adam = mlp.loss.build(), mlp.optimizer.rate(), mlp.optimizer
     variables = [variable.value for variable in model.trainable_variables]
-    kernels = [layer.kernel for layer in model.layers if isinstance(layer, keras.layers.Dense)]
+    kernels = {id(layer.kernel.value) for layer in model.layers if hasattr(layer, "kernel")}
     slots = [[tf.Variable(tf.zeros_like(v)) for v in variables] for _ in range(2 + adam.amsgrad)]
     done = tf.Variable(0, dtype=tf.int64)
 
     def gradients(features, targets):
         with tf.GradientTape() as tape:
             loss = loss_of(targets, model(features, training=True))
-            if mlp.l2_regularization:
-                penalty = tf.add_n([tf.reduce_sum(tf.square(kernel)) for kernel in kernels])
-                loss += mlp.l2_regularization * penalty
-        return loss, tape.gradient(loss, variables)
+        found = tape.gradient(loss, variables)
+        if mlp.l2_regularization:
+            found = [
+                gradient + 2 * mlp.l2_regularization * variable
+                if id(variable) in kernels
+                else gradient
+                for gradient, variable in zip(found, variables, strict=True)
+            ]
+        return loss, found
 
     def apply(gradient, variable, moments, learning_rate, mean_power, square_power):
         operation = tf.raw_ops.ResourceApplyAdam
