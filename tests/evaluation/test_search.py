@@ -2,6 +2,7 @@ import optuna
 import pytest
 
 from mar.errors import ConfigError
+from mar.evaluation.probe import DivergedError
 from mar.evaluation.search import propose, search
 from test_probe import probe
 
@@ -110,3 +111,24 @@ def test_a_schedule_that_cannot_be_varied_is_refused(tmp_path):
     base = probe(optimizer={"ScoochAdam": {"schedule": cosine}})
     with pytest.raises(ConfigError, match="expected a WarmupSchedule .* got ScoochCosineDecay"):
         search(base, None, toy_score, tmp_path / "s.sqlite3", "name", 1)
+
+
+def test_a_trial_that_diverges_is_the_worst_and_ends_nothing(tmp_path):
+    calls = []
+
+    def score(mlp):
+        calls.append(mlp)
+        if len(calls) in (2, 3):
+            raise DivergedError("nan")
+        return toy_score(mlp)
+
+    best, value, count = run(tmp_path, 6, score)
+    assert (len(calls), count) == (6, 6)
+    assert value == max(toy_score(mlp) for mlp in calls[:1] + calls[3:]) == toy_score(best)
+
+    def diverging(mlp):
+        raise DivergedError("nan")
+
+    (tmp_path / "all").mkdir()
+    with pytest.raises(DivergedError, match="of all 3 trials"):
+        run(tmp_path / "all", 3, diverging)

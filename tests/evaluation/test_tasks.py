@@ -116,6 +116,9 @@ def test_a_folder_of_class_folders(tmp_path):
             file.parent.mkdir(parents=True, exist_ok=True)
             file.touch()
     (tmp_path / "my music" / "dub" / "cover.jpg").touch()
+    for hidden in (".cache/x.mp3", "dub/._x.mp3"):
+        (tmp_path / "my music" / hidden).parent.mkdir(exist_ok=True)
+        (tmp_path / "my music" / hidden).touch()
     loaded = task(tmp_path / "my music")
     assert (loaded.name, loaded.kind, loaded.labels) == ("my music", "multiclass", ["dub", "ska"])
     assert {split: len(loaded.rows(split)) for split in ITEMS} == {

@@ -17,6 +17,10 @@ STEPS_PER_CALL = 200
 _CALL_BYTES = 256 << 20  # of examples handed to one call where they do not stay in memory
 
 
+class DivergedError(ConfigError):
+    """The loss became NaN or infinite."""
+
+
 class MLP(Configurable):
     """A multi-layer perceptron and how it is trained, by the published configurations' names.
 
@@ -152,7 +156,7 @@ def train(mlp, examples, batch_size, seed=0, progress=None):
         The trained Keras model. Equal seeds give equal models on one machine.
 
     Raises:
-        ConfigError: the loss became NaN or infinite.
+        DivergedError: the loss became NaN or infinite.
     """
     dimensions = examples.features.shape[1]
     normalization = _moments(examples.features) if mlp.standardize else None
@@ -168,7 +172,7 @@ def train(mlp, examples, batch_size, seed=0, progress=None):
         loss = float(run_steps(features, targets, rows, target_rows))
         done += len(rows)
         if not np.isfinite(loss):
-            raise ConfigError(
+            raise DivergedError(
                 f"MLP: expected a finite loss, got {loss} after {done} of {mlp.steps} steps; lower "
                 f"the learning rate"
             )

@@ -7,10 +7,11 @@ before it alone.
 
 import copy
 import logging
+import math
 
 from mar.config import Config
 from mar.errors import ConfigError
-from mar.evaluation.probe import MLP
+from mar.evaluation.probe import MLP, DivergedError
 from mar.training.schedules import ScoochCosineDecay
 
 # Multiples of the configuration's own number of steps.
@@ -91,7 +92,14 @@ def search(base, constraint, score, file, name, trials, seed=0):
     def objective(trial):
         config = propose(trial, base.resolved(), constraint)
         trial.set_user_attr("config", config)
-        value = score(MLP(Config(config)))
+        try:
+            value = score(MLP(Config(config)))
+        except DivergedError:
+            value = -math.inf
+        if math.isnan(value):
+            raise ConfigError(
+                "MLP: expected a value on the validation set, got NaN: no label is in it"
+            )
         logging.getLogger("mar").info("trial %d: %.4f %s", trial.number, value, trial.params)
         return value
 
@@ -101,6 +109,8 @@ def search(base, constraint, score, file, name, trials, seed=0):
         study.sampler = optuna.samplers.TPESampler(seed=seed + done)
         study.optimize(objective, n_trials=1)
     best = study.best_trial
+    if best.value == -math.inf:
+        raise DivergedError(f"MLP: the loss of all {done} trials became NaN or infinite")
     return MLP(Config(best.user_attrs["config"])), best.value, done
 
 

@@ -10,16 +10,12 @@ from typing import Literal
 
 import numpy as np
 
+from mar.embedding.files import AUDIO
 from mar.errors import InputError
 
 SPLITS = ("train", "valid", "test")
 # Of the paper's section 3, but for NSynth's notes.
 WINDOWS = {"window_seconds": 3.0, "hop_seconds": 2.0, "first_centre_seconds": None}
-_AUDIO_SUFFIXES = (
-    *(".aac", ".ac3", ".aif", ".aifc", ".aiff", ".au", ".caf", ".flac", ".m4a", ".m4b", ".mka"),
-    *(".mkv", ".mp2", ".mp3", ".mp4", ".oga", ".ogg", ".opus", ".w64", ".wav", ".wave", ".webm"),
-    ".wma",
-)
 _OUTSIDE = re.compile(r"[/\\]|[A-Za-z]:[/\\]")  # how an absolute path begins
 
 Kind = Literal["multilabel", "multiclass", "key", "regression"]
@@ -183,9 +179,7 @@ def alternatives(path):
 
 def stem(path):
     """A path without the suffix of an audio format."""
-    path = path.replace(os.sep, "/")
-    root, suffix = os.path.splitext(path)
-    return root if suffix.lower() in _AUDIO_SUFFIXES else path
+    return AUDIO.sub("", path.replace(os.sep, "/"))
 
 
 def one_hot(classes, labels):

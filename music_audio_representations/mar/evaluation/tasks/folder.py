@@ -16,9 +16,10 @@ import pathlib
 
 import numpy as np
 
+from mar.embedding.files import AUDIO
 from mar.errors import InputError
 from mar.evaluation.tasks import files
-from mar.evaluation.tasks.base import Items, Task, multi_hot, one_hot, stem
+from mar.evaluation.tasks.base import Items, Task, multi_hot, one_hot
 
 _COLUMNS = {"label": "multiclass", "labels": "multilabel", "target": "regression"}
 _SEED = 0
@@ -49,13 +50,12 @@ def folder_task(source):
 def read_folder(folder):
     """Every audio file in a sub-folder, whose name is its class."""
     found = [
-        path
-        for path in sorted(folder.glob("*/**/*"))
-        if path.is_file() and stem(path.name) != path.name and not path.name.startswith(".")
+        path for path in sorted(folder.glob("*/**/*")) if path.is_file() and AUDIO.search(path.name)
     ]
-    if not found:
-        raise InputError(f"{folder}: expected audio files as {folder.name}/label/file, found none")
     paths = [path.relative_to(folder).as_posix() for path in found]
+    paths = [path for path in paths if not any(part[0] == "." for part in path.split("/"))]
+    if not paths:
+        raise InputError(f"{folder}: expected audio files as {folder.name}/label/file, found none")
     classes = [path.split("/")[0] for path in paths]
     labels = sorted(set(classes))
     targets = one_hot(classes, labels)
