@@ -1,6 +1,7 @@
 """Reading tasks: what the tiny distributions hold, and what is refused."""
 
 import io
+import os
 import pickle
 import typing
 
@@ -129,6 +130,15 @@ def test_a_folder_of_class_folders(tmp_path):
     assert task(tmp_path / "my music").data.splits == loaded.data.splits
 
 
+def test_names_that_are_not_utf8_are_refused(tmp_path):
+    for number in range(12):
+        path = os.path.join(os.fsencode(tmp_path), b"ab"[number % 2 :][:1], b"%d\xff.wav" % number)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        open(path, "wb").close()
+    with pytest.raises(InputError, match=r"expected names in UTF-8, found .*\\udcff"):
+        task(tmp_path)
+
+
 def test_a_folder_may_be_called_as_a_task_is(tmp_path):
     for name in (f"MTT/{label}/{n}.wav" for label in "ab" for n in range(10)):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
@@ -180,7 +190,8 @@ def test_tables_of_tags_and_of_numbers(tmp_path):
         (["path,target", "x.mp3,fast"], "expected numbers as targets"),
         (["path;label", "x.mp3;a"], "a spreadsheet program had saved it again"),
         (["path,label"], "expected rows below the header"),
-        (["path,label", "x.mp3,a"], "at least 5 files or artists to split, found 1"),
+        (["path,label", *(f"{n}.mp3,{n % 3}" for n in range(9))], "at least 5 .* found 3 and 9"),
+        (["path,label", "x.mp3,a"], "at least 5 files of a class, .* found 1 and 1"),
     ],
 )
 def test_tables_that_cannot_be_meant_are_refused(tmp_path, rows, message):

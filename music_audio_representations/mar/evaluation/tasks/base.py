@@ -16,6 +16,7 @@ from mar.errors import InputError
 SPLITS = ("train", "valid", "test")
 # Of the paper's section 3, but for NSynth's notes.
 WINDOWS = {"window_seconds": 3.0, "hop_seconds": 2.0, "first_centre_seconds": None}
+_UNDECODED = re.compile(r"[\udc80-\udcff]")  # bytes of a file's name that are not UTF-8
 _OUTSIDE = re.compile(r"[/\\]|[A-Za-z]:[/\\]")  # how an absolute path begins
 
 Kind = Literal["multilabel", "multiclass", "key", "regression"]
@@ -219,6 +220,8 @@ def _check_paths(paths, folder):
                     f"{folder}: expected paths below the audio root, found {path!r}, which leads "
                     f"out of it"
                 )
+            if _UNDECODED.search(path):
+                raise InputError(f"{folder}: expected names in UTF-8, found {path!r}; rename it")
 
 
 def _check_splits(task, items, folder):

@@ -11,6 +11,7 @@ A column `split` (train, valid, test) is used as it is; without it three fifths 
 validates and one tests. Where there is a column `artist` no artist is in two parts.
 """
 
+import collections
 import functools
 import pathlib
 
@@ -23,6 +24,7 @@ from mar.evaluation.tasks.base import Items, Task, multi_hot, one_hot
 
 _COLUMNS = {"label": "multiclass", "labels": "multilabel", "target": "regression"}
 _SEED = 0
+_FOLDS = 5
 
 
 def folder_task(source):
@@ -97,12 +99,13 @@ def _split(ids, strata, groups):
     """Three fifths train, one valid, one test: classes in proportion, no group in two parts."""
     from sklearn.model_selection import StratifiedGroupKFold
 
-    if len(set(groups)) < 5:
+    largest = max(collections.Counter(strata).values())
+    if min(len(set(groups)), largest) < _FOLDS:
         raise InputError(
-            f"expected at least 5 files or artists to split, found {len(set(groups))}; give a "
-            f"column `split`"
+            f"expected at least {_FOLDS} files of a class, and as many files or artists in all, to "
+            f"split them; found {largest} and {len(set(groups))}. Give a column `split`"
         )
-    folds = StratifiedGroupKFold(5, shuffle=True, random_state=_SEED)
+    folds = StratifiedGroupKFold(_FOLDS, shuffle=True, random_state=_SEED)
     splits = np.array(["train"] * len(ids), dtype=object)
     for name, (_, rows) in zip(("test", "valid"), folds.split(ids, strata, groups), strict=False):
         splits[rows] = name

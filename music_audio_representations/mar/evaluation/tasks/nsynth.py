@@ -36,7 +36,10 @@ def read(folder, key, labels):
             notes.append(note)
             splits.append(split)
             classes.append(name)
-    paths = [f"nsynth-{split}/audio/{note}.wav" for note, split in zip(notes, splits, strict=True)]
+    paths = [
+        (f"nsynth-{split}/audio/{note}.wav", f"audio/{note}.wav")
+        for note, split in zip(notes, splits, strict=True)
+    ]
     return Items(notes, paths, splits, list(labels), one_hot(classes, labels))
 
 
