@@ -1,11 +1,15 @@
 """Embeds audio files into one data set; run again, it does only what is missing.
 
     python -m mar.embed --model mule --output embeddings/ ~/Music
+    python -m mar.embed --model mule --output embeddings/ --task NSynth_P --audio nsynth/
 
-Takes audio files, folders and lists of files. The exit code is 0, 2 where files failed (each is a
-row with the reason, and is tried again by the next run), or 1 where nothing could be done.
+Takes audio files, folders and lists of files; or an evaluation task, whose items are embedded with
+its windows, unless --config or --set say others. The exit code is 0, 2 where files failed (each is
+a row with the reason, and is tried again by the next run), or 1 where nothing could be done.
 """
 
+import json
+import os
 import sys
 
 from absl import flags
@@ -25,6 +29,9 @@ flags.DEFINE_integer("workers", None, "Short for --set Catalogue.workers=…", l
 flags.DEFINE_string("shard", None, "i/n: only the files of machine i of n, counted from 0.")
 flags.DEFINE_string("ray_address", None, "Ray cluster to run on; local starts one here.")
 flags.DEFINE_bool("skip_errors", False, "Exit with 0 where files failed.")
+flags.DEFINE_string("task", None, "Evaluation task, or your own folder or table.", short_name="t")
+flags.DEFINE_string("audio", None, "Folder that the task's audio paths are relative to.")
+flags.DEFINE_string("metadata", None, "Folder with the task's official files.")
 flags.mark_flag_as_required("output")
 command.define_config_flags(required=False)
 
@@ -32,16 +39,24 @@ _LISTED = 50
 
 
 def main(argv):
-    if len(argv) < 2:
-        raise ConfigError("expected audio files, folders or lists to embed")
+    if (len(argv) < 2) == (FLAGS.task is None):
+        raise ConfigError("expected audio files, folders or lists to embed, or a --task")
+    if (FLAGS.task is None) != (FLAGS.audio is None):
+        raise ConfigError("expected --task and --audio together")
     shorthands = {name: FLAGS[name].value for name in ("store", "format", "precision", "workers")}
     overrides = [f"Catalogue.{name}={value}" for name, value in shorthands.items() if value]
     shard = _shard(FLAGS.shard)
 
     from mar.embedding import catalogue, files
 
+    if FLAGS.task is None:
+        found = files.find(argv[1:])
+    else:
+        found, windows = _of_task()
+        if not FLAGS.config and not any("Catalogue.windows" in change for change in FLAGS.set):
+            overrides.append(windows)
     job = command.configured(catalogue.Catalogue, overrides)
-    items = catalogue.part_of(files.find(argv[1:]), *shard)
+    items = catalogue.part_of(found, *shard)
     if FLAGS.ray_address:
         from mar.embedding import cluster
 
@@ -49,6 +64,19 @@ def main(argv):
     else:
         summary = job.run(FLAGS.model, items, FLAGS.output)
     return _report(summary, FLAGS.output)
+
+
+def _of_task():
+    """The items of the task, and its windows as an override."""
+    from mar.embedding.files import AudioItem
+    from mar.evaluation.tasks import task
+
+    loaded = task(FLAGS.task, FLAGS.metadata)
+    found = [
+        AudioItem(item.path, os.path.join(FLAGS.audio, item.path))
+        for item in loaded.items(FLAGS.audio)
+    ]
+    return found, f"Catalogue.windows={json.dumps({'Windows': loaded.windows})}"
 
 
 def _report(summary, output):

@@ -10,7 +10,7 @@ from mar.errors import InputError
 
 LISTS = {".txt", ".m3u", ".m3u8"}
 # What a file in a folder must be called to be taken for audio.
-_AUDIO = re.compile(
+AUDIO = re.compile(
     r"\.(3gp|aac|ac3|aif[cf]?|aiff|alac|amr|ape|au|avi|caf|dsf|flac|flv|m4[abv]|mk[av]|mov|mp[234c]|"
     r"mpe?ga?|og[agv]|opus|snd|spx|tta|voc|w64|wave?|webm|wm[av]|wv)$",
     re.IGNORECASE,
@@ -98,7 +98,7 @@ def _in_list(path):
 
 
 def _is_audio(path):
-    return bool(_AUDIO.search(path))
+    return bool(AUDIO.search(path))
 
 
 def _key(path):

@@ -1,0 +1,107 @@
+"""What a probe minimises and what it reports, by the names of the published configurations."""
+
+from typing import Literal
+
+import keras
+
+from mar.config import Configurable, Param
+
+
+class Loss(Configurable):
+    """Base class: `build()` makes a Keras loss of targets and the probe's outputs.
+
+    Attributes:
+        activation: turns outputs that are logits into predictions; None keeps them.
+    """
+
+    activation = None
+    from_logits = True
+
+
+class Metric(Configurable):
+    """Base class: `build_metric()` makes a Keras metric of targets and the probe's outputs."""
+
+
+class _Crossentropy(Loss):
+    from_logits = Param(bool, default=True, doc="Whether the loss is given logits.")
+    label_smoothing = Param(float, default=0.0, doc="Share of each target that is spread evenly.")
+    axis = Param(int, default=-1, doc="Axis of the labels.")
+    reduction = Param(str, default="auto", doc="`auto` is the mean over the batch.")
+    name = Param(str | None, default=None, doc="Name in logs.")
+
+    def build(self):
+        """The Keras loss."""
+        return self._loss(
+            from_logits=self.from_logits,
+            label_smoothing=self.label_smoothing,
+            axis=self.axis,
+            reduction=_reduction(self.reduction),
+            name=self.name or self._name,
+        )
+
+
+class ScoochBinaryCrossentropy(_Crossentropy):
+    """A sigmoid per label; the mean over labels of their cross-entropies."""
+
+    activation = "sigmoid"
+    _loss, _name = keras.losses.BinaryCrossentropy, "binary_crossentropy"
+
+
+class ScoochCategoricalCrossentropy(_Crossentropy):
+    """A softmax over classes."""
+
+    activation = "softmax"
+    _loss, _name = keras.losses.CategoricalCrossentropy, "categorical_crossentropy"
+
+
+class ScoochMeanSquaredError(Loss, Metric):
+    """Squared difference, the mean over targets."""
+
+    reduction = Param(str, default="auto", doc="`auto` is the mean over the batch.")
+    name = Param(str | None, default=None, doc="Name in logs.")
+
+    def build(self):
+        """The Keras loss."""
+        name = self.name or "mean_squared_error"
+        return keras.losses.MeanSquaredError(reduction=_reduction(self.reduction), name=name)
+
+    def build_metric(self):
+        """The Keras metric."""
+        return keras.metrics.MeanSquaredError(self.name or "mean_squared_error")
+
+
+class ScoochAUC(Metric):
+    """Area under the ROC or the precision-recall curve, at 200 thresholds."""
+
+    curve = Param(Literal["ROC", "PR"], default="ROC", doc="Which curve.")
+    multi_label = Param(bool, default=False, doc="Whether areas are averaged over labels.")
+    num_labels = Param(int | None, default=None, doc="Number of labels; null finds it out.")
+    from_logits = Param(bool, default=False, doc="Whether outputs are logits.")
+    num_thresholds = Param(int, default=200, doc="Thresholds that the curve is made of.")
+    name = Param(str | None, default=None, doc="Name in logs.")
+
+    def build_metric(self):
+        """The Keras metric."""
+        return keras.metrics.AUC(
+            num_thresholds=self.num_thresholds,
+            curve=self.curve,
+            multi_label=self.multi_label,
+            num_labels=self.num_labels,
+            from_logits=self.from_logits,
+            name=self.name or f"auc_{self.curve.lower()}",
+        )
+
+
+class ScoochCategoricalAccuracy(Metric):
+    """Share of items whose largest output is the right one."""
+
+    name = Param(str | None, default=None, doc="Name in logs.")
+
+    def build_metric(self):
+        """The Keras metric."""
+        return keras.metrics.CategoricalAccuracy(self.name or "categorical_accuracy")
+
+
+def _reduction(name):
+    """Keras 2's `auto` by Keras 3's name."""
+    return "sum_over_batch_size" if name == "auto" else name

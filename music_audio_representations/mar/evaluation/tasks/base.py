@@ -1,0 +1,280 @@
+"""What every evaluation task has in common (paper, section 3 and Tables 1 and 2)."""
+
+import dataclasses
+import logging
+import os
+import pathlib
+import re
+from collections.abc import Callable
+from typing import Literal
+
+import numpy as np
+
+from mar.embedding.files import AUDIO
+from mar.errors import InputError
+
+SPLITS = ("train", "valid", "test")
+# Of the paper's section 3, but for NSynth's notes.
+WINDOWS = {"window_seconds": 3.0, "hop_seconds": 2.0, "first_centre_seconds": None}
+_UNDECODED = re.compile(r"[\udc80-\udcff]")  # bytes of a file's name that are not UTF-8
+_OUTSIDE = re.compile(r"[/\\]|[A-Za-z]:[/\\]")  # how an absolute path begins
+
+Kind = Literal["multilabel", "multiclass", "key", "regression"]
+METRICS = {
+    "multilabel": ("map", "roc-auc"),
+    "multiclass": ("accuracy",),
+    "key": ("weighted", "weighted_both_fifths", "accuracy"),
+    "regression": ("r2",),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Items:
+    """What a collection's files say, one entry per item.
+
+    Attributes:
+        ids: the collection's own name of each item.
+        paths: where its audio lies below the audio root; alternatives in a tuple, the official
+            one first. The suffix stands for any audio format.
+        splits: "train", "valid" or "test".
+        labels: names of the labels, classes or targets.
+        targets: `(items, labels)`: 0/1, one-hot, or float32 values.
+        artists: one name or tuple of names per item, or None where the files do not tell.
+    """
+
+    ids: list
+    paths: list
+    splits: list
+    labels: list
+    targets: np.ndarray
+    artists: list | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """One of the evaluation tasks, without its items.
+
+    Attributes:
+        name: as in the paper's tables, e.g. "NSynth_P".
+        read: function of a folder with the official files → `Items`.
+        kind: "multilabel", "multiclass", "key" or "regression".
+        labels: number of labels known; None for a collection of one's own.
+        counts: known number of items of each split; or of all of them under "total".
+        batch: batch size of Table 2.
+        constraint: the search that Table 2 allows: None, "[24]" or "[2]".
+        windows: how items are embedded: parameters of `mar.audio.windows.Windows`.
+        disjoint: the splits between which no artist may be shared.
+        unreadable: ids of items whose audio is known to be broken in some distributions.
+        citation: whom to cite.
+        licence: of annotations and audio, in short.
+    """
+
+    name: str
+    read: Callable
+    kind: Kind
+    labels: int | None = None
+    counts: dict = dataclasses.field(default_factory=dict)
+    batch: int = 256
+    constraint: str | None = None
+    windows: dict = dataclasses.field(default_factory=lambda: dict(WINDOWS))
+    disjoint: tuple = ()
+    unreadable: tuple = ()
+    citation: str = ""
+    licence: str = ""
+
+    @property
+    def metrics(self):
+        """Names of the metrics, the one that is optimised first."""
+        return METRICS[self.kind]
+
+    def load(self, folder):
+        """The task with the items of its official files.
+
+        Args:
+            folder: where they lie.
+
+        Returns:
+            A `LoadedTask`. Counts that differ from the known ones are logged as warnings.
+
+        Raises:
+            InputError: a file is missing or is not what it should be; an item is in two splits;
+                splits that must not share artists do; a path leads out of the audio root.
+        """
+        folder = pathlib.Path(folder)
+        items = self.read(folder)
+        _check_lengths(items, folder)
+        _check_paths(items.paths, folder)
+        _check_splits(self, items, folder)
+        loaded = LoadedTask(self, items)
+        for problem in _unexpected_counts(self, items):
+            logging.getLogger("mar").warning("%s: %s: %s", self.name, folder, problem)
+        return loaded
+
+
+@dataclasses.dataclass(frozen=True)
+class Item:
+    """One item for the embedder: its id, its audio relative to the audio root, its split."""
+
+    id: str
+    path: str
+    split: str
+
+
+@dataclasses.dataclass(frozen=True)
+class LoadedTask:
+    """A task and its items: `task.name`, `.labels`, `.windows` … and what follows."""
+
+    task: Task
+    data: Items
+
+    def __getattr__(self, name):
+        if name in ("task", "data"):
+            raise AttributeError(name)  # while being unpickled
+        return getattr(self.task, name)
+
+    @property
+    def labels(self):
+        """Names of the labels."""
+        return self.data.labels
+
+    def rows(self, split):
+        """Indices of the items of a split, in the official order."""
+        return np.flatnonzero(np.asarray(self.data.splits) == split)
+
+    def items(self, audio_root):
+        """The `Item`s with the paths, below `audio_root`, that their audio has there.
+
+        An item whose audio is not there keeps its official path.
+        """
+        there = (
+            os.path.relpath(os.path.join(base, name), audio_root)
+            for base, _, names in os.walk(audio_root)
+            for name in sorted(names)
+        )
+        found = self.locate(there)
+        return [
+            Item(id, path or alternatives(candidates)[0], split)
+            for id, path, candidates, split in zip(
+                self.data.ids, found, self.data.paths, self.data.splits, strict=True
+            )
+        ]
+
+    def locate(self, paths):
+        """Which of `paths` is each item's audio; None where none is.
+
+        The format does not matter: `a/b.wav` is the audio of `a/b.mp3`.
+        """
+        by_stem = {}
+        for path in paths:
+            by_stem.setdefault(stem(path), path)
+        return [
+            next((by_stem[s] for s in map(stem, alternatives(path)) if s in by_stem), None)
+            for path in self.data.paths
+        ]
+
+
+def alternatives(path):
+    """An item's candidate paths as a tuple."""
+    return path if isinstance(path, tuple) else (path,)
+
+
+def stem(path):
+    """A path without the suffix of an audio format."""
+    return AUDIO.sub("", path.replace(os.sep, "/"))
+
+
+def one_hot(classes, labels):
+    """uint8 `(items, labels)` of the items' class names."""
+    column = {label: index for index, label in enumerate(labels)}
+    targets = np.zeros((len(classes), len(labels)), np.uint8)
+    targets[np.arange(len(classes)), [column[name] for name in classes]] = 1
+    return targets
+
+
+def multi_hot(tags, labels):
+    """uint8 `(items, labels)` of the items' tag lists; tags that are no labels are left out."""
+    column = {label: index for index, label in enumerate(labels)}
+    targets = np.zeros((len(tags), len(labels)), np.uint8)
+    for row, names in enumerate(tags):
+        targets[row, [column[name] for name in names if name in column]] = 1
+    return targets
+
+
+def _check_lengths(items, folder):
+    counts = {len(items.ids), len(items.paths), len(items.splits), len(items.targets)}
+    if len(counts) > 1:
+        raise InputError(
+            f"{folder}: its files do not belong together: {len(items.ids)} ids, "
+            f"{len(items.splits)} splits, {len(items.targets)} rows of labels"
+        )
+    if not items.ids:
+        raise InputError(f"{folder}: holds no item")
+
+
+def _check_paths(paths, folder):
+    for candidates in paths:
+        for path in alternatives(candidates):
+            parts = path.replace("\\", "/").split("/")
+            if ".." in parts or _OUTSIDE.match(path):
+                raise InputError(
+                    f"{folder}: expected paths below the audio root, found {path!r}, which leads "
+                    f"out of it"
+                )
+            if _UNDECODED.search(path):
+                raise InputError(f"{folder}: expected names in UTF-8, found {path!r}; rename it")
+
+
+def _check_splits(task, items, folder):
+    unknown = set(items.splits) - set(SPLITS)
+    if unknown:
+        raise InputError(f"{folder}: expected the splits {', '.join(SPLITS)}, found {unknown}")
+    seen = {}
+    for id, split in zip(items.ids, items.splits, strict=True):
+        if id in seen:
+            where = f"in {seen[id]} and in {split}" if seen[id] != split else f"twice in {split}"
+            raise InputError(f"{folder}: the item {id!r} is {where}; expected it once")
+        seen[id] = split
+    if not task.disjoint or items.artists is None:
+        return
+    sides = {}
+    for names, split in zip(items.artists, items.splits, strict=True):
+        for name in names if isinstance(names, tuple) else (names,):
+            other = sides.setdefault(name, split)
+            if other != split and {other, split} <= set(task.disjoint):
+                raise InputError(
+                    f"{folder}: {task.name} is separated by artists, but {name!r} is in {other} "
+                    f"and in {split}"
+                )
+
+
+def _unexpected_counts(task, items):
+    """Sentences on counts that differ from the known ones, and on labels that cannot be learnt."""
+    found = {split: items.splits.count(split) for split in SPLITS}
+    found["total"] = len(items.ids)
+    for name, expected in task.counts.items():
+        if found[name] != expected:
+            yield f"expected {expected} items ({name}), found {found[name]}"
+    if task.labels is not None and task.labels != len(items.labels):
+        yield f"expected {task.labels} labels, found {len(items.labels)}"
+    splits = np.asarray(items.splits)
+    for split in SPLITS:
+        targets = items.targets[splits == split]
+        if not len(targets):
+            raise InputError(f"{task.name}: the split {split!r} has no item")
+        constant = [
+            label
+            for label, lowest, highest in zip(
+                items.labels, targets.min(axis=0), targets.max(axis=0), strict=True
+            )
+            if lowest == highest
+        ]
+        if len(constant) == len(items.labels) or (constant and task.kind == "regression"):
+            which = ", ".join(map(str, constant)) if task.kind == "regression" else "every label"
+            raise InputError(
+                f"{task.name}: expected labels that differ between items, but {which} is constant "
+                f"in the split {split!r} ({len(targets)} items): nothing can be learnt or "
+                f"measured there"
+            )
+        if constant:
+            shown = ", ".join(map(str, constant[:5])) + ("…" if len(constant) > 5 else "")
+            yield f"constant in {split} ({len(constant)} labels): {shown}"

@@ -1,0 +1,246 @@
+"""Readers of the files that collections are distributed in.
+
+They execute nothing, and tell apart what looks alike: a table from one that a spreadsheet program
+saved again, an array from the pointer that Git LFS leaves in its place.
+"""
+
+import csv
+import gzip
+import io
+import json
+import pathlib
+import pickle
+import re
+
+import numpy as np
+
+from mar.errors import InputError
+
+_LFS = b"version https://git-lfs.github.com/spec/v1"
+_CP_ITEM = re.compile(r"a?S'(.*)'")
+_SPACE = re.compile(r"[\s,]*")
+_COLON = re.compile(r"\s*:\s*")
+_DECODER = json.JSONDecoder()
+
+
+def find(folder, name):
+    """The path of an upstream file below `folder`.
+
+    `name` is its path in the upstream repository or archive. The folder may be any of the levels
+    on that path, and the file may be gzipped. Raises InputError where there is none.
+    """
+    found = find_optional(folder, name)
+    if found is None:
+        raise InputError(
+            f"{folder}: expected {name} of the official distribution (or {name}.gz) in this "
+            f"folder, found none. `python -m mar.fetch TASK` downloads what may be, and tells "
+            f"where the rest is to be had"
+        )
+    return found
+
+
+def find_optional(folder, name):
+    """As `find`, but None where there is none."""
+    parts = pathlib.PurePosixPath(name).parts
+    for start in range(len(parts)):
+        path = pathlib.Path(folder).joinpath(*parts[start:])
+        for candidate in (path, path.with_name(f"{path.name}.gz")):
+            if candidate.exists():
+                return candidate
+    return None
+
+
+def read_bytes(path):
+    """A file's content, gunzipped where its name ends in `.gz`; never a Git LFS pointer."""
+    path = pathlib.Path(path)
+    try:
+        data = path.read_bytes()
+        data = gzip.decompress(data) if path.suffix == ".gz" else data
+    except (OSError, EOFError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"{path}: cannot be read: {reason}") from None
+    if data.startswith(_LFS):
+        raise InputError(
+            f"{path}: expected the file itself, found a Git LFS pointer to it. Run `git lfs pull` "
+            f"in the clone that it came from, or `python -m mar.fetch TASK`"
+        )
+    return data
+
+
+def read_text(path):
+    """A UTF-8 text file, line ends as they are."""
+    try:
+        return read_bytes(path).decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"{path}: expected UTF-8 text, found the byte {error.object[error.start]:#x} at "
+            f"{error.start}; was it saved again by another program? Fetch the original"
+        ) from None
+
+
+def read_lines(path):
+    """The lines of a text file without their ends; a last line without one counts."""
+    return read_text(path).splitlines()
+
+
+def read_table(path, columns, delimiter=","):
+    """Rows of a delimited table with a header, as dictionaries of stripped strings.
+
+    See `read_rows` for what is refused.
+    """
+    header, rows = read_rows(path, columns, delimiter)
+    return [dict(zip(header, (cell.strip() for cell in row), strict=True)) for row in rows]
+
+
+def read_rows(path, columns, delimiter=","):
+    """A delimited table: its header, and an iterator over the rows as lists of strings.
+
+    Args:
+        path: the file.
+        columns: names that must be in the header.
+        delimiter: between the cells.
+
+    Raises:
+        InputError: the header is another one, most often because a spreadsheet program saved the
+            file again; or a row has more or fewer cells than the header.
+    """
+    text = read_text(path)
+    rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    header = [name.strip() for name in next(rows, [])]
+    missing = [name for name in columns if name not in header]
+    if missing:
+        raise InputError(
+            f"{path}: expected the columns {', '.join(columns)}, separated by {delimiter!r}; "
+            f"{', '.join(missing)} not found in the first line {text.splitlines()[:1]!r:.120}"
+            f"{_spreadsheet_hint(text, delimiter)}"
+        )
+    return header, _checked_rows(path, rows, len(header))
+
+
+def _checked_rows(path, rows, width):
+    for number, row in enumerate(rows, 2):
+        if len(row) == width:
+            yield row
+        elif any(cell.strip() for cell in row):
+            raise InputError(f"{path}: row {number}: expected {width} cells, found {len(row)}")
+
+
+def _spreadsheet_hint(text, delimiter):
+    first = text.split("\n", 1)[0]
+    others = [mark for mark in ",;\t" if mark != delimiter and mark in first]
+    if text.startswith("\ufeff") or (others and delimiter not in first):
+        return ". It looks as if a spreadsheet program had saved it again: fetch the original"
+    return ""
+
+
+def read_array(path, shape=None):
+    """A `.npy` array without pickled objects.
+
+    Args:
+        path: the file, perhaps gzipped.
+        shape: what is expected; None in it is any length.
+    """
+    data = read_bytes(path)
+    try:
+        array = np.lib.format.read_array(io.BytesIO(data), allow_pickle=False)
+    except (ValueError, EOFError) as error:
+        raise InputError(f"{path}: not a plain .npy array: {error}") from None
+    if shape is not None and (
+        len(shape) != array.ndim
+        or any(want not in (None, have) for want, have in zip(shape, array.shape, strict=True))
+    ):
+        shown = " x ".join("any" if want is None else str(want) for want in shape)
+        raise InputError(f"{path}: expected an array of {shown}, found {array.shape}")
+    return array
+
+
+def read_list(path):
+    """The strings of a `.cP` list: a Python 2 pickle of protocol 0, read line by line."""
+    lines = read_text(path).splitlines()
+    if lines[:1] != ["(lp1"] or lines[-1] != "a.":
+        raise InputError(
+            f"{path}: expected a pickled list of strings in text form ('(lp1' … 'a.'), found "
+            f"{lines[:1]!r:.60}"
+        )
+    return [match[1] for line in lines if (match := _CP_ITEM.fullmatch(line))]
+
+
+def read_json(path):
+    """A JSON file as a whole, which must not be large."""
+    try:
+        return json.loads(read_text(path))
+    except ValueError as error:
+        raise InputError(f"{path}: not valid JSON: {error}") from None
+
+
+class _PlainData(pickle.Unpickler):
+    """Strings, numbers, lists, dictionaries and NumPy arrays; anything else is refused."""
+
+    def find_class(self, module, name):
+        allowed = {
+            "_reconstruct": np._core.multiarray._reconstruct,
+            "scalar": np._core.multiarray.scalar,
+            "ndarray": np.ndarray,
+            "dtype": np.dtype,
+        }
+        if (module, name) == ("_codecs", "encode"):  # how Python 3 writes bytes for Python 2
+            return lambda text, encoding: text.encode("latin1")
+        if module.split(".")[0] == "numpy" and name in allowed:
+            return allowed[name]
+        raise pickle.UnpicklingError(f"it holds {module}.{name}, which is not plain data")
+
+
+def read_mapping(path):
+    """The dictionary of strings to strings, numbers or arrays in a Python 2 `.pkl` or `.cP` file.
+
+    No class but NumPy's arrays is ever looked up, so nothing in the file can be executed.
+    """
+    try:
+        mapping = _PlainData(io.BytesIO(read_bytes(path)), encoding="latin1").load()
+    except (pickle.UnpicklingError, EOFError, ValueError, KeyError, IndexError) as error:
+        raise InputError(f"{path}: not a pickle of plain data: {error}") from None
+    if not isinstance(mapping, dict):
+        raise InputError(f"{path}: expected a dictionary, found {type(mapping).__name__}")
+    return mapping
+
+
+def stream_object(path, chunk_characters=1 << 20):
+    """Yields the `(key, value)` pairs of a JSON file that is one large object, in order.
+
+    Memory does not grow with the file. Raises InputError where it is not such an object.
+    """
+    path = pathlib.Path(path)
+    opened = gzip.open if path.suffix == ".gz" else open
+    with opened(path, "rt", encoding="utf-8") as file:
+        text = file.read(chunk_characters)
+        position = _SPACE.match(text).end()
+        if text[position : position + 1] != "{":
+            raise InputError(f"{path}: expected a JSON object, found {text!r:.60}")
+        position += 1
+        while True:
+            position = _SPACE.match(text, position).end()
+            if text[position : position + 1] == "}":
+                return
+            entry = _entry(text, position)
+            if entry is not None:
+                key, value, position = entry
+                yield key, value
+                continue
+            more = file.read(chunk_characters)
+            if not more:
+                raise InputError(f"{path}: not valid JSON, or truncated: {text[position:]!r:.60}")
+            text, position = text[position:] + more, 0
+
+
+def _entry(text, position):
+    """The `"key": value` at `position` and where it ends; None if it is not all there."""
+    try:
+        key, end = _DECODER.raw_decode(text, position)
+        colon = _COLON.match(text, end)
+        if colon is None:
+            return None
+        value, end = _DECODER.raw_decode(text, colon.end())
+    except json.JSONDecodeError:
+        return None
+    # A number at the very end of the text may go on in what is not yet read.
+    return (key, value, end) if end < len(text) else None

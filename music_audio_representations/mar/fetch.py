@@ -1,0 +1,33 @@
+"""Downloads the annotations and splits of evaluation tasks, as far as they are free to download.
+
+    python -m mar.fetch MTT Jam-50
+
+Every file is verified. What has to be had elsewhere, the audio always, is listed.
+"""
+
+from mar import command
+from mar.errors import ConfigError
+
+
+def main(argv):
+    from mar.evaluation import official
+    from mar.evaluation.tasks import TASKS, fetched_folder, find_task
+
+    if len(argv) < 2:
+        raise ConfigError(f"expected tasks to fetch, of {', '.join(TASKS)}")
+    tasks = [find_task(name) for name in argv[1:]]
+    for task in tasks:
+        if TASKS.get(task.name) is not task:
+            raise ConfigError(f"{task.name}: expected one of {', '.join(TASKS)}, got a path")
+    for task in tasks:
+        paths = official.fetch(task.name)
+        print(f"{task.name}: {len(paths)} files in {fetched_folder(task.name)}")
+        print(f"  Licence: {task.licence}\n  Please cite: {task.citation}")
+        print("  To be had elsewhere:")
+        for sentence in official.elsewhere(task.name):
+            print(f"  - {sentence}")
+    return 0
+
+
+if __name__ == "__main__":
+    command.run(main)

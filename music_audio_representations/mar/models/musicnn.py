@@ -1,0 +1,192 @@
+"""MusiCNN (Pons and Serra, 2019), a baseline of the paper, with the weights that its authors gave.
+
+The weights lie in the wheel `musicnn` 0.1.0 (ISC licence) as TensorFlow checkpoints, trained on
+MagnaTagATune (`MTT_musicnn`) and on the Million Song Dataset (`MSD_musicnn`). The larger
+`MSD_musicnn_big` is not in it. The wheel itself cannot be installed beside a current TensorFlow and
+need not be: only arrays are read from it.
+"""
+
+import itertools
+import pathlib
+import subprocess
+import sys
+import tempfile
+import zipfile
+
+import keras
+import numpy as np
+from keras import layers, ops
+
+from mar.audio.logmel import LogMel
+from mar.download import cache_folder
+from mar.errors import InputError
+
+CHECKPOINTS = ("MTT_musicnn", "MSD_musicnn")
+VERSION = "0.1.0"
+FRAMES, MELS = 187, 96  # 3 s
+EMBEDDING = 200  # dimensions of the last hidden layer
+TAGS = {
+    "MTT_musicnn": (
+        *("guitar", "classical", "slow", "techno", "strings", "drums", "electronic", "rock"),
+        *("fast", "piano", "ambient", "beat", "violin", "vocal", "synth", "female", "indian"),
+        *("opera", "male", "singing", "vocals", "no vocals", "harpsichord", "loud", "quiet"),
+        *("flute", "woman", "male vocal", "no vocal", "pop", "soft", "sitar", "solo", "man"),
+        *("classic", "choir", "voice", "new age", "dance", "male voice", "female vocal"),
+        *("beats", "harp", "cello", "no voice", "weird", "country", "metal", "female voice"),
+        "choral",
+    ),
+    "MSD_musicnn": (
+        *("rock", "pop", "alternative", "indie", "electronic", "female vocalists", "dance"),
+        *("00s", "alternative rock", "jazz", "beautiful", "metal", "chillout"),
+        *("male vocalists", "classic rock", "soul", "indie rock", "Mellow", "electronica"),
+        *("80s", "folk", "90s", "chill", "instrumental", "punk", "oldies", "blues"),
+        *("hard rock", "ambient", "acoustic", "experimental", "female vocalist", "guitar"),
+        *("Hip-Hop", "70s", "party", "country", "easy listening", "sexy", "catchy", "funk"),
+        *("electro", "heavy metal", "Progressive rock", "60s", "rnb", "indie pop", "sad"),
+        *("House", "happy"),
+    ),
+}
+
+
+class MusiCNN:
+    """The network with the weights of one checkpoint.
+
+    Args:
+        checkpoint: "MTT_musicnn" or "MSD_musicnn".
+        wheel: path of the wheel; None downloads it once, without its dependencies.
+
+    Attributes:
+        checkpoint: name it wherever a number stands.
+        tags: names of the 50 tags.
+        model: Keras model `(n, 187, 96)` → tags `(n, 50)`, probabilities, and embedding
+            `(n, 200)`, the last hidden layer.
+        front_end: the `LogMel` of its input.
+    """
+
+    def __init__(self, checkpoint="MSD_musicnn", wheel=None):
+        if checkpoint not in CHECKPOINTS:
+            raise InputError(
+                f"{checkpoint}: expected one of MusiCNN's checkpoints {', '.join(CHECKPOINTS)}"
+            )
+        self.checkpoint, self.tags = checkpoint, TAGS[checkpoint]
+        self.front_end = LogMel(
+            n_fft=512, win_length=512, hop_length=256, n_mels=MELS, htk=False, norm="slaney"
+        )
+        self.model = build()
+        arrays = read_checkpoint(wheel or fetch_wheel(), checkpoint)
+        for layer in self.model.layers:
+            for variable in layer.weights:
+                variable.assign(arrays[f"{layer.name}/{variable.name}"])
+
+    def __call__(self, path):
+        """Tags `(n, 50)` and embeddings `(n, 200)` of an audio file, one row per 3 s.
+
+        Raises:
+            InputError: it cannot be decoded, or is shorter than 3 s.
+        """
+        frames = self.front_end.read(path)
+        count = len(frames) // FRAMES
+        if not count:
+            raise InputError(f"{path}: expected at least 3 s of audio for MusiCNN, found less")
+        patches = frames[: count * FRAMES].reshape(count, FRAMES, MELS)
+        pieces = [self.model(patches[first : first + 64]) for first in range(0, count, 64)]
+        tags, embeddings = zip(*pieces, strict=True)
+        return np.concatenate([*map(np.asarray, tags)]), np.concatenate(
+            [*map(np.asarray, embeddings)]
+        )
+
+
+def build():
+    """The network without weights; its layers are named as in the checkpoints."""
+    spectrogram = keras.Input((FRAMES, MELS), name="spectrogram")
+    named = {kind: _numbered(kind) for kind in ("conv2d", "batch_normalization", "dense")}
+
+    def normalized(x):
+        name = next(named["batch_normalization"])
+        return layers.BatchNormalization(epsilon=1e-3, name=name)(x)
+
+    def convolved(x, filters, kernel, padding="valid"):
+        convolution = layers.Conv2D(
+            filters,
+            kernel,
+            padding=padding,
+            activation="relu",
+            data_format="channels_last",
+            name=next(named["conv2d"]),
+        )
+        return normalized(convolution(x))
+
+    def padded(x):
+        return layers.ZeroPadding2D(((3, 3), (0, 0)), data_format="channels_last")(x)
+
+    def over_time(x):
+        """`(n, frames, features)` → `(n, frames, 64)`."""
+        maps = convolved(padded(ops.expand_dims(x, -1)), 64, (7, x.shape[2]))
+        return ops.squeeze(maps, axis=2)
+
+    x = normalized(ops.expand_dims(spectrogram, -1))
+    # Front end: tall filters for timbre, long ones for tempo, each reduced over frequency.
+    timbral = [convolved(padded(x), 204, (7, bands)) for bands in (38, 67)]
+    temporal = [convolved(x, 51, (frames, 1), "same") for frames in (128, 64, 32)]
+    front = ops.concatenate([ops.max(maps, axis=2) for maps in timbral + temporal], axis=2)
+    # Middle: three convolutions over time, the second and third residual.
+    first = over_time(front)
+    second = over_time(first) + first
+    third = over_time(second) + second
+    x = ops.concatenate([front, first, second, third], axis=2)
+    # Back end: pooling over time and two dense layers.
+    x = layers.Flatten()(ops.stack([ops.max(x, axis=1), ops.mean(x, axis=1)], axis=2))
+    x = layers.Dense(EMBEDDING, "relu", name=next(named["dense"]))(normalized(x))
+    embedding = normalized(x)
+    tags = layers.Dense(50, "sigmoid", name=next(named["dense"]))(embedding)
+    return keras.Model(spectrogram, [tags, embedding], name="musicnn")
+
+
+def _numbered(kind):
+    """The names that TensorFlow gives layers of a kind, in order."""
+    yield kind
+    for number in itertools.count(1):
+        yield f"{kind}_{number}"
+
+
+def read_checkpoint(wheel, checkpoint):
+    """The arrays of a checkpoint in the wheel, `{name: array}`.
+
+    Raises:
+        InputError: the file is not the wheel, or holds no such checkpoint.
+    """
+    import tensorflow as tf
+
+    parts = {"model.index": ".index", "model.data-00000-of-00001": ".data-00000-of-00001"}
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            with zipfile.ZipFile(wheel) as archive:
+                for name, part in parts.items():
+                    content = archive.read(f"musicnn/{checkpoint}/{part}")
+                    pathlib.Path(folder, name).write_bytes(content)
+        except (OSError, KeyError, zipfile.BadZipFile) as error:
+            raise InputError(
+                f"{wheel}: expected the wheel musicnn-{VERSION} with {checkpoint}: {error}"
+            ) from None
+        reader = tf.train.load_checkpoint(str(pathlib.Path(folder, "model")))
+        names = [name for name in reader.get_variable_to_shape_map() if "Adam" not in name]
+        return {name: reader.get_tensor(name) for name in names}
+
+
+def fetch_wheel():
+    """The path of the wheel, which pip downloads once, without what it depends on."""
+    name = f"musicnn-{VERSION}-py3-none-any.whl"
+    folder = cache_folder() / "musicnn"
+    if not (folder / name).exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder) as temporary:
+            command = [sys.executable, "-m", "pip", "download", "--no-deps", "--quiet"]
+            command += ["--dest", temporary, f"musicnn=={VERSION}"]
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            if done.returncode:
+                raise InputError(
+                    f"musicnn=={VERSION}: pip could not download it: {done.stderr.strip()[-300:]}. "
+                    f"Give the path of the wheel"
+                )
+            pathlib.Path(temporary, name).replace(folder / name)
+    return folder / name

@@ -1,0 +1,91 @@
+"""Trains and tests a probe on embeddings.
+
+    python -m mar.probe --task MTT --embeddings emb/ --config configs/probe/MTT.yaml
+
+The task is one of the paper's fifteen, a folder of class folders, or a table `path,label[,split]`.
+Its official files are read from `--metadata`, or from where `python -m mar.fetch TASK` put them.
+Results are written to `results/<task>/<model>/`.
+"""
+
+import logging
+import pathlib
+
+from absl import flags
+
+from mar import command
+from mar.config import load
+from mar.errors import ConfigError
+
+FLAGS = flags.FLAGS
+flags.DEFINE_string("task", None, "Task, or path of your own folder or table.", short_name="t")
+flags.DEFINE_string("embeddings", None, "Folder that mar.embed wrote.", short_name="e")
+flags.DEFINE_string("metadata", None, "Folder with the task's official files.")
+flags.DEFINE_string("output", "results", "Folder of all results.", short_name="o")
+flags.DEFINE_string("model", None, "Row in the tables; by default the embeddings' folder's name.")
+flags.DEFINE_integer("trials", 0, "Trials of a search on the validation set.", lower_bound=0)
+flags.DEFINE_integer("seed", 0, "Of search, training and bootstrap.", lower_bound=0)
+flags.DEFINE_integer("resamples", 1000, "Of the confidence intervals.", lower_bound=0)
+flags.DEFINE_bool("allow_missing", False, "Go on without items that have no embedding.")
+command.define_config_flags()
+flags.mark_flags_as_required(["task", "embeddings"])
+
+
+def main(argv):
+    if len(argv) > 1:
+        raise ConfigError(f"expected flags alone, got {argv[1:]}")
+    logging.getLogger("mar").setLevel(logging.INFO)
+    from mar.evaluation import experiment
+    from mar.evaluation.embeddings import open_embeddings
+    from mar.evaluation.probe import MLP
+    from mar.evaluation.tasks import task
+
+    mlp = MLP(load(FLAGS.config, FLAGS.set))
+    loaded = task(FLAGS.task, FLAGS.metadata)
+    embeddings = open_embeddings(FLAGS.embeddings)
+    result = experiment.run(
+        loaded,
+        embeddings,
+        mlp,
+        FLAGS.output,
+        FLAGS.model or pathlib.Path(FLAGS.embeddings).resolve().name,
+        trials=FLAGS.trials,
+        seed=FLAGS.seed,
+        allow_missing=FLAGS.allow_missing,
+        resamples=FLAGS.resamples,
+        progress=_Progress(),
+    )
+    print(summary(result))
+    return 0
+
+
+def summary(result):
+    """The result in a few lines."""
+    lines = [f"{result['task']}, {result['model']}:"]
+    for name, score in result["test"].items():
+        interval = "" if score["low"] is None else f"  [{score['low']:.4f}, {score['high']:.4f}]"
+        lines.append(f"  {name:<22} {score['value']:.4f}{interval}")
+    items = " / ".join(str(count) for count in result["items"].values())
+    lines.append(f"  {items} items to train / validate / test, {result['missing']} missing")
+    if result["undefined_labels"]:
+        lines.append(f"  undefined, left out: {', '.join(result['undefined_labels'])}")
+    lines.append(
+        f"  {result['steps']} steps in {result['probe_seconds']:.0f} s on {result['cpus']} CPUs, "
+        f"after {result['trials']} trials"
+    )
+    return "\n".join(lines)
+
+
+class _Progress:
+    """Logs the loss ever more rarely."""
+
+    def __init__(self):
+        self._next = 0
+
+    def __call__(self, done, loss):
+        if done >= self._next:
+            logging.getLogger("mar").info("step %d: loss %.4f", done, loss)
+            self._next = 1.5 * done
+
+
+if __name__ == "__main__":
+    command.run(main)
