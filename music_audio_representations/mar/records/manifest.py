@@ -141,7 +141,7 @@ class Manifest:
         """Number of tracks with each label, `(labels in the vocabulary,)`."""
         return np.bincount(self._label_values, minlength=len(self.header.vocabulary))
 
-    def tracks_per_label_sum(self, values):
+    def sum_over_labels(self, values):
         """For each track the sum of `values[label]` over its labels, `(tracks,)` float64."""
         sums = np.concatenate([[0.0], np.cumsum(values[self._label_values])])
         return sums[self._label_starts[1:]] - sums[self._label_starts[:-1]]

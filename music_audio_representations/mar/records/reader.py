@@ -89,7 +89,7 @@ class RecordReader:
 
     def _check_range(self, tracks, first, frames):
         manifest = self.manifest
-        if len(tracks) and not (0 <= tracks.min() and tracks.max() < len(manifest)):
+        if len(tracks) and not (tracks.min() >= 0 and tracks.max() < len(manifest)):
             raise InputError(f"{manifest.location}: expected tracks 0 to {len(manifest) - 1}")
         outside = np.flatnonzero((first < 0) | (first + frames > manifest.frames[tracks]))
         if len(outside):

@@ -18,7 +18,7 @@ SCHEMA = pa.schema([("id", pa.string()), ("path", pa.string()), ("labels", pa.li
 _SEGMENT = re.compile(r'([\w-]{11}), (\d+\.\d{3}), (\d+\.\d{3}), "([^" ,]+(?:,[^" ,]+)*)"\n?')
 _SEGMENTS_HEADER = "# Segments csv created"
 _CLIP_SUFFIXES = set(
-    ".aac .aif .aiff .flac .m4a .mka .mkv .mp3 .mp4 .oga .ogg .opus .wav .wave .webm .wma".split()
+    [".aac", ".aif", ".aiff", ".flac", ".m4a", ".mka", ".mkv", ".mp3", ".mp4", ".oga", ".ogg", ".opus", ".wav", ".wave", ".webm", ".wma"]
 )
 
 
@@ -171,7 +171,7 @@ def _read_segments(path, audio, clip_name):
 
 
 def _segments(path):
-    """Rows of AudioSet's own files; copies that were changed in passing are refused, not guessed."""
+    """Rows of AudioSet's own files; copies changed in passing are refused, not guessed."""
     with open(path, encoding="utf-8", newline="") as file:
         header = [next(file, "") for _ in range(3)]
         announced = re.search(r"num_segs=(\d+)", header[1])
