@@ -162,9 +162,7 @@ class SnippetDataset(RecordDataset):
             )
             return rows, starts
         rng = sampling.generator(seed, step, "snippets")
-        rows = self.tracks[
-            sampling.tracks(rng, len(self.tracks), self.batch_size, self._weights)
-        ]
+        rows = self.tracks[sampling.tracks(rng, len(self.tracks), self.batch_size, self._weights)]
         return rows, sampling.starts(rng, frames[rows], snippet)
 
     def read(self, seed, step, replica=0, replicas=1):

@@ -37,14 +37,13 @@ class DamagedRecord(InputError):
     """A record whose frame is broken.
 
     Attributes:
-        record: its number in the file, from 0.
-        offset: the byte at which it begins.
+        reason: what is wrong with it.
         resume: where the next record begins, or None where that cannot be known.
     """
 
     def __init__(self, path, record, offset, reason, resume=None):
         super().__init__(f"{path}: record {record} at byte {offset}: {reason}")
-        self.record, self.offset, self.resume = record, offset, resume
+        self.reason, self.resume = reason, resume
 
 
 def read_record(file, path, record, offset):

@@ -17,13 +17,6 @@ from mar.records.framing import crc32c
 NAME = "manifest.parquet"
 FINGERPRINT_BYTES = 4096
 FORMAT = 1
-FEATURES = {
-    "id": "id",
-    "spectrogram": "log_mel",
-    "labels": "labels",
-    "dtype": "dtype",
-    "frames": "frames",
-}
 _METADATA = b"mar.records"
 
 SCHEMA = pa.schema(

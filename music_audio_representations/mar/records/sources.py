@@ -5,7 +5,9 @@ import os
 from dataclasses import dataclass, field
 
 import numpy as np
+import pyarrow as pa
 
+from mar.data import sampling
 from mar.errors import InputError
 
 
@@ -77,3 +79,22 @@ class ExcerptSource:
         from mar.records.reader import RecordReader
 
         return RecordReader(self.location)
+
+
+def excerpts(manifest, frames, seed):
+    """Where the random excerpts lie: a table of id, labels, track and first_frame.
+
+    Args:
+        manifest: `Manifest` of the data set.
+        frames: length of each excerpt; tracks that are shorter have none.
+        seed: int.
+    """
+    tracks = np.flatnonzero(manifest.frames >= frames)
+    rng = sampling.generator(seed, 0, "excerpts")
+    columns = {
+        "id": pa.array([manifest.id(track) for track in tracks], pa.string()),
+        "labels": pa.array([manifest.labels(t) for t in tracks], pa.list_(pa.int32())),
+        "track": tracks,
+        "first_frame": sampling.starts(rng, manifest.frames[tracks], frames),
+    }
+    return pa.table(columns)

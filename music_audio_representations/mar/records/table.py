@@ -18,7 +18,24 @@ SCHEMA = pa.schema([("id", pa.string()), ("path", pa.string()), ("labels", pa.li
 _SEGMENT = re.compile(r'([\w-]{11}), (\d+\.\d{3}), (\d+\.\d{3}), "([^" ,]+(?:,[^" ,]+)*)"\n?')
 _SEGMENTS_HEADER = "# Segments csv created"
 _CLIP_SUFFIXES = set(
-    [".aac", ".aif", ".aiff", ".flac", ".m4a", ".mka", ".mkv", ".mp3", ".mp4", ".oga", ".ogg", ".opus", ".wav", ".wave", ".webm", ".wma"]
+    [
+        ".aac",
+        ".aif",
+        ".aiff",
+        ".flac",
+        ".m4a",
+        ".mka",
+        ".mkv",
+        ".mp3",
+        ".mp4",
+        ".oga",
+        ".ogg",
+        ".opus",
+        ".wav",
+        ".wave",
+        ".webm",
+        ".wma",
+    ]
 )
 
 

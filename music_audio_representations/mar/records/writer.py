@@ -29,7 +29,7 @@ import pyarrow.parquet as pq
 import tqdm
 
 from mar.errors import ConfigError, InputError
-from mar.records import example, framing, storage
+from mar.records import framing, schema, storage
 from mar.records import manifest as manifests
 
 PARTS = "parts"
@@ -69,7 +69,7 @@ class Job:
             self.front_end,
             self.dtype,
             self.vocabulary,
-            manifests.FEATURES,
+            schema.FEATURES,
             list(shards),
             self.hash(),
         )
@@ -191,13 +191,7 @@ def _write_track(job, file, name, item):
     except InputError as error:
         return {**row, "reason": str(error)}
     data = spectrogram.tobytes()
-    features = {
-        "id": item["id"].encode(),
-        "dtype": job.dtype.encode(),
-        "frames": [len(spectrogram)],
-        "labels": item["labels"],
-    }
-    front = example.encode(features, "log_mel", len(data))
+    front = schema.front(item["id"], item["labels"], len(spectrogram), job.dtype, len(data))
     offset = file.tell() + framing.HEADER_BYTES + len(front)
     for piece in framing.frame(front, data):
         file.write(piece)
