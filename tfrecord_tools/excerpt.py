@@ -22,7 +22,7 @@ def main(argv):
     """Writes the data set and returns the exit code."""
     if len(argv) != 2:
         raise app.UsageError("expected one data set: its folder or manifest")
-    from mar.records import manifest, sources, writer
+    from mar.records import manifest, shards, sources
 
     source = manifest.read(argv[1])
     header = source.header
@@ -31,7 +31,7 @@ def main(argv):
     short = len(source) - len(items)
     if len(items) == 0:
         raise InputError(f"{argv[1]}: no track has {FLAGS.seconds:g} s")
-    job = writer.Job(
+    job = shards.Job(
         items,
         sources.ExcerptSource(source.location, frames, header.hop_seconds),
         header.front_end,

@@ -23,7 +23,7 @@ def main(argv):
     from mar.records import reader, summary, writer
 
     records = reader.RecordReader(argv[1])
-    failed = writer.read_failed(argv[1])
+    failed = writer.read_failed(records.manifest.location)
     for line in summary.summary(records.manifest, failed, FLAGS.snippet_frames):
         print(line)
     folder = pathlib.Path(FLAGS.output)

@@ -49,7 +49,7 @@ def main(argv):
     """Writes the data set and returns the exit code."""
     if len(argv) > 1:
         raise ConfigError(f"unexpected argument {argv[1]!r}; files are named by --table")
-    from mar.records import sources, table, writer
+    from mar.records import shards, sources, table
 
     vocabulary = table.read_vocabulary(FLAGS.vocabulary) if FLAGS.vocabulary else None
     items = table.read_items(
@@ -57,7 +57,7 @@ def main(argv):
     )
     front_end = writing.log_mel(FLAGS.config, FLAGS.set).resolved()
     root = os.path.abspath(FLAGS.audio or os.path.dirname(os.path.abspath(FLAGS.table)))
-    job = writer.Job(
+    job = shards.Job(
         items.table,
         sources.AudioSource(root, front_end, FLAGS.dtype),
         front_end,

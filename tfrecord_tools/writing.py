@@ -20,7 +20,7 @@ def define_flags():
 
 
 def write(job):
-    """Writes the `mar.records.writer.Job`, says what came of it, and returns the exit code."""
+    """Writes the `mar.records.shards.Job`, says what came of it, and returns the exit code."""
     from mar.records import writer
 
     outcome = writer.write(job, FLAGS.output, FLAGS.workers, _share(FLAGS.shard))

@@ -3,7 +3,6 @@
 import dataclasses
 import json
 import os
-import pathlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -175,27 +174,25 @@ def manifest_location(location):
     return location if location.endswith(".parquet") else os.path.join(location, NAME)
 
 
-def write(path, header, table):
+def write(path, header, table, scratch=None):
     """Writes a manifest, whole or not at all.
 
     Args:
         path: local file.
         header: `Header`.
         table: rows of `SCHEMA`.
+        scratch: see `storage.write_whole`.
     """
     metadata = {_METADATA: json.dumps({"format": FORMAT, **dataclasses.asdict(header)})}
-    write_whole(path, table.cast(SCHEMA).replace_schema_metadata(metadata))
+    table = table.cast(SCHEMA).replace_schema_metadata(metadata)
+    storage.write_whole(path, parquet(table), scratch)
 
 
-def write_whole(path, table):
-    """Writes a Parquet file under its name only when it is on the disk as a whole."""
-    path = pathlib.Path(path)
-    unfinished = path.with_name(f".{path.name}.unfinished")
-    with open(unfinished, "wb") as file:
-        pq.write_table(table, file, compression="zstd")
-        file.flush()
-        os.fsync(file.fileno())
-    unfinished.replace(path)
+def parquet(table):
+    """A table as the bytes of a Parquet file."""
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink, compression="zstd")
+    return sink.getvalue().to_pybytes()
 
 
 def fingerprint(file):

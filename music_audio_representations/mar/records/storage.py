@@ -1,4 +1,4 @@
-"""Random access to files, wherever they lie.
+"""Files: random access wherever they lie, and local ones written whole or not at all.
 
 Local files are read with `pread`, `s3://` and `gs://` through `pyarrow.fs`, and every other scheme
 (`hdfs://`, Azure's `az://`) through TensorFlow's file systems, some of which `tensorflow-io`
@@ -13,7 +13,9 @@ import concurrent.futures
 import contextlib
 import functools
 import os
+import pathlib
 import posixpath
+import uuid
 from urllib.parse import urlsplit, urlunsplit
 
 from mar.errors import InputError
@@ -60,6 +62,36 @@ def sizes(locations):
     threads = REMOTE_THREADS if any(map(is_remote, locations)) else 4
     with concurrent.futures.ThreadPoolExecutor(threads) as pool:
         return list(pool.map(_size, locations))
+
+
+def write_whole(path, data, scratch=None):
+    """Writes a local file which has its name only when all of it is on the disk.
+
+    Args:
+        path: of the file.
+        data: bytes.
+        scratch: folder, of the same file system, for the unfinished file; None: the file's own.
+    """
+    path = pathlib.Path(path)
+    unfinished = pathlib.Path(scratch or path.parent) / f".{path.name}.{uuid.uuid4().hex}"
+    try:
+        with open(unfinished, "xb") as file:
+            file.write(data)
+            finish(file, path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def finish(file, path):
+    """Gives a local file that is open for writing its final name, once it is on the disk."""
+    file.flush()
+    os.fsync(file.fileno())
+    os.replace(file.name, path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 class LocalFile:

@@ -108,6 +108,8 @@ def read_items(path, vocabulary=None, separator="|", audio=None, clip_name="{yti
         ids, paths, labels = _read_segments(path, audio, clip_name)
     else:
         ids, paths, labels = _read_columns(path, separator)
+    if not ids:
+        raise InputError(f"{path}: has no rows")
     _refuse_duplicates(ids, f"{path}: the id")
     if vocabulary is None:
         names = sorted({label for row in labels for label in row})

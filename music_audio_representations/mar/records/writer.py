@@ -1,15 +1,14 @@
 """Writes data sets of spectrograms: several processes or machines, atomic, resumable.
 
 The items are cut, in their order, into shards of equally many tracks; which track goes where thus
-depends on the list alone, and so does every byte. A shard is finished when its row group
-`parts/shard-….parquet` is there, which comes after the shard itself; when all are, they become the
-manifest.
+depends on the list alone, and so does every byte. A shard is finished when its part of the
+manifest, `parts/shard-….parquet`, is there, which comes after the shard itself; when all are, they
+become the manifest.
 """
 
 import concurrent.futures
 import contextlib
 import dataclasses
-import hashlib
 import json
 import multiprocessing
 import os
@@ -17,7 +16,6 @@ import pathlib
 import shutil
 import signal
 import threading
-import uuid
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 
@@ -29,58 +27,19 @@ import pyarrow.parquet as pq
 import tqdm
 
 from mar.errors import ConfigError, InputError
-from mar.records import framing, schema, storage
 from mar.records import manifest as manifests
+from mar.records import storage
+from mar.records.shards import PARTS, Shards, write_shard
 
-PARTS = "parts"
 FAILED = "failed.csv"
-SHARD_BYTES = 256_000_000
-_PART_SCHEMA = manifests.SCHEMA.append(pa.field("reason", pa.string()))
 _SAMPLED = 64  # tracks whose length says how many fit into a shard
 _USUAL_SECONDS = 200.0  # where no length could be read
 _NO_SPACE = "Finished shards are kept: free some space and run the same command again"
 
-
-@dataclass(frozen=True)
-class Job:
-    """A data set to be written.
-
-    Attributes:
-        items: table with the columns `id`, `labels` (indices) and what `source` needs.
-        source: picklable; `source.read(item)` gives a track's `(frames, n_mels)` of `dtype`, or
-            raises InputError; `source.seconds(item)` its length, or None. An item is a row as
-            a dictionary. `repr(source)` says all that the result depends on.
-        front_end: resolved configuration of the `LogMel`.
-        dtype: "float16" or "float32".
-        vocabulary: names of the labels.
-        shard_bytes: about how large shards shall be.
-    """
-
-    items: pa.Table
-    source: object
-    front_end: dict
-    dtype: str
-    vocabulary: list
-    shard_bytes: int = SHARD_BYTES
-
-    def header(self, shards=()):
-        """The manifest's `Header`."""
-        return manifests.Header(
-            self.front_end,
-            self.dtype,
-            self.vocabulary,
-            schema.FEATURES,
-            list(shards),
-            self.hash(),
-        )
-
-    def hash(self):
-        """SHA-256 (hex) of all that determines the result."""
-        settings = [repr(self.source), self.front_end, self.dtype, self.vocabulary]
-        digest = hashlib.sha256(json.dumps([*settings, self.shard_bytes]).encode())
-        for first in range(0, len(self.items), 65536):
-            digest.update(json.dumps(self.items.slice(first, 65536).to_pydict()).encode())
-        return digest.hexdigest()
+_OTHER = (
+    "holds a data set of other files, labels or settings; expected one of the same command, or an "
+    "empty folder"
+)
 
 
 @dataclass(frozen=True)
@@ -120,8 +79,8 @@ def write(job, folder, workers=1, share=(0, 1)):
     if _is_finished(folder, job):
         shutil.rmtree(folder / PARTS, ignore_errors=True)
         return _outcome(folder)
-    with _full_disk(folder):
-        shards = _Shards(job, folder, _tracks_per_shard(job, folder))
+    with _explained(folder):
+        shards = Shards(job, folder, _tracks_per_shard(job, folder))
         mine = range(share[0], shards.count, share[1])
         _run(shards, [shard for shard in mine if not shards.is_finished(shard)], workers)
         missing = sum(not shards.is_finished(shard) for shard in range(shards.count))
@@ -129,74 +88,6 @@ def write(job, folder, workers=1, share=(0, 1)):
             _merge(shards)
     # Another machine may have merged, and removed the parts, at any moment.
     return _outcome(folder) if _is_finished(folder, job) else _partial_outcome(shards, missing)
-
-
-class _Shards:
-    """The shards of a job: which items go into which, and which are finished. Picklable."""
-
-    def __init__(self, job, folder, tracks_each):
-        self.job, self.folder, self.tracks_each = job, folder, tracks_each
-        self.count = max(1, -(-len(job.items) // tracks_each))
-
-    def name(self, shard):
-        return f"shard-{shard:05d}-of-{self.count:05d}.tfrecord"
-
-    def part(self, shard):
-        return self.folder / PARTS / f"shard-{shard:05d}.parquet"
-
-    def items(self, shard):
-        first = shard * self.tracks_each
-        # A copy: to pickle a slice would pickle the whole table.
-        last = min(first + self.tracks_each, len(self.job.items))
-        return self.job.items.take(np.arange(first, last))
-
-    def is_finished(self, shard):
-        return self.part(shard).exists() and (self.folder / self.name(shard)).exists()
-
-
-# ----------------------------------------------------------------------------------------- shards
-
-
-def write_shard(job, folder, name, part, items):
-    """Writes one shard, and then its part of the manifest.
-
-    Args:
-        job: `Job`, of which the items are not used.
-        folder, name: of the shard.
-        part: path of the Parquet file of its rows: those of the manifest, and the failures.
-        items: table.
-    """
-    for leftover in part.parent.glob(f"{part.stem}.*.unfinished"):
-        leftover.unlink(missing_ok=True)
-    unfinished = part.with_name(f"{part.stem}.{uuid.uuid4().hex}.unfinished")
-    try:
-        with open(unfinished, "xb") as file:
-            rows = [_write_track(job, file, name, item) for item in items.to_pylist()]
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.replace(folder / name)
-    finally:
-        unfinished.unlink(missing_ok=True)
-    _sync_folder(folder)
-    manifests.write_whole(part, pa.Table.from_pylist(rows, _PART_SCHEMA))
-
-
-def _write_track(job, file, name, item):
-    """Appends a track's record; returns its row."""
-    row = {"id": item["id"], "labels": item["labels"], "shard": name}
-    try:
-        spectrogram = job.source.read(item)
-        if not np.isfinite(spectrogram).all():
-            raise InputError(f"log-mel that {job.dtype} cannot hold (not finite)")
-    except InputError as error:
-        return {**row, "reason": str(error)}
-    data = spectrogram.tobytes()
-    front = schema.front(item["id"], item["labels"], len(spectrogram), job.dtype, len(data))
-    offset = file.tell() + framing.HEADER_BYTES + len(front)
-    for piece in framing.frame(front, data):
-        file.write(piece)
-    row.update(offset=offset, frames=len(spectrogram), checksum=framing.crc32c(data))
-    return row
 
 
 # -------------------------------------------------------------------------------------- processes
@@ -271,17 +162,12 @@ def _tracks_per_shard(job, folder):
     if not plan.exists():
         plan.parent.mkdir(parents=True, exist_ok=True)
         tracks = _fitting_tracks(job)
-        _write_whole(plan, json.dumps({"job": job.hash(), "tracks_per_shard": tracks}))
+        text = json.dumps({"job": job.hash(), "tracks_per_shard": tracks})
+        storage.write_whole(plan, text.encode())
     begun = json.loads(plan.read_text())
     if begun["job"] != job.hash():
         raise ConfigError(f"{folder}: {_OTHER}")
     return begun["tracks_per_shard"]
-
-
-_OTHER = (
-    "holds a data set of other files, labels or settings; expected one of the same command, or an "
-    "empty folder"
-)
 
 
 def _fitting_tracks(job):
@@ -316,9 +202,10 @@ def _merge(shards):
     if len(failed):
         text = pa.BufferOutputStream()
         pyarrow.csv.write_csv(failed, text)
-        _write_whole(folder / FAILED, text.getvalue().to_pybytes().decode())
+        storage.write_whole(folder / FAILED, text.getvalue().to_pybytes(), folder / PARTS)
     rows = table.filter(pc.is_null(table["reason"])).select(manifests.SCHEMA.names)
-    manifests.write(folder / manifests.NAME, shards.job.header(described), rows)
+    header = shards.job.header(described)
+    manifests.write(folder / manifests.NAME, header, rows, folder / PARTS)
     shutil.rmtree(folder / PARTS, ignore_errors=True)
 
 
@@ -330,7 +217,7 @@ def _describe(folder, name):
 def _outcome(folder):
     manifest = manifests.read(folder)
     seconds = float(manifest.frames.sum(dtype=np.int64)) * manifest.header.hop_seconds
-    return Outcome(len(manifest), seconds, read_failed(folder), 0)
+    return Outcome(len(manifest), seconds, read_failed(manifest.location), 0)
 
 
 def _partial_outcome(shards, missing):
@@ -342,41 +229,26 @@ def _partial_outcome(shards, missing):
     return Outcome(len(rows) - len(failed), seconds, failed, missing)
 
 
-def read_failed(folder):
-    """`(id, reason)` of each item of a data set that could not be read."""
-    path = os.path.join(folder, FAILED)
-    if not os.path.exists(path):
+def read_failed(location):
+    """`(id, reason)` of each item that could not be read when a data set was written.
+
+    Args:
+        location: of the data set's manifest.
+    """
+    path = storage.beside(location, FAILED)
+    if storage.sizes([path]) == [None]:
         return []
     text = dict.fromkeys(("id", "reason"), pa.string())
     parse = pyarrow.csv.ParseOptions(newlines_in_values=True)
     convert = pyarrow.csv.ConvertOptions(column_types=text)
-    table = pyarrow.csv.read_csv(path, parse_options=parse, convert_options=convert)
+    data = pa.BufferReader(storage.read_file(path))
+    table = pyarrow.csv.read_csv(data, parse_options=parse, convert_options=convert)
     return list(zip(table["id"].to_pylist(), table["reason"].to_pylist(), strict=True))
 
 
-# ------------------------------------------------------------------------------------------ files
-
-
 @contextlib.contextmanager
-def _full_disk(folder):
+def _explained(folder):
     try:
         yield
     except OSError as error:
         raise InputError(f"{folder}: cannot be written: {error.strerror}. {_NO_SPACE}") from None
-
-
-def _write_whole(path, text):
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.unfinished")
-    with open(unfinished, "w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    unfinished.replace(path)
-
-
-def _sync_folder(folder):
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
