@@ -203,7 +203,7 @@ def _segments(path):
                     f'(YTID, 0.000, 10.000, "/m/…,/m/…"), got {line[:80]!r}'
                 )
             yield match.groups()
-    if not announced or not all(line.startswith("# ") for line in header):
+    if not announced or not all(re.fullmatch("# .*[^\r]\n", line) for line in header):
         raise InputError(f"{path}: expected AudioSet's three comment lines, got {header}")
     if int(announced[1]) != number - 3:
         logging.warning(

@@ -1,11 +1,14 @@
 """Small data sets of known arrays, for the tests that share them."""
 
 import time
+import unittest.mock
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 
+from mar.errors import InputError
 from mar.records import manifest as manifests
 from mar.records import shards, writer
 from mar.records.reader import RecordReader
@@ -25,8 +28,6 @@ class Arrays:
     def read(self, item):
         time.sleep(self.delay)
         if item["id"] == "broken":
-            from mar.errors import InputError
-
             raise InputError('broken: not audio, "really"\nnot')
         return spectrogram(item["seed"], item["frames"], self.dtype)
 
@@ -58,17 +59,21 @@ def labels(track):
 
 
 def data_set(folder, frames, **settings):
-    """Writes a data set in this process and returns its reader."""
-    made = job(frames, **settings)
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / shards.PARTS).mkdir()
-    parts = shards.Shards(made, folder, writer._fitting_tracks(made))
-    for number in range(parts.count):
-        shards.write_shard(
-            made, folder, parts.name(number), parts.part(number), parts.items(number)
-        )
-    writer._merge(parts)
+    """Writes a data set and returns its reader."""
+    write_here(job(frames, **settings), folder)
     return RecordReader(folder)
+
+
+def write_here(job, folder):
+    """`writer.write` without other processes, which take a second to start."""
+
+    def run(parts, numbers, workers):
+        for number in numbers:
+            name, part = parts.name(number), parts.part(number)
+            shards.write_shard(job, parts.folder, name, part, parts.items(number))
+
+    with unittest.mock.patch.object(writer, "_run", run):
+        return writer.write(job, folder)
 
 
 def contents(folder):
@@ -79,8 +84,6 @@ def contents(folder):
 def rewrite_manifest(folder, **changes):
     """Changes columns (by a function of the values) of a data set's manifest."""
     manifest = manifests.read(folder)
-    import pyarrow.parquet as pq
-
     table = pq.read_table(folder / manifests.NAME)
     for name, change in changes.items():
         column = table.column_names.index(name)
