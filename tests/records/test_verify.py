@@ -128,7 +128,6 @@ def rewrite(folder, track, **changes):
         (
             {"values": made.spectrogram(3, FRAMES[3])[:-1]},
             [
-                "place of the spectrogram",
                 "bytes of the spectrogram: 66048, the manifest says 66240",
             ],
         ),
