@@ -91,6 +91,7 @@ class RecordDataset(Configurable):
 
         Raises:
             ConfigError: the batch cannot be divided among the replicas, or no track is long enough.
+            InputError: the records cannot be read.
         """
         import tensorflow as tf
 
@@ -99,6 +100,7 @@ class RecordDataset(Configurable):
         worker = input_context.input_pipeline_id if input_context else 0
         _check_divisible(self, replicas)
         _expect(seed >= 0 and first_step >= 0, self, "build", "seed and first_step of at least 0")
+        self.indices(seed, first_step)  # whatever is wrong shows here, not in TensorFlow's threads
         local = replicas // workers
         signature = self._signature(tf)
         calls = _calls()
