@@ -22,18 +22,20 @@ def main(argv):
     """Writes the data set and returns the exit code."""
     if len(argv) != 2:
         raise app.UsageError("expected one data set: its folder or manifest")
-    from mar.records import manifest, shards, sources
+    writing.share()  # a wrong one is told before anything is read
+    from mar.data import excerpts
+    from mar.records import manifest, shards
 
     source = manifest.read(argv[1])
     header = source.header
     frames = round(FLAGS.seconds / header.hop_seconds)
-    items = sources.excerpts(source, frames, FLAGS.seed)
+    items = excerpts.excerpts(source, frames, FLAGS.seed)
     short = len(source) - len(items)
     if len(items) == 0:
         raise InputError(f"{argv[1]}: no track has {FLAGS.seconds:g} s")
     job = shards.Job(
         items,
-        sources.ExcerptSource(source.location, frames, header.hop_seconds),
+        excerpts.ExcerptSource(source.location, frames, header.hop_seconds),
         header.front_end,
         header.dtype,
         header.vocabulary,

@@ -19,11 +19,19 @@ def define_flags():
     flags.DEFINE_bool("skip_errors", False, "Exit with 0 though files could not be read.")
 
 
+def share():
+    """`--shard` as `(i, n)`."""
+    first, _, count = FLAGS.shard.partition("/")
+    if not (first.isdigit() and count.isdigit() and int(first) < int(count)):
+        raise ConfigError(f"--shard: expected i/n with i from 0 to n - 1, got {FLAGS.shard!r}")
+    return int(first), int(count)
+
+
 def write(job):
     """Writes the `mar.records.shards.Job`, says what came of it, and returns the exit code."""
     from mar.records import writer
 
-    outcome = writer.write(job, FLAGS.output, FLAGS.workers, _share(FLAGS.shard))
+    outcome = writer.write(job, FLAGS.output, FLAGS.workers, share())
     print(f"{FLAGS.output}: {outcome.tracks} tracks, {outcome.seconds / 3600:.2f} hours of audio")
     if outcome.missing_shards:
         print(f"{outcome.missing_shards} shards are left to others; the manifest comes last")
@@ -34,21 +42,12 @@ def write(job):
     return 2 if outcome.failed and not FLAGS.skip_errors else 0
 
 
-def _share(text):
-    first, _, count = text.partition("/")
-    if not (first.isdigit() and count.isdigit() and int(first) < int(count)):
-        raise ConfigError(f"--shard: expected i/n with i from 0 to n - 1, got {text!r}")
-    return int(first), int(count)
-
-
 def log_mel(config, overrides):
     """The `LogMel` of a configuration file; the paper's without one."""
+    if overrides and not config:
+        raise ConfigError("--set changes values of --config, which was not given")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     from mar.audio.logmel import LogMel
     from mar.config import load
 
-    if config:
-        return LogMel(load(config, overrides))
-    if overrides:
-        raise ConfigError("--set changes values of --config, which was not given")
-    return LogMel()
+    return LogMel(load(config, overrides)) if config else LogMel()
