@@ -153,14 +153,16 @@ def read(location):
         InputError: it cannot be read or is no manifest.
     """
     location = manifest_location(location)
-    data = storage.read_file(location)
+    data = pa.BufferReader(storage.read_file(location))
     try:
-        file = pq.ParquetFile(pa.BufferReader(data))
+        file = pq.ParquetFile(data, read_dictionary=["shard"])
         header = _header(file.schema_arrow.metadata, location)
-        table = file.read(columns=SCHEMA.names)
+        # In one thread: each would keep memory of its own for the next table.
+        table = file.read(columns=SCHEMA.names, use_threads=False)
+        pa.default_memory_pool().release_unused()
     except (pa.ArrowException, KeyError) as error:
         raise InputError(f"{location}: not a manifest: {error}") from None
-    return Manifest(location, header, table.cast(SCHEMA))
+    return Manifest(location, header, table)
 
 
 def manifest_location(location):
@@ -191,7 +193,7 @@ def write(path, header, table, scratch=None):
 def parquet(table):
     """A table as the bytes of a Parquet file."""
     sink = pa.BufferOutputStream()
-    pq.write_table(table, sink, compression="zstd")
+    pq.write_table(table, sink, compression="zstd", row_group_size=100_000)
     return sink.getvalue().to_pybytes()
 
 
@@ -216,7 +218,7 @@ def _header(metadata, location):
 
 def _shard_index(column, shards, location):
     """The column of shard names as indices into `shards`."""
-    encoded = column.dictionary_encode().combine_chunks()
+    encoded = column.dictionary_encode().unify_dictionaries().combine_chunks()
     encoded = encoded.chunk(0) if isinstance(encoded, pa.ChunkedArray) else encoded
     numbers = {shard.name: number for number, shard in enumerate(shards)}
     names = encoded.dictionary.to_pylist()

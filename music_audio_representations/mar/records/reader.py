@@ -105,7 +105,8 @@ class _OpenShards:
 
     def __init__(self, shards, locations):
         self._shards, self._locations = shards, locations
-        self._capacity = max(1, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2)
+        # A quarter: there may be several readers, and others who open files.
+        self._capacity = max(1, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 4)
         self._open = collections.OrderedDict()
         self._known = set()
         self._lock = threading.Lock()

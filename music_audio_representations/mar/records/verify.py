@@ -88,7 +88,7 @@ def _compare(manifest, track, data, offset):
     except ValueError as error:
         return [str(error)]
     place = offset + framing.HEADER_BYTES + found.start
-    labels = [header.vocabulary[label] for label in manifest.labels(track)]
+    labels = [_name(label, header.vocabulary) for label in manifest.labels(track).tolist()]
     stored = [_name(label, header.vocabulary) for label in found.labels]
     frames = int(manifest.frames[track])
     facts = [
@@ -138,4 +138,4 @@ def _unreached(manifest, file, location, tracks, record):
 def _name(label, vocabulary):
     if isinstance(label, str):
         return label
-    return vocabulary[label] if 0 <= label < len(vocabulary) else label
+    return vocabulary[label] if 0 <= label < len(vocabulary) else str(label)
