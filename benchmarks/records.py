@@ -225,20 +225,24 @@ def writing(folder):
     audio = make_audio(folder / "audio")
     threads = {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1", "OMP_NUM_THREADS": "1"}
     quiet = {**os.environ, **threads, "TF_CPP_MIN_LOG_LEVEL": "3"}
-    ratios = []
     for _ in range(3):
         shutil.rmtree(folder / "written", ignore_errors=True)
         alone = seconds([sys.executable, "-c", DECODE, audio], quiet)
         command = [sys.executable, "-m", "tfrecord_tools.write", "--workers=1"]
         command += ["--table", audio / "tracks.csv", "--output", folder / "written"]
-        ratios.append(seconds(command, quiet) / alone)
-        print(f"decode and front end            {alone:10.1f} s, writing {ratios[-1]:.2f} ×")
+        ratios = seconds(command, quiet) / alone
+        print("decode and front end            {:10.1f} s, {:.1f} s of CPU".format(*alone))
+        print("writing                         {:10.2f} ×, {:.2f} × of CPU".format(*ratios))
 
 
 def seconds(command, environment):
-    begun = time.perf_counter()
+    """Wall-clock seconds of a command, and those of CPU that it and its workers use."""
+    begun, before = time.perf_counter(), os.times()
     subprocess.run(command, check=True, env=environment, capture_output=True)
-    return time.perf_counter() - begun
+    after = os.times()
+    used = after.children_user + after.children_system
+    used -= before.children_user + before.children_system
+    return np.array([time.perf_counter() - begun, used])
 
 
 def make_audio(folder, files=10, length=180, sample_rate=44100):

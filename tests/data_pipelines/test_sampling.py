@@ -104,7 +104,8 @@ def test_pairs_are_near_and_symmetric(frames):
     distance = positives - anchors
     reach = min(LIMIT, frames - SNIPPET)
     assert np.abs(distance).max() <= reach
-    np.testing.assert_allclose([distance.min(), distance.max()], [-reach, reach], atol=20)
+    rare = 0 if frames > 1000 else 20
+    np.testing.assert_allclose([distance.min(), distance.max()], [-reach, reach], atol=rare)
     assert stats.ks_2samp(distance[::2], -distance[1::2]).pvalue > 1e-3
 
 

@@ -124,6 +124,7 @@ def test_a_killed_run_goes_on_to_the_same_bytes(script, expected, tmp_path, work
         assert process.wait() == -signal.SIGKILL
         wait_for(lambda: not any(map(is_running, workers_there)))  # noqa: B023
         assert not (folder / manifests.NAME).exists()
+        assert len(list(parts.glob(".shard*.tfrecord.*"))) <= workers, "leftovers fill the disk"
         for path in folder.glob("*.tfrecord"):
             assert path.read_bytes() == expected[path.name], "a shard that is not whole"
         begun.append({p.name: p.stat().st_mtime_ns for p in parts.glob("shard*.parquet")})

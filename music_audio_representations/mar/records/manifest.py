@@ -155,8 +155,8 @@ def read(location):
     location = manifest_location(location)
     data = pa.BufferReader(storage.read_file(location))
     try:
+        header = _header(pq.read_schema(data).metadata, location)
         file = pq.ParquetFile(data, read_dictionary=["shard"])
-        header = _header(file.schema_arrow.metadata, location)
         # In one thread: each would keep memory of its own for the next table.
         table = file.read(columns=SCHEMA.names, use_threads=False)
         pa.default_memory_pool().release_unused()
