@@ -26,6 +26,8 @@ def main(argv):
     failed = writer.read_failed(records.manifest.location)
     for line in summary.summary(records.manifest, failed, FLAGS.snippet_frames):
         print(line)
+    if len(records.manifest) == 0:
+        return 0
     folder = pathlib.Path(FLAGS.output)
     folder.mkdir(parents=True, exist_ok=True)
     summary.draw_spectrograms(records, folder / "spectrograms.png")

@@ -53,9 +53,11 @@ def test_truncation_is_noticed(tmp_path, kept):
         list(framing.records(storage.open_file(path), "a"))
 
 
-def test_compressed_records_are_refused(tmp_path):
+@pytest.mark.parametrize("compression", ["GZIP", "ZLIB"])
+def test_compressed_records_are_refused(tmp_path, compression):
     path = str(tmp_path / "a")
-    with tf.io.TFRecordWriter(path, tf.io.TFRecordOptions(compression_type="GZIP")) as file:
+    options = tf.io.TFRecordOptions(compression_type=compression)
+    with tf.io.TFRecordWriter(path, options) as file:
         file.write(b"data" * 10)
     with pytest.raises(framing.DamagedRecord, match="compressed"):
         list(framing.records(storage.open_file(path), path))

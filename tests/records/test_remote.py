@@ -61,6 +61,13 @@ def test_snippets_are_read_from_s3(uri, local):
     assert not any(verify(remote.manifest))
 
 
+def test_keys_may_stand_in_the_uri(uri, local, monkeypatch):
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    with_keys = RecordReader(uri.replace("s3://", "s3://key:secret@"))
+    np.testing.assert_array_equal(with_keys.read([0], [5], 300), local.read([0], [5], 300))
+
+
 def test_a_missing_object_is_named(uri):
     with pytest.raises(InputError, match=r"s3://music/a/nowhere/manifest\.parquet.*cannot be read"):
         RecordReader(uri.replace("folder", "nowhere"))

@@ -12,7 +12,7 @@ from mar.errors import InputError
 
 HEADER_BYTES = 12
 FOOTER_BYTES = 4
-_GZIP, _ZLIB = b"\x1f\x8b", b"\x78"
+_PACKED = (b"\x1f\x8b", b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda")  # gzip, zlib
 
 
 def crc32c(data):
@@ -64,7 +64,7 @@ def read_record(file, path, record, offset):
     if _masked(crc32c(header[:8])) != header[8:]:
         reason = "the CRC of its length differs"
         if offset == 0:
-            packed = header.startswith((_GZIP, _ZLIB))
+            packed = header.startswith(_PACKED)
             reason = "compressed; decompress it" if packed else f"{reason}; is it a TFRecord?"
         raise DamagedRecord(path, record, offset, reason)
     (length,) = struct.unpack("<Q", header[:8])

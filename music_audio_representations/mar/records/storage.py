@@ -215,7 +215,8 @@ def _scheme(location):
 def _arrow(location):
     parts = urlsplit(location)
     root = urlunsplit((parts.scheme, parts.netloc, "", parts.query, ""))
-    return _arrow_filesystem(root), parts.netloc + parts.path
+    bucket = parts.netloc.rpartition("@")[2]  # keys may stand in front of it
+    return _arrow_filesystem(root), bucket + parts.path
 
 
 @functools.lru_cache

@@ -58,7 +58,8 @@ def draw_spectrograms(reader, path):
     """Draws the first ten seconds of some tracks, evenly spread over the data set."""
     plt = _pyplot()
     manifest = reader.manifest
-    tracks = np.unique(np.linspace(0, len(manifest) - 1, _SHOWN).astype(int))
+    count = len(manifest)
+    tracks = np.unique(np.linspace(0, count - 1, min(count, _SHOWN)).astype(int))
     figure, axes = plt.subplots(
         *(len(tracks), 1), figsize=(9, 1.5 * len(tracks) + 0.5), squeeze=False, sharex=True
     )

@@ -251,4 +251,5 @@ def _explained(folder):
     try:
         yield
     except OSError as error:
-        raise InputError(f"{folder}: cannot be written: {error.strerror}. {_NO_SPACE}") from None
+        reason = error.strerror or error
+        raise InputError(f"{folder}: cannot be written: {reason}. {_NO_SPACE}") from None
