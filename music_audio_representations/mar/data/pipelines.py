@@ -1,22 +1,19 @@
 """Batches of snippets and of pairs from TFRecords with a manifest, as `tf.data.Dataset`s."""
 
-import atexit
 import functools
 import logging
-import threading
-import time
 from typing import Literal
 
 import numpy as np
 
 from mar.config import Configurable, Param
 from mar.data import sampling
+from mar.data.calls import python_calls
 from mar.errors import ConfigError
 from mar.records.reader import RecordReader
 
 _FOREVER = 2**63 - 1
 _PREFETCHED_STEPS = 2
-_QUIET_SECONDS = 0.1
 
 
 class RecordDataset(Configurable):
@@ -99,11 +96,12 @@ class RecordDataset(Configurable):
         workers = input_context.num_input_pipelines if input_context else 1
         worker = input_context.input_pipeline_id if input_context else 0
         _check_divisible(self, replicas)
-        _expect(seed >= 0 and first_step >= 0, self, "build", "seed and first_step of at least 0")
+        if seed < 0 or first_step < 0:
+            raise ConfigError(f"expected seed and step of at least 0, got {seed} and {first_step}")
         self.indices(seed, first_step)  # whatever is wrong shows here, not in TensorFlow's threads
         local = replicas // workers
         signature = self._signature(tf)
-        calls = _calls()
+        calls = python_calls()
 
         def replica_batch(element):
             step, replica = divmod(int(element), local)
@@ -274,36 +272,6 @@ class PairDataset(RecordDataset):
         if self.hard_negatives:
             views.append(self._snippets_spec(tf, self.hard_negatives))
         return tuple(views)
-
-
-class _Calls:
-    """Calls of Python functions by TensorFlow's threads, none of which may be left at exit.
-
-    The interpreter never answers a call that comes while it is ending, and an iterator is only
-    destroyed when its calls have returned: the process would hang. So before the end calls return
-    at once, until the buffers are full and no more come.
-    """
-
-    def __init__(self):
-        self._running, self._last = 0, 0.0
-        self._lock = threading.Lock()
-        atexit.register(self._wait)
-
-    def __enter__(self):
-        with self._lock:
-            self._running += 1
-        return threading.main_thread().is_alive()
-
-    def __exit__(self, *_):
-        with self._lock:
-            self._running, self._last = self._running - 1, time.monotonic()
-
-    def _wait(self):
-        while self._running or time.monotonic() - self._last < _QUIET_SECONDS:
-            time.sleep(_QUIET_SECONDS / 10)
-
-
-_calls = functools.cache(_Calls)
 
 
 def _check_divisible(dataset, replicas):
