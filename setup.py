@@ -33,7 +33,7 @@ EXTRAS = {
     # Data carriers of the embedded data set: scores and a soundfont.
     "quickstart": ["music21>=9.9,<11", "pretty_midi>=0.2.11"],
     "notebooks": ["jupyterlab", "nbclient", "ipykernel"],
-    "test": ["pytest", "pytest-xdist", "ruff", "jax", "moto[server]", "boto3"],
+    "test": ["pytest", "pytest-xdist", "ruff", "jax", "resampy", "moto[server]", "boto3"],
 }
 
 PACKAGES = [

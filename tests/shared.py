@@ -56,7 +56,7 @@ def small_network(**parameters):
     return SfNfNetF0(**{"width": 0.1, "depths": [1, 1, 1, 1], **parameters})
 
 
-def run_python(*arguments, **environment):
+def run_python(*arguments, cwd=None, **environment):
     """Runs another Python process; returns it, finished, with its output as text.
 
     What tests share, this module too, can be imported there.
@@ -65,6 +65,7 @@ def run_python(*arguments, **environment):
     return subprocess.run(
         [sys.executable, *map(str, arguments)],
         env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONPATH": path, **environment},
+        cwd=cwd,
         capture_output=True,
         text=True,
         check=False,

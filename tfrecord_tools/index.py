@@ -10,7 +10,6 @@ bytes (bytes_list) or as floats (float_list). The files must not be compressed.
 from absl import app, flags
 
 from mar import command
-from tfrecord_tools import writing
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("manifest", None, "Parquet file to be written.", short_name="o", required=True)
@@ -19,10 +18,7 @@ flags.DEFINE_string("id_feature", None, "Name of that feature; without it, file:
 flags.DEFINE_string("labels_feature", None, "Name of that feature: ints or strings.")
 flags.DEFINE_enum("dtype", None, ["float16", "float32"], "Type of the values.", required=True)
 flags.DEFINE_string("vocabulary", None, "Labels in order, one a line; default: all that occur.")
-flags.DEFINE_string(
-    "config", None, "LogMel configuration (YAML) that made them; default: the paper's."
-)
-flags.DEFINE_multi_string("set", [], "Override of one value of --config, LogMel.param=value.")
+command.define_config_flags(required=False)  # of the LogMel that made them
 flags.DEFINE_integer("threads", 4, "Files read at a time.", lower_bound=1)
 
 
@@ -30,6 +26,7 @@ def main(argv):
     """Writes the manifest."""
     if len(argv) < 2:
         raise app.UsageError("expected TFRecords")
+    from mar.audio.logmel import LogMel
     from mar.records import index, schema, table
 
     named = {
@@ -38,13 +35,13 @@ def main(argv):
         "labels": FLAGS.labels_feature,
     }
     features = {role: named.get(role) for role in schema.FEATURES}
-    front_end = writing.log_mel(FLAGS.config, FLAGS.set).resolved()
+    front_end = command.configured(LogMel).resolved()
     vocabulary = table.read_vocabulary(FLAGS.vocabulary).names if FLAGS.vocabulary else None
     layout = index.Layout(features, FLAGS.dtype, front_end)
     count = index.index(argv[1:], layout, FLAGS.manifest, vocabulary, FLAGS.threads)
     print(f"{FLAGS.manifest}: {count} tracks in {len(argv) - 1} files")
-    if not FLAGS.config:
-        print("taken to be made with the paper's front end; --config says otherwise")
+    if not FLAGS.config and not FLAGS.set:
+        print("taken to be made with the paper's front end; --config or --set says otherwise")
     return 0
 
 

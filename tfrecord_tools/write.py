@@ -39,9 +39,8 @@ flags.DEFINE_string(
     "File names of AudioSet's clips without suffix, of {ytid}, {start} and {end} in seconds: "
     "'Y{ytid}', '{ytid}_{start:.0f}'.",
 )
-flags.DEFINE_string("config", None, "LogMel configuration (YAML); default: the paper's.")
-flags.DEFINE_multi_string("set", [], "Override of one value of --config, LogMel.param=value.")
 flags.DEFINE_enum("dtype", "float16", ["float16", "float32"], "Type of the stored log-mel.")
+command.define_config_flags(required=False)  # of LogMel
 writing.define_flags()
 
 
@@ -50,13 +49,14 @@ def main(argv):
     if len(argv) > 1:
         raise ConfigError(f"unexpected argument {argv[1]!r}; files are named by --table")
     writing.share()  # a wrong one is told before anything is read
+    from mar.audio.logmel import LogMel
     from mar.records import shards, sources, table
 
     vocabulary = table.read_vocabulary(FLAGS.vocabulary) if FLAGS.vocabulary else None
     items = table.read_items(
         FLAGS.table, vocabulary, FLAGS.label_separator, FLAGS.audio, FLAGS.clip_name
     )
-    front_end = writing.log_mel(FLAGS.config, FLAGS.set).resolved()
+    front_end = command.configured(LogMel).resolved()
     root = os.path.abspath(FLAGS.audio or os.path.dirname(os.path.abspath(FLAGS.table)))
     job = shards.Job(
         items.table,

@@ -40,14 +40,3 @@ def write(job):
     if outcome.failed:
         print(f"{len(outcome.failed)} could not be read, see {writer.FAILED}", file=sys.stderr)
     return 2 if outcome.failed and not FLAGS.skip_errors else 0
-
-
-def log_mel(config, overrides):
-    """The `LogMel` of a configuration file; the paper's without one."""
-    if overrides and not config:
-        raise ConfigError("--set changes values of --config, which was not given")
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    from mar.audio.logmel import LogMel
-    from mar.config import load
-
-    return LogMel(load(config, overrides)) if config else LogMel()

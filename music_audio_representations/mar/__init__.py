@@ -9,12 +9,15 @@ __version__ = "0.1.0"
 
 _PUBLIC = {
     "ConfigError": "mar.errors",
+    "Embedder": "mar.embedding.embedder",
+    "Embedding": "mar.embedding.embedder",
     "InputError": "mar.errors",
     "LogMel": "mar.audio.logmel",
     "PairDataset": "mar.data.pipelines",
     "RecordReader": "mar.records.reader",
     "SfNfNetF0": "mar.models.sfnfnet",
     "SnippetDataset": "mar.data.pipelines",
+    "Windows": "mar.audio.windows",
     "export": "mar.models.saving",
     "front_end": "mar.models.saving",
     "load_model": "mar.models.released",

@@ -1,31 +1,46 @@
 """What all commands share: `--config` with `--set`, and how errors end them."""
 
+import os
+import signal
 import sys
 
 from absl import app, flags
 
+from mar.config import default, load
 from mar.errors import ConfigError, InputError
 
 
-def define_config_flags(default=None):
+def define_config_flags(required=True):
     """Defines `--config FILE` and the repeatable `--set Class.param=value`.
 
     Args:
-        default: the configuration used when none is given; without one the flag is required.
+        required: whether there must be a file; without one, the defaults are used.
     """
-    flags.DEFINE_string("config", default, "SCOOCH configuration (YAML).", short_name="c")
+    flags.DEFINE_string("config", None, "SCOOCH configuration (YAML).", short_name="c")
     flags.DEFINE_multi_string(
         "set", [], "Override of one configuration value, Class.param=value; repeatable."
     )
-    if default is None:
+    if required:
         flags.mark_flag_as_required("config")
+
+
+def configured(cls, overrides=()):
+    """The component of class `cls` that the flags describe.
+
+    Args:
+        overrides: more of them, from flags that are short for `--set`.
+    """
+    overrides = [*flags.FLAGS.set, *overrides]
+    path = flags.FLAGS.config
+    return cls(load(path, overrides) if path else default(cls, overrides))
 
 
 def run(main):
     """Parses the flags and calls `main(argv)`, whose result is the exit code.
 
     A ConfigError or InputError is shown as one sentence and ends the command with exit code 1;
-    any other exception is a defect and keeps its traceback. Flags may stand after arguments.
+    any other exception is a defect and keeps its traceback. SIGINT and SIGTERM end it with 130 and
+    143, after what must be kept has been. Flags may stand after arguments.
     """
 
     def guarded(argv):
@@ -34,6 +49,11 @@ def run(main):
         except (ConfigError, InputError) as error:
             print(f"error: {error}", file=sys.stderr)
             return 1
+        except KeyboardInterrupt:
+            print("interrupted", file=sys.stderr)
+            return 128 + signal.SIGINT
 
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # what TensorFlow says of itself
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # lets work be kept
     flags.FLAGS.set_gnu_getopt(True)
     app.run(guarded)

@@ -24,6 +24,7 @@ import yaml
 from scooch import ConfigCollection, ConfigList, Param
 from scooch.param import ParamDefaults
 
+from mar.atomic import whole
 from mar.errors import ConfigError
 
 __all__ = ["Config", "ConfigCollection", "ConfigList", "Configurable", "Param", "load"]
@@ -71,6 +72,17 @@ def load(path, overrides=()):
         raise ConfigError(f"{path}: not valid YAML: {error}") from None
     if not isinstance(document, dict):
         raise ConfigError(f"{path}: expected `Class: {{parameters}}`, got {_shown(document)}")
+    return _assembled(document, overrides, str(path))
+
+
+def default(cls, overrides=()):
+    """The configuration of a `Configurable` class with its defaults, but for the overrides."""
+    return _assembled({cls.__name__: {}}, overrides, None)
+
+
+def _assembled(document, overrides, source):
+    """A `Config` from a document: overrides applied, placeholders filled in."""
+    path = source or "the default configuration"
     for override in overrides:
         _override(document, override, path)
     constants = document.pop(CONSTANTS, None) or {}
@@ -78,8 +90,8 @@ def load(path, overrides=()):
         raise ConfigError(
             f"{path}: expected one top-level class (beside {CONSTANTS}), got {sorted(document)}"
         )
-    config = Config(_interpolate(document, constants, str(path)))
-    config.source = str(path)
+    config = Config(_interpolate(document, constants, path))
+    config.source = source
     return config
 
 
@@ -139,10 +151,8 @@ class Configurable(scooch.Configurable):
     def write(self, path):
         """Writes the resolved configuration as YAML, with its hash in the first line."""
         text = yaml.safe_dump(self.resolved(), sort_keys=False, allow_unicode=True)
-        path = pathlib.Path(path)
-        unfinished = path.with_name(f".{path.name}.unfinished")
-        unfinished.write_text(f"# sha256 {self.hash()}\n{text}", encoding="utf-8")
-        unfinished.replace(path)
+        with whole(path) as unfinished:
+            unfinished.write_text(f"# sha256 {self.hash()}\n{text}", encoding="utf-8")
 
 
 # ---------------------------------------------------------------------------------------- reading

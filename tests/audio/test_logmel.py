@@ -1,4 +1,3 @@
-import pathlib
 import pickle
 
 import keras
@@ -9,11 +8,11 @@ import soundfile
 from keras import ops
 
 from mar.audio import decode
-from mar.audio.logmel import LogMel, standardize
+from mar.audio.logmel import PUBLISHED, LogMel, standardize
 from mar.errors import ConfigError
+from shared import reference
 from signals import music, write
 
-REFERENCE = pathlib.Path(__file__).parents[3] / "shared" / "reference" / "signals"
 RATE = 16000
 
 
@@ -186,17 +185,23 @@ def test_goes_to_other_processes():
     assert pickle.loads(pickle.dumps(front_end)).hash() == front_end.hash()
 
 
-@pytest.mark.skipif(not REFERENCE.exists(), reason="needs ../shared/reference/signals")
-@pytest.mark.parametrize("name", ["mono44", "mono48", "stereo44", "stereo48"])
-def test_published_log_mel(name):
-    """Equal below 7.2 kHz, where the resampler plays no part, and within 5 frames of the ends."""
-    published = np.load(REFERENCE / "mule_outputs.npz")[f"{name}/logmel"].T
-    ours = LogMel(downmix="sum", level=0.5).read(REFERENCE / f"{name}.wav")
+@pytest.mark.parametrize(
+    ("name", "inside", "at_the_ends"),
+    [
+        ("mono44", 3e-3, 3e-3),
+        ("stereo44", 3e-3, 3e-3),
+        ("mono48", 0.02, 0.3),  # its way from 48 to 44.1 kHz was not ours
+        ("stereo48", 0.02, 0.3),
+    ],
+)
+def test_published_log_mel(name, inside, at_the_ends):
+    signals = reference("reference/signals")
+    published = np.load(signals / "mule_outputs.npz")[f"{name}/logmel"].T
+    ours = LogMel(**PUBLISHED).read(signals / f"{name}.wav")
     assert ours.shape == published.shape
-    difference = np.abs(ours - published)[5:-5]
-    assert difference[:, :90].max() < 0.02
-    assert difference.mean() < 0.02
-    assert np.median(difference) < 5e-4
+    difference = np.abs(ours - published)
+    assert difference[5:-5].max() < inside
+    assert difference.max() < at_the_ends
 
 
 def test_recording_survives_a_file(tmp_path):

@@ -3,10 +3,10 @@
 import os
 import shutil
 
-import made
 import numpy as np
 import pytest
 
+import made
 from mar.errors import InputError
 from mar.records import manifest as manifests
 from mar.records import storage

@@ -107,9 +107,11 @@ def is_running(pid):
         return False
 
 
-@pytest.mark.parametrize("workers", [1, 2])
-def test_a_killed_run_goes_on_to_the_same_bytes(script, expected, tmp_path, workers):
-    """kill -9 of the parent: first within a shard, then after some shards, then as they come."""
+@pytest.mark.parametrize(
+    ("workers", "how"), [(1, signal.SIGKILL), (2, signal.SIGKILL), (2, signal.SIGINT)]
+)
+def test_a_killed_run_goes_on_to_the_same_bytes(script, expected, tmp_path, workers, how):
+    """kill -9, or Ctrl-C, of the parent: within a shard, after one shard, after four."""
     folder = tmp_path / "set"
     begun = []
     for finished in (0, 1, 4):
@@ -120,8 +122,8 @@ def test_a_killed_run_goes_on_to_the_same_bytes(script, expected, tmp_path, work
         wait_for(lambda: len(list(parts.glob("shard*.parquet"))) >= finished, process)  # noqa: B023
         wait_for(lambda: list(parts.glob(".shard*.tfrecord.*")), process)  # noqa: B023
         workers_there = children(process.pid)
-        process.send_signal(signal.SIGKILL)
-        assert process.wait() == -signal.SIGKILL
+        process.send_signal(how)
+        assert process.wait() == -how
         wait_for(lambda: not any(map(is_running, workers_there)))  # noqa: B023
         assert not (folder / manifests.NAME).exists()
         assert len(list(parts.glob(".shard*.tfrecord.*"))) <= workers, "leftovers fill the disk"

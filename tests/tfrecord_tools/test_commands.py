@@ -14,11 +14,12 @@ import soundfile
 from matplotlib import image
 
 import made
-from mar.audio.logmel import LogMel
+from mar.audio.logmel import PUBLISHED, LogMel
+from mar.config import load
 from mar.data.pipelines import PairDataset, SnippetDataset
 from mar.records import manifest as manifests
 from mar.records.reader import RecordReader
-from shared import run_python
+from shared import ROOT, run_python
 from signals import FORMATS, music
 
 RATE = 22050
@@ -98,6 +99,12 @@ def test_records_hold_the_log_mel_of_the_files(audio, records):
         np.testing.assert_allclose(found, expected, atol=3e-3)
     assert reader.manifest.labels(ids.index("song 0")).tolist() == [0, 1]
     assert reader.manifest.labels(ids.index("song 7")).tolist() == [2]
+
+
+def test_shipped_front_ends_are_those_of_the_paper_and_of_the_published_weights():
+    configs = ROOT / "configs" / "records"
+    assert LogMel(load(configs / "paper.yaml")).hash() == LogMel().hash()
+    assert LogMel(load(configs / "mule.yaml")).hash() == LogMel(**PUBLISHED).hash()
 
 
 def test_verify_and_inspect(records, tmp_path):
@@ -180,7 +187,7 @@ def test_verify_ends_with_an_error_code(records, tmp_path):
     ("arguments", "message"),
     [
         (["--shard=2/2"], "--shard: expected i/n with i from 0 to n - 1, got '2/2'"),
-        (["--set=LogMel.n_mels=3"], "--set changes values of --config, which was not given"),
+        (["--set=LogMel.n_mells=3"], "LogMel: expected one of"),
         (["--dtype=float32"], "holds a data set of other files, labels or settings"),
         (["more.csv"], "unexpected argument 'more.csv'"),
     ],

@@ -1,6 +1,7 @@
 """Audio files to mono samples, block by block: memory does not grow with a file's length."""
 
 import contextlib
+import functools
 import os
 import stat
 from dataclasses import dataclass
@@ -9,8 +10,8 @@ from typing import Literal
 import av
 import numpy as np
 import soundfile
-import soxr
 
+from mar.audio.resampling import resample
 from mar.errors import InputError
 
 BLOCK_SECONDS = 10.0
@@ -42,7 +43,7 @@ def info(path):
         return AudioInfo(source.sample_rate, source.channels, seconds)
 
 
-def blocks(path, sample_rate=None, downmix="mean"):
+def blocks(path, sample_rate=None, downmix="mean", **resampling):
     """Mono samples of an audio file.
 
     libsndfile reads WAV, FLAC, OGG, Opus, MP3 and AIFF, FFmpeg's libraries read the rest (M4A,
@@ -52,6 +53,7 @@ def blocks(path, sample_rate=None, downmix="mean"):
         path: str, bytes or os.PathLike.
         sample_rate: Hz wanted; None keeps the file's own.
         downmix: "mean" or "sum" of the channels.
+        **resampling: see `mar.audio.resampling.resample`.
 
     Yields:
         float32 arrays `(samples,)`, full scale ±1 (of one channel), about ten seconds each.
@@ -62,25 +64,16 @@ def blocks(path, sample_rate=None, downmix="mean"):
     """
     with _open(path) as source:
         mono = _checked(path, source, downmix)
-        yield from resample(mono, source.sample_rate, sample_rate or source.sample_rate)
+        rate = source.sample_rate
+        yield from resample(mono, rate, sample_rate or rate, **resampling)
 
 
 def mix(samples, downmix="mean"):
     """`(samples, channels)` or `(samples,)` → mono `(samples,)`, by mean or sum of the channels."""
     if samples.ndim == 1:
         return samples
-    return samples.mean(axis=1) if downmix == "mean" else samples.sum(axis=1)
-
-
-def resample(mono_blocks, rate_in, rate_out):
-    """Resamples a stream of mono float32 blocks; the result does not depend on their sizes."""
-    if rate_in == rate_out:
-        yield from mono_blocks
-        return
-    stream = soxr.ResampleStream(rate_in, rate_out, 1, dtype="float32", quality="HQ")
-    for block in mono_blocks:
-        yield stream.resample_chunk(block, last=False)
-    yield stream.resample_chunk(np.zeros(0, np.float32), last=True)
+    total = functools.reduce(np.add, samples.T)  # NumPy sums short rows thirty times slower
+    return total / samples.shape[1] if downmix == "mean" else total
 
 
 def shown(path):
@@ -95,7 +88,9 @@ def _checked(path, source, downmix):
     for block in source.blocks(int(BLOCK_SECONDS * rate)):
         if not np.isfinite(block).all():
             at = frames + int(np.argmin(np.isfinite(block).all(axis=1)))
-            raise InputError(f"{shown(path)}: NaN or infinite samples, the first at {at / rate} s")
+            raise InputError(
+                f"{shown(path)}: NaN or infinite samples, the first at {at / rate:.3f} s"
+            )
         frames += len(block)
         yield mix(block, downmix)
     if frames == 0:
@@ -128,7 +123,8 @@ def _regular_file(path):
         status = os.stat(path)
         if not stat.S_ISREG(status.st_mode):
             kind = "a directory" if stat.S_ISDIR(status.st_mode) else "not a regular file"
-            raise InputError(f"{shown(path)}: expected an audio file, got {kind}")
+            closed = "" if os.access(path, os.R_OK) else " that may not be read"
+            raise InputError(f"{shown(path)}: expected an audio file, got {kind}{closed}")
         if status.st_size == 0:
             raise InputError(f"{shown(path)}: the file is empty (0 bytes)")
         return open(path, "rb")

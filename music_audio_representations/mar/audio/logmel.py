@@ -11,6 +11,7 @@ import numpy as np
 from keras import ops
 
 from mar.audio import decode
+from mar.audio.resampling import Resampler
 from mar.config import Configurable, Param
 from mar.errors import ConfigError
 
@@ -22,12 +23,18 @@ _BLOCK_FRAMES = 1000
 class LogMel(Configurable):
     """Log-magnitude mel spectrogram, centred, with reflection at both ends.
 
-    The defaults are the paper's. The published weights were made with
-    `LogMel(downmix="sum", level=0.5)`. The filters are librosa's.
+    The defaults are the paper's; `PUBLISHED` is what the published weights were made with. The
+    filters are librosa's.
     """
 
     sample_rate = Param(int, default=16000, doc="Sample rate of the waveform, Hz.")
     downmix = Param(decode.Downmix, default="mean", doc="How channels become one.")
+    resampler = Param(Resampler, default="soxr_hq", doc="How audio is brought to sample_rate.")
+    via_rate = Param(
+        int | None,
+        default=None,
+        doc="Sample rate that audio is brought to before, Hz; null: straight to sample_rate.",
+    )
     level = Param(float, default=1.0, doc="Factor on the mono samples.")
     n_fft = Param(int, default=2048, doc="Length of the Fourier transform, samples.")
     win_length = Param(int, default=400, doc="Length of the window, samples.")
@@ -83,13 +90,19 @@ class LogMel(Configurable):
         before, after = self._margins()
         return self._frames(_reflect(ops.cast(waveform, "float32"), before, after))
 
+    @property
+    def decoding(self):
+        """How files are decoded: arguments of `mar.audio.decode.blocks`."""
+        resampling = {"resampler": self.resampler, "via": self.via_rate}
+        return {"sample_rate": self.sample_rate, "downmix": self.downmix, **resampling}
+
     def stream(self, path):
         """Yields the log-mel frames of an audio file as NumPy `(k, n_mels)`, in order.
 
         Equal to `read(path)`, in memory that does not grow with the file's length. Raises
         InputError, see `mar.audio.decode.blocks`.
         """
-        return self.stream_blocks(decode.blocks(path, self.sample_rate, self.downmix))
+        return self.stream_blocks(decode.blocks(path, **self.decoding))
 
     def read(self, path):
         """All log-mel frames of an audio file, NumPy float32 `(frames, n_mels)`."""
@@ -164,6 +177,15 @@ class LogMel(Configurable):
             norm=self.norm,
         )
         return window.astype(np.float32), np.ascontiguousarray(filters.T, np.float32)
+
+
+# What differs from the defaults in the front end of the published weights.
+PUBLISHED = {
+    "downmix": "sum",
+    "level": 0.5,
+    "resampler": "kaiser_best",
+    "via_rate": 44100,
+}
 
 
 def standardize(logmel):

@@ -3,7 +3,7 @@
 import pathlib
 import sys
 
-from mar.audio.logmel import LogMel
+from mar.audio.logmel import PUBLISHED, LogMel
 from mar.download import cache_folder, download
 from mar.errors import InputError
 from mar.models import keras2, saving
@@ -60,7 +60,7 @@ def fetch_mule():
 
 def _published(path, layers):
     """Our network with the weights of a published file's layers, in the order of the walk."""
-    model = SfNfNetF0().build(FRAMES, LogMel(downmix="sum", level=0.5))
+    model = SfNfNetF0().build(FRAMES, LogMel(**PUBLISHED))
     ours = {canonical_name(variable): variable for variable in model.weights}
     expected = list(_walk())
     for layer, (canonical, kind) in zip(layers, expected, strict=False):

@@ -1,12 +1,14 @@
 """Our own models on disk, and the front end that each carries."""
 
+import hashlib
 import pathlib
 import tempfile
 
 import keras
+import numpy as np
 
 from mar.audio.logmel import LogMel, standardize
-from mar.audio.windows import HOP_FRAMES, WINDOW_FRAMES, window_starts
+from mar.audio.windows import Windows
 from mar.errors import InputError
 from mar.models.layers import SpectrogramInput
 
@@ -25,6 +27,16 @@ def front_end(model):
         f"the model {model.name!r} carries no front end: expected a SpectrogramInput as its first "
         f"layer, found {found or 'no layers'}"
     )
+
+
+def fingerprint(model):
+    """SHA-256 (hex) of the model's weights: equal for equal weights, whatever file they lay in."""
+    digest = hashlib.sha256()
+    for weight in model.weights:
+        array = np.ascontiguousarray(keras.ops.convert_to_numpy(weight))
+        digest.update(f"{weight.path} {array.dtype} {array.shape}".encode())
+        digest.update(array)
+    return digest.hexdigest()
 
 
 def save(model, path):
@@ -87,7 +99,8 @@ def export(model, folder):
         raise InputError(f"{folder}: exists already; export into a new folder")
     log_mel = front_end(model)
     frames = model.inputs[0].shape[2]
-    window = frames or WINDOW_FRAMES
+    seconds = {} if frames is None else {"window_seconds": frames * log_mel.hop_seconds}
+    windows = Windows(**seconds).in_frames(log_mel.hop_seconds)
 
     logmel_spec = tf.TensorSpec((None, frames, log_mel.n_mels), tf.float32, "logmel")
     waveform_spec = tf.TensorSpec((None,), tf.float32, "waveform")
@@ -98,11 +111,11 @@ def export(model, folder):
 
     @tf.function(input_signature=[waveform_spec])
     def embed_waveform(waveform):
-        silence = tf.maximum(0, (window - 1) * log_mel.hop_length - tf.shape(waveform)[0])
-        logmel = log_mel.log_mel(tf.pad(waveform, [[0, silence]]))
-        starts = window_starts(tf.shape(logmel)[0], window, HOP_FRAMES)
-        snippets = tf.gather(logmel, starts[:, None] + tf.range(window))
-        times = (tf.cast(starts, tf.float32) + window / 2) * log_mel.hop_seconds
+        silence = (windows.length - 1) * log_mel.hop_length - tf.shape(waveform)[0]
+        logmel = log_mel.log_mel(tf.pad(waveform, [[0, tf.maximum(0, silence)]]))
+        starts = windows.starts(tf.shape(logmel)[0])
+        snippets = tf.gather(logmel, starts[:, None] + tf.range(windows.length))
+        times = windows.centres(tf.cast(starts, tf.float32)) * log_mel.hop_seconds
         return {"embedding": model(standardize(snippets)), "times": times}
 
     module = tf.Module()

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from mar.audio import decode
+from mar.audio.isolated import IsolatedDecoder
 from mar.errors import InputError
 
 
@@ -25,15 +27,14 @@ class AudioSource:
 
     def read(self, item):
         """All frames of the file, `(frames, n_mels)`."""
-        path = os.path.join(self.root, item["path"])
+        path, log_mel = os.path.join(self.root, item["path"]), self._log_mel
+        _, samples = _decoder().open(path, **log_mel.decoding)
         with np.errstate(over="ignore"):  # the writer refuses what is not finite
-            blocks = [block.astype(self.dtype) for block in self._log_mel.stream(path)]
+            blocks = [block.astype(self.dtype) for block in log_mel.stream_blocks(samples)]
         return np.concatenate(blocks)
 
     def seconds(self, item):
         """Length of the file as its header says, or as it decodes; None if it is unreadable."""
-        from mar.audio import decode
-
         path = os.path.join(self.root, item["path"])
         try:
             header = decode.info(path)
@@ -48,3 +49,6 @@ class AudioSource:
         from mar.audio.logmel import LogMel
 
         return LogMel(self.front_end)
+
+
+_decoder = functools.cache(IsolatedDecoder)  # one for the process, in which it outlives a shard

@@ -97,6 +97,7 @@ def _run(shards, numbers, workers):
     """Writes the shards with these numbers in `workers` processes."""
     if not numbers:
         return
+    others = set(multiprocessing.active_children())
     context = multiprocessing.get_context("spawn")
     job = dataclasses.replace(shards.job, items=None)
     with (
@@ -114,6 +115,10 @@ def _run(shards, numbers, workers):
             for future in concurrent.futures.as_completed(futures):
                 future.result()
                 progress.update(futures[future])
+        except (KeyboardInterrupt, SystemExit):
+            for process in set(multiprocessing.active_children()) - others:
+                process.kill()  # it would finish its shard first
+            raise
         except BrokenProcessPool:
             raise InputError(
                 "a worker process was killed (out of memory?). Finished shards are kept: run the "

@@ -1,0 +1,42 @@
+"""Runs a published analysis pipeline on an audio file.
+
+    python -m mar.analyze --config mule_embedding_timeline.yml --input_file song.mp3 \\
+        --output_file song.npy
+
+Writes a float32 array, features first: `(1728, n)` for the published timeline, `(1728, 1)` for the
+average.
+"""
+
+import pathlib
+
+from absl import flags
+
+from mar import command
+from mar.errors import ConfigError, InputError
+
+FLAGS = flags.FLAGS
+flags.DEFINE_string("input_file", None, "Audio file.", short_name="i", required=True)
+flags.DEFINE_string("output_file", None, "File to write, .npy.", short_name="o", required=True)
+command.define_config_flags()
+
+
+def main(argv):
+    if argv[1:]:
+        raise ConfigError(f"expected flags only, got {' '.join(argv[1:])}")
+
+    import numpy as np
+
+    from mar.atomic import whole
+    from mar.embedding.analysis import Analysis
+
+    folder = pathlib.Path(FLAGS.output_file).parent
+    if not folder.is_dir():
+        raise InputError(f"--output_file: expected an existing folder, {folder} is none")
+    feature = command.configured(Analysis)(FLAGS.input_file)
+    with whole(FLAGS.output_file) as unfinished, open(unfinished, "wb") as file:
+        np.save(file, feature)
+    print(f"{FLAGS.output_file}: {feature.shape[0]} × {feature.shape[1]}")
+
+
+if __name__ == "__main__":
+    command.run(main)

@@ -1,0 +1,144 @@
+"""Decoding in a process of its own: a decoder that crashes or hangs costs one file, not the run."""
+
+import contextlib
+import multiprocessing
+import multiprocessing.connection
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+
+from mar.audio import decode
+from mar.errors import InputError
+
+STALL_SECONDS = 120.0
+
+
+class IsolatedDecoder:
+    """Decodes files one after another in a child process, which is replaced when it dies.
+
+    Used as a context manager. The process starts with the first file.
+    """
+
+    def __init__(self):
+        self._process = None  # its pipe and its standard error come and go with it
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self._stop()
+
+    def open(self, path, **decoding):
+        """Opens an audio file.
+
+        Args:
+            path: str, bytes or os.PathLike.
+            **decoding: see `mar.audio.decode.blocks`.
+
+        Returns:
+            The file's `AudioInfo`, and its blocks as `mar.audio.decode.blocks` yields them. They
+            must be read, or abandoned, before the next file is opened.
+
+        Raises:
+            InputError: also where the decoder crashes, or stalls for `STALL_SECONDS`.
+        """
+        if self._process is None:
+            self._start()
+        self._send((path, decoding), path)
+        return self._receive(path), self._blocks(path)
+
+    def _blocks(self, path):
+        finished = False
+        try:
+            while (block := self._receive(path)) is not None:
+                yield block
+            finished = True
+        except InputError:
+            finished = True
+            raise
+        finally:
+            if not finished:
+                self._stop()
+
+    def _start(self):
+        # Not by `multiprocessing`, whose children begin by importing the main module again.
+        self._pipe, theirs = multiprocessing.Pipe()
+        # Decoders comment on every damaged frame; the last words of one that crashed are kept.
+        self._complaints = tempfile.TemporaryFile()  # noqa: SIM115
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", __name__, str(theirs.fileno())],
+            env={
+                **os.environ,
+                "PYTHONPATH": os.pathsep.join(sys.path),
+                "OPENBLAS_NUM_THREADS": "1",  # there is a decoder per core
+            },
+            pass_fds=[theirs.fileno()],
+            stderr=self._complaints,
+        )
+        theirs.close()
+
+    def _stop(self):
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._pipe.close()
+            self._complaints.close()
+            self._process = None
+
+    def _send(self, message, path):
+        try:
+            self._pipe.send(message)
+        except OSError:
+            raise self._crash(path) from None
+
+    def _receive(self, path):
+        """The child's next answer; raises what it raised."""
+        try:
+            if not self._pipe.poll(STALL_SECONDS):
+                self._stop()
+                raise InputError(
+                    f"{decode.shown(path)}: the decoder made no progress for {STALL_SECONDS:.0f} s"
+                )
+            kind, content = self._pipe.recv()
+        except (EOFError, OSError):
+            raise self._crash(path) from None
+        if kind == "refused":
+            raise InputError(content)
+        return content
+
+    def _crash(self, path):
+        code = self._process.wait()
+        self._complaints.seek(0)
+        last = self._complaints.read().decode(errors="replace").strip().rpartition("\n")[2]
+        self._stop()
+        how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+        return InputError(f"{decode.shown(path)}: the decoder crashed ({how}) {last}".rstrip())
+
+
+def _serve(pipe):
+    """Answers each request with the file's info, its blocks, and None."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
+    with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):  # it is gone
+        while True:
+            _answer(pipe, *pipe.recv())
+
+
+def _answer(pipe, path, decoding):
+    try:
+        pipe.send(("info", decode.info(path)))
+        for block in decode.blocks(path, **decoding):
+            pipe.send(("block", block))
+        pipe.send(("end", None))
+    except (BrokenPipeError, ConnectionResetError):
+        raise
+    except InputError as error:
+        pipe.send(("refused", str(error)))
+    except Exception as error:  # a defect in a decoder, on this file
+        reason = f"{type(error).__name__}: {error}"
+        pipe.send(("refused", f"{decode.shown(path)}: the decoder failed ({reason})"))
+
+
+if __name__ == "__main__":  # the child
+    _serve(multiprocessing.connection.Connection(int(sys.argv[1])))

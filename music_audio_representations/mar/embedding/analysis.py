@@ -1,0 +1,209 @@
+"""The analysis pipelines that the paper's authors published, from their YAML files.
+
+A pipeline decodes a file, and may take its mel spectrogram, embed slices of that, and average over
+time. Class and parameter names are the published ones; what they describe is done by the parts of
+`mar.Embedder`, so that the published configurations give its vectors.
+"""
+
+import os
+import sys
+import warnings
+
+import numpy as np
+
+from mar.audio import decode
+from mar.audio.logmel import PUBLISHED, LogMel
+from mar.audio.windows import FrameWindows
+from mar.config import ConfigList, Configurable, Param
+from mar.embedding.embedder import Snippets
+from mar.embedding.network import Network
+from mar.errors import ConfigError
+from mar.models.released import load_model
+from mar.models.saving import front_end
+
+PUBLISHED_MODEL = "./supporting_data/model/model.keras"
+_BATCH = 32
+
+
+class Extractor(Configurable):
+    """How a transform takes its input from the feature before it."""
+
+
+class BlockExtractor(Extractor):
+    """All of it, in blocks. The result does not depend on their size."""
+
+
+class SliceExtractor(Extractor):
+    """Slices of `look_backward + look_forward` frames around every `hop`-th frame but the first.
+
+    They are moved inwards where they would reach over an end.
+    """
+
+    hop = Param(int, default=200, doc="Frames from slice to slice.")
+    look_forward = Param(int, default=150, doc="Frames from a slice's centre on.")
+    look_backward = Param(int, default=150, doc="Frames before a slice's centre.")
+    standard_normalize = Param(
+        bool, default=True, doc="Whether each slice is brought to mean 0 and deviation 1."
+    )
+
+    def windows(self):
+        """The slices, as `FrameWindows`."""
+        length = self.look_backward + self.look_forward
+        if min(self.look_backward, self.look_forward) < 0 or length < 1 or self.hop < 1:
+            raise ConfigError(
+                "SliceExtractor: expected hop of at least 1, look_backward and look_forward of at "
+                f"least 0 and 1 together, got {self.hop}, {self.look_backward} and "
+                f"{self.look_forward}"
+            )
+        return FrameWindows(length, self.hop, self.hop, self.look_backward)
+
+
+class AudioFile(Configurable):
+    """The audio file."""
+
+    sample_rate = Param(int, default=44100, doc="Sample rate that the file is decoded to, Hz.")
+
+
+class AudioWaveform(Configurable):
+    """The waveform of a file: the sum of its channels, at half scale."""
+
+    input_file = Param(AudioFile, default={"AudioFile": {}}, doc="The file.")
+    sample_rate = Param(int, default=16000, doc="Sample rate of the waveform, Hz.")
+
+
+class Transform(Configurable):
+    """A feature that is made from the one before it."""
+
+    extractor = Param(Extractor, default={"BlockExtractor": {}}, doc="How it takes its input.")
+
+
+class MelSpectrogram(Transform):
+    """Mel spectrogram of a waveform."""
+
+    n_fft = LogMel.n_fft
+    hop_length = LogMel.hop_length
+    win_length = LogMel.win_length
+    window = LogMel.window
+    n_mels = LogMel.n_mels
+    fmin = LogMel.fmin
+    fmax = LogMel.fmax
+    norm = LogMel.norm
+    htk = LogMel.htk
+    power = LogMel.power
+    mag_compression = LogMel.mag_compression
+    mag_range = LogMel.mag_range
+
+    def log_mel(self, waveform):
+        """The `mar.LogMel` of an `AudioWaveform`."""
+        values = {**PUBLISHED, **self.resolved()["MelSpectrogram"]}
+        del values["extractor"]
+        rates = {"sample_rate": waveform.sample_rate, "via_rate": waveform.input_file.sample_rate}
+        return LogMel(**{**values, **rates})
+
+
+class EmbeddingFeature(Transform):
+    """Embeddings of slices of a mel spectrogram."""
+
+    extractor = Param(Extractor, default={"SliceExtractor": {}}, doc="The slices.")
+    model_location = Param(
+        str, default=PUBLISHED_MODEL, doc="The model: what `mar.load_model` takes."
+    )
+    apply_softmax = Param(
+        bool, default=False, doc="Whether the softmax of the model's output is taken."
+    )
+
+    def model(self):
+        """Loads the model. Where the release's own file is not there, its weights are fetched."""
+        location = self.model_location
+        if location == PUBLISHED_MODEL and not os.path.exists(location):
+            print(f"{location} is not here: the published weights are used", file=sys.stderr)
+            location = "mule"
+        return load_model(location)
+
+
+class TimelineAverage(Transform):
+    """The average over time."""
+
+
+class Analysis(Configurable):
+    """A source and the transforms that are applied to it, one after the other.
+
+    These may be a `MelSpectrogram`, an `EmbeddingFeature` of it, and a `TimelineAverage` at the
+    end. A pipeline keeps nothing from file to file.
+
+    Raises:
+        ConfigError: other transforms, or another order.
+    """
+
+    source_feature = Param(AudioWaveform, default={"AudioWaveform": {}}, doc="The waveform.")
+    feature_transforms = Param(ConfigList(Transform), default=[], doc="What is made of it.")
+
+    def __init__(self, config=None, **parameters):
+        super().__init__(config, **parameters)
+        transforms = list(self.feature_transforms)
+        kinds = [type(transform) for transform in transforms]
+        order = [MelSpectrogram, EmbeddingFeature, TimelineAverage]
+        if kinds != [kind for kind in order if kind in kinds] or kinds[:2] == [EmbeddingFeature]:
+            names = [kind.__name__ for kind in kinds]
+            raise ConfigError(
+                "Analysis.feature_transforms: expected MelSpectrogram, EmbeddingFeature (of a "
+                f"MelSpectrogram) and TimelineAverage, each at most once, got {names}"
+            )
+        for transform in transforms:
+            slices = isinstance(transform, EmbeddingFeature)
+            expected = SliceExtractor if slices else BlockExtractor
+            if not isinstance(transform.extractor, expected):
+                raise ConfigError(
+                    f"{type(transform).__name__}.extractor: expected {expected.__name__}, got "
+                    f"{type(transform.extractor).__name__}"
+                )
+        found = dict(zip(kinds, transforms, strict=True))
+        self._mel, self._embedding = found.get(MelSpectrogram), found.get(EmbeddingFeature)
+        self._averaged = TimelineAverage in found
+        self._log_mel = (self._mel or MelSpectrogram()).log_mel(self.source_feature)
+        self._windows = self._embedding and self._embedding.extractor.windows()
+        self._network = None
+
+    def __call__(self, path):
+        """Analyses one audio file.
+
+        Returns:
+            float32, features first: `(1, samples)`, `(mels, frames)`, `(dimensions, slices)`, or
+            `(…, 1)` for an average.
+
+        Raises:
+            InputError: the file or the model cannot be used.
+        """
+        blocks = decode.blocks(path, **self._log_mel.decoding)
+        if self._mel is None:
+            columns = (self._log_mel.level * block[:, None] for block in blocks)
+        elif self._embedding is None:
+            columns = self._log_mel.stream_blocks(blocks)
+        else:
+            snippets = Snippets(blocks, self._log_mel, self._windows)
+            columns = (values for _, values in self._loaded_network().stream(snippets))
+        feature = np.concatenate(list(columns))
+        if self._averaged:
+            feature = feature.mean(axis=0, keepdims=True)
+        return np.ascontiguousarray(feature.T, np.float32)
+
+    def _loaded_network(self):
+        """The network, loaded with the first file."""
+        if self._network is None:
+            model = self._embedding.model()
+            self._warn_of_another_front_end(front_end(model))
+            self._network = Network(
+                model,
+                self._windows.length,
+                _BATCH,
+                standardized=self._embedding.extractor.standard_normalize,
+                softmax=self._embedding.apply_softmax,
+            )
+        return self._network
+
+    def _warn_of_another_front_end(self, expected):
+        expected, given = (each.resolved()["LogMel"] for each in (expected, self._log_mel))
+        differing = [name for name in given if given[name] != expected[name]]
+        if differing:
+            details = ", ".join(f"{name} {expected[name]}, not {given[name]}" for name in differing)
+            warnings.warn(f"the model was made with {details}", stacklevel=3)

@@ -1,0 +1,104 @@
+"""The common API of HEAR 2021 (https://hearbenchmark.com/hear-api.html).
+
+    heareval --model MODEL mar.embedding.hear
+
+A scene embedding is the mean over the paper's windows, 3 s every 2 s. A timestamp embedding is that
+of the 3 s around the timestamp; what reaches over an end of the sound is silent.
+"""
+
+import numpy as np
+import tensorflow as tf
+
+from mar.embedding.embedder import Embedder, Snippets
+
+TIMESTAMP_HOP_MS = 50  # the API asks for at most this
+_GROUP = 32
+
+
+class HearModel(tf.Module):
+    """What `load_model` returns.
+
+    Attributes:
+        sample_rate: Hz, of the audio that the model expects.
+        scene_embedding_size, timestamp_embedding_size: length of an embedding.
+    """
+
+    def __init__(self, embedder):
+        super().__init__()
+        self.embedder = embedder
+        self.sample_rate = embedder.log_mel.sample_rate
+        self.scene_embedding_size = embedder.network.dimensions
+        self.timestamp_embedding_size = embedder.network.dimensions
+
+
+def load_model(model_file_path=""):
+    """Loads what `mar.load_model` takes; without a path, the published weights."""
+    return HearModel(Embedder(model_file_path or "mule"))
+
+
+def get_scene_embeddings(audio, model):
+    """One embedding per sound.
+
+    Args:
+        audio: `(sounds, samples)` tensor, mono in ±1, at the model's sample rate.
+        model: as `load_model` returns it.
+
+    Returns:
+        float32 tensor `(sounds, scene_embedding_size)`.
+    """
+    embedder = model.embedder
+
+    def groups():
+        for sound, samples in enumerate(_sounds(audio)):
+            for _, snippets in Snippets([samples], embedder.log_mel, embedder.windows):
+                yield sound, snippets
+
+    return tf.stack([tf.reduce_mean(rows, axis=0) for rows in _by_sound(embedder, groups())])
+
+
+def get_timestamp_embeddings(audio, model):
+    """Embeddings every 50 ms, from the first sample on.
+
+    Args:
+        audio: `(sounds, samples)` tensor, mono in ±1, at the model's sample rate.
+        model: as `load_model` returns it.
+
+    Returns:
+        float32 tensors: embeddings `(sounds, timestamps, timestamp_embedding_size)` and the
+        timestamps at their centres, milliseconds, `(sounds, timestamps)`.
+    """
+    embedder, sounds = model.embedder, _sounds(audio)
+    log_mel, length = embedder.log_mel, embedder.windows.length
+    seconds = sounds.shape[1] / log_mel.sample_rate
+    times = np.arange(0, 1000 * seconds, TIMESTAMP_HOP_MS, np.float32)
+    starts = np.round(times / 1000 / log_mel.hop_seconds).astype(int)
+    half = length // 2 * log_mel.hop_length
+
+    def groups():
+        for sound, samples in enumerate(sounds):
+            padded = np.pad(samples, (half, length * log_mel.hop_length))
+            frames = np.concatenate(list(log_mel.stream_blocks([padded])))
+            for first in range(0, len(starts), _GROUP):
+                group = starts[first : first + _GROUP]
+                yield sound, frames[group[:, None] + np.arange(length)]
+
+    embeddings = tf.stack(list(_by_sound(embedder, groups())))
+    return embeddings, tf.tile(times[None], (len(sounds), 1))
+
+
+def _sounds(audio):
+    """The tensor as NumPy, in the form that the API prescribes."""
+    sounds = np.asarray(audio, np.float32)
+    if sounds.ndim != 2 or not sounds.size:
+        raise ValueError(
+            f"`audio` must be a tensor (sounds, samples). Received: shape={sounds.shape}"
+        )
+    return sounds
+
+
+def _by_sound(embedder, groups):
+    """Yields the embeddings `(n, dimensions)` of each sound, from groups of (sound, snippets)."""
+    rows = {}
+    for sound, embedded in embedder.network.stream(groups):
+        rows.setdefault(sound, []).append(embedded)
+    return (np.concatenate(rows[sound]) for sound in sorted(rows))

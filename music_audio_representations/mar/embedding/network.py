@@ -1,0 +1,129 @@
+"""A model as a function from plain log-mel snippets to embeddings, in batches."""
+
+import collections
+import functools
+
+import keras
+import numpy as np
+from keras import ops
+
+from mar.audio.logmel import standardize
+
+
+class Network:
+    """Standardises snippets and embeds them, as one compiled function.
+
+    Args:
+        model: as `mar.load_model` or `SfNfNetF0.build` returns it, for whatever number of frames.
+        frames: of a snippet.
+        batch_size: snippets that are embedded at once.
+        precision: "float32" or "bfloat16", of the computation; weights and results are float32.
+        standardized: whether snippets are standardised (`mar.audio.logmel.standardize`).
+        softmax: whether the softmax of the model's output is taken.
+
+    Attributes:
+        dimensions: of an embedding.
+    """
+
+    def __init__(
+        self,
+        model,
+        frames,
+        batch_size=32,
+        precision="float32",
+        standardized=True,
+        softmax=False,
+    ):
+        self.batch_size = batch_size
+        self.dimensions = model.output_shape[-1]
+        mels = model.inputs[0].shape[1]
+        fitted = _fitted(model, frames, precision)
+        snippets = keras.Input((frames, mels), dtype="float32")
+        x = standardize(snippets) if standardized else ops.transpose(snippets, (0, 2, 1))[..., None]
+        embedding = ops.cast(fitted(x), "float32")
+        if softmax:
+            embedding = ops.softmax(embedding)
+        self._forward = _compiled(keras.Model(snippets, embedding), batch_size)
+
+    def __call__(self, snippets):
+        """`(n, frames, mels)` plain log-mel → float32 `(n, dimensions)`, both NumPy."""
+        (embedded,) = (values for _, values in self.stream([(None, snippets)]))
+        return embedded
+
+    def stream(self, groups):
+        """Embeds groups of snippets, packed into full batches whatever the groups' sizes.
+
+        Args:
+            groups: iterable of `(tag, snippets (k, frames, mels))`; k may be 0.
+
+        Yields:
+            `(tag, embeddings (k, dimensions))` of every group, in order.
+        """
+        pending, waiting, count = collections.deque(), [], 0
+        done = np.zeros((0, self.dimensions), np.float32)
+        groups = iter(groups)
+        while True:
+            group = next(groups, None)
+            if group is not None:
+                tag, snippets = group
+                pending.append((tag, len(snippets)))
+                waiting.append(snippets)
+                count += len(snippets)
+            while count >= self.batch_size or (group is None and count):
+                rows = np.concatenate(waiting)
+                done = np.concatenate([done, self._forward(rows[: self.batch_size])])
+                waiting = [rows[self.batch_size :]]
+                count = len(waiting[0])
+            while pending and pending[0][1] <= len(done):
+                tag, size = pending.popleft()
+                yield tag, done[:size]
+                done = done[size:]
+            if group is None:
+                return
+
+
+def _fitted(model, frames, precision):
+    """The model, or a copy with its weights, for `frames` frames and this precision."""
+    if precision == "float32" and model.inputs[0].shape[2] in (None, frames):
+        return model
+    policy = {"float32": "float32", "bfloat16": "mixed_bfloat16"}[precision]
+
+    def copied(layer):
+        config = layer.get_config()
+        if isinstance(layer, keras.Layer) and layer.name != "pooled":  # means are taken in float32
+            config["dtype"] = policy
+        return type(layer).from_config(config)
+
+    mels = model.inputs[0].shape[1]
+    spectrogram = keras.Input((mels, frames, 1), name="spectrogram")
+    copy = keras.models.clone_model(model, input_tensors=spectrogram, clone_function=copied)
+    for variable, original in zip(copy.variables, model.variables, strict=True):
+        variable.assign(original)
+    return copy
+
+
+def _compiled(model, batch_size):
+    """The model as a function of at most `batch_size` NumPy rows."""
+    backend = keras.backend.backend()
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        specification = tf.TensorSpec((None, *model.input_shape[1:]), tf.float32)
+        function = tf.function(model, input_signature=[specification], autograph=False)
+        return lambda rows: function(rows).numpy()
+    if backend == "jax":
+        import jax
+
+        function = jax.jit(lambda *arguments: model.stateless_call(*arguments)[0])
+        kinds = (model.trainable_variables, model.non_trainable_variables)
+        forward = functools.partial(function, *([v.value for v in kind] for kind in kinds))
+    else:
+        forward = model.predict_on_batch
+
+    def padded(rows):
+        # A compiler would start anew for every new shape.
+        full = np.zeros((batch_size, *rows.shape[1:]), np.float32)
+        full[: len(rows)] = rows
+        return ops.convert_to_numpy(forward(full))[: len(rows)]
+
+    return padded

@@ -1,0 +1,366 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import soundfile
+from PIL import Image
+
+import mar
+from mar.audio.logmel import PUBLISHED
+from mar.embedding import catalogue, dataset, files
+from mar.embedding.catalogue import Catalogue
+from mar.errors import ConfigError, InputError
+from shared import ROOT, fill_golden, run_python, small_network
+from signals import music
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    path = tmp_path_factory.mktemp("model") / "model.keras"
+    mar.save(fill_golden(small_network().build(300, mar.LogMel(**PUBLISHED))), path)
+    return str(path)
+
+
+@pytest.fixture
+def library(tmp_path):
+    folder = tmp_path / "library"
+    for number, name in enumerate(("a.wav", "b/c.flac", "d.ogg")):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(folder / name, music(5.0 + number, seed=number), 44100)
+    return folder
+
+
+def embed(*arguments):
+    return run_python("-m", "mar.embed", *arguments)
+
+
+def rows(folder):
+    return {row["path"]: row for row in pq.read_table(folder).to_pylist()}
+
+
+def run(model, library, output, **parameters):
+    return Catalogue(**parameters).run(model, files.find([str(library)]), output)
+
+
+def test_a_folder_is_embedded_as_its_files_are(model, library, tmp_path):
+    process = embed("--model", model, "--output", tmp_path / "out", library)
+    assert process.returncode == 0, process.stderr
+    assert "3 embedded, 0 already there" in process.stdout
+    assert "3/3" in process.stderr
+    assert "s of audio/s" in process.stderr
+    found = rows(tmp_path / "out")
+    assert sorted(found) == ["a.wav", "b/c.flac", "d.ogg"]
+    embedder = mar.Embedder(model)
+    for path, row in found.items():
+        expected = embedder(library / path)
+        np.testing.assert_allclose(row["mean"], expected.mean, rtol=1e-4, atol=1e-5)
+        np.testing.assert_array_equal(row["times"], expected.times)
+        assert row["duration"] == expected.duration_seconds
+        assert (row["status"], row["sample_rate"], row["padded"]) == ("ok", 44100, False)
+        status = (library / path).stat()
+        assert (row["size"], row["mtime_ns"]) == (status.st_size, status.st_mtime_ns)
+
+
+def test_provenance(model, library, tmp_path):
+    run(model, library, tmp_path / "out")
+    made = dataset.provenance(tmp_path / "out")
+    loaded = mar.load_model(model)
+    from mar.models.saving import fingerprint
+
+    assert made["model"] == fingerprint(loaded)
+    assert made["front_end"] == mar.LogMel(**PUBLISHED).hash()
+    assert mar.LogMel(made["front_end_config"]).via_rate == 44100
+    assert (made["window_seconds"], made["hop_seconds"]) == (3.0, 2.0)
+    assert made["version"] == mar.__version__
+
+
+def test_the_fingerprint_is_that_of_the_weights():
+    from mar.models.saving import fingerprint
+
+    first, second = (fill_golden(small_network().build(frames)) for frames in (300, None))
+    assert fingerprint(first) == fingerprint(second)
+    second.weights[5].assign(second.weights[5] + 1e-6)
+    assert fingerprint(first) != fingerprint(second)
+
+
+def test_windows_of_different_files_fill_batches(model, library):
+    """Every batch but the last is full; no vector depends on it."""
+    sizes = []
+    job = Catalogue(batch_size=4)
+    embedder = job.embedder(mar.load_model(model))
+    forward = embedder.network._forward
+    embedder.network._forward = lambda x: sizes.append(len(x)) or forward(x)
+    found = {row.path: row for row in job.rows(embedder, files.find([str(library)]))}
+    assert sizes[:-1] == [4] * (len(sizes) - 1)
+    for path, row in found.items():
+        expected = mar.Embedder(model)(library / path).values
+        assert np.abs(row.values - expected).max() <= 1e-5 * np.abs(expected).max()
+
+
+# ---------------------------------------------------------------------------------- bad input
+
+
+def spoil(folder):
+    """Fills a folder with bad files, among good ones; returns {path: what the reason says}."""
+    soundfile.write(folder / "silence.wav", np.zeros(5 * 44100), 44100)
+    soundfile.write(folder / "one.wav", np.full(1, 0.5), 44100)
+    for name in (b"two words'\".wav", b"new\nline.wav", b"latin1 \xe9.wav"):
+        soundfile.write(folder / "good", music(3.5), 44100, format="WAV")
+        os.rename(folder / "good", os.fsencode(folder) + b"/" + name)
+    content = (folder / "a.wav").read_bytes()
+    (folder / "empty.mp3").touch()
+    (folder / "truncated.wav").write_bytes(content[: len(content) // 2])
+    (folder / "random.mp3").write_bytes(np.random.default_rng(0).bytes(100_000))
+    (folder / "text.mp3").write_text("not a song\n" * 999)
+    (folder / "directory.wav").mkdir()
+    (folder / "broken.wav").symlink_to(folder / "nowhere.wav")
+    soundfile.write(folder / "zero.wav", np.zeros((0, 2)), 44100)
+    nan = music(7.0)
+    nan[-100:] = np.nan
+    soundfile.write(folder / "nan.wav", nan, 44100, "FLOAT")
+    Image.new("RGB", (64, 64)).save(folder / "image.mp3", "png")
+    Image.new("RGB", (64, 64)).save(folder / "cover.png")
+    return {
+        "empty.mp3": "the file is empty",
+        "truncated.wav": "truncated",
+        "random.mp3": "",
+        "text.mp3": "not recognised",
+        "directory.wav": "got a directory",
+        "broken.wav": "a broken link",
+        "zero.wav": "0 samples",
+        "nan.wav": "NaN or infinite samples, the first at 6.9",
+        "image.mp3": "no audio stream",
+    }
+
+
+def test_bad_files_are_rows_and_cost_nothing_else(model, library, tmp_path):
+    reasons = spoil(library)
+    process = embed("--model", model, "--output", tmp_path / "out", library)
+    assert process.returncode == 2, process.stderr
+    found = rows(tmp_path / "out")
+    failed = {path for path, row in found.items() if row["status"] == "failed"}
+    assert failed == set(reasons)
+    for path, reason in reasons.items():
+        assert reason in found[path]["reason"]
+        assert not found[path]["reason"].startswith(str(library))
+        assert f"failed: {path!r}: {found[path]['reason']}" in process.stderr
+        assert found[path]["mean"] is None
+    assert found["cover.png"]["status"] == "skipped"
+    good = {path for path, row in found.items() if row["status"] == "ok"}
+    strange = {"two words'\".wav", "new\nline.wav", "latin1 \\xe9.wav"}
+    assert good == {"a.wav", "b/c.flac", "d.ogg", "silence.wav", "one.wav"} | strange
+    assert np.isfinite([found[path]["mean"] for path in good]).all()
+    assert {path for path in good if found[path]["padded"]} == {"one.wav"}
+
+    again = embed("--model", model, "--output", tmp_path / "out", library, "--skip_errors")
+    assert again.returncode == 0
+    assert "0 embedded, 9 already there, 0 skipped (not audio), 9 failed" in again.stdout
+    assert rows(tmp_path / "out").keys() == found.keys()
+    assert pq.read_table(tmp_path / "out").num_rows == len(found)
+
+
+def test_a_decoder_that_crashes_costs_its_file(model, library, tmp_path, monkeypatch):
+    """The child that decodes is killed for real, in the middle of one file."""
+    from mar.audio.isolated import IsolatedDecoder
+
+    opened = IsolatedDecoder.open
+
+    def killed(self, path, **decoding):
+        info, blocks = opened(self, path, **decoding)
+        if path.endswith("a.wav"):
+            self._process.send_signal(signal.SIGSEGV)
+        return info, blocks
+
+    monkeypatch.setattr(IsolatedDecoder, "open", killed)
+    soundfile.write(library / "a.wav", music(60.0), 44100)
+    summary = run(model, library, tmp_path / "out")
+    assert summary.counts == {"ok": 2, "skipped": 0, "failed": 1}
+    ((path, reason),) = summary.failures
+    assert path == "a.wav"
+    assert "the decoder crashed (signal SIGSEGV)" in reason
+
+
+def test_a_defect_is_raised_and_what_was_done_is_kept(model, library, tmp_path, monkeypatch):
+    of_item = catalogue._of_item
+
+    def failing(embedder, decoder, item):
+        if item.key == "d.ogg":
+            raise ZeroDivisionError("a defect")
+        return of_item(embedder, decoder, item)
+
+    monkeypatch.setattr(catalogue, "_of_item", failing)
+    with pytest.raises(ZeroDivisionError, match="a defect"):
+        run(model, library, tmp_path / "out", workers=1, batch_size=1)
+    assert sorted(rows(tmp_path / "out")) == ["a.wav", "b/c.flac"]
+
+
+# ------------------------------------------------------------------------------------- resuming
+
+
+def test_only_what_changed_is_done_again(model, library, tmp_path):
+    output = tmp_path / "out"
+    assert run(model, library, output).counts["ok"] == 3
+    summary = run(model, library, output)
+    assert (summary.already, summary.counts["ok"]) == (3, 0)
+
+    soundfile.write(library / "a.wav", music(8.0, seed=9), 44100)
+    soundfile.write(library / "new.wav", music(4.0), 44100)
+    os.utime(library / "d.ogg")
+    before = rows(output)
+    summary = run(model, library, output)
+    assert (summary.already, summary.counts["ok"]) == (1, 3)
+    after = rows(output)
+    assert pq.read_table(output).num_rows == 4
+    assert after["a.wav"]["duration"] == pytest.approx(8.0, abs=0.01)
+    assert after["b/c.flac"] == before["b/c.flac"]
+    np.testing.assert_allclose(after["d.ogg"]["mean"], before["d.ogg"]["mean"], rtol=1e-5)
+
+
+def test_a_failed_file_is_tried_again_and_forgotten_when_it_succeeds(model, library, tmp_path):
+    content = (library / "a.wav").read_bytes()
+    (library / "a.wav").write_bytes(content[:1000])
+    assert run(model, library, tmp_path / "out").counts["failed"] == 1
+    (library / "a.wav").write_bytes(content)
+    summary = run(model, library, tmp_path / "out")
+    assert (summary.already, summary.counts) == (2, {"ok": 1, "skipped": 0, "failed": 0})
+    assert {row["status"] for row in rows(tmp_path / "out").values()} == {"ok"}
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_a_run_that_is_ended_goes_on_where_it_was(model, tmp_path, how):
+    library, output = tmp_path / "library", tmp_path / "out"
+    library.mkdir()
+    for number in range(40):
+        soundfile.write(library / f"{number:02}.wav", music(20.0, 8000, 1, number), 8000)
+    script = """
+import sys
+from mar import command
+from mar.embedding import dataset
+dataset._PART_ROWS = 4
+from mar import embed
+command.run(embed.main)
+"""
+    arguments = ["--model", model, "--output", str(output), "--set", "Catalogue.batch_size=2"]
+    process = subprocess.Popen(
+        [sys.executable, "-c", script, *arguments, str(library)],
+        stderr=subprocess.PIPE,
+        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
+    )
+    while process.poll() is None and len(list(output.glob("*.parquet"))) < 2:
+        time.sleep(0.02)
+    process.send_signal(how)
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == (-how if how == signal.SIGKILL else 128 + how), stderr
+    for part in output.glob("*.parquet"):
+        pq.read_table(part)  # whole
+    before = rows(output)
+    assert 8 <= len(before) < 40
+    summary = run(model, library, output)
+    assert summary.already == len(before)
+    assert summary.counts["ok"] == 40 - len(before)
+    assert len(rows(output)) == pq.read_table(output).num_rows == 40
+
+
+def test_another_model_or_other_windows_are_refused(model, library, tmp_path):
+    run(model, library, tmp_path / "out")
+    other = fill_golden(small_network().build(300, mar.LogMel()))
+    mar.save(other, tmp_path / "other.keras")
+    with pytest.raises(InputError, match=r"made in another way; front_end: .*another --output"):
+        run(str(tmp_path / "other.keras"), library, tmp_path / "out")
+    with pytest.raises(InputError, match=r"hop_seconds: 2.0 there, 1.0 here"):
+        run(model, library, tmp_path / "out", windows={"Windows": {"hop_seconds": 1.0}})
+
+
+# -------------------------------------------------------------------------------------- options
+
+
+def test_shards_share_the_files_and_the_folder(model, library, tmp_path):
+    for number in range(5):
+        soundfile.write(library / f"{number}.wav", music(4.0, seed=number), 16000)
+    items = files.find([str(library)])
+    parts = [catalogue.part_of(items, shard, 2) for shard in range(2)]
+    assert sorted((item for part in parts for item in part), key=lambda item: item.key) == items
+    counts = []
+    for shard in range(2):
+        process = embed("--model", model, "-o", tmp_path / "out", f"--shard={shard}/2", library)
+        assert process.returncode == 0, process.stderr
+        counts.append(int(process.stdout.split()[1]))
+    assert sum(counts) == len(items) == len(rows(tmp_path / "out"))
+    assert min(counts) > 0
+    assert run(model, library, tmp_path / "out").already == len(items)
+
+
+def test_npz_and_timelines(model, library, tmp_path):
+    output = tmp_path / "out"
+    flags = ("--format=npz", "--store=timeline", "--workers=1")
+    process = embed("--model", model, "--output", output, *flags, library)
+    assert process.returncode == 0, process.stderr
+    expected = mar.Embedder(model)(library / "b" / "c.flac")
+    with np.load(output / "b" / "c.flac.npz", allow_pickle=False) as file:
+        np.testing.assert_allclose(file["embedding"], expected.values, rtol=1e-4, atol=1e-5)
+        np.testing.assert_array_equal(file["timestamps"], expected.times)
+    (output / "b" / "c.flac.npz").unlink()
+    summary = run(model, library, output, format="npz", store="timeline")
+    assert (summary.already, summary.counts["ok"]) == (2, 1)
+    assert (output / "b" / "c.flac.npz").exists()
+
+
+CONFIGS = {
+    "timeline": ([2.0, 2.5], "timeline"),
+    "average": ([2.0, 2.5], "mean"),
+    "nsynth_pitch": ([0.5, 1.5, 2.5, 3.5], "mean"),
+    "nsynth_instrument": ([2.0], "mean"),
+}
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_shipped_configurations(model, tmp_path, name):
+    """A note of NSynth: 4 s at 16 kHz."""
+    times, store = CONFIGS[name]
+    (tmp_path / "library").mkdir()
+    soundfile.write(tmp_path / "library" / "note.wav", music(4.0, 16000, 1), 16000)
+    config = ROOT / "configs" / "embed" / f"{name}.yaml"
+    assert {path.stem for path in config.parent.glob("*.yaml")} == set(CONFIGS)
+    process = embed(
+        *("--config", config, "--model", model, "-o", tmp_path / "out", tmp_path / "library")
+    )
+    assert process.returncode == 0, process.stderr
+    row = rows(tmp_path / "out")["note.wav"]
+    np.testing.assert_allclose(row["times"], times, atol=0.011)
+    assert store in row
+
+
+def test_bfloat16(model, library, tmp_path):
+    for precision in ("float32", "bfloat16"):
+        run(model, library, tmp_path / precision, precision=precision)
+    exact, rough = (rows(tmp_path / each)["a.wav"]["mean"] for each in ("float32", "bfloat16"))
+    assert 0 < np.abs(np.subtract(exact, rough)).max() < 0.05 * np.abs(exact).max()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "expected audio files, folders or lists"),
+        (["absent"], "absent: no such file or folder"),
+        (["--shard=4/4", "."], "--shard '4/4': expected i/n"),
+        (["--set=Catalogue.batch_size=0", "."], "Catalogue.batch_size: expected at least 1, got 0"),
+        (["--set=Catalogue.hop=0", "."], "Catalogue: expected one of"),
+        (["--model=absent.keras", "."], "absent.keras"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused_at_once(tmp_path, arguments, message):
+    process = embed("--output", tmp_path / "out", *arguments)
+    assert process.returncode == 1
+    assert message in process.stderr
+    assert "Traceback" not in process.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_parameters_are_checked():
+    with pytest.raises(ConfigError, match=r"Catalogue.store: expected one of 'mean', 'timeline'"):
+        Catalogue(store="both")

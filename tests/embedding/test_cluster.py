@@ -1,0 +1,78 @@
+"""On a real Ray, started on this machine."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import soundfile
+
+import mar
+from shared import fill_golden, run_python, small_network
+from signals import music
+
+pytest.importorskip("ray", reason="needs the extra `cluster`")
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    path = tmp_path_factory.mktemp("model") / "model.keras"
+    mar.save(fill_golden(small_network().build(300)), path)
+    return str(path)
+
+
+def test_the_same_rows_as_on_one_machine(model, tmp_path):
+    library = tmp_path / "library"
+    library.mkdir()
+    for number in range(6):
+        soundfile.write(library / f"{number}.flac", music(4.0, seed=number), 44100)
+    (library / "bad.mp3").write_text("not a song\n" * 999)
+    flags = ("--model", model, library)
+    outputs = {"alone": (), "cluster": ("--ray_address=local",)}
+    found = {}
+    for name, more in outputs.items():
+        process = run_python("-m", "mar.embed", "--output", tmp_path / name, *flags, *more)
+        assert process.returncode == 2, process.stderr
+        assert "6 embedded, 0 already there, 0 skipped (not audio), 1 failed" in process.stdout
+        assert "failed: 'bad.mp3': not recognised" in process.stderr
+        found[name] = {row["path"]: row for row in pq.read_table(tmp_path / name).to_pylist()}
+    assert found["cluster"].keys() == found["alone"].keys()
+    for path, row in found["alone"].items():
+        other = found["cluster"][path]
+        if row["status"] == "ok":
+            np.testing.assert_allclose(other.pop("mean"), row.pop("mean"), rtol=1e-4, atol=1e-5)
+        assert other == row
+    again = run_python(
+        "-m", "mar.embed", "--output", tmp_path / "cluster", *flags, "--ray_address=local"
+    )
+    assert "0 embedded, 6 already there, 0 skipped (not audio), 1 failed" in again.stdout
+    assert pq.read_table(tmp_path / "cluster").num_rows == 7
+
+
+def test_an_actor_that_dies_is_replaced_and_no_row_is_doubled(model, tmp_path):
+    """It is killed for real while it works."""
+    library, output = tmp_path / "library", tmp_path / "out"
+    library.mkdir()
+    for number in range(80):
+        soundfile.write(library / f"{number:02}.wav", music(6.0, 8000, 1, number), 8000)
+    command = [sys.executable, "-m", "mar.embed", "--model", model, "--output", str(output)]
+    process = subprocess.Popen(
+        [*command, "--ray_address=local", str(library)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while process.poll() is None and not list(output.glob("*.parquet")):
+        time.sleep(0.05)
+    actors = subprocess.run(["pgrep", "-f", "^ray::.*_Actor"], capture_output=True, text=True)
+    assert actors.stdout.split()
+    for actor in actors.stdout.split():
+        os.kill(int(actor), signal.SIGKILL)
+    stdout, stderr = process.communicate(timeout=300)
+    assert process.returncode == 0, stderr
+    assert "80 embedded" in stdout
+    assert sorted(pq.read_table(output)["path"].to_pylist()) == sorted(os.listdir(library))

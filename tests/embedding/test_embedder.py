@@ -1,0 +1,159 @@
+import numpy as np
+import pytest
+import soundfile
+
+import mar
+import published_pipeline
+from mar.errors import InputError
+from published_pipeline import agreement
+from shared import fill_golden, reference, run_python, small_network
+from signals import FORMATS, music, write
+
+RATE = 16000
+
+
+@pytest.fixture(scope="module")
+def model():
+    """Weights of its own, with the published front end."""
+    from mar.audio.logmel import PUBLISHED
+
+    return fill_golden(small_network().build(300, mar.LogMel(**PUBLISHED)))
+
+
+@pytest.fixture(scope="module")
+def embedder(model):
+    return mar.Embedder(model)
+
+
+@pytest.fixture(scope="module")
+def mule():
+    return mar.Embedder(str(reference("reference/golden_model.keras")))
+
+
+@pytest.mark.parametrize("name", ["mono44", "stereo44", "mono48", "stereo48"])
+def test_golden_weights_give_the_published_timelines(mule, name):
+    signals = reference("reference/signals")
+    published = np.load(signals / "mule_outputs.npz")[f"{name}/timeline"].T
+    found = mule(signals / f"{name}.wav")
+    assert found.values.shape == published.shape
+    plain, centred = agreement(found.values, published)
+    assert plain >= 0.99999
+    assert centred >= 0.99999
+    np.testing.assert_allclose(found.times, [2, 4, 6, 8, 10, 12, 12.51])
+
+
+@pytest.mark.parametrize("name", sorted({*FORMATS} - {"wma", "aac", "mkv"}))
+@pytest.mark.parametrize("channels", [1, 2])
+def test_every_format_gives_what_the_published_program_does(
+    embedder, model, tmp_path, name, channels
+):
+    """Loud music, whose lossy copies exceed full scale."""
+    rate = 48000 if name == "opus" else 44100
+    path = write(tmp_path / f"song.{name}", name, music(9.0, rate, channels), rate)
+    plain, centred = agreement(embedder(path).values, published_pipeline.timeline(model, path))
+    assert plain >= 0.9995
+    assert centred >= 0.98
+
+
+@pytest.mark.parametrize("rate", [22050, 32000, 96000])
+def test_every_rate_gives_what_the_published_program_does(embedder, model, tmp_path, rate):
+    """Below 16 kHz it does not: the published program left images above the file's bandwidth."""
+    soundfile.write(tmp_path / "song.wav", music(9.0, rate), rate)
+    plain, centred = agreement(
+        embedder(tmp_path / "song.wav").values,
+        published_pipeline.timeline(model, tmp_path / "song.wav"),
+    )
+    assert plain >= 0.9995
+    assert centred >= 0.98
+
+
+def test_what_an_embedding_tells(embedder, tmp_path):
+    soundfile.write(tmp_path / "song.flac", music(9.0, 22050), 22050)
+    found = embedder(tmp_path / "song.flac")
+    assert found.values.shape == (4, embedder.network.dimensions)
+    assert found.values.dtype == np.float32
+    np.testing.assert_allclose(found.times, [2, 4, 6, 7.51])
+    assert found.mean.shape == (embedder.network.dimensions,)
+    np.testing.assert_allclose(found.mean, found.values.mean(axis=0), rtol=1e-6)
+    assert (found.sample_rate, found.padded) == (22050, False)
+    assert found.duration_seconds == pytest.approx(9.0, abs=1e-3)
+
+
+def test_an_array_is_embedded_as_its_file_is(embedder, tmp_path):
+    samples = music(7.0, 48000)
+    soundfile.write(tmp_path / "song.wav", samples, 48000, "FLOAT")
+    of_file, of_array = embedder(tmp_path / "song.wav"), embedder(samples, 48000)
+    np.testing.assert_allclose(of_array.values, of_file.values, rtol=1e-4, atol=1e-5)
+    np.testing.assert_array_equal(of_array.times, of_file.times)
+    mono = embedder(samples.sum(axis=1), sample_rate=48000)
+    np.testing.assert_allclose(mono.values, of_file.values, rtol=1e-4, atol=1e-5)
+
+
+def test_neither_batch_nor_block_size_matters(embedder, model, tmp_path, monkeypatch):
+    soundfile.write(tmp_path / "song.flac", music(13.0), 44100)
+    expected = embedder(tmp_path / "song.flac").values
+    monkeypatch.setattr("mar.audio.decode.BLOCK_SECONDS", 0.31)
+    found = mar.Embedder(model, batch_size=2)(tmp_path / "song.flac").values
+    assert np.abs(found - expected).max() <= 1e-5 * np.abs(expected).max()
+
+
+def test_short_audio_is_followed_by_silence():
+    embedder = mar.Embedder(fill_golden(small_network().build(300)))
+    for samples in (1, 8000, 47_680):
+        short = music(samples / RATE, RATE, 1)[:, 0]
+        found = embedder(short, RATE)
+        followed = embedder(np.pad(short, (0, 47_840 - samples)), RATE)
+        assert (found.padded, followed.padded) == (True, False)
+        assert found.duration_seconds == samples / RATE
+        np.testing.assert_array_equal(found.values, followed.values)
+        np.testing.assert_allclose(found.times, [1.5])
+
+
+def test_windows_and_hop_are_settable(model):
+    windows = mar.Windows(window_seconds=1.0, hop_seconds=0.5)
+    found = mar.Embedder(model, windows)(music(4.0, RATE), RATE)
+    np.testing.assert_allclose(found.times, [0.5, 1, 1.5, 2, 2.5, 3, 3.5, 3.51])
+
+
+def test_unsuitable_samples_are_refused(embedder):
+    good = music(4.0, RATE)
+    for samples, rate, message in [
+        (good, None, "need their sample_rate"),
+        (good, 0, "need their sample_rate"),
+        ((good * 32767).astype(np.int16), RATE, "int16; divide integers"),
+        (good.T, RATE, r"or \(samples, channels\), got the shape \(2, 64000\)"),
+        (good[None], RATE, r"got the shape \(1, 64000, 2\)"),
+        (good[:0], RATE, r"got the shape \(0, 2\)"),
+        (np.where(good > 0.5, np.nan, good), RATE, "NaN"),
+    ]:
+        with pytest.raises(InputError, match=message):
+            embedder(samples, rate)
+
+
+def test_unsuitable_files_are_refused(embedder, tmp_path):
+    with pytest.raises(InputError, match=r"absent.mp3: no such file"):
+        embedder(tmp_path / "absent.mp3")
+    (tmp_path / "text.mp3").write_text("not a song\n" * 999)
+    with pytest.raises(InputError, match=r"text.mp3: not recognised"):
+        embedder(str(tmp_path / "text.mp3"))
+
+
+def test_memory_does_not_grow_with_the_length(tmp_path):
+    """Peak memory in processes of their own: an hour takes little more than a minute."""
+    script = """
+import resource, sys
+import mar
+from shared import small_network
+mar.Embedder(small_network(width=0.05).build(300), mar.Windows(hop_seconds=60.0))(sys.argv[1])
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+"""
+    peaks, minute = [], music(60.0, RATE, 1)
+    for minutes in (1, 60):
+        path = tmp_path / f"{minutes}.wav"
+        with soundfile.SoundFile(path, "w", RATE, 1) as file:
+            for _ in range(minutes):
+                file.write(minute)
+        process = run_python("-c", script, path)
+        assert process.returncode == 0, process.stderr
+        peaks.append(int(process.stdout))
+    assert peaks[1] - peaks[0] < 100  # MB; the samples alone are 230, the log-mel 138
