@@ -1,6 +1,6 @@
 # make test    creates .venv, installs what is needed, runs the tests
-# make test-io tests reading with tensorflow-io, which needs an environment of its own (.venv-io),
-#              and there, with the lowest versions that are supported, all that it can hold
+# make test-io the same in .venv-io, with tensorflow-io, which needs TensorFlow 2.17, and with the
+#              lowest supported versions of everything else
 # make lint    checks style and formatting
 # PYTHON chooses the interpreter (3.10 to 3.12), VENV where the environment lies.
 
