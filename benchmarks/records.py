@@ -9,7 +9,7 @@ catalogue  a manifest of 1.8 M tracks in 50,000 (sparse) shards: seconds to open
            and the process's peak memory.
 disk       bytes that the disk delivers for each snippet, nothing cached, over the snippet's own.
 writing    time of `tfrecord_tools.write` over decoding and front end alone, one process each, on
-           ten FLACs of three minutes, four times over.
+           ten FLACs of three minutes, four times over; with and without what it takes to start.
 
 Each part is a process of its own; without names all are run.
 """
@@ -17,6 +17,7 @@ Each part is a process of its own; without names all are run.
 import os
 import pathlib
 import resource
+import shutil
 import subprocess
 import sys
 import time
@@ -220,29 +221,34 @@ for path in sorted(pathlib.Path(sys.argv[1]).glob("*.flac")) * 4:
 
 
 def writing(folder):
-    import shutil
-
+    tiny = make_audio(folder / "tiny", files=1, length=1)
     audio = make_audio(folder / "audio")
-    threads = {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1", "OMP_NUM_THREADS": "1"}
-    quiet = {**os.environ, **threads, "TF_CPP_MIN_LOG_LEVEL": "3"}
     for _ in range(3):
-        shutil.rmtree(folder / "written", ignore_errors=True)
-        alone = seconds([sys.executable, "-c", DECODE, audio], quiet)
-        command = [sys.executable, "-m", "tfrecord_tools.write", "--workers=1"]
-        command += ["--table", audio / "tracks.csv", "--output", folder / "written"]
-        ratios = seconds(command, quiet) / alone
-        print("decode and front end            {:10.1f} s, {:.1f} s of CPU".format(*alone))
-        print("writing                         {:10.2f} ×, {:.2f} × of CPU".format(*ratios))
+        start_alone, start_writing = both(tiny, folder / "written")
+        alone, written = both(audio, folder / "written")
+        steady = (written - start_writing) / (alone - start_alone)
+        print(
+            f"decode and front end            {alone:10.1f} s, {start_alone:.1f} s of it to start"
+        )
+        print(
+            f"writing                         {written / alone:10.2f} ×, {steady:.2f} × when begun"
+        )
+
+
+def both(audio, output):
+    """Seconds of decoding and front end alone, and of writing."""
+    shutil.rmtree(output, ignore_errors=True)
+    names = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS")
+    environment = {**os.environ, **dict.fromkeys(names, "1")}
+    write = [sys.executable, "-m", "tfrecord_tools.write", "--workers=1"]
+    write += ["--table", audio / "tracks.csv", "--output", output]
+    return [seconds(c, environment) for c in ([sys.executable, "-c", DECODE, audio], write)]
 
 
 def seconds(command, environment):
-    """Wall-clock seconds of a command, and those of CPU that it and its workers use."""
-    begun, before = time.perf_counter(), os.times()
+    begun = time.perf_counter()
     subprocess.run(command, check=True, env=environment, capture_output=True)
-    after = os.times()
-    used = after.children_user + after.children_system
-    used -= before.children_user + before.children_system
-    return np.array([time.perf_counter() - begun, used])
+    return time.perf_counter() - begun
 
 
 def make_audio(folder, files=10, length=180, sample_rate=44100):
