@@ -22,7 +22,7 @@ def main(argv):
     """Writes the data set and returns the exit code."""
     if len(argv) != 2:
         raise app.UsageError("expected one data set: its folder or manifest")
-    writing.share()  # a wrong one is told before anything is read
+    command.shard()  # a wrong one is told before anything is read
     from mar.data import excerpts
     from mar.records import manifest, shards
 

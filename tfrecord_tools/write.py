@@ -48,7 +48,7 @@ def main(argv):
     """Writes the data set and returns the exit code."""
     if len(argv) > 1:
         raise ConfigError(f"unexpected argument {argv[1]!r}; files are named by --table")
-    writing.share()  # a wrong one is told before anything is read
+    command.shard()  # a wrong one is told before anything is read
     from mar.audio.logmel import LogMel
     from mar.records import shards, sources, table
 

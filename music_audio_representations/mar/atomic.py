@@ -1,6 +1,7 @@
 """Files that appear under their names only when they are whole."""
 
 import contextlib
+import os
 import pathlib
 import time
 import uuid
@@ -26,11 +27,26 @@ def whole(path, beside=None):
     unfinished = pathlib.Path(beside or path.parent) / f".{uuid.uuid4().hex}{_MARK}"
     try:
         yield unfinished
-        unfinished.replace(path)
+        finish(unfinished, path)
     except OSError as error:
         raise InputError(f"{path}: cannot be written: {error.strerror or error}") from None
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+def finish(unfinished, path):
+    """Gives a file its final name, once it is on the disk."""
+    _to_disk(unfinished)
+    os.replace(unfinished, path)
+    _to_disk(pathlib.Path(path).parent)
+
+
+def _to_disk(path):
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def remove_abandoned(folder):

@@ -35,6 +35,25 @@ def configured(cls, overrides=()):
     return cls(load(path, overrides) if path else default(cls, overrides))
 
 
+def define_shard_flag(what):
+    """Defines `--shard i/n`, by which n machines, or any job scheduler, share one job.
+
+    Args:
+        what: a machine does, for the help.
+    """
+    flags.DEFINE_string("shard", "0/1", f"i/n, counted from 0: machine i of n {what}.")
+
+
+def shard():
+    """`--shard` as `(i, n)`."""
+    first, _, count = flags.FLAGS.shard.partition("/")
+    if not (first.isdigit() and count.isdigit() and int(first) < int(count)):
+        raise ConfigError(
+            f"--shard: expected i/n with i from 0 to n - 1, got {flags.FLAGS.shard!r}"
+        )
+    return int(first), int(count)
+
+
 def run(main):
     """Parses the flags and calls `main(argv)`, whose result is the exit code.
 

@@ -26,7 +26,7 @@ flags.DEFINE_enum(
     "precision", None, ["float32", "bfloat16"], "Short for --set Catalogue.precision=…"
 )
 flags.DEFINE_integer("workers", None, "Short for --set Catalogue.workers=…", lower_bound=1)
-flags.DEFINE_string("shard", None, "i/n: only the files of machine i of n, counted from 0.")
+command.define_shard_flag("embeds its share of the files")
 flags.DEFINE_string("ray_address", None, "Ray cluster to run on; local starts one here.")
 flags.DEFINE_bool("skip_errors", False, "Exit with 0 where files failed.")
 flags.DEFINE_string("task", None, "Evaluation task, or your own folder or table.", short_name="t")
@@ -45,7 +45,7 @@ def main(argv):
         raise ConfigError("expected --task and --audio together")
     shorthands = {name: FLAGS[name].value for name in ("store", "format", "precision", "workers")}
     overrides = [f"Catalogue.{name}={value}" for name, value in shorthands.items() if value]
-    shard = _shard(FLAGS.shard)
+    shard = command.shard()
 
     from mar.embedding import catalogue, files
 
@@ -92,16 +92,6 @@ def _report(summary, output):
         f"{counts['skipped']} skipped (not audio), {counts['failed']} failed"
     )
     return 2 if summary.failures and not FLAGS.skip_errors else 0
-
-
-def _shard(text):
-    """`i/n` as two numbers."""
-    if text is None:
-        return 0, 1
-    shard, _, shards = text.partition("/")
-    if not (shard.isdigit() and shards.isdigit() and int(shard) < int(shards)):
-        raise ConfigError(f"--shard {text!r}: expected i/n with 0 ≤ i < n, such as 0/4")
-    return int(shard), int(shards)
 
 
 if __name__ == "__main__":

@@ -41,6 +41,14 @@ def test_the_same_as_without_it(decoder, song):
     np.testing.assert_array_equal(samples, np.concatenate(list(decode.blocks(song, 16000))))
 
 
+def test_info_alone(decoder, song):
+    for _ in range(2):
+        assert decoder.info(song) == decode.info(song)
+    process = decoder._process
+    assert len(whole(decoder, song)[1]) == 25 * 16000
+    assert decoder._process is process
+
+
 def test_refusals_are_passed_on_and_cost_no_process(decoder, song, tmp_path):
     whole(decoder, song)
     process = decoder._process
@@ -82,10 +90,12 @@ def test_a_stall_is_ended(decoder, song, monkeypatch):
     assert len(whole(decoder, song)[1]) == 25 * 16000
 
 
-def test_abandoned_blocks_do_not_reach_the_next_file(decoder, song, tmp_path):
+@pytest.mark.parametrize("read", [0, 1])
+def test_abandoned_blocks_do_not_reach_the_next_file(decoder, song, tmp_path, read):
     soundfile.write(tmp_path / "other.wav", music(1.0), 44100)
     _, blocks = decoder.open(song)
-    next(blocks)
+    for _ in range(read):
+        next(blocks)
     blocks.close()
     assert len(whole(decoder, tmp_path / "other.wav")[1]) == 16000
 

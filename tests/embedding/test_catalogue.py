@@ -347,7 +347,7 @@ def test_bfloat16(model, library, tmp_path):
     [
         ([], "expected audio files, folders or lists"),
         (["absent"], "absent: no such file or folder"),
-        (["--shard=4/4", "."], "--shard '4/4': expected i/n"),
+        (["--shard=4/4", "."], "--shard: expected i/n with i from 0 to n - 1, got '4/4'"),
         (["--set=Catalogue.batch_size=0", "."], "Catalogue.batch_size: expected at least 1, got 0"),
         (["--set=Catalogue.hop=0", "."], "Catalogue: expected one of"),
         (["--model=absent.keras", "."], "absent.keras"),

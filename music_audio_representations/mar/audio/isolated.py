@@ -23,12 +23,19 @@ class IsolatedDecoder:
 
     def __init__(self):
         self._process = None  # its pipe and its standard error come and go with it
+        self._unread = False  # whether it has more to say of the file that was opened last
 
     def __enter__(self):
         return self
 
     def __exit__(self, *_):
         self._stop()
+
+    def info(self, path):
+        """The `AudioInfo` of an audio file; raises as `open` does."""
+        info, blocks = self._request(path, None)
+        next(blocks, None)
+        return info
 
     def open(self, path, **decoding):
         """Opens an audio file.
@@ -44,23 +51,20 @@ class IsolatedDecoder:
         Raises:
             InputError: also where the decoder crashes, or stalls for `STALL_SECONDS`.
         """
+        return self._request(path, decoding)
+
+    def _request(self, path, decoding):
+        if self._unread:  # of a file that was abandoned
+            self._stop()
         if self._process is None:
             self._start()
         self._send((path, decoding), path)
+        self._unread = True
         return self._receive(path), self._blocks(path)
 
     def _blocks(self, path):
-        finished = False
-        try:
-            while (block := self._receive(path)) is not None:
-                yield block
-            finished = True
-        except InputError:
-            finished = True
-            raise
-        finally:
-            if not finished:
-                self._stop()
+        while (block := self._receive(path)) is not None:
+            yield block
 
     def _start(self):
         # Not by `multiprocessing`, whose children begin by importing the main module again.
@@ -85,7 +89,7 @@ class IsolatedDecoder:
             self._process.wait()
             self._pipe.close()
             self._complaints.close()
-            self._process = None
+            self._process, self._unread = None, False
 
     def _send(self, message, path):
         try:
@@ -104,6 +108,7 @@ class IsolatedDecoder:
             kind, content = self._pipe.recv()
         except (EOFError, OSError):
             raise self._crash(path) from None
+        self._unread = kind not in ("end", "refused")
         if kind == "refused":
             raise InputError(content)
         return content
@@ -118,7 +123,7 @@ class IsolatedDecoder:
 
 
 def _serve(pipe):
-    """Answers each request with the file's info, its blocks, and None."""
+    """Answers each request with the file's info, its blocks if they are wanted, and None."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
     with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):  # it is gone
         while True:
@@ -128,7 +133,7 @@ def _serve(pipe):
 def _answer(pipe, path, decoding):
     try:
         pipe.send(("info", decode.info(path)))
-        for block in decode.blocks(path, **decoding):
+        for block in [] if decoding is None else decode.blocks(path, **decoding):
             pipe.send(("block", block))
         pipe.send(("end", None))
     except (BrokenPipeError, ConnectionResetError):

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
+from mar.atomic import finish
 from mar.errors import InputError
 from mar.records import framing, schema, storage
 from mar.records import manifest as manifests
@@ -97,7 +98,7 @@ def write_shard(job, folder, name, part, items):
     try:
         with open(unfinished, "xb") as file:
             rows = [_write_track(job, file, name, item) for item in items.to_pylist()]
-            storage.finish(file, folder / name)
+        finish(unfinished, folder / name)
     finally:
         unfinished.unlink(missing_ok=True)
     storage.write_whole(part, manifests.parquet(pa.Table.from_pylist(rows, PART_SCHEMA)))

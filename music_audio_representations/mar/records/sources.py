@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from mar.audio import decode
 from mar.audio.isolated import IsolatedDecoder
 from mar.errors import InputError
 
@@ -37,10 +36,11 @@ class AudioSource:
         """Length of the file as its header says, or as it decodes; None if it is unreadable."""
         path = os.path.join(self.root, item["path"])
         try:
-            header = decode.info(path)
+            header = _decoder().info(path)
             if header.duration_seconds is not None:
                 return header.duration_seconds
-            return sum(map(len, decode.blocks(path))) / header.sample_rate
+            _, samples = _decoder().open(path)
+            return sum(map(len, samples)) / header.sample_rate
         except InputError:
             return None
 

@@ -18,6 +18,7 @@ import posixpath
 import uuid
 from urllib.parse import urlsplit, urlunsplit
 
+from mar.atomic import finish
 from mar.errors import InputError
 
 _ARROW_SCHEMES = ("s3", "gs", "gcs")
@@ -84,23 +85,10 @@ def write_whole(path, data, scratch=None):
     path = pathlib.Path(path)
     unfinished = pathlib.Path(scratch or path.parent) / f".{path.name}.{uuid.uuid4().hex}"
     try:
-        with open(unfinished, "xb") as file:
-            file.write(data)
-            finish(file, path)
+        unfinished.write_bytes(data)
+        finish(unfinished, path)
     finally:
         unfinished.unlink(missing_ok=True)
-
-
-def finish(file, path):
-    """Gives a local file that is open for writing its final name, once it is on the disk."""
-    file.flush()
-    os.fsync(file.fileno())
-    os.replace(file.name, path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
 
 
 class LocalFile:

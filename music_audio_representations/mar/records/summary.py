@@ -83,7 +83,7 @@ def draw_label_counts(manifest, path):
     counts = np.sort(manifest.label_counts())[::-1]
     figure, axes = plt.subplots(1, 2, figsize=(9, 3))
     for axis, scale in zip(axes, ("linear", "log"), strict=True):
-        axis.fill_between(np.arange(len(counts)), counts, step="mid")
+        axis.stairs(counts, fill=True)
         axis.set(xlabel="label, by frequency", ylabel="tracks", title=scale)
     if counts.any():
         axes[1].set(yscale="log", ylim=(0.5, None))
