@@ -9,6 +9,8 @@ from absl import app, flags
 from mar.config import default, load
 from mar.errors import ConfigError, InputError
 
+flags.disclaim_key_flags()  # --help lists what is defined here as the calling command's own
+
 
 def define_config_flags(required=True):
     """Defines `--config FILE` and the repeatable `--set Class.param=value`.

@@ -24,12 +24,13 @@ def main(argv):
         raise ConfigError(f"expected one track, got {argv[1:]}")
     track, folder = argv[1], FLAGS.embeddings
 
+    from mar.audio import decode
     from mar.embedding import neighbours
 
     found = neighbours.stored(folder, track)
     key, query = found or (None, _embed(track, folder))
     for similarity, path in neighbours.nearest(folder, query, FLAGS.k, without={key}):
-        print(f"{similarity:.4f}  {path}")
+        print(f"{similarity:.4f}  {decode.shown(path)}")
 
 
 def _embed(track, folder):
@@ -42,7 +43,10 @@ def _embed(track, folder):
     made = dataset.provenance(folder)
     decode.info(track)  # what is neither in the data set nor audio is refused at once
     source = FLAGS.model or made["model_source"]
-    model = mar.load_model(source)
+    try:
+        model = mar.load_model(source)
+    except InputError as error:
+        raise InputError(f"{error}. --model says where the model of {folder} is") from None
     if fingerprint(model) != made["model"]:
         raise InputError(f"{source}: another model than that of {folder}; give its --model")
     names = ("window_seconds", "hop_seconds", "first_centre_seconds")

@@ -4,6 +4,7 @@ import resampy
 import soxr
 
 from mar.audio.resampling import resample
+from mar.errors import ConfigError
 
 
 def noise(samples, seed=0):
@@ -46,6 +47,12 @@ def test_blocks_do_not_matter(resampler, via):
 @pytest.mark.parametrize("samples", [0, 1, 2, 3, 440, 441, 442, 44100])
 def test_short_signals(samples):
     assert len(resampled(noise(samples), 100, 44100, 16000, "kaiser_best")) == samples * 160 // 441
+
+
+def test_rates_without_a_simple_ratio():
+    with pytest.raises(ConfigError, match=r"got 44101 to 16000 Hz; set LogMel.via_rate"):
+        resampled(noise(100), 100, 44101, 16000, "kaiser_best")
+    assert len(resampled(noise(44101), 100, 44101, 16000, "kaiser_best", 44100)) > 15_900
 
 
 def test_the_first_rate_limits_the_bandwidth():

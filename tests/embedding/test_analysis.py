@@ -185,6 +185,7 @@ def test_a_front_end_that_the_model_does_not_know_is_told(location, song):
     ("transforms", "message"),
     [
         ([{"EmbeddingFeature": None}], r"of a MelSpectrogram\).*got \['EmbeddingFeature'\]"),
+        ([{"EmbeddingFeature": None}, {"TimelineAverage": None}], r"of a MelSpectrogram\)"),
         ([{"TimelineAverage": None}, {"MelSpectrogram": None}], "each at most once"),
         ([{"MelSpectrogram": None}] * 2, "each at most once"),
         (

@@ -1,4 +1,6 @@
+import contextlib
 import os
+import pathlib
 import signal
 import subprocess
 import sys
@@ -266,6 +268,35 @@ command.run(embed.main)
     assert len(rows(output)) == pq.read_table(output).num_rows == 40
 
 
+def test_an_end_does_not_wait_for_a_decoder_that_is_stuck(model, library, tmp_path):
+    """It is stopped for real, and the run then interrupted."""
+    soundfile.write(library / "long.wav", music(240.0, 8000, 1), 8000)
+    command = [sys.executable, "-m", "mar.embed", "--model", model, "--workers", "1"]
+    process = subprocess.Popen(
+        [*command, "-o", str(tmp_path / "out"), str(library / "long.wav")], stderr=subprocess.PIPE
+    )
+    children = []
+    while process.poll() is None and not children:
+        for task in pathlib.Path(f"/proc/{process.pid}/task").glob("*/children"):
+            with contextlib.suppress(OSError):
+                children += map(int, task.read_text().split())
+        time.sleep(0.01)
+    for child in children:
+        os.kill(child, signal.SIGSTOP)
+    time.sleep(3)
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=60)  # half of what a stalled decoder is waited for
+    assert process.returncode == 143
+
+
+def test_a_skipped_file_that_is_then_named_is_tried(model, library, tmp_path):
+    (library / "a.wav").rename(library / "a.bin")
+    assert run(model, library, tmp_path / "out").counts == {"ok": 2, "skipped": 1, "failed": 0}
+    assert run(model, library, tmp_path / "out").already == 3
+    assert run(model, library / "a.bin", tmp_path / "out").counts["ok"] == 1
+    assert rows(tmp_path / "out")["a.bin"]["status"] == "ok"
+
+
 def test_another_model_or_other_windows_are_refused(model, library, tmp_path):
     run(model, library, tmp_path / "out")
     other = fill_golden(small_network().build(300, mar.LogMel()))
@@ -359,6 +390,13 @@ def test_what_cannot_be_meant_is_refused_at_once(tmp_path, arguments, message):
     assert message in process.stderr
     assert "Traceback" not in process.stderr
     assert not (tmp_path / "out").exists()
+
+
+def test_help_lists_all_flags():
+    for command in ("embed", "analyze"):
+        shown = run_python("-m", f"mar.{command}", "--help").stdout
+        assert "-c,--config" in shown
+        assert "--set" in shown
 
 
 def test_parameters_are_checked():

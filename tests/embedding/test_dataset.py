@@ -93,13 +93,35 @@ def test_a_name_too_long_for_npz_is_a_failure_of_that_file(tmp_path):
 def test_resuming_tells_what_is_done(tmp_path):
     write(tmp_path, [row("a"), Row("bad", "failed", "why"), Row("x", "skipped", "no", 5, 6)])
     with Writer(tmp_path, {**MADE, "version": "2"}) as writer:
-        assert writer.done == {"a": (10, 20), "x": (5, 6)}
+        assert writer.done == {"a": ("ok", 10, 20), "x": ("skipped", 5, 6)}
         assert writer.present == {"a", "bad", "x"}
         writer.forget(["a", "bad", "new"])
         writer.add(row("a", seed=9))
     found = {each["path"]: each for each in pq.read_table(tmp_path).to_pylist()}
     assert set(found) == {"a", "x"}
     np.testing.assert_allclose(found["a"]["mean"], row("a", seed=9).mean, rtol=1e-6)
+
+
+def test_what_is_forgotten_leaves_no_npz(tmp_path):
+    write(tmp_path, [row("a"), row("b")], format="npz")
+    with Writer(tmp_path, {**MADE, "format": "npz"}) as writer:
+        writer.forget(["a"])
+        assert not (tmp_path / "a.npz").exists()
+        assert (tmp_path / "b.npz").exists()
+        assert writer.add(row("x" * 252)).status == "failed"
+        assert writer.add(row("y")).status == "ok"
+
+
+def test_only_parts_with_what_is_forgotten_are_rewritten(tmp_path):
+    for name in "abc":
+        write(tmp_path, [row(name), row(name * 2)])
+    before = {part: part.stat().st_ino for part in tmp_path.glob("*.parquet")}
+    with Writer(tmp_path, MADE) as writer:
+        writer.forget(["a", "c", "cc"])
+    after = {part: part.stat().st_ino for part in tmp_path.glob("*.parquet")}
+    assert len(after) == 2
+    assert sum(before[part] == inode for part, inode in after.items()) == 1
+    assert sorted(pq.read_table(tmp_path)["path"].to_pylist()) == ["aa", "b", "bb"]
 
 
 @pytest.mark.parametrize("name", ["model", "front_end", "window_seconds", "precision", "store"])
@@ -139,6 +161,9 @@ def test_rows_are_flushed_by_number_size_and_time(tmp_path, monkeypatch):
 
 
 def test_what_is_no_data_set_is_refused(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match="file: cannot be made: File exists"):
+        Writer(tmp_path / "file", MADE)
     with pytest.raises(InputError, match="holds no embeddings"):
         dataset.provenance(tmp_path)
     write(tmp_path, [row("a")])

@@ -4,7 +4,7 @@ import soundfile
 
 import mar
 import published_pipeline
-from mar.errors import InputError
+from mar.errors import ConfigError, InputError
 from published_pipeline import agreement
 from shared import fill_golden, reference, run_python, small_network
 from signals import FORMATS, music, write
@@ -120,6 +120,10 @@ def test_unsuitable_samples_are_refused(embedder):
     for samples, rate, message in [
         (good, None, "need their sample_rate"),
         (good, 0, "need their sample_rate"),
+        (good, np.nan, "need their sample_rate, whole Hz; got nan"),
+        (good, "16000", "need their sample_rate, whole Hz; got '16000'"),
+        (good * 32767, RATE, r"in ±1, got values up to \d{5}"),
+        (good[:1], RATE, r"got the shape \(1, 2\)"),
         ((good * 32767).astype(np.int16), RATE, "int16; divide integers"),
         (good.T, RATE, r"or \(samples, channels\), got the shape \(2, 64000\)"),
         (good[None], RATE, r"got the shape \(1, 64000, 2\)"),
@@ -130,7 +134,17 @@ def test_unsuitable_samples_are_refused(embedder):
             embedder(samples, rate)
 
 
+def test_unsuitable_settings_are_refused(model):
+    for settings in ({"batch_size": 0}, {"precision": "float16"}):
+        with pytest.raises(ConfigError, match="expected batch_size of at least 1 and precision"):
+            mar.Embedder(model, **settings)
+    with pytest.raises(ConfigError, match="Windows.window_seconds: expected a positive number"):
+        mar.Windows(window_seconds=float("nan"))
+
+
 def test_unsuitable_files_are_refused(embedder, tmp_path):
+    with pytest.raises(InputError, match="a file tells its own sample rate"):
+        embedder(tmp_path / "song.mp3", RATE)
     with pytest.raises(InputError, match=r"absent.mp3: no such file"):
         embedder(tmp_path / "absent.mp3")
     (tmp_path / "text.mp3").write_text("not a song\n" * 999)

@@ -51,6 +51,11 @@ def test_lists(library, tmp_path):
     assert keys(library / "list.txt") == ["a/1.FLAC", "b.mp3", "no.mp3"]
     found = {item.key: item.path for item in files.find([str(library / "list.txt")])}
     assert os.path.exists(found["b.mp3"])
+    (library / "a" / "out.txt").write_text("../b.mp3\n")
+    assert keys(library / "a" / "out.txt") == [f"{library}/b.mp3"]
+    (tmp_path / "broken.txt").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(InputError, match=r"broken.txt: cannot be read: No such file"):
+        keys(tmp_path / "broken.txt")
     (tmp_path / "absolute.m3u8").write_text(f"#EXTM3U\n{library}/b.mp3")
     assert keys(tmp_path / "absolute.m3u8") == [f"{library}/b.mp3"]
 

@@ -72,6 +72,15 @@ def test_neighbours_of_a_new_file(embeddings, model, library, tmp_path):
     assert [path for _, path in listed(process)] == [path for _, path in expected]
 
 
+def test_a_namesake_is_not_the_track(embeddings, library, tmp_path, monkeypatch):
+    soundfile.write(tmp_path / "3.wav", music(4.0, 16000, 1, 50), 16000)
+    monkeypatch.chdir(tmp_path)
+    assert neighbours.stored(embeddings, "3.wav") is None
+    assert neighbours.stored(embeddings, str(library / "3.wav"))[0] == "3.wav"
+    monkeypatch.chdir(library)
+    assert neighbours.stored(embeddings, "3.wav")[0] == "3.wav"
+
+
 def test_batches_do_not_matter(embeddings, monkeypatch):
     key, query = neighbours.stored(embeddings, "5.wav")
     whole = neighbours.nearest(embeddings, query, 7)

@@ -112,6 +112,8 @@ def _open(path):
             source = _SoundFile(path)
         except (soundfile.LibsndfileError, TypeError) as error:  # TypeError: headerless `.raw`
             refusal = getattr(error, "error_string", "no header")
+            if "possibly a pipe" in refusal:  # what it says of any content that it does not know
+                refusal = "format not recognised"
             source = _FFmpeg(path, file, refusal)
         try:
             yield source

@@ -31,6 +31,11 @@ class IsolatedDecoder:
     def __exit__(self, *_):
         self._stop()
 
+    def interrupt(self):
+        """Ends what another thread waits for: the file that it decodes fails."""
+        if (process := self._process) is not None:
+            process.kill()
+
     def info(self, path):
         """The `AudioInfo` of an audio file; raises as `open` does."""
         info, blocks = self._request(path, None)
@@ -54,10 +59,12 @@ class IsolatedDecoder:
         return self._request(path, decoding)
 
     def _request(self, path, decoding):
-        if self._unread:  # of a file that was abandoned
+        idle = self._process is not None and self._process.poll() is None
+        if self._unread or not idle:  # a file was abandoned, or the process died in between
             self._stop()
-        if self._process is None:
             self._start()
+        self._complaints.seek(0)
+        self._complaints.truncate()
         self._send((path, decoding), path)
         self._unread = True
         return self._receive(path), self._blocks(path)

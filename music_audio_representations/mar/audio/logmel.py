@@ -17,7 +17,7 @@ from mar.errors import ConfigError
 
 STD_FLOOR = 0.01
 _AMIN = 1e-10
-_BLOCK_FRAMES = 1000
+BLOCK_FRAMES = 1000
 
 
 class LogMel(Configurable):
@@ -112,7 +112,7 @@ class LogMel(Configurable):
     def stream_blocks(self, mono_blocks):
         """Yields the log-mel frames of mono NumPy blocks (any sizes, `sample_rate`) as NumPy."""
         before, after = self._margins()
-        step = _BLOCK_FRAMES * self.hop_length
+        step = BLOCK_FRAMES * self.hop_length
         held, started = np.zeros(0, np.float32), False
         for block in mono_blocks:
             held = np.concatenate([held, block])
@@ -120,14 +120,14 @@ class LogMel(Configurable):
                 held, started = np.concatenate([held[before:0:-1], held]), True
             # What stays behind is enough to be reflected at the end.
             while started and len(held) > step + self.win_length + after:
-                yield self._numpy_frames(held, _BLOCK_FRAMES)
+                yield self._numpy_frames(held, BLOCK_FRAMES)
                 held = held[step:]
         if len(held):
             held = np.pad(held, (0 if started else before, after), mode="reflect")
             count = 1 + (len(held) - self.win_length) // self.hop_length
-            for first in range(0, count, _BLOCK_FRAMES):
+            for first in range(0, count, BLOCK_FRAMES):
                 rest = held[first * self.hop_length :]
-                yield self._numpy_frames(rest, min(_BLOCK_FRAMES, count - first))
+                yield self._numpy_frames(rest, min(BLOCK_FRAMES, count - first))
 
     def _margins(self):
         """Samples that the first frame reaches before its centre, and the last one after it."""
@@ -139,7 +139,7 @@ class LogMel(Configurable):
 
         Always computed on blocks of one length: some backends compile for every new shape.
         """
-        length = (_BLOCK_FRAMES - 1) * self.hop_length + self.win_length
+        length = (BLOCK_FRAMES - 1) * self.hop_length + self.win_length
         block = np.zeros(length, np.float32)
         block[: len(padded)] = padded[:length]
         return ops.convert_to_numpy(self._frames(block))[:count]

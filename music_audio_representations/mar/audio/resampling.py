@@ -14,11 +14,14 @@ from typing import Literal
 import numpy as np
 import soxr
 
+from mar.errors import ConfigError
+
 Resampler = Literal["soxr_hq", "kaiser_best"]
 
 # resampy 0.4's "kaiser_best": zero crossings on each side, shape of the window, cutoff.
 _ZEROS, _BETA, _ROLLOFF = 50, 12.9846, 0.9173473712608761
 _CHUNK_SECONDS = 1.0
+_LARGEST = 10_000_000  # weights of one period of the two rates
 
 
 def resample(mono_blocks, rate_in, rate_out, resampler="soxr_hq", via=None):
@@ -50,6 +53,11 @@ def _kaiser_best(mono_blocks, rate_in, rate_out):
     """Every `down` samples in give `up` samples out, by one matrix product."""
     divisor = math.gcd(rate_in, rate_out)
     up, down = rate_out // divisor, rate_in // divisor
+    if up * down > _LARGEST:
+        raise ConfigError(
+            f"kaiser_best: expected rates in the ratio of small numbers, got {rate_in} to "
+            f"{rate_out} Hz; set LogMel.via_rate, such as 44100"
+        )
     taps = _taps(up, down)
     reach = (len(taps) - down) // 2
     # Products of one shape: their rounding does not depend on the blocks either.

@@ -1,6 +1,7 @@
 """Where the windows of a timeline lie, and the snippets in them."""
 
 import dataclasses
+import math
 
 import numpy as np
 from keras import ops
@@ -25,7 +26,7 @@ class Windows(Configurable):
     def __init__(self, config=None, **parameters):
         super().__init__(config, **parameters)
         for name in ("window_seconds", "hop_seconds"):
-            if getattr(self, name) <= 0:
+            if not 0 < getattr(self, name) < math.inf:
                 raise ConfigError(
                     f"Windows.{name}: expected a positive number, got {getattr(self, name)}"
                 )

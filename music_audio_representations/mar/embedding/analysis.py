@@ -143,7 +143,7 @@ class Analysis(Configurable):
         transforms = list(self.feature_transforms)
         kinds = [type(transform) for transform in transforms]
         order = [MelSpectrogram, EmbeddingFeature, TimelineAverage]
-        if kinds != [kind for kind in order if kind in kinds] or kinds[:2] == [EmbeddingFeature]:
+        if kinds != [kind for kind in order if kind in kinds] or kinds[:1] == [EmbeddingFeature]:
             names = [kind.__name__ for kind in kinds]
             raise ConfigError(
                 "Analysis.feature_transforms: expected MelSpectrogram, EmbeddingFeature (of a "

@@ -17,6 +17,7 @@ import tqdm
 import mar
 from mar.audio import decode
 from mar.audio.isolated import IsolatedDecoder
+from mar.audio.logmel import BLOCK_FRAMES
 from mar.audio.windows import Windows
 from mar.config import Configurable, Param
 from mar.embedding.dataset import Row, Writer, npz_path
@@ -25,7 +26,7 @@ from mar.errors import ConfigError, InputError
 from mar.models.released import load_model
 from mar.models.saving import fingerprint
 
-_AHEAD = 64  # groups of snippets (of about 10 s of audio) that wait for the network
+_AHEAD = 320  # about as many snippets wait for the network
 
 
 class Catalogue(Configurable):
@@ -67,7 +68,7 @@ class Catalogue(Configurable):
         front_end = mar.front_end(model)
         return {
             "model": fingerprint(model),
-            "model_source": str(source),
+            "model_source": os.path.abspath(source) if os.path.exists(source) else str(source),
             "front_end": front_end.hash(),
             "front_end_config": front_end.resolved(),
             "dimensions": model.output_shape[-1],
@@ -95,18 +96,19 @@ class Catalogue(Configurable):
             summary = Summary(already=len(items) - len(todo))
             writer.forget(item.key for item in todo)
             interval = 0.5 if sys.stderr.isatty() else 30.0
-            progress = tqdm.tqdm(total=len(todo), unit="file", mininterval=interval)
+            progress = tqdm.tqdm(
+                total=len(todo), unit="file", mininterval=interval, disable=not todo
+            )
             with progress, contextlib.closing(self.rows(self.embedder(model), todo)) as rows:
                 for row in rows:
-                    writer.add(row)
-                    summary.count(row)
+                    summary.count(writer.add(row))
                     progress.set_postfix_str(summary.rate(), refresh=False)
                     progress.update()
         return summary
 
     def rows(self, embedder, items):
         """Yields the `Row` of each item, as they are finished."""
-        workers = min(self.workers or os.cpu_count(), max(1, len(items)))
+        workers = min(self.workers or len(os.sched_getaffinity(0)), max(1, len(items)))
         starts, values = collections.defaultdict(list), collections.defaultdict(list)
         with contextlib.closing(_snippets(embedder, items, workers)) as groups:
             for (item, told), embedded in embedder.network.stream(groups):
@@ -155,8 +157,11 @@ def missing(writer, items):
     """The items whose embedding a data set lacks, or has of an earlier state of the file."""
 
     def is_done(item):
-        if item.key not in writer.done or writer.done[item.key] != _state(item.path):
+        status, *state = writer.done.get(item.key, (None,))
+        if status is None or tuple(state) != _state(item.path):
             return False
+        if status == "skipped":
+            return not item.expected
         return (
             writer.provenance["format"] == "parquet" or npz_path(writer.folder, item.key).exists()
         )
@@ -184,17 +189,18 @@ def _snippets(embedder, items, workers):
     An item's last group has its `Row`, as far as it is known then, in place of starts, and no
     snippets.
     """
-    jobs, groups, stop = iter(items), queue.Queue(_AHEAD), threading.Event()
-    lock = threading.Lock()
+    jobs, lock, stop = iter(items), threading.Lock(), threading.Event()
+    groups = queue.Queue(max(workers, _AHEAD * embedder.windows.hop // BLOCK_FRAMES))
+    decoders = [IsolatedDecoder() for _ in range(workers)]
 
     def put(group):
         while not stop.is_set():
             with contextlib.suppress(queue.Full):
                 return groups.put(group, timeout=0.1)
 
-    def work():
+    def work(decoder):
         try:
-            with IsolatedDecoder() as decoder:
+            with decoder:
                 while not stop.is_set():
                     with lock:
                         item = next(jobs, None)
@@ -206,7 +212,7 @@ def _snippets(embedder, items, workers):
         except BaseException as error:  # a defect: raised where the groups are consumed
             put(error)
 
-    threads = [threading.Thread(target=work, daemon=True) for _ in range(workers)]
+    threads = [threading.Thread(target=work, args=(each,), daemon=True) for each in decoders]
     for thread in threads:
         thread.start()
     try:
@@ -221,8 +227,10 @@ def _snippets(embedder, items, workers):
                 yield group
     finally:
         stop.set()
-        for thread in threads:
-            thread.join()
+        while any(thread.is_alive() for thread in threads):
+            for thread, decoder in zip(threads, decoders, strict=True):
+                decoder.interrupt()  # it may be waiting for one that is stuck
+                thread.join(0.1)
 
 
 def _of_item(embedder, decoder, item):

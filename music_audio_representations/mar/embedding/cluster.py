@@ -5,10 +5,12 @@ set: only what became of the files comes back. All machines must see the files, 
 output under the same paths.
 """
 
+import dataclasses
 import hashlib
+import os
 
 from mar.embedding import catalogue
-from mar.embedding.dataset import Writer, write_part
+from mar.embedding.dataset import Writer, storable, write_part
 from mar.errors import InputError
 from mar.models.released import load_model
 
@@ -33,6 +35,9 @@ def run(job, source, items, output, address):
         InputError: Ray is not installed or the cluster does not answer.
     """
     ray = _connected(address)
+    output = os.path.abspath(output)  # the workers' folders are others
+    source = os.path.abspath(source) if os.path.exists(source) else source
+    items = [dataclasses.replace(item, path=os.path.abspath(item.path)) for item in items]
     provenance = job.provenance(load_model(source), source)
     with Writer(output, provenance) as writer:
         todo = catalogue.missing(writer, items)
@@ -46,7 +51,7 @@ def run(job, source, items, output, address):
     files = ray.data.from_items([{"item": item} for item in todo], override_num_blocks=actors)
     outcomes = files.map_batches(
         _Actor,
-        fn_constructor_args=(job.resolved(), source, provenance, str(output)),
+        fn_constructor_args=(job.resolved(), source, provenance, output, max(1, cores // actors)),
         batch_size=min(_FILES, -(-len(todo) // actors)),
         concurrency=(1, actors),
         num_cpus=max(1, cores // actors),
@@ -62,15 +67,17 @@ def run(job, source, items, output, address):
 class _Actor:
     """Holds the model; embeds and writes a batch of files."""
 
-    def __init__(self, job, source, provenance, output):
+    def __init__(self, job, source, provenance, output, cores):
         self._job = catalogue.Catalogue(job)
+        self._job.workers = self._job.workers or cores
         self._embedder = self._job.embedder(load_model(source))
         self._provenance = provenance
         self._output = output
 
     def __call__(self, batch):
         items = list(batch["item"])
-        rows = list(self._job.rows(self._embedder, items))
+        rows = self._job.rows(self._embedder, items)
+        rows = [storable(self._provenance, row) for row in rows]
         # Named after the files: a batch that is tried again replaces what it wrote.
         name = hashlib.sha256("\0".join(item.key for item in items).encode()).hexdigest()[:16]
         write_part(self._output, self._provenance, rows, name)
@@ -85,7 +92,7 @@ def _connected(address):
         raise InputError("--ray_address needs Ray: pip install 'ray[data]'") from None
     if not ray.is_initialized():
         try:
-            ray.init(address=None if address == "local" else address, log_to_driver=False)
+            ray.init(address=address, log_to_driver=False)
         except ConnectionError as error:
             raise InputError(f"--ray_address {address}: no Ray cluster answers ({error})") from None
     return ray

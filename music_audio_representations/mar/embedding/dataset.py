@@ -74,7 +74,7 @@ class Writer:
 
     Attributes:
         present: the paths that it had rows for.
-        done: {path: (size, mtime_ns)} of those that did not fail.
+        done: {path: (status, size, mtime_ns)} of those that did not fail.
 
     Raises:
         InputError: the folder holds embeddings that were made in another way.
@@ -84,15 +84,18 @@ class Writer:
         self.folder = pathlib.Path(folder)
         self.provenance = provenance
         self._rows, self._bytes, self._flushed = [], 0, time.monotonic()
-        self.folder.mkdir(parents=True, exist_ok=True)
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(f"{folder}: cannot be made: {error.strerror}") from None
         remove_abandoned(self.folder)
-        _refuse_other(self.folder, provenance)
         self.present, self.done = set(), {}
         with _locked(self.folder):
+            _refuse_other(self.folder, provenance)
             for batch in batches(self.folder, ["path", "status", "size", "mtime_ns"]):
                 self.present.update(batch["path"].to_pylist())
-                rows = batch.filter(pc.not_equal(batch["status"], "failed")).to_pylist()
-                self.done |= {row["path"]: (row["size"], row["mtime_ns"]) for row in rows}
+                for row in batch.filter(pc.not_equal(batch["status"], "failed")).to_pylist():
+                    self.done[row["path"]] = (row["status"], row["size"], row["mtime_ns"])
 
     def __enter__(self):
         return self
@@ -101,22 +104,34 @@ class Writer:
         self.flush()
 
     def forget(self, paths):
-        """Removes the rows of these paths, so that they can be made again."""
-        paths = pa.array(sorted(self.present.intersection(paths)), pa.string())
-        if not len(paths):
+        """Removes what there is of these paths, so that it can be made again."""
+        paths = sorted(self.present.intersection(paths))
+        if not paths:
             return
+        forgotten = pa.array(paths, pa.string())
         with _locked(self.folder):
             for part in _parts(self.folder):
-                table = pq.read_table(part, partitioning=None)
-                kept = table.filter(pc.invert(pc.is_in(table["path"], paths)))
-                if not kept.num_rows:
-                    part.unlink()
-                elif kept.num_rows < table.num_rows:
+                stays = pc.invert(
+                    pc.is_in(pq.read_table(part, columns=["path"])["path"], forgotten)
+                )
+                if pc.all(stays).as_py():
+                    continue
+                kept = pq.read_table(part).filter(stays)
+                if kept.num_rows:
                     with whole(part) as unfinished:
                         pq.write_table(kept, unfinished)
+                else:
+                    part.unlink()
+        if self.provenance["format"] == "npz":
+            for path in paths:
+                npz_path(self.folder, path).unlink(missing_ok=True)
 
     def add(self, row):
-        """Adds one row. It is on disk after a minute, after the next `flush`, or at the end."""
+        """Adds one row, and returns it as it is kept.
+
+        It is on disk after a minute, after the next `flush`, or at the end.
+        """
+        row = storable(self.provenance, row)
         self._rows.append(row)
         self._bytes += 0 if row.values is None else row.values.nbytes
         if (
@@ -125,6 +140,7 @@ class Writer:
             or time.monotonic() - self._flushed >= _PART_SECONDS
         ):
             self.flush()
+        return row
 
     def flush(self):
         """Writes the rows that were added as a new part."""
@@ -140,21 +156,29 @@ def write_part(folder, made, rows, name):
     Args:
         folder: of the data set.
         made: its provenance.
-        rows: list of `Row`s.
+        rows: list of `Row`s, as `storable` returns them.
         name: of the part; one of the same name is replaced.
     """
-    if made["format"] == "npz":
-        rows = [row if row.values is None else _write_npz(folder, made, row) for row in rows]
+    for row in rows:
+        if made["format"] == "npz" and row.values is not None:
+            _write_npz(folder, made, row)
     with whole(pathlib.Path(folder) / f"part-{name}.parquet") as unfinished:
         pq.write_table(_table(rows, _schema(made)), unfinished)
 
 
+def storable(made, row):
+    """The row; or one that says why it failed, where no `.npz` file can have its name."""
+    if made["format"] == "parquet" or row.values is None:
+        return row
+    name = npz_path("", row.path).name
+    if len(name.encode()) <= _NAME_BYTES:
+        return row
+    reason = f"the name {name!r} is too long for a file"
+    return Row(row.path, "failed", reason, row.size, row.mtime_ns)
+
+
 def _write_npz(folder, made, row):
-    """Writes the row's `.npz` file; returns the row, failed if no file can be called so."""
     path = npz_path(folder, row.path)
-    if len(path.name.encode()) > _NAME_BYTES:
-        reason = f"the name {path.name!r} is too long for a file"
-        return dataclasses.replace(row, status="failed", reason=reason)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -166,7 +190,6 @@ def _write_npz(folder, made, row):
             timestamps=row.times,
             provenance=json.dumps(made),
         )
-    return row
 
 
 def provenance(folder):

@@ -1,6 +1,7 @@
 """From audio to embeddings, in memory that does not grow with the audio's length."""
 
 import dataclasses
+import numbers
 import os
 
 import numpy as np
@@ -12,6 +13,8 @@ from mar.embedding.network import Network
 from mar.errors import InputError
 from mar.models.released import load_model
 from mar.models.saving import front_end
+
+_LOUDEST = 100.0  # nobody's music, but integers that were cast
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,6 +77,8 @@ class Embedder:
         """
         log_mel = self.log_mel
         if isinstance(audio, (str, bytes, os.PathLike)):
+            if sample_rate is not None:
+                raise InputError("a file tells its own sample rate; sample_rate is for arrays")
             sample_rate = decode.info(audio).sample_rate
             blocks = decode.blocks(audio, **log_mel.decoding)
         else:
@@ -142,17 +147,19 @@ class Snippets:
 def _checked(samples, sample_rate):
     """Samples as float32, if they can be what they should be."""
     samples = np.asarray(samples)
-    if not sample_rate or sample_rate <= 0:
-        raise InputError(f"samples need their sample_rate in Hz, got {sample_rate}")
+    if not isinstance(sample_rate, numbers.Integral) or sample_rate < 1:
+        raise InputError(f"samples need their sample_rate, whole Hz; got {sample_rate!r}")
     if samples.dtype.kind != "f":
         raise InputError(
             f"expected samples as floats in ±1, got {samples.dtype}; divide integers by their "
             "full scale (int16: 32768)"
         )
-    if samples.ndim not in (1, 2) or not samples.size or samples.shape[0] < samples.shape[-1] // 64:
+    if samples.ndim not in (1, 2) or not samples.size or samples.shape[0] < samples.shape[-1]:
         raise InputError(
             f"expected samples as (samples,) or (samples, channels), got the shape {samples.shape}"
         )
     if not np.isfinite(samples).all():
         raise InputError("the samples hold NaN or infinite values")
+    if np.abs(samples).max() > _LOUDEST:
+        raise InputError(f"expected samples in ±1, got values up to {np.abs(samples).max():.0f}")
     return samples.astype(np.float32)

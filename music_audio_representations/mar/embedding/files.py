@@ -23,7 +23,8 @@ class AudioItem:
 
     Attributes:
         key: the path under which its embedding is found: relative to the folder that was given, or
-            as it stands in the list. Bytes that are not UTF-8 are written as `\\xNN`.
+            as it stands in the list (absolute, if that leads out of its folder). Bytes that are not
+            UTF-8 are written as `\\xNN`.
         path: where it is.
         expected: whether it is meant to be audio: listed, or called so.
     """
@@ -52,7 +53,7 @@ def find(inputs):
         elif pathlib.Path(given).suffix.lower() in LISTS:
             found = _in_list(given)
         else:
-            found = [AudioItem(_key(os.path.basename(given)), given)]
+            found = [AudioItem(key(os.path.basename(given)), given)]
         for item in found:
             other = items.setdefault(item.key, item)
             if not _same(other.path, item.path):
@@ -67,7 +68,7 @@ def _in_folder(root):
     """Every file below a folder, and the folders in it that hold nothing but ought to."""
 
     def item(path, expected):
-        return AudioItem(_key(os.path.relpath(path, root)), path, expected)
+        return AudioItem(key(os.path.relpath(path, root)), path, expected)
 
     closed, seen = [], set()
     for folder, folders, files in os.walk(root, onerror=closed.append, followlinks=True):
@@ -78,7 +79,7 @@ def _in_folder(root):
         seen.add((status.st_dev, status.st_ino))
         if _is_audio(folder) and not folders and not files:
             yield item(folder, expected=True)
-        folders[:] = [name for name in folders if not name.startswith(".")]
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in files:
             if not name.startswith("."):
                 path = os.path.join(folder, name)
@@ -88,20 +89,25 @@ def _in_folder(root):
 
 
 def _in_list(path):
-    with open(path, "rb") as file:
-        content = file.read().removeprefix(codecs.BOM_UTF8)
+    try:
+        with open(path, "rb") as file:
+            content = file.read().removeprefix(codecs.BOM_UTF8)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
     lines = [os.fsdecode(line.rstrip(b"\r")) for line in content.split(b"\n")]
     for line in lines:
         if line.strip() and not line.startswith("#"):
-            target = os.path.join(os.path.dirname(path), line)
-            yield AudioItem(_key(os.path.normpath(line)), target)
+            target, name = os.path.join(os.path.dirname(path), line), os.path.normpath(line)
+            outside = name.split(os.sep)[0] == os.pardir
+            yield AudioItem(key(os.path.abspath(target) if outside else name), target)
 
 
 def _is_audio(path):
     return bool(AUDIO.search(path))
 
 
-def _key(path):
+def key(path):
+    """A path as text: bytes that are not UTF-8 are written as `\\xNN`."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 

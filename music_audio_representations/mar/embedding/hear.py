@@ -1,9 +1,10 @@
 """The common API of HEAR 2021 (https://hearbenchmark.com/hear-api.html).
 
-    heareval --model MODEL mar.embedding.hear
+    python -m heareval.embeddings.runner mar.embedding.hear --model MODEL
 
 A scene embedding is the mean over the paper's windows, 3 s every 2 s. A timestamp embedding is that
-of the 3 s around the timestamp; what reaches over an end of the sound is silent.
+of the 3 s around the timestamp; what reaches over an end of the sound is silent. The API asks for
+20 of them per second: that costs 40 times a scene embedding.
 """
 
 import numpy as np

@@ -5,7 +5,7 @@ import os
 import numpy as np
 import pyarrow.compute as pc
 
-from mar.embedding import dataset
+from mar.embedding import dataset, files
 from mar.errors import InputError
 
 
@@ -44,19 +44,19 @@ def stored(folder, track):
 
     Args:
         folder: of the data set.
-        track: its key there, or the path of the very file.
+        track: the path of the very file, or its key there.
 
     Returns:
         `(key, (dimensions,))`, or None where the data set does not have it.
     """
-    is_it = pc.field("path") == track
+    key = files.key(track)
+    is_it = pc.field("path") == key
     if os.path.isfile(track):
         status = os.stat(track)
-        same = pc.field("size") == status.st_size, pc.field("mtime_ns") == status.st_mtime_ns
-        is_it |= same[0] & same[1]
-    name = os.path.basename(track)
+        is_it = pc.field("size") == status.st_size
+        is_it &= pc.field("mtime_ns") == status.st_mtime_ns
     for paths, vectors in dataset.vectors(folder, is_it):
         for path, vector in zip(paths, vectors, strict=True):
-            if os.path.basename(path) == name:
+            if os.path.basename(path) == os.path.basename(key):
                 return path, vector
     return None

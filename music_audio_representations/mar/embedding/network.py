@@ -8,6 +8,9 @@ import numpy as np
 from keras import ops
 
 from mar.audio.logmel import standardize
+from mar.errors import ConfigError
+
+_POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
 
 
 class Network:
@@ -34,6 +37,11 @@ class Network:
         standardized=True,
         softmax=False,
     ):
+        if batch_size < 1 or precision not in _POLICIES:
+            raise ConfigError(
+                f"expected batch_size of at least 1 and precision of {' or '.join(_POLICIES)}, got "
+                f"{batch_size} and {precision!r}"
+            )
         self.batch_size = batch_size
         self.dimensions = model.output_shape[-1]
         mels = model.inputs[0].shape[1]
@@ -69,11 +77,13 @@ class Network:
                 pending.append((tag, len(snippets)))
                 waiting.append(snippets)
                 count += len(snippets)
-            while count >= self.batch_size or (group is None and count):
+            if count >= self.batch_size or (group is None and count):
                 rows = np.concatenate(waiting)
-                done = np.concatenate([done, self._forward(rows[: self.batch_size])])
-                waiting = [rows[self.batch_size :]]
-                count = len(waiting[0])
+                ready = count if group is None else count - count % self.batch_size
+                for first in range(0, ready, self.batch_size):
+                    batch = rows[first : min(first + self.batch_size, ready)]
+                    done = np.concatenate([done, self._forward(batch)])
+                waiting, count = [rows[ready:]], count - ready
             while pending and pending[0][1] <= len(done):
                 tag, size = pending.popleft()
                 yield tag, done[:size]
@@ -86,12 +96,11 @@ def _fitted(model, frames, precision):
     """The model, or a copy with its weights, for `frames` frames and this precision."""
     if precision == "float32" and model.inputs[0].shape[2] in (None, frames):
         return model
-    policy = {"float32": "float32", "bfloat16": "mixed_bfloat16"}[precision]
 
     def copied(layer):
         config = layer.get_config()
         if isinstance(layer, keras.Layer) and layer.name != "pooled":  # means are taken in float32
-            config["dtype"] = policy
+            config["dtype"] = _POLICIES[precision]
         return type(layer).from_config(config)
 
     mels = model.inputs[0].shape[1]
