@@ -1,4 +1,6 @@
 # make test    creates .venv, installs what is needed, runs the tests
+# make test-io the same in .venv-io, with tensorflow-io, which needs TensorFlow 2.17, and with the
+#              lowest supported versions of everything else
 # make lint    checks style and formatting
 # PYTHON chooses the interpreter (3.10 to 3.12), VENV where the environment lies.
 
@@ -6,10 +8,13 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: test lint format clean
+.PHONY: test test-io lint format clean
 
 test: $(VENV)/installed
 	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+test-io: .venv-io/installed
+	.venv-io/bin/python -m pytest -n 2 --dist worksteal
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .
@@ -25,5 +30,12 @@ $(VENV)/installed: setup.py
 	$(BIN)/python -m pip install --quiet --editable '.[test,cluster]'
 	touch $@
 
+.venv-io/installed: setup.py tests/lowest_versions.txt
+	$(PYTHON) -m venv .venv-io
+	.venv-io/bin/python -m pip install --quiet --upgrade pip
+	.venv-io/bin/python -m pip install --quiet --editable '.[io,test]' \
+		--constraint tests/lowest_versions.txt
+	touch $@
+
 clean:
-	rm -rf $(VENV) build *.egg-info
+	rm -rf $(VENV) .venv-io build *.egg-info

@@ -16,6 +16,7 @@ REQUIRED = [
     "av>=13.1",  # decodes everything else that FFmpeg's libraries read
     "soxr>=0.3.6",  # streaming resampler
     "pyarrow>=15",  # manifests, embeddings, S3 and GCS
+    "google-crc32c>=1.6",  # checksums of TFRecords, without TensorFlow
     "pooch>=1.8",  # verified downloads
     "scikit-learn>=1.3",  # metrics, folds, neighbours
     "mir_eval>=0.7",  # key score

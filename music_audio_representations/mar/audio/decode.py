@@ -15,7 +15,9 @@ from mar.audio.resampling import resample
 from mar.errors import InputError
 
 BLOCK_SECONDS = 10.0
-_SHORTFALL_SECONDS = 0.5  # a damaged MP3 loses a few frames; less than announced means truncated
+# A damaged MP3 loses a few frames, and libsndfile gives less than the header announces of some
+# Vorbis and Opus files that are whole. A larger shortfall means truncated.
+_SHORTFALL_SECONDS = 0.5
 
 Downmix = Literal["mean", "sum"]
 
@@ -144,7 +146,7 @@ class _SoundFile:
         self.sample_rate = self._file.samplerate
         self.channels = self._file.channels
         self.frames = self._announced_frames()
-        exact = self._file.format != "MP3"
+        exact = self._file.format not in ("MP3", "OGG")
         self.tolerance = 0 if exact else int(_SHORTFALL_SECONDS * self.sample_rate)
 
     def blocks(self, frames):

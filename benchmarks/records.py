@@ -1,0 +1,282 @@
+"""Speed and memory of TFRecords: random access beside the two conventional ways of reading them.
+
+    python benchmarks/records.py [speed] [catalogue] [disk] [writing] [--folder /tmp/benchmark]
+
+speed      snippets/s and pairs/s as batches of 512 from 200 tracks of 18,300 × 96 float16 (files
+           cached); the same from TFRecordDataset + parse_single_example + random crop, and from
+           the best conventional layout: bytes cut before they are decoded, 16 crops a record.
+catalogue  a manifest of 1.8 M tracks in 50,000 (sparse) shards: seconds to open it, snippets/s,
+           and the process's peak memory.
+disk       bytes that the disk delivers for each snippet, nothing cached, over the snippet's own.
+writing    time of `tfrecord_tools.write` over decoding and front end alone, one process each, on
+           ten FLACs of three minutes, four times over.
+
+Each part is a process of its own; without names all are run.
+"""
+
+import os
+import pathlib
+import resource
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pyarrow as pa
+from absl import app, flags
+
+from mar.data.pipelines import PairDataset, SnippetDataset
+from mar.records import framing, schema
+from mar.records import manifest as manifests
+from mar.records.reader import RecordReader
+
+FLAGS = flags.FLAGS
+flags.DEFINE_string("folder", "/tmp/benchmark_records", "Where the data sets are made, and kept.")
+flags.DEFINE_bool("alone", False, "Run the one part that is named in this process.")
+flags.DEFINE_integer("tracks", 1_800_000, "Tracks of the catalogue.")
+
+FRAMES, N_MELS, SNIPPET, BATCH = 18_300, 96, 300, 512
+SNIPPET_BYTES = SNIPPET * N_MELS * 2
+FRONT_END = {"LogMel": {"sample_rate": 16000, "hop_length": 160, "n_mels": N_MELS}}
+VOCABULARY = [f"label {number}" for number in range(500)]
+
+
+def data_set(folder, tracks=200, per_shard=36):
+    """Random spectrograms, once."""
+    if (folder / manifests.NAME).exists():
+        return folder
+    folder.mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng(0)
+    shards, rows = [], []
+    for first in range(0, tracks, per_shard):
+        name = f"shard-{first // per_shard:05d}.tfrecord"
+        with open(folder / name, "wb") as file:
+            for track in range(first, min(first + per_shard, tracks)):
+                data = (rng.random((FRAMES, N_MELS), np.float32) * 4).astype(np.float16).tobytes()
+                front = schema.front(f"track {track}", [track % 500], FRAMES, "float16", len(data))
+                offset = file.tell() + framing.HEADER_BYTES + len(front)
+                file.writelines(framing.frame(front, data))
+                rows.append(row(track, name, offset, framing.crc32c(data)))
+        with open(folder / name, "rb") as file:
+            beginning = framing.crc32c(file.read(manifests.FINGERPRINT_BYTES))
+        shards.append(manifests.Shard(name, (folder / name).stat().st_size, beginning))
+    write_manifest(folder, shards, pa.Table.from_pylist(rows, manifests.SCHEMA))
+    return folder
+
+
+def row(track, shard, offset, checksum):
+    return {
+        "id": f"track {track}",
+        "shard": shard,
+        "offset": offset,
+        "frames": FRAMES,
+        "labels": [track % 500],
+        "checksum": checksum,
+    }
+
+
+def write_manifest(folder, shards, table):
+    header = manifests.Header(FRONT_END, "float16", VOCABULARY, schema.FEATURES, shards)
+    manifests.write(folder / manifests.NAME, header, table)
+
+
+def rate(dataset, seconds=6.0, warm_up=4):
+    """Examples/s that an endless data set delivers."""
+    batches = iter(dataset)
+    for _ in range(warm_up):
+        next(batches)
+    begun, count = time.perf_counter(), 0
+    while time.perf_counter() - begun < seconds:
+        count += len(next(batches)[0])
+    return count / (time.perf_counter() - begun)
+
+
+def parsed(tf, record):
+    features = {
+        "log_mel": tf.io.FixedLenFeature([], tf.string),
+        "labels": tf.io.VarLenFeature(tf.int64),
+    }
+    example = tf.io.parse_single_example(record, features)
+    labels = tf.reduce_max(tf.one_hot(example["labels"].values, 500), axis=0)
+    return example["log_mel"], labels
+
+
+def usual_pipeline(tf, files):
+    """Parse the record, decode it, crop at random."""
+
+    def crop(record):
+        data, labels = parsed(tf, record)
+        log_mel = tf.reshape(tf.io.decode_raw(data, tf.float16), (-1, N_MELS))
+        return tf.image.random_crop(log_mel, (SNIPPET, N_MELS)), labels
+
+    dataset = tf.data.TFRecordDataset(files, num_parallel_reads=tf.data.AUTOTUNE).repeat()
+    dataset = dataset.map(crop, num_parallel_calls=tf.data.AUTOTUNE)
+    return dataset.shuffle(1000).batch(BATCH).prefetch(tf.data.AUTOTUNE)
+
+
+def best_pipeline(tf, files):
+    """16 crops of each record that is read, cut from its bytes before they are decoded."""
+
+    def crops(record):
+        data, labels = parsed(tf, record)
+        starts = tf.random.uniform((16,), 0, FRAMES - SNIPPET + 1, tf.int32) * N_MELS * 2
+        cut = tf.map_fn(
+            lambda start: tf.strings.substr(data, start, SNIPPET_BYTES),
+            starts,
+            fn_output_signature=tf.string,
+        )
+        snippets = tf.reshape(tf.io.decode_raw(cut, tf.float16), (16, SNIPPET, N_MELS))
+        return snippets, tf.repeat(labels[None], 16, axis=0)
+
+    dataset = tf.data.TFRecordDataset(files, num_parallel_reads=tf.data.AUTOTUNE).repeat()
+    dataset = dataset.map(crops, num_parallel_calls=tf.data.AUTOTUNE).unbatch()
+    return dataset.shuffle(1000).batch(BATCH).prefetch(tf.data.AUTOTUNE)
+
+
+def speed(folder):
+    import tensorflow as tf
+
+    folder = data_set(folder / "cached")
+    files = sorted(map(str, folder.glob("*.tfrecord")))
+    for path in files:
+        pathlib.Path(path).read_bytes()  # into the page cache
+    snippets = rate(SnippetDataset(records=str(folder), batch_size=BATCH).build())
+    pairs = rate(PairDataset(records=str(folder), batch_size=BATCH).build())
+    memory = peak_memory()
+    usual = rate(usual_pipeline(tf, files), warm_up=1)
+    best = rate(best_pipeline(tf, files), warm_up=1)
+    print(f"SnippetDataset                  {snippets:10,.0f} snippets/s")
+    print(f"PairDataset                     {pairs:10,.0f} pairs/s")
+    print(f"parse, decode, random crop      {usual:10,.0f} snippets/s, {snippets / usual:.0f} ×")
+    print(f"cut bytes, 16 crops a record    {best:10,.0f} snippets/s, {snippets / best:.1f} ×")
+    print(f"peak memory                     {memory:10.2f} GB, of the first two")
+
+
+def catalogue(folder, per_shard=36):
+    folder = folder / f"catalogue {FLAGS.tracks}"
+    if not (folder / manifests.NAME).exists():
+        simulate(folder, FLAGS.tracks, per_shard)
+    begun = time.perf_counter()
+    RecordReader(folder)
+    print(f"open {FLAGS.tracks:,} tracks           {time.perf_counter() - begun:10.2f} s")
+    dataset = SnippetDataset(records=str(folder), batch_size=BATCH)
+    print(f"SnippetDataset (sparse shards)  {rate(dataset.build()):10,.0f} snippets/s")
+    print(f"peak memory                     {peak_memory():10.2f} GB")
+
+
+def simulate(folder, tracks, per_shard):
+    folder.mkdir(parents=True, exist_ok=True)
+    record = FRAMES * N_MELS * 2 + 200
+    zeros = framing.crc32c(bytes(manifests.FINGERPRINT_BYTES))
+    shards = []
+    for number in range(-(-tracks // per_shard)):
+        name = f"shard-{number:05d}.tfrecord"
+        with open(folder / name, "wb") as file:
+            file.truncate(per_shard * record)
+        shards.append(manifests.Shard(name, per_shard * record, zeros))
+    index = np.arange(tracks)
+    labels = np.random.default_rng(0).integers(0, 500, 10 * tracks).astype(np.int32)
+    columns = {
+        "id": [f"TR{track:016d}" for track in range(tracks)],
+        "shard": [shards[number].name for number in index // per_shard],
+        "offset": index % per_shard * record,
+        "frames": np.full(tracks, FRAMES),
+        "labels": pa.ListArray.from_arrays(np.arange(tracks + 1, dtype=np.int32) * 10, labels),
+        "checksum": np.zeros(tracks, np.uint32),
+    }
+    write_manifest(folder, shards, pa.table(columns))
+
+
+def disk(folder, count=4000):
+    folder = data_set(folder / "cached")
+    reader = RecordReader(folder)
+    reader.read(np.arange(0, 200), np.zeros(200, int), 1)  # opens all shards
+    for path in folder.glob("*.tfrecord"):
+        with open(path, "rb") as file:
+            os.fsync(file.fileno())
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+    rng = np.random.default_rng(0)
+    # Without replacement and overlap: what is read twice comes from the cache.
+    places = rng.choice(200 * (FRAMES // SNIPPET), count, replace=False)
+    before = disk_bytes()
+    reader.read(places // (FRAMES // SNIPPET), places % (FRAMES // SNIPPET) * SNIPPET, SNIPPET)
+    share = (disk_bytes() - before) / count / SNIPPET_BYTES
+    print(f"bytes from the disk             {share:10.3f} × the snippets' own")
+
+
+def disk_bytes():
+    lines = pathlib.Path("/proc/self/io").read_text().splitlines()
+    return int(next(line.split()[1] for line in lines if line.startswith("read_bytes")))
+
+
+DECODE = """
+import sys, pathlib
+from mar.audio.logmel import LogMel
+log_mel = LogMel()
+for path in sorted(pathlib.Path(sys.argv[1]).glob("*.flac")) * 4:
+    for block in log_mel.stream(path):
+        pass
+"""
+
+
+def writing(folder):
+    import shutil
+
+    audio = make_audio(folder / "audio")
+    threads = {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1", "OMP_NUM_THREADS": "1"}
+    quiet = {**os.environ, **threads, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    for _ in range(3):
+        shutil.rmtree(folder / "written", ignore_errors=True)
+        alone = seconds([sys.executable, "-c", DECODE, audio], quiet)
+        command = [sys.executable, "-m", "tfrecord_tools.write", "--workers=1"]
+        command += ["--table", audio / "tracks.csv", "--output", folder / "written"]
+        ratios = seconds(command, quiet) / alone
+        print("decode and front end            {:10.1f} s, {:.1f} s of CPU".format(*alone))
+        print("writing                         {:10.2f} ×, {:.2f} × of CPU".format(*ratios))
+
+
+def seconds(command, environment):
+    """Wall-clock seconds of a command, and those of CPU that it and its workers use."""
+    begun, before = time.perf_counter(), os.times()
+    subprocess.run(command, check=True, env=environment, capture_output=True)
+    after = os.times()
+    used = after.children_user + after.children_system
+    used -= before.children_user + before.children_system
+    return np.array([time.perf_counter() - begun, used])
+
+
+def make_audio(folder, files=10, length=180, sample_rate=44100):
+    import soundfile
+
+    folder.mkdir(parents=True, exist_ok=True)
+    lines = ["id,path"]
+    for number in range(files):
+        rng = np.random.default_rng(number)
+        path = folder / f"{number}.flac"
+        if not path.exists():
+            noise = rng.standard_normal((length * sample_rate, 2)).astype(np.float32)
+            sound = np.cumsum(noise, axis=0) % 2 - 1  # neither silence nor white
+            soundfile.write(path, 0.3 * sound + 0.01 * noise, sample_rate)
+        lines += [f"{number}-{time},{path.name}" for time in range(4)]
+    (folder / "tracks.csv").write_text("\n".join(lines) + "\n")
+    return folder
+
+
+def peak_memory():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
+
+
+PARTS = {part.__name__: part for part in (speed, catalogue, disk, writing)}
+
+
+def main(argv):
+    for name in argv[1:] or PARTS:
+        if FLAGS.alone:
+            PARTS[name](pathlib.Path(FLAGS.folder))
+            continue
+        command = [sys.executable, __file__, name, "--alone", f"--folder={FLAGS.folder}"]
+        subprocess.run([*command, f"--tracks={FLAGS.tracks}"], check=True)
+
+
+if __name__ == "__main__":
+    app.run(main)

@@ -1,0 +1,93 @@
+"""The TFRecord container: length, its CRC, data, its CRC, record after record.
+
+Written by hand so that every byte's place in the file is known, and so that a process that only
+reads or writes records needs no TensorFlow.
+"""
+
+import struct
+
+import google_crc32c
+
+from mar.errors import InputError
+
+HEADER_BYTES = 12
+FOOTER_BYTES = 4
+_PACKED = (b"\x1f\x8b", b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda")  # gzip, zlib
+
+
+def crc32c(data):
+    """CRC-32C (Castagnoli) of bytes, as TFRecords and the manifest hold it."""
+    return google_crc32c.value(bytes(data) if isinstance(data, memoryview) else data)
+
+
+def frame(*pieces):
+    """The bytes of one record, in pieces: header, the data as given, footer.
+
+    Args:
+        *pieces: bytes which together are the record's data.
+    """
+    header = struct.pack("<Q", sum(map(len, pieces)))
+    checksum = 0
+    for piece in pieces:
+        checksum = google_crc32c.extend(checksum, piece)
+    return header, _masked(crc32c(header)), *pieces, _masked(checksum)
+
+
+class DamagedRecord(InputError):
+    """A record whose frame is broken.
+
+    Attributes:
+        reason: what is wrong with it.
+        resume: where the next record begins, or None where that cannot be known.
+    """
+
+    def __init__(self, path, record, offset, reason, resume=None):
+        super().__init__(f"{path}: record {record} at byte {offset}: {reason}")
+        self.reason, self.resume = reason, resume
+
+
+def read_record(file, path, record, offset):
+    """The data of the record that begins at `offset`, and the offset behind it.
+
+    Args:
+        file: as `storage.open_file` returns it.
+        path, record: for messages.
+
+    Raises:
+        DamagedRecord: cut off, or a CRC differs.
+    """
+    header = file.read(offset, HEADER_BYTES)
+    if len(header) < HEADER_BYTES:
+        raise DamagedRecord(
+            path, record, offset, f"truncated: {len(header)} of {HEADER_BYTES} bytes of its header"
+        )
+    if _masked(crc32c(header[:8])) != header[8:]:
+        reason = "the CRC of its length differs"
+        if offset == 0:
+            packed = header.startswith(_PACKED)
+            reason = "compressed; decompress it" if packed else f"{reason}; is it a TFRecord?"
+        raise DamagedRecord(path, record, offset, reason)
+    (length,) = struct.unpack("<Q", header[:8])
+    end = offset + HEADER_BYTES + length + FOOTER_BYTES
+    if end > file.size:
+        raise DamagedRecord(
+            path, record, offset, f"truncated: needs {end} bytes of a file of {file.size}"
+        )
+    body = file.read(offset + HEADER_BYTES, length + FOOTER_BYTES)
+    data, footer = body[:length], body[length:]
+    if _masked(crc32c(data)) != footer:
+        raise DamagedRecord(path, record, offset, "the CRC of its data differs", end)
+    return data, end
+
+
+def records(file, path):
+    """Yields `(record number, offset of the record, data)`; raises DamagedRecord."""
+    offset = record = 0
+    while offset < file.size:
+        data, end = read_record(file, path, record, offset)
+        yield record, offset, data
+        offset, record = end, record + 1
+
+
+def _masked(crc):
+    return struct.pack("<I", (((crc >> 15) | (crc << 17)) + 0xA282EAD8) & 0xFFFFFFFF)

@@ -1,0 +1,228 @@
+"""The manifest: where each track's spectrogram lies, what it is labelled, and how it was made."""
+
+import dataclasses
+import json
+import os
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from mar.errors import InputError
+from mar.records import storage
+from mar.records.framing import crc32c
+
+NAME = "manifest.parquet"
+FINGERPRINT_BYTES = 4096
+FORMAT = 1
+_METADATA = b"mar.records"
+
+SCHEMA = pa.schema(
+    [
+        ("id", pa.string()),
+        ("shard", pa.string()),
+        ("offset", pa.int64()),
+        ("frames", pa.int32()),
+        ("labels", pa.list_(pa.int32())),
+        ("checksum", pa.uint32()),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Shard:
+    """A TFRecord file as it was when the manifest was made.
+
+    Attributes:
+        name: relative to the manifest's folder, or absolute.
+        size: bytes.
+        fingerprint: CRC-32C of its first `FINGERPRINT_BYTES` bytes.
+    """
+
+    name: str
+    size: int
+    fingerprint: int
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a manifest says of the whole data set.
+
+    Attributes:
+        front_end: the resolved configuration of the `LogMel` that made the spectrograms.
+        dtype: "float16" or "float32", as stored.
+        vocabulary: the labels' names; the rows hold indices into it.
+        features: names of the features in the records: id, spectrogram, labels, dtype, frames;
+            None for one that the records lack.
+        shards: in order; a track of theirs comes after those of earlier shards.
+        made_from: hash of what it was made from (items, configuration), or None.
+    """
+
+    front_end: dict
+    dtype: str
+    vocabulary: list
+    features: dict
+    shards: list
+    made_from: str | None = None
+
+    @property
+    def n_mels(self):
+        """Mel bands of each frame."""
+        return self.front_end["LogMel"]["n_mels"]
+
+    @property
+    def hop_seconds(self):
+        """Seconds from frame to frame."""
+        return self.front_end["LogMel"]["hop_length"] / self.front_end["LogMel"]["sample_rate"]
+
+    @property
+    def frame_bytes(self):
+        """Bytes of one frame as stored."""
+        return self.n_mels * np.dtype(self.dtype).itemsize
+
+
+class Manifest:
+    """A manifest in memory, one row a track.
+
+    Attributes:
+        location: where it was read from.
+        header: `Header`.
+        shard_index: `(tracks,)` int32, into `header.shards`.
+        offsets: `(tracks,)` int64, byte of the spectrogram in its shard.
+        frames: `(tracks,)` int32.
+        checksums: `(tracks,)` uint32, CRC-32C of the spectrogram's bytes.
+    """
+
+    def __init__(self, location, header, table):
+        self.location = os.fspath(location)
+        self.header = header
+        self._ids = table["id"]
+        self.shard_index = _shard_index(table["shard"], header.shards, self.location)
+        self.offsets = table["offset"].to_numpy()
+        self.frames = table["frames"].to_numpy()
+        self.checksums = table["checksum"].to_numpy()
+        labels = table["labels"].combine_chunks()
+        labels = labels.chunk(0) if isinstance(labels, pa.ChunkedArray) else labels
+        self._label_starts = labels.offsets.to_numpy()
+        self._label_values = labels.values.to_numpy()
+
+    def __len__(self):
+        return len(self.frames)
+
+    def id(self, track):
+        """The id of one track."""
+        return self._ids[int(track)].as_py()
+
+    def labels(self, track):
+        """Label indices of one track, int32 `(n,)`."""
+        return self._label_values[self._label_starts[track] : self._label_starts[track + 1]]
+
+    def multi_hot(self, tracks):
+        """Labels of tracks, float32 `(n, labels in the vocabulary)` of 0 and 1."""
+        tracks = np.asarray(tracks)
+        starts = self._label_starts[tracks]
+        counts = self._label_starts[tracks + 1] - starts
+        rows = np.repeat(np.arange(len(tracks)), counts)
+        within = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)
+        hot = np.zeros((len(tracks), len(self.header.vocabulary)), np.float32)
+        hot[rows, self._label_values[np.repeat(starts, counts) + within]] = 1
+        return hot
+
+    def label_counts(self):
+        """Number of tracks with each label, `(labels in the vocabulary,)`."""
+        return np.bincount(self._label_values, minlength=len(self.header.vocabulary))
+
+    def sum_over_labels(self, values):
+        """For each track the sum of `values[label]` over its labels, `(tracks,)` float64."""
+        sums = np.concatenate([[0.0], np.cumsum(values[self._label_values])])
+        return sums[self._label_starts[1:]] - sums[self._label_starts[:-1]]
+
+    def shard_location(self, shard):
+        """Where the shard with this index lies."""
+        return storage.beside(self.location, self.header.shards[shard].name)
+
+
+def read(location):
+    """Reads a manifest.
+
+    Args:
+        location: the file, or the folder that holds `manifest.parquet`; a path or a URI.
+
+    Raises:
+        InputError: it cannot be read or is no manifest.
+    """
+    location = manifest_location(location)
+    data = pa.BufferReader(storage.read_file(location))
+    try:
+        header = _header(pq.read_schema(data).metadata, location)
+        file = pq.ParquetFile(data, read_dictionary=["shard"])
+        # In one thread: each would keep memory of its own for the next table.
+        table = file.read(columns=SCHEMA.names, use_threads=False)
+        pa.default_memory_pool().release_unused()
+    except (pa.ArrowException, KeyError) as error:
+        raise InputError(f"{location}: not a manifest: {error}") from None
+    return Manifest(location, header, table)
+
+
+def manifest_location(location):
+    """`location` itself if it names a Parquet file, else the manifest in that folder."""
+    location = os.fspath(location)
+    if storage.is_remote(location):
+        folder, query, options = location.partition("?")
+        if folder.endswith(".parquet"):
+            return location
+        return f"{folder.rstrip('/')}/{NAME}{query}{options}"
+    return location if location.endswith(".parquet") else os.path.join(location, NAME)
+
+
+def write(path, header, table, scratch=None):
+    """Writes a manifest, whole or not at all.
+
+    Args:
+        path: local file.
+        header: `Header`.
+        table: rows of `SCHEMA`.
+        scratch: see `storage.write_whole`.
+    """
+    metadata = {_METADATA: json.dumps({"format": FORMAT, **dataclasses.asdict(header)})}
+    table = table.cast(SCHEMA).replace_schema_metadata(metadata)
+    storage.write_whole(path, parquet(table), scratch)
+
+
+def parquet(table):
+    """A table as the bytes of a Parquet file."""
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink, compression="zstd", row_group_size=100_000)
+    return sink.getvalue().to_pybytes()
+
+
+def fingerprint(file):
+    """`Shard.fingerprint` of an open file."""
+    return crc32c(file.read(0, FINGERPRINT_BYTES))
+
+
+def _header(metadata, location):
+    try:
+        fields = json.loads(metadata[_METADATA])
+    except (TypeError, KeyError):
+        raise InputError(
+            f"{location}: a Parquet file, but no manifest of TFRecords. For TFRecords that others "
+            f"wrote, python -m tfrecord_tools.index makes one"
+        ) from None
+    if fields.pop("format") != FORMAT:
+        raise InputError(f"{location}: made by a newer version of this package")
+    shards = [Shard(**shard) for shard in fields.pop("shards")]
+    return Header(**fields, shards=shards)
+
+
+def _shard_index(column, shards, location):
+    """The column of shard names as indices into `shards`."""
+    encoded = column.dictionary_encode().unify_dictionaries().combine_chunks()
+    encoded = encoded.chunk(0) if isinstance(encoded, pa.ChunkedArray) else encoded
+    numbers = {shard.name: number for number, shard in enumerate(shards)}
+    names = encoded.dictionary.to_pylist()
+    unknown = [name for name in names if name not in numbers]
+    if unknown:
+        raise InputError(f"{location}: rows of a shard that its header does not know: {unknown[0]}")
+    return np.array([numbers[name] for name in names], np.int32)[encoded.indices.to_numpy()]

@@ -1,0 +1,105 @@
+"""What is in a data set: in words, and in two pictures."""
+
+import numpy as np
+
+_SHOWN = 8
+_NAMED = 20
+
+
+def summary(manifest, failed, snippet_frames):
+    """Lines that describe a data set.
+
+    Args:
+        manifest: `Manifest`.
+        failed: `(id, reason)` of what could not be read when it was written.
+        snippet_frames: tracks shorter than this are named.
+    """
+    header, frames = manifest.header, manifest.frames
+    hours = frames.sum(dtype=np.int64) * header.hop_seconds / 3600
+    stored = sum(shard.size for shard in header.shards)
+    yield f"{manifest.location}"
+    yield f"tracks          {len(manifest)} in {len(header.shards)} shards, {stored / 1e9:.3f} GB"
+    yield f"audio           {hours:.2f} hours"
+    if len(frames):
+        seconds = np.percentile(frames, [0, 50, 100]) * header.hop_seconds
+        yield "track length    {:.2f} s shortest, {:.2f} s median, {:.2f} s longest".format(
+            *seconds
+        )
+    milliseconds = header.hop_seconds * 1e3
+    yield f"log-mel         {header.dtype}, {header.n_mels} mels, hop {milliseconds:g} ms"
+    parameters = ", ".join(f"{key} {value}" for key, value in header.front_end["LogMel"].items())
+    yield f"front end       {parameters}"
+    yield from _label_lines(manifest)
+    yield f"failed          {len(failed)} could not be read when it was written"
+    yield from (f"                {track}: {reason}" for track, reason in failed[:_NAMED])
+    short = np.flatnonzero(frames < snippet_frames)
+    yield f"too short       {len(short)} shorter than {snippet_frames} frames, never sampled"
+    yield from (f"                {manifest.id(t)}: {frames[t]} frames" for t in short[:_NAMED])
+    if len(short) > _NAMED:
+        yield f"                and {len(short) - _NAMED} more"
+
+
+def _label_lines(manifest):
+    counts = manifest.label_counts()
+    yield f"labels          {len(counts)} in the vocabulary, {(counts == 0).sum()} of them unused"
+    if not counts.any():
+        return
+    per_track = manifest.sum_over_labels(np.ones(len(counts)))
+    yield (
+        f"labels a track  {per_track.mean():.2f} on average, "
+        f"{(per_track == 0).sum()} tracks without"
+    )
+    order = np.argsort(-counts, kind="stable")[:5]
+    names = manifest.header.vocabulary
+    yield "most frequent   " + ", ".join(f"{names[label]} ({counts[label]})" for label in order)
+
+
+def draw_spectrograms(reader, path):
+    """Draws the first ten seconds of some tracks, evenly spread over the data set."""
+    plt = _pyplot()
+    manifest = reader.manifest
+    count = len(manifest)
+    tracks = np.unique(np.linspace(0, count - 1, min(count, _SHOWN)).astype(int))
+    figure, axes = plt.subplots(
+        *(len(tracks), 1), figsize=(9, 1.5 * len(tracks) + 0.5), squeeze=False, sharex=True
+    )
+    hop = manifest.header.hop_seconds
+    for axis, track in zip(axes[:, 0], tracks.tolist(), strict=True):
+        frames = min(int(manifest.frames[track]), round(10 / hop))
+        (log_mel,) = reader.read([track], [0], frames)
+        axis.imshow(
+            log_mel.T, origin="lower", aspect="auto", extent=(0, frames * hop, 0, log_mel.shape[1])
+        )
+        labels = ", ".join(manifest.header.vocabulary[label] for label in manifest.labels(track))
+        axis.set_title(f"{manifest.id(track)}  {labels}"[:110], fontsize=8, parse_math=False)
+        axis.set_ylabel("mel")
+    axes[-1, 0].set_xlabel("seconds")
+    _save(plt, figure, path)
+
+
+def draw_label_counts(manifest, path):
+    """Draws the sorted numbers of tracks with each label, linear and logarithmic (Figure 2)."""
+    plt = _pyplot()
+    counts = np.sort(manifest.label_counts())[::-1]
+    figure, axes = plt.subplots(1, 2, figsize=(9, 3))
+    for axis, scale in zip(axes, ("linear", "log"), strict=True):
+        axis.fill_between(np.arange(len(counts)), counts, step="mid")
+        axis.set(xlabel="label, by frequency", ylabel="tracks", title=scale)
+    if counts.any():
+        axes[1].set(yscale="log", ylim=(0.5, None))
+    _save(plt, figure, path)
+
+
+def _pyplot():
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    return plt
+
+
+def _save(plt, figure, path):
+    figure.tight_layout()
+    figure.savefig(path, dpi=110)
+    plt.close(figure)

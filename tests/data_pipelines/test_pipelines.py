@@ -1,0 +1,233 @@
+"""The two data sets: whose rows, which steps, what types, what is refused."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import made
+from mar.data.pipelines import PairDataset, SnippetDataset
+from mar.errors import ConfigError
+from shared import run_python
+
+FRAMES = [320, 900, 299, 300, 1500, 777, 2100, 1301, 45, 1400]
+LONG_ENOUGH = [0, 1, 3, 4, 5, 6, 7, 9]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("records") / "set"
+    made.data_set(folder, FRAMES, shard_bytes=300_000)
+    return str(folder)
+
+
+def take(dataset, count):
+    return [tuple(part.numpy() for part in batch) for batch in dataset.take(count)]
+
+
+def assert_same(found, expected):
+    assert len(found) == len(expected)
+    for one, other in zip(found, expected, strict=True):
+        for a, b in zip(one, other, strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+def context(workers, worker, replicas):
+    return tf.distribute.InputContext(workers, worker, replicas)
+
+
+VARIANTS = {
+    "snippets": lambda **p: SnippetDataset(**p),
+    "balanced": lambda **p: SnippetDataset(track_sampling="label_balanced", **p),
+    "pairs": lambda **p: PairDataset(**p),
+    "whole clips": lambda **p: PairDataset(max_centre_distance_seconds=None, **p),
+    "hard negatives": lambda **p: PairDataset(hard_negatives=2, **p),
+    "fixed snippets": lambda **p: SnippetDataset(windows="fixed", windows_per_track=5, **p),
+    "fixed pairs": lambda **p: PairDataset(windows="fixed", windows_per_track=5, **p),
+}
+
+
+@pytest.fixture(params=VARIANTS)
+def variant(request, folder):
+    return VARIANTS[request.param](records=folder, batch_size=12)
+
+
+def test_batches_hold_what_the_indices_say(folder):
+    dataset = SnippetDataset(records=folder, batch_size=64)
+    for step, (snippets, labels) in enumerate(take(dataset.build(seed=3), 3)):
+        assert (snippets.shape, snippets.dtype) == ((64, 300, 96), np.float16)
+        assert (labels.shape, labels.dtype) == ((64, 7), np.float32)
+        tracks, starts = dataset.indices(3, step)
+        assert set(tracks) <= set(LONG_ENOUGH)
+        for row, (track, start) in enumerate(zip(tracks, starts, strict=True)):
+            whole = made.spectrogram(track, FRAMES[track])
+            np.testing.assert_array_equal(snippets[row], whole[start : start + 300])
+            assert np.flatnonzero(labels[row]).tolist() == made.labels(track)
+
+
+def test_pairs_hold_what_the_indices_say(folder):
+    dataset = PairDataset(records=folder, batch_size=32, hard_negatives=3)
+    ((anchors, positives, negatives),) = take(dataset.build(seed=3, first_step=5), 1)
+    assert anchors.shape == positives.shape == (32, 300, 96)
+    assert negatives.shape == (32, 3, 300, 96)
+    tracks, *places = dataset.indices(3, 5)
+    for row, track in enumerate(tracks):
+        whole = made.spectrogram(track, FRAMES[track])
+        for found, starts in zip((anchors, positives, negatives), places, strict=True):
+            for snippet, start in zip(
+                found[row].reshape(-1, 300, 96), np.atleast_1d(starts[row]), strict=True
+            ):
+                np.testing.assert_array_equal(snippet, whole[start : start + 300])
+    assert (np.abs(places[0] - places[1]) < 500).all()
+    assert (np.abs(places[0][:, None] - places[2]) >= 500).all()
+
+
+def test_the_same_seed_gives_the_same_stream(variant):
+    first = take(variant.build(seed=1), 3)
+    assert_same(take(variant.build(seed=1), 3), first)
+    if variant.windows == "random":
+        assert not np.array_equal(take(variant.build(seed=2), 1)[0][0], first[0][0])
+        assert not np.array_equal(first[0][0], first[1][0])
+
+
+def test_any_step_can_be_started_from(variant):
+    whole = take(variant.build(seed=1), 3)
+    assert_same(take(variant.build(seed=1, first_step=2), 1), whole[2:])
+
+
+@pytest.mark.parametrize(("workers", "replicas"), [(1, 2), (2, 2), (2, 4), (3, 3), (1, 4)])
+def test_workers_read_contiguous_rows_of_one_batch(variant, workers, replicas):
+    """All elements of a step, replica after replica and worker after worker, are the batch."""
+    local = replicas // workers
+    whole = take(variant.build(seed=1, first_step=1), 2)
+    contexts = [context(workers, worker, replicas) for worker in range(workers)]
+    rows = [take(variant.build(one, seed=1, first_step=1), 2 * local) for one in contexts]
+    for step in range(2):
+        elements = [e for worker in rows for e in worker[step * local : (step + 1) * local]]
+        assert {len(element[0]) for element in elements} == {12 // replicas}
+        assert_same([tuple(map(np.concatenate, zip(*elements, strict=True)))], [whole[step]])
+
+
+def test_a_strategy_takes_the_batches(folder):
+    """Two logical devices get the two halves of the batch, in order."""
+    script = """
+import sys
+import numpy as np, tensorflow as tf
+from mar.data.pipelines import SnippetDataset
+devices = [tf.config.LogicalDeviceConfiguration()] * 2
+tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], devices)
+strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+dataset = SnippetDataset(records=sys.argv[1], batch_size=12)
+batches = iter(strategy.distribute_datasets_from_function(dataset.build))
+for step in range(3):
+    snippets, labels = next(batches)
+    expected, hot = dataset.read(0, step)
+    snippets, labels = map(strategy.experimental_local_results, (snippets, labels))
+    np.testing.assert_array_equal(np.concatenate(snippets), expected)
+    np.testing.assert_array_equal(np.concatenate(labels), hot)
+print("equal")
+"""
+    process = run_python("-c", script, folder)
+    assert "equal" in process.stdout, process.stderr
+
+
+@pytest.mark.parametrize("kind", [SnippetDataset, PairDataset])
+@pytest.mark.parametrize("replicas", [1, 3])
+def test_fixed_windows_pass_through_all_tracks_once(folder, kind, replicas):
+    dataset = kind(records=folder, batch_size=15, windows="fixed", windows_per_track=5)
+    assert dataset.steps == 3
+    elements = take(dataset.build(context(1, 0, replicas) if replicas > 1 else None), 1000)
+    assert len(elements) == 3 * replicas
+    first = np.concatenate([element[0] for element in elements])
+    assert len(first) == len(LONG_ENOUGH) * 5
+    tracks = np.concatenate([dataset.indices(0, step)[0] for step in range(3)])
+    assert tracks.tolist() == np.repeat(LONG_ENOUGH, 5).tolist()
+    assert sum(len(element[0]) for element in elements[-replicas:]) == 10
+
+
+def test_tracks_that_are_too_short_are_counted(folder, caplog):
+    assert SnippetDataset(records=folder).tracks.tolist() == LONG_ENOUGH
+    assert "2 of 10 tracks are shorter than 300 frames" in caplog.text
+    assert PairDataset(records=folder, hard_negatives=1).tracks.tolist() == [4, 6, 7, 9]
+    with pytest.raises(ConfigError, match="no track has the 3000 frames"):
+        SnippetDataset(records=folder, snippet_frames=3000).build()
+
+
+def test_float32_records_stay_float32(tmp_path):
+    made.data_set(tmp_path / "set", [400] * 3, dtype="float32")
+    dataset = SnippetDataset(records=str(tmp_path / "set"), batch_size=4)
+    assert dataset.build().element_spec[0].dtype == tf.float32
+    assert take(dataset.build(), 1)[0][0].dtype == np.float32
+
+
+def test_shapes_are_known_and_sharding_is_off(variant):
+    built = variant.build()
+    for spec in built.element_spec:
+        assert spec.shape[0] is None
+        assert None not in spec.shape[1:]
+    policy = built.options().experimental_distribute.auto_shard_policy
+    assert policy == tf.data.experimental.AutoShardPolicy.OFF
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"batch_size": 0}, "batch_size: expected a positive number, got 0"),
+        ({"hard_negatives": -1}, "hard_negatives: expected 0 or more, got -1"),
+        (
+            {"hard_negatives": 1, "max_centre_distance_seconds": None},
+            "hard_negatives: expected 0 where",
+        ),
+        ({"max_centre_distance_seconds": 0.0}, "expected more than 0, got 0.0"),
+        ({"windows": "all"}, "windows: expected one of 'random', 'fixed'"),
+    ],
+)
+def test_wrong_settings_are_named(folder, parameters, message):
+    with pytest.raises(ConfigError, match=message):
+        PairDataset(records=folder, **parameters)
+
+
+@pytest.mark.parametrize(
+    ("size", "replicas", "nearest"), [(13, 4, 12), (15, 4, 16), (2, 4, 4), (14, 4, 12)]
+)
+def test_a_batch_that_cannot_be_divided_is_refused(folder, size, replicas, nearest):
+    dataset = SnippetDataset(records=folder, batch_size=size)
+    message = f"batch_size: expected a multiple of the {replicas} replicas, such as {nearest}, "
+    with pytest.raises(ConfigError, match=f"{message}got {size}"):
+        dataset.build(context(1, 0, replicas))
+
+
+def test_balancing_without_labels_is_refused(tmp_path):
+    made.data_set(tmp_path / "set", [400])  # track 0 has no label
+    dataset = SnippetDataset(records=str(tmp_path / "set"), track_sampling="label_balanced")
+    with pytest.raises(ConfigError, match="no track has a label to be balanced by"):
+        dataset.read(0, 0)
+
+
+def test_what_is_wrong_with_a_shard_reaches_the_consumer(tmp_path):
+    made.data_set(tmp_path / "set", [400] * 3)
+    dataset = SnippetDataset(records=str(tmp_path / "set"), batch_size=4)
+    batches = iter(dataset.build())
+    next(batches)
+    os.truncate(next((tmp_path / "set").glob("*.tfrecord")), 5000)
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r"InputError.*tfrecord.*truncated"):
+        list(batches)
+
+
+def test_a_process_ends_with_endless_batches_under_way(folder):
+    """Calls of Python by TensorFlow's threads must not keep the interpreter from ending."""
+    script = """
+import sys
+from mar.data.pipelines import PairDataset
+batches = iter(PairDataset(records=sys.argv[1], batch_size=256).build())
+for _ in range(20):
+    next(batches)
+print("done", flush=True)
+"""
+    for _ in range(3):
+        command = [sys.executable, "-c", script, folder]
+        process = subprocess.run(command, capture_output=True, text=True, timeout=200, check=True)
+        assert process.stdout == "done\n"

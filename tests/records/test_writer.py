@@ -1,0 +1,256 @@
+"""Writing: the same bytes whatever the workers, the machines and the interruptions."""
+
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+import made
+from mar.errors import ConfigError, InputError
+from mar.records import manifest as manifests
+from mar.records import writer
+from shared import ROOT, run_python
+
+FRAMES = [320, 700, 45, 500, 610, 333, 900, 310, 450, 400, 520, 380]
+IDS = [f"track {t}" for t in range(11)] + ["broken"]
+SCRIPT = f"""
+import sys
+import made
+from mar.records import writer
+if __name__ == "__main__":
+    job = made.job({FRAMES}, 150_000, ids={IDS}, delay=float(sys.argv[2]))
+    writer.write(job, sys.argv[1], int(sys.argv[3]), (int(sys.argv[4]), int(sys.argv[5])))
+"""
+
+
+def job(**settings):
+    return made.job(FRAMES, **{"shard_bytes": 150_000, "ids": IDS, **settings})
+
+
+@pytest.fixture(scope="module")
+def script(tmp_path_factory):
+    path = tmp_path_factory.mktemp("script") / "write.py"
+    path.write_text(SCRIPT)
+    return path
+
+
+@pytest.fixture(scope="module")
+def expected(tmp_path_factory):
+    """What every way of writing must end with."""
+    folder = tmp_path_factory.mktemp("expected")
+    outcome = made.write_here(job(delay=0.03), folder)
+    assert (outcome.tracks, outcome.missing_shards) == (11, 0)
+    assert outcome.seconds == pytest.approx(sum(FRAMES[:-1]) / 100)
+    contents = made.contents(folder)
+    assert len([name for name in contents if name.endswith(".tfrecord")]) == 6
+    assert set(contents) >= {"manifest.parquet", "failed.csv"}
+    return contents
+
+
+def write(script, folder, delay=0.03, workers=1, share=(0, 1)):
+    process = run_python(script, folder, delay, workers, *share)
+    assert process.returncode == 0, process.stderr
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_the_number_of_workers_does_not_matter(script, expected, tmp_path, workers):
+    write(script, tmp_path / "set", workers=workers)
+    assert made.contents(tmp_path / "set") == expected
+
+
+def test_machines_share_the_work(script, expected, tmp_path):
+    folder = tmp_path / "set"
+    write(script, folder, share=(2, 3))
+    assert not (folder / manifests.NAME).exists()
+    first = {p.name for p in folder.glob("*.tfrecord")}
+    write(script, folder, share=(0, 3))
+    assert not (folder / manifests.NAME).exists()
+    write(script, folder, share=(1, 3))
+    assert made.contents(folder) == expected
+    assert first == set(sorted(n for n in expected if n.endswith("tfrecord"))[2::3])
+
+
+def test_shards_are_about_as_large_as_asked(tmp_path):
+    reader = made.data_set(tmp_path / "set", [400] * 40, shard_bytes=400 * 192 * 8)
+    sizes = [shard.size for shard in reader.manifest.header.shards]
+    assert len(sizes) == 5
+    np.testing.assert_allclose(sizes, 400 * 192 * 8, rtol=0.01)
+
+
+# -------------------------------------------------------------------------------- kills
+
+
+def children(pid):
+    """The processes that a process has started."""
+    text = pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text()
+    return [int(word) for word in text.split()]
+
+
+def wait_for(condition, process=None):
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        if process and process.poll() is not None:
+            return
+        time.sleep(0.005)
+
+
+def is_running(pid):
+    """Whether a process is there and is no zombie."""
+    try:
+        return pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+@pytest.mark.parametrize(
+    ("workers", "how"), [(1, signal.SIGKILL), (2, signal.SIGKILL), (2, signal.SIGINT)]
+)
+def test_a_killed_run_goes_on_to_the_same_bytes(script, expected, tmp_path, workers, how):
+    """kill -9, or Ctrl-C, of the parent: within a shard, after one shard, after four."""
+    folder = tmp_path / "set"
+    begun = []
+    for finished in (0, 1, 4):
+        command = [sys.executable, script, folder, "0.03", str(workers), "0", "1"]
+        environment = {"PYTHONPATH": str(ROOT / "tests")}
+        process = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
+        parts = folder / "parts"
+        wait_for(lambda: len(list(parts.glob("shard*.parquet"))) >= finished, process)  # noqa: B023
+        wait_for(lambda: list(parts.glob(".shard*.tfrecord.*")), process)  # noqa: B023
+        workers_there = children(process.pid)
+        process.send_signal(how)
+        assert process.wait() == -how
+        wait_for(lambda: not any(map(is_running, workers_there)))  # noqa: B023
+        assert not (folder / manifests.NAME).exists()
+        assert len(list(parts.glob(".shard*.tfrecord.*"))) <= workers, "leftovers fill the disk"
+        for path in folder.glob("*.tfrecord"):
+            assert path.read_bytes() == expected[path.name], "a shard that is not whole"
+        begun.append({p.name: p.stat().st_mtime_ns for p in parts.glob("shard*.parquet")})
+    write(script, folder, workers=workers)
+    assert made.contents(folder) == expected
+    assert begun[0].items() <= begun[1].items() <= begun[2].items(), "finished work was done again"
+
+
+KILLED = """
+import os, signal, sys
+import made
+from mar.records import writer
+
+moment, when, frames, ids, folder = int(sys.argv[1]), sys.argv[2], *eval(sys.argv[3]), sys.argv[4]
+replace, calls = os.replace, []
+
+def counted(source, target):
+    calls.append(target)
+    if len(calls) == moment and when == "before":
+        os.kill(os.getpid(), signal.SIGKILL)
+    replace(source, target)
+    if len(calls) == moment and when == "after":
+        os.kill(os.getpid(), signal.SIGKILL)
+
+os.replace = counted
+made.write_here(made.job(frames, 150_000, ids=ids), folder)
+print(len(calls))
+"""
+
+
+def test_a_kill_at_any_moment_at_which_a_file_appears(tmp_path):
+    """Plan, two shards and their parts, failures, manifest: killed before and after each."""
+    frames, ids = [350, 300, 320, 310], ["a", "b", "c", "broken"]
+    arguments = repr((frames, ids))
+    whole = run_python("-c", KILLED, 0, "never", arguments, tmp_path / "whole")
+    moments = int(whole.stdout)
+    assert moments == 7, whole.stderr
+    expected = made.contents(tmp_path / "whole")
+    for moment in range(1, moments + 1):
+        for when in ("before", "after"):
+            folder = tmp_path / f"{when} {moment}"
+            killed = run_python("-c", KILLED, moment, when, arguments, folder)
+            assert killed.returncode == -signal.SIGKILL
+            made.write_here(made.job(frames, 150_000, ids=ids), folder)
+            assert made.contents(folder) == expected, folder.name
+
+
+def test_a_finished_data_set_is_left_alone(expected, tmp_path):
+    made.write_here(job(delay=0.03), tmp_path)
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
+    outcome = made.write_here(job(delay=0.03), tmp_path)
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()} == before
+    assert [track for track, _ in outcome.failed] == ["broken"]
+
+
+@pytest.mark.parametrize("finished", [True, False])
+@pytest.mark.parametrize(
+    "other", [{"dtype": "float32"}, {"ids": [*IDS[:-1], "another"]}, {"shard_bytes": 140_000}]
+)
+def test_another_data_set_in_the_folder_is_refused(tmp_path, finished, other):
+    made.write_here(job(), tmp_path)
+    if not finished:
+        (tmp_path / "parts").mkdir()
+        (tmp_path / "parts" / "plan.json").write_text(
+            f'{{"job": "{job().hash()}", "tracks_per_shard": 2}}'
+        )
+        (tmp_path / manifests.NAME).unlink()
+    with pytest.raises(ConfigError, match="holds a data set of other files, labels or settings"):
+        made.write_here(job(**other), tmp_path)
+
+
+# --------------------------------------------------------------------------- bad input
+
+
+def test_what_cannot_be_read_is_recorded_and_skipped(tmp_path):
+    outcome = made.write_here(job(), tmp_path)
+    assert outcome.failed == [("broken", 'broken: not audio, "really"\nnot')]
+    assert writer.read_failed(tmp_path / manifests.NAME) == outcome.failed
+    manifest = manifests.read(tmp_path)
+    assert [manifest.id(track) for track in range(len(manifest))] == IDS[:-1]
+
+
+def test_values_that_the_type_cannot_hold_are_recorded(tmp_path):
+    class Loud(made.Arrays):
+        def read(self, item):
+            found = made.Arrays.read(self, item)
+            found[-1, 5] = np.inf if item["seed"] == 3 else 1
+            return found
+
+    made_job = job(ids=[f"track {t}" for t in range(12)])
+    outcome = made.write_here(
+        writer.dataclasses.replace(made_job, source=Loud("float16")), tmp_path
+    )
+    assert outcome.failed == [("track 3", "log-mel that float16 cannot hold (not finite)")]
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 700 kB."""
+    mount = ["mount", "-t", "tmpfs", "-o", "size=700k", "tmpfs", str(tmp_path)]
+    if subprocess.run(mount, check=False, capture_output=True).returncode:
+        pytest.skip("a small file system cannot be mounted here")
+    yield tmp_path
+    subprocess.run(["umount", "--lazy", str(tmp_path)], check=True)
+
+
+def test_a_full_disk_loses_nothing(script, expected, small_disk):
+    folder = small_disk / "set"
+    with pytest.raises(InputError, match=r"set: cannot be written: No space left.*kept"):
+        made.write_here(job(delay=0.03), folder)
+    finished = sorted(folder.glob("*.tfrecord"))
+    assert finished
+    for path in finished:
+        assert path.read_bytes() == expected[path.name]
+    assert not list((folder / "parts").glob(".*")), "an unfinished file keeps the disk full"
+    process = run_python(script, folder, 0.03, 2, 0, 1)
+    assert "InputError" in process.stderr
+    assert "No space left on device. Finished shards are kept" in process.stderr
+    subprocess.run(["mount", "-o", "remount,size=10m", str(small_disk)], check=True)
+    write(script, folder)
+    assert made.contents(folder) == expected
+
+
+def test_a_folder_that_cannot_be_written(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="file/set: cannot be written: Not a directory"):
+        made.write_here(job(), tmp_path / "file" / "set")

@@ -1,0 +1,49 @@
+"""Makes a manifest for TFRecords that others wrote, so that they can be used without rewriting.
+
+    python -m tfrecord_tools.index --manifest records/manifest.parquet --dtype float32 \
+        --spectrogram_feature log_mel --id_feature id --labels_feature labels records/*.tfrecord
+
+Each record must be a tf.train.Example with one whole spectrogram, row-major [frame, mel], as raw
+bytes (bytes_list) or as floats (float_list). The files must not be compressed.
+"""
+
+from absl import app, flags
+
+from mar import command
+
+FLAGS = flags.FLAGS
+flags.DEFINE_string("manifest", None, "Parquet file to be written.", short_name="o", required=True)
+flags.DEFINE_string("spectrogram_feature", None, "Name of that feature.", required=True)
+flags.DEFINE_string("id_feature", None, "Name of that feature; without it, file:number.")
+flags.DEFINE_string("labels_feature", None, "Name of that feature: ints or strings.")
+flags.DEFINE_enum("dtype", None, ["float16", "float32"], "Type of the values.", required=True)
+flags.DEFINE_string("vocabulary", None, "Labels in order, one a line; default: all that occur.")
+command.define_config_flags(required=False)  # of the LogMel that made them
+flags.DEFINE_integer("threads", 4, "Files read at a time.", lower_bound=1)
+
+
+def main(argv):
+    """Writes the manifest."""
+    if len(argv) < 2:
+        raise app.UsageError("expected TFRecords")
+    from mar.audio.logmel import LogMel
+    from mar.records import index, schema, table
+
+    named = {
+        "spectrogram": FLAGS.spectrogram_feature,
+        "id": FLAGS.id_feature,
+        "labels": FLAGS.labels_feature,
+    }
+    features = {role: named.get(role) for role in schema.FEATURES}
+    front_end = command.configured(LogMel).resolved()
+    vocabulary = table.read_vocabulary(FLAGS.vocabulary).names if FLAGS.vocabulary else None
+    layout = index.Layout(features, FLAGS.dtype, front_end)
+    count = index.index(argv[1:], layout, FLAGS.manifest, vocabulary, FLAGS.threads)
+    print(f"{FLAGS.manifest}: {count} tracks in {len(argv) - 1} files")
+    if not FLAGS.config and not FLAGS.set:
+        print("taken to be made with the paper's front end; --config or --set says otherwise")
+    return 0
+
+
+if __name__ == "__main__":
+    command.run(main)

@@ -1,0 +1,40 @@
+"""Describes a data set: a summary, hours, some spectrograms, and how frequent its labels are.
+
+    python -m tfrecord_tools.inspect --output pictures/ records/
+
+Writes spectrograms.png and label_counts.png (as Figure 2 of the paper).
+"""
+
+import pathlib
+
+from absl import app, flags
+
+from mar import command
+
+FLAGS = flags.FLAGS
+flags.DEFINE_string("output", ".", "Folder of the two pictures.", short_name="o")
+flags.DEFINE_integer("snippet_frames", 300, "Tracks shorter than this are named.")
+
+
+def main(argv):
+    """Prints the summary and draws the pictures."""
+    if len(argv) != 2:
+        raise app.UsageError("expected one data set: its folder or manifest")
+    from mar.records import reader, summary, writer
+
+    records = reader.RecordReader(argv[1])
+    failed = writer.read_failed(records.manifest.location)
+    for line in summary.summary(records.manifest, failed, FLAGS.snippet_frames):
+        print(line)
+    if len(records.manifest) == 0:
+        return 0
+    folder = pathlib.Path(FLAGS.output)
+    folder.mkdir(parents=True, exist_ok=True)
+    summary.draw_spectrograms(records, folder / "spectrograms.png")
+    summary.draw_label_counts(records.manifest, folder / "label_counts.png")
+    print(f"pictures        {folder}/spectrograms.png, {folder}/label_counts.png")
+    return 0
+
+
+if __name__ == "__main__":
+    command.run(main)

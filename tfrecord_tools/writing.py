@@ -1,0 +1,42 @@
+"""What the commands that write data sets share: flags, the report, the exit code."""
+
+import os
+import sys
+
+from absl import flags
+
+from mar.errors import ConfigError
+
+FLAGS = flags.FLAGS
+
+
+def define_flags():
+    """Defines where to and how a data set is written."""
+    flags.DEFINE_string("output", None, "Folder of the data set.", short_name="o", required=True)
+    flags.DEFINE_integer("workers", len(os.sched_getaffinity(0)), "Processes.", lower_bound=1)
+    flags.DEFINE_string("shard", "0/1", "i/n: this machine writes every n-th shard from the i-th.")
+    flags.DEFINE_integer("shard_megabytes", 256, "About how large shards are.", lower_bound=1)
+    flags.DEFINE_bool("skip_errors", False, "Exit with 0 though files could not be read.")
+
+
+def share():
+    """`--shard` as `(i, n)`."""
+    first, _, count = FLAGS.shard.partition("/")
+    if not (first.isdigit() and count.isdigit() and int(first) < int(count)):
+        raise ConfigError(f"--shard: expected i/n with i from 0 to n - 1, got {FLAGS.shard!r}")
+    return int(first), int(count)
+
+
+def write(job):
+    """Writes the `mar.records.shards.Job`, says what came of it, and returns the exit code."""
+    from mar.records import writer
+
+    outcome = writer.write(job, FLAGS.output, FLAGS.workers, share())
+    print(f"{FLAGS.output}: {outcome.tracks} tracks, {outcome.seconds / 3600:.2f} hours of audio")
+    if outcome.missing_shards:
+        print(f"{outcome.missing_shards} shards are left to others; the manifest comes last")
+    for track, reason in outcome.failed[:20]:
+        print(f"failed: {track}: {reason}", file=sys.stderr)
+    if outcome.failed:
+        print(f"{len(outcome.failed)} could not be read, see {writer.FAILED}", file=sys.stderr)
+    return 2 if outcome.failed and not FLAGS.skip_errors else 0
