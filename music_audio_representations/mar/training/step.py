@@ -76,5 +76,8 @@ def _shared(context, batch, draws):
     rows = tf.nest.map_structure(lambda draw: draw[first : first + size], draws)
     whole = batch
     if "partners" in draws:
-        whole = tf.nest.map_structure(lambda part: context.all_gather(part, axis=0), batch)
+        # An input has no device yet, and the gathering of several workers asks for it.
+        whole = tf.nest.map_structure(
+            lambda part: context.all_gather(tf.identity(part), axis=0), batch
+        )
     return batch, rows, whole
