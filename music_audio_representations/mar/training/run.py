@@ -167,7 +167,7 @@ class Run:
                 raise InputError(
                     f"{name}: expected a finite number, got {values[name]} in step {done}; the "
                     f"last good checkpoint is {self.checkpoints.latest}; a lower learning rate "
-                    "may help, or mar's verify command on the records"
+                    "may help, or python -m tfrecord_tools.verify on the records"
                 )
         return values
 
