@@ -23,6 +23,7 @@ REQUIRED = [
     "optuna>=3.5",  # probe search
     "matplotlib>=3.7",  # pictures
     "tqdm",  # progress
+    "tensorboard",  # summaries of training, which newer TensorFlows do not bring along
 ]
 
 EXTRAS = {

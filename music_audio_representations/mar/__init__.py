@@ -17,6 +17,7 @@ _PUBLIC = {
     "RecordReader": "mar.records.reader",
     "SfNfNetF0": "mar.models.sfnfnet",
     "SnippetDataset": "mar.data.pipelines",
+    "Trainer": "mar.training.trainer",
     "Windows": "mar.audio.windows",
     "export": "mar.models.saving",
     "front_end": "mar.models.saving",

@@ -217,16 +217,15 @@ def report(mlp, model, examples, rows_per_call=1024):
 
 
 def _training_steps(mlp, model):
-    """A compiled function that runs one step per row of `rows` and returns the mean loss.
-
-    Adam is TensorFlow's fused operation: one pass over weights and moments instead of many.
-    """
+    """A compiled function that runs one step per row of `rows` and returns the mean loss."""
     import tensorflow as tf
 
-    loss_of, rate, adam = mlp.loss.build(), mlp.optimizer.rate(), mlp.optimizer
+    from mar.training.adam import FusedAdam
+
+    loss_of = mlp.loss.build()
     variables = [variable.value for variable in model.trainable_variables]
     kernels = {id(layer.kernel.value) for layer in model.layers if hasattr(layer, "kernel")}
-    slots = [[tf.Variable(tf.zeros_like(v)) for v in variables] for _ in range(2 + adam.amsgrad)]
+    adam = FusedAdam(mlp.optimizer, variables)
     done = tf.Variable(0, dtype=tf.int64)
 
     def gradients(features, targets):
@@ -242,23 +241,6 @@ def _training_steps(mlp, model):
             ]
         return loss, found
 
-    def apply(gradient, variable, moments, learning_rate, mean_power, square_power):
-        operation = tf.raw_ops.ResourceApplyAdam
-        if adam.amsgrad:
-            operation = tf.raw_ops.ResourceApplyAdamWithAmsgrad
-        handles = zip(("m", "v", "vhat"), (moment.handle for moment in moments), strict=False)
-        operation(
-            var=variable.handle,
-            beta1_power=mean_power,
-            beta2_power=square_power,
-            lr=learning_rate,
-            beta1=adam.beta_1,
-            beta2=adam.beta_2,
-            epsilon=adam.epsilon,
-            grad=gradient,
-            **dict(handles),
-        )
-
     any_rows = tf.TensorSpec((None, None), tf.int32)
     matrix = tf.TensorSpec((None, None), tf.float32)
 
@@ -266,15 +248,11 @@ def _training_steps(mlp, model):
     def run_steps(features, targets, rows, target_rows):
         count, total = tf.shape(rows)[0], 0.0
         steps = done + tf.range(tf.cast(count, tf.int64))
-        rates = rate(steps)
-        mean_powers = tf.pow(adam.beta_1, tf.cast(steps + 1, tf.float32))
-        square_powers = tf.pow(adam.beta_2, tf.cast(steps + 1, tf.float32))
+        coefficients = adam.coefficients(steps)
         for index in tf.range(count):
             batch = tf.ensure_shape(tf.gather(features, rows[index]), (None, model.input_shape[1]))
             loss, found = gradients(batch, tf.gather(targets, target_rows[index]))
-            powers = mean_powers[index], square_powers[index]
-            for gradient, variable, *moments in zip(found, variables, *slots, strict=True):
-                apply(gradient, variable, moments, rates[index], *powers)
+            adam.apply(found, *(values[index] for values in coefficients))
             total += loss
         done.assign_add(tf.cast(count, tf.int64))
         return total / tf.cast(count, tf.float32)

@@ -39,3 +39,8 @@ class Projector(Configurable):
             name="projector_output",
         )
         return keras.Sequential([keras.Input((inputs,)), *hidden, output], name="projector")
+
+
+def with_head(network, head):
+    """The Keras model `[spectrogram, draws]` → outputs of the head."""
+    return keras.Model(network.inputs, head(network.output), name="pretraining")

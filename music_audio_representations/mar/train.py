@@ -1,0 +1,50 @@
+"""Pre-trains a network.
+
+    python -m mar.train --config configs/pretrain/small.yaml --set Constants.RECORDS=records/
+
+The same command goes on with a run that was interrupted, to the same weights. Several machines run
+it with the same arguments and a `TF_CONFIG` each, on a file system that they share.
+
+Exit codes: 0 the run is finished; 1 something is wrong, and said; 130 and 143 SIGINT and SIGTERM,
+after a checkpoint was written.
+"""
+
+import logging
+import pathlib
+
+import absl.logging
+from absl import flags
+
+from mar import command
+from mar.errors import ConfigError
+
+FLAGS = flags.FLAGS
+flags.DEFINE_string(
+    "output",
+    None,
+    "Folder of the run; models/<name of the configuration> by default.",
+    short_name="o",
+)
+flags.DEFINE_bool("fresh", False, "Set an earlier run in that folder aside and start anew.")
+command.define_config_flags()
+
+
+def main(argv):
+    if len(argv) > 1:
+        raise ConfigError(f"expected flags alone, got {argv[1:]}")
+    logging.getLogger("mar").setLevel(logging.INFO)
+    absl.logging.set_verbosity(absl.logging.WARNING)  # TensorFlow tells of every file it writes
+    from mar.training.trainer import Trainer
+
+    trainer = command.configured(Trainer)
+    folder = pathlib.Path(FLAGS.output or pathlib.Path("models") / pathlib.Path(FLAGS.config).stem)
+    stopped_by = trainer.run(folder, FLAGS.fresh)
+    if stopped_by is not None:
+        print(f"stopped by {stopped_by.name}; the same command goes on")
+        return 128 + stopped_by
+    print(f"{folder}: model.keras, saved_model, model_card.md")
+    return 0
+
+
+if __name__ == "__main__":
+    command.run(main)

@@ -1,0 +1,116 @@
+"""Checkpoints: the last few and the best, each with what it belongs to."""
+
+import json
+import logging
+import pathlib
+
+import tensorflow as tf
+
+from mar.atomic import whole
+from mar.errors import ConfigError, InputError
+
+_FACTS = "run.json"
+
+
+class Checkpoints:
+    """Weights, Adam's moments and the step, which seeds and the place in the data follow from.
+
+    Args:
+        folder: is made where it is missing.
+        keep: number of the latest checkpoints that stay.
+        model: the Keras model that is trained.
+        adam: its `FusedAdam`.
+        facts: nested dictionary of what a checkpoint must have in common with the run.
+        writes: whether this process writes.
+    """
+
+    def __init__(self, folder, keep, model, adam, facts, writes=True):
+        self._folder, self._facts, self._writes = pathlib.Path(folder), facts, writes
+        self._step = tf.Variable(0, dtype=tf.int64, trainable=False)
+        self._score = tf.Variable(float("-inf"), trainable=False)
+        weights = {variable.path: variable.value for variable in model.weights}
+        self._checkpoint = tf.train.Checkpoint(
+            weights=weights, adam=adam, step=self._step, score=self._score
+        )
+        self._last = tf.train.CheckpointManager(self._checkpoint, self._folder, keep)
+        self._best = tf.train.CheckpointManager(self._checkpoint, self._folder / "best", 1)
+
+    @property
+    def latest(self):
+        """Path of the latest checkpoint, or None."""
+        return self._last.latest_checkpoint
+
+    def restore(self):
+        """Takes up the latest checkpoint; returns the step to begin with, 0 without one.
+
+        Raises:
+            ConfigError: it belongs to another architecture, configuration or data set.
+            InputError: it cannot be read.
+        """
+        if self.latest is None:
+            return 0
+        self._compare()
+        try:
+            self._checkpoint.restore(self.latest).assert_consumed()
+        except (tf.errors.OpError, AssertionError, ValueError) as error:
+            reason = str(error).strip().splitlines()[0]
+            raise InputError(
+                f"{self.latest}: the checkpoint cannot be restored: {reason}; --fresh starts anew "
+                "and keeps it"
+            ) from None
+        return int(self._step)
+
+    def save(self, step):
+        """Writes a checkpoint after as many steps.
+
+        Raises:
+            InputError: it cannot be written; the one before is whole.
+        """
+        self._write(self._last, step)
+
+    def save_best(self, step, score):
+        """Writes the checkpoint to `best/` where the score is higher than all before."""
+        if score > float(self._score):
+            self._score.assign(score)
+            self._write(self._best, step)
+
+    def _write(self, manager, step):
+        if not self._writes:
+            return
+        before = self.latest
+        self._step.assign(step)
+        try:
+            if before is None:
+                self._folder.mkdir(parents=True, exist_ok=True)
+                with whole(self._folder / _FACTS) as unfinished:
+                    unfinished.write_text(json.dumps(self._facts, indent=1), encoding="utf-8")
+            manager.save(checkpoint_number=step)
+        except (tf.errors.OpError, OSError) as error:
+            raise InputError(
+                f"{manager.directory}: the checkpoint of step {step} cannot be written: "
+                f"{str(error).strip().splitlines()[0]}; the last good one is {before}; the same "
+                "command goes on from there"
+            ) from None
+
+    def _compare(self):
+        path = self._folder / _FACTS
+        try:
+            found = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, json.JSONDecodeError) as error:
+            raise InputError(f"{path}: cannot be read: {error}; --fresh starts anew") from None
+        different = sorted(differences(found, self._facts))
+        if different:
+            raise ConfigError(
+                f"{self._folder}: its checkpoints are of another run: {'; '.join(different)}; give "
+                "another --output, or --fresh to set them aside and start anew"
+            )
+        logging.getLogger("mar").info("goes on from %s", self.latest)
+
+
+def differences(old, new, path=""):
+    """Yields `key: was old, is new` for all that differs in nested dictionaries."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        for key in {**old, **new}:
+            yield from differences(old.get(key), new.get(key), f"{path}.{key}" if path else key)
+    elif old != new:
+        yield f"{path} was {old!r}, is {new!r}"
