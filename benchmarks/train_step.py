@@ -1,0 +1,252 @@
+"""Training steps of SF-NFNet-F0: what a step takes, and the first one.
+
+    python benchmarks/train_step.py [--batch 8] [--repeats 5]
+    KERAS_BACKEND=jax python benchmarks/train_step.py --backend jax --batch 1920,3840 \
+        [--microbatch 128] [--peak_tflops 989]
+
+On TensorFlow, two ways to take the same supervised step are measured in turns: this package's, and
+the same network with Keras's own convolution, Adam, loss and `Model.fit`. Prints the median seconds
+of each, their ratio, and the seconds to build and to take the first step.
+
+On JAX, both objectives in bfloat16 on whatever accelerator JAX sees, for each batch (snippets; a
+pair is two), whole and in chunks of `--microbatch` rows. Prints snippets/s, the share of the peak
+(25.5 GFLOP a snippet), or that the batch does not fit.
+"""
+
+import os
+import time
+
+import numpy as np
+from absl import app, flags
+
+FLAGS = flags.FLAGS
+flags.DEFINE_enum("backend", "tensorflow", ["tensorflow", "jax"], "As KERAS_BACKEND has it.")
+flags.DEFINE_list("batch", "8", "Snippets per step.")
+flags.DEFINE_integer("repeats", 5, "Timed repetitions.")
+flags.DEFINE_integer("microbatch", 128, "Rows in a chunk.")
+flags.DEFINE_float("peak_tflops", None, "Of the chip, in bfloat16.")
+flags.DEFINE_float("width", 1.0, "Factor on the channels; below 1 to try this script.")
+LABELS = 500
+GFLOP_PER_SNIPPET = 25.5
+
+
+def median_seconds(function):
+    seconds = []
+    for _ in range(FLAGS.repeats):
+        start = time.perf_counter()
+        function()
+        seconds.append(time.perf_counter() - start)
+    return float(np.median(seconds))
+
+
+def parts(objective_class):
+    """An objective with mixup and the model with its head."""
+    from mar.models.heads import with_head
+    from mar.models.sfnfnet import SfNfNetF0
+
+    objective = objective_class(mixup={"Mixup": {}})
+    network = SfNfNetF0(width=FLAGS.width).build(300, explicit_draws=True)
+    outputs = LABELS if objective.separable else objective.dimensions
+    head = objective.projector.build(network.output.shape[1], outputs)
+    return objective, with_head(network, head), network.input[1].shape[1]
+
+
+def arrays(objective, rows, blocks):
+    """A batch and its draws."""
+    rng = np.random.default_rng(0)
+    batch = [rng.random((rows, 300, 96)).astype(np.float16) for _ in objective.views]
+    if objective.separable:
+        batch.append((rng.random((rows, LABELS)) < 0.02).astype(np.float32))
+    return tuple(batch), objective.draw(0, 0, rows, blocks)
+
+
+def on_tensorflow(rows):
+    """Prints seconds of both ways."""
+    import tensorflow as tf
+
+    ways = {}
+    for name, build in (("Keras", keras_way), ("mar", mar_way)):
+        start = time.perf_counter()
+        step = build(rows)
+        built = time.perf_counter()
+        step()
+        first = time.perf_counter()
+        ways[name] = (step, [])
+        print(
+            f"{name}: built in {built - start:.1f} s, first step after {first - built:.1f} s more"
+        )
+    for _ in range(FLAGS.repeats):
+        for step, seconds in ways.values():
+            start = time.perf_counter()
+            step()
+            seconds.append(time.perf_counter() - start)
+    ours, theirs = (float(np.median(ways[name][1])) for name in ("mar", "Keras"))
+    print(f"TensorFlow {tf.__version__}, batch {rows}, {os.cpu_count()} CPUs")
+    print(f"step: mar {ours:.2f} s, Keras {theirs:.2f} s, {ours / theirs:.2f} ×")
+
+
+def mar_way(rows):
+    """The trainer's step, as it runs on one CPU."""
+    import tensorflow as tf
+
+    from mar.training.adam import FusedAdam
+    from mar.training.objectives import SupervisedObjective
+    from mar.training.optimizers import ScoochAdam
+    from mar.training.step import TrainingStep
+
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+    objective, model, blocks = parts(SupervisedObjective)
+    variables = [variable.value for variable in model.trainable_variables]
+    step = tf.function(TrainingStep(objective, model, FusedAdam(ScoochAdam(), variables)))
+    batch, draws = tf.nest.map_structure(tf.constant, arrays(objective, rows, blocks))
+    number = tf.constant(0, tf.int64)
+    return lambda: step(batch, draws, number)["loss"].numpy()
+
+
+def keras_way(rows):
+    """`Model.fit` on the same network with `keras.ops.conv` in every convolution."""
+    import keras
+    import tensorflow as tf
+    from keras import ops
+
+    from mar.audio.logmel import standardize
+    from mar.models import layers
+    from mar.models.heads import Projector
+    from mar.models.sfnfnet import SfNfNetF0
+
+    def convolve(x, kernel, strides):
+        return ops.conv(x, kernel, strides, "same", data_format="channels_last")
+
+    layers._convolve, direct = convolve, layers._convolve
+    network = SfNfNetF0(width=FLAGS.width).build(300)
+    head = Projector().build(network.output.shape[1], LABELS)
+    model = keras.Model(network.inputs, head(network.output))
+    loss = keras.losses.BinaryCrossentropy(from_logits=True)
+    model.compile(keras.optimizers.Adam(), loss, jit_compile=False)
+    rng = np.random.default_rng(0)
+    snippets = standardize(rng.random((rows, 300, 96)).astype(np.float16))
+    labels = (rng.random((rows, LABELS)) < 0.02).astype(np.float32)
+    data = tf.data.Dataset.from_tensors((snippets, labels)).cache().repeat()
+
+    def step():
+        layers._convolve = convolve  # what is traced in the first step
+        model.fit(data, steps_per_epoch=1, verbose=0)
+        layers._convolve = direct
+
+    layers._convolve = direct
+    return step
+
+
+def on_jax(snippets):
+    """Prints snippets/s of both objectives."""
+    import jax
+    import keras
+
+    from mar.training.objectives import ContrastiveObjective, SupervisedObjective
+
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    for objective_class in (ContrastiveObjective, SupervisedObjective):
+        objective, model, blocks = parts(objective_class)
+        rows = snippets // len(objective.views)
+        batch, draws = jax.device_put(arrays(objective, rows, blocks))
+        for microbatch in (None, FLAGS.microbatch):
+            name = f"{objective_class.__name__}, {snippets} snippets, " + (
+                f"chunks of {microbatch} rows" if microbatch else "whole"
+            )
+            try:
+                seconds = jax_seconds(objective, model, batch, draws, microbatch)
+            except jax.errors.JaxRuntimeError as error:
+                if "RESOURCE_EXHAUSTED" not in str(error):
+                    raise
+                print(f"{name}: does not fit")
+                continue
+            rate = snippets / seconds
+            share = ""
+            if FLAGS.peak_tflops:
+                share = f", {rate * GFLOP_PER_SNIPPET / FLAGS.peak_tflops / 1e3:.1%} of the peak"
+            print(f"{name}: {seconds:.3f} s, {rate:,.0f} snippets/s{share}", flush=True)
+    print(f"JAX {jax.__version__} on {jax.devices()[0].device_kind}")
+
+
+def jax_seconds(objective, model, batch, draws, microbatch):
+    """Median seconds of a step, compiled."""
+    import jax
+    import keras
+
+    optimizer = keras.optimizers.Adam(1e-4)
+    optimizer.build(model.trainable_variables)
+    fixed = [variable.value for variable in model.non_trainable_variables]
+
+    def bound(values):
+        return lambda inputs, training: model.stateless_call(
+            values, fixed, inputs, training=training
+        )[0]
+
+    def step(values, state, batch, draws):
+        def outputs(values, rows):
+            return objective.outputs(bound(values), rows, batch)
+
+        def loss(outputs, rows):
+            return objective.loss(outputs, rows, batch)[0]
+
+        value, gradients = jax_gradients(
+            outputs, loss, values, (batch, draws), microbatch, objective.separable
+        )
+        values, state = optimizer.stateless_apply(state, gradients, values)
+        return values, state, value
+
+    compiled = jax.jit(step, donate_argnums=(0, 1))
+    state = [
+        jax.numpy.copy(variable.value) for variable in optimizer.variables
+    ]  # donated: not the model's own
+    held = [jax.numpy.copy(variable.value) for variable in model.trainable_variables], state
+
+    def run():
+        nonlocal held
+        *held, value = compiled(*held, batch, draws)
+        float(value)
+
+    run()
+    return median_seconds(run)
+
+
+def jax_gradients(outputs, loss, values, rows, microbatch, separable):
+    """As `mar.training.grad_cache` has them."""
+    import jax
+
+    def of_rows(values, rows):
+        return loss(outputs(values, rows), rows)
+
+    if microbatch is None:
+        return jax.value_and_grad(of_rows)(values, rows)
+    chunks = jax.tree.map(lambda a: a.reshape(-1, microbatch, *a.shape[1:]), rows)
+    count = len(jax.tree.leaves(chunks)[0])
+    zeros = jax.tree.map(jax.numpy.zeros_like, values)
+    if separable:
+
+        def add(sums, chunk):
+            found = jax.value_and_grad(of_rows)(values, chunk)
+            return jax.tree.map(jax.numpy.add, sums, found), None
+
+        sums, _ = jax.lax.scan(add, (jax.numpy.zeros(()), zeros), chunks)
+        return jax.tree.map(lambda total: total / count, sums)
+    cached = jax.lax.map(lambda chunk: outputs(values, chunk), chunks)
+    flat = cached.reshape(-1, *cached.shape[2:])
+    value, directions = jax.value_and_grad(loss)(flat, rows)
+
+    def add_chunk(sums, chunk):
+        rows, direction = chunk
+        _, pull = jax.vjp(lambda values: outputs(values, rows), values)
+        return jax.tree.map(jax.numpy.add, sums, pull(direction)[0]), None
+
+    gradients, _ = jax.lax.scan(add_chunk, zeros, (chunks, directions.reshape(cached.shape)))
+    return value, gradients
+
+
+def main(_):
+    for rows in map(int, FLAGS.batch):
+        (on_jax if FLAGS.backend == "jax" else on_tensorflow)(rows)
+
+
+if __name__ == "__main__":
+    app.run(main)
