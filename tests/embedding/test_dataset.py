@@ -160,6 +160,23 @@ def test_rows_are_flushed_by_number_size_and_time(tmp_path, monkeypatch):
     assert sorted(pq.read_table(tmp_path)["path"].to_pylist()) == ["a", "b", "c", "d", "e"]
 
 
+def test_an_interruption_just_after_a_part_is_written_does_not_write_it_twice(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(dataset, "_PART_ROWS", 1)
+    write_part = dataset.write_part
+
+    def interrupted(*arguments):
+        monkeypatch.setattr(dataset, "write_part", write_part)
+        write_part(*arguments)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(dataset, "write_part", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        write(tmp_path, [row("a")])
+    assert pq.read_table(tmp_path)["path"].to_pylist() == ["a"]
+
+
 def test_what_is_no_data_set_is_refused(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match="file: cannot be made: File exists"):

@@ -83,7 +83,7 @@ class Writer:
     def __init__(self, folder, provenance):
         self.folder = pathlib.Path(folder)
         self.provenance = provenance
-        self._rows, self._bytes, self._flushed = [], 0, time.monotonic()
+        self._begin_part()
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -145,9 +145,14 @@ class Writer:
     def flush(self):
         """Writes the rows that were added as a new part."""
         if self._rows:
-            now = time.strftime("%Y%m%dT%H%M%S", time.gmtime())
-            write_part(self.folder, self.provenance, self._rows, f"{now}-{uuid.uuid4().hex[:8]}")
+            write_part(self.folder, self.provenance, self._rows, self._part)
+        self._begin_part()
+
+    def _begin_part(self):
         self._rows, self._bytes, self._flushed = [], 0, time.monotonic()
+        # Named before it is written: where a signal comes in just after that, and the rows are
+        # flushed once more at the end, they replace themselves.
+        self._part = f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-{uuid.uuid4().hex[:8]}"
 
 
 def write_part(folder, made, rows, name):
