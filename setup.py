@@ -56,7 +56,7 @@ setup(
         "mar": "music_audio_representations/mar",
         "tfrecord_tools": "tfrecord_tools",
     },
-    package_data={"mar.evaluation": ["*.csv"]},
+    package_data={"mar.evaluation": ["*.csv"], "mar.quickstart": ["*.md"]},
     install_requires=REQUIRED,
     extras_require=EXTRAS,
 )
