@@ -64,9 +64,9 @@ $(SCALES:=/data/README.md): | $(VENV)/installed
 $(SCALES:=/records/done): %/records/done: %/data/README.md
 	@echo "== 2 of 7: log-mel spectrograms of the parts for training and validation"
 	$(RUN) tfrecord_tools.write --table $*/data/train.csv --vocabulary $*/data/labels.txt \
-		--output $*/records/train
+		--shard_megabytes 32 --output $*/records/train
 	$(RUN) tfrecord_tools.write --table $*/data/valid.csv --vocabulary $*/data/labels.txt \
-		--output $*/records/valid
+		--shard_megabytes 32 --output $*/records/valid
 	@touch $@
 
 $(SCALES:=/models/supervised/model.keras): %/models/supervised/model.keras: %/records/done
