@@ -1,9 +1,13 @@
 """The notebooks, executed as they are but for the paths in their first cell."""
 
+import json
+import re
+
 import pytest
 import soundfile
 
 import mar
+from miniature import NOISE, write_miniature
 from shared import ROOT, fill_golden, small_network
 from signals import music
 
@@ -13,24 +17,25 @@ NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
 
 def execute(name, folder, **parameters):
-    """Runs a notebook in a folder with other parameters; returns the text of its outputs."""
+    """Runs a notebook in a folder with other parameters; returns its cells."""
     notebook = nbformat.read(ROOT / "notebooks" / f"{name}.ipynb", as_version=4)
     (cell,) = [cell for cell in notebook.cells if cell.metadata.get("tags") == ["parameters"]]
     names = [line.split(" = ")[0] for line in cell.source.splitlines()]
     assert names == list(parameters)
-    cell.source = "\n".join(f"{name} = {str(value)!r}" for name, value in parameters.items())
+    values = {
+        name: value if type(value) is tuple else str(value) for name, value in parameters.items()
+    }
+    cell.source = "\n".join(f"{name} = {value!r}" for name, value in values.items())
     nbclient.NotebookClient(
         notebook, timeout=300, resources={"metadata": {"path": folder}}
     ).execute()
     return notebook.cells
 
 
-def texts(cells):
-    """What the code cells printed, and the kinds of what they displayed."""
+def displayed(cells, kind):
+    """What the code cells displayed in this MIME type."""
     outputs = [output for cell in cells for output in cell.get("outputs", [])]
-    printed = "".join(output.text for output in outputs if output.get("name") == "stdout")
-    kinds = [kind for output in outputs for kind in output.get("data", {})]
-    return printed, kinds
+    return [output.data[kind] for output in outputs if kind in output.get("data", {})]
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
@@ -42,6 +47,29 @@ def test_committed_notebooks_are_small_silent_and_whole(path):
     nbformat.validate(notebook)
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
     assert not [output for output in outputs if output.output_type == "error"]
+
+
+def test_results_become_tables_and_figures(tmp_path):
+    write_miniature(tmp_path)
+    results = tmp_path / "results"
+    pair = ("contrastive", "random")
+    cells = execute(
+        "reproduce_tables", tmp_path, RESULTS=results, PAIR=pair, PROBES=ROOT / "configs/probe"
+    )
+    tables = [text for text in displayed(cells, "text/markdown")]
+    assert [re.match(r"\*\*(.+?)\.\*\*", table)[1] for table in tables] == [
+        *("Overview", "Scores", "Differences", "Table 1", "Table 2", "Table 3", "Table 4")
+    ]
+    overview, scores, differences = tables[:3]
+    for model in NOISE:
+        run = json.loads((results / "genre" / model / "result.json").read_text())
+        (row,) = [line for line in overview.splitlines() if line.startswith(f"| {model} |")]
+        assert f"{run['test']['accuracy']['value']:.3f}" in row
+        assert model in scores
+    models = {cell.strip() for line in differences.splitlines()[4:] for cell in line.split("|")}
+    assert models & set(NOISE) == set(pair)
+    assert len(displayed(cells, "image/png")) >= 3
+    assert "0.413" in tables[5]  # Musicset-Sup on MTT, as published
 
 
 def test_a_folder_of_music_becomes_a_map_and_neighbours(tmp_path):
@@ -58,10 +86,11 @@ def test_a_folder_of_music_becomes_a_map_and_neighbours(tmp_path):
         MODEL=tmp_path / "model.keras",
         EMBEDDINGS=tmp_path / "embeddings",
     )
-    printed, kinds = texts(cells)
+    outputs = [output for cell in cells for output in cell.get("outputs", [])]
+    printed = "".join(output.text for output in outputs if output.get("name") == "stdout")
     assert "6 embedded, 0 already there" in printed
     assert "failed: broken.mp3: not recognised as audio" in printed
-    assert kinds.count("image/png") == 2
+    assert len(displayed(cells, "image/png")) == 2
     query, *found = printed[printed.index("quiet/") :].splitlines()[:6]
     listed = [line.split() for line in found]
     assert sorted([query, *(path for _, path in listed)]) == [
