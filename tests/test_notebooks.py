@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 
 import pytest
 import soundfile
@@ -38,6 +39,16 @@ def displayed(cells, kind):
     return [output.data[kind] for output in outputs if kind in output.get("data", {})]
 
 
+def row(table, name):
+    """The row of a Markdown table that begins with a name."""
+    (found,) = [line for line in table.splitlines() if line.startswith(f"| {name} |")]
+    return found
+
+
+def accuracy(run):
+    return json.loads((run / "result.json").read_text())["test"]["accuracy"]["value"]
+
+
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_committed_notebooks_are_small_silent_and_whole(path):
     text = path.read_text(encoding="utf-8")
@@ -52,24 +63,27 @@ def test_committed_notebooks_are_small_silent_and_whole(path):
 def test_results_become_tables_and_figures(tmp_path):
     write_miniature(tmp_path)
     results = tmp_path / "results"
+    copy = shutil.copytree(results / "genre" / "random", results / "GTZAN" / "mule")
+    (copy / "result.json").write_text((copy / "result.json").read_text().replace("random", "mule"))
     pair = ("contrastive", "random")
     cells = execute(
         "reproduce_tables", tmp_path, RESULTS=results, PAIR=pair, PROBES=ROOT / "configs/probe"
     )
-    tables = [text for text in displayed(cells, "text/markdown")]
+    tables = displayed(cells, "text/markdown")
     assert [re.match(r"\*\*(.+?)\.\*\*", table)[1] for table in tables] == [
         *("Overview", "Scores", "Differences", "Table 1", "Table 2", "Table 3", "Table 4")
     ]
     overview, scores, differences = tables[:3]
     for model in NOISE:
-        run = json.loads((results / "genre" / model / "result.json").read_text())
-        (row,) = [line for line in overview.splitlines() if line.startswith(f"| {model} |")]
-        assert f"{run['test']['accuracy']['value']:.3f}" in row
-        assert model in scores
+        name = model.replace("_", r"\_")
+        assert f"{accuracy(results / 'genre' / model):.3f}" in row(overview, name)
+        assert name in scores
     models = {cell.strip() for line in differences.splitlines()[4:] for cell in line.split("|")}
     assert models & set(NOISE) == set(pair)
     assert len(displayed(cells, "image/png")) >= 3
-    assert "0.413" in tables[5]  # Musicset-Sup on MTT, as published
+    assert "0.413" in row(tables[5], "Musicset-Sup")  # on MTT
+    difference = accuracy(copy) - 0.735  # Musicset-ULarge's
+    assert f"({difference:+.3f})".replace("-", "−") in row(tables[5], "mule (measured)")
 
 
 def test_a_folder_of_music_becomes_a_map_and_neighbours(tmp_path):
