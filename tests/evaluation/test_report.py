@@ -44,41 +44,18 @@ def report(quickstart):
 # ------------------------------------------------------------------------------------ numbers
 
 
-def test_scores_are_those_of_the_runs(quickstart):
-    found = {(m["task"], m["metric"]): m for m in scores.read(quickstart / "results")}
-    assert set(found) == {
-        *(("key", metric) for metric in ("weighted", "accuracy")),
-        *((task, "accuracy") for task in ("instrument", "genre", "meter")),
-        *(("tempo", "r2"),),
-    }
-    for (task, metric), measure in found.items():
+def test_scores_and_differences_are_those_of_the_runs(report, quickstart):
+    html = report.read_text("utf-8")
+    for task, metric in (("instrument", "accuracy"), ("tempo", "r2"), ("key", "weighted")):
         runs = {model: quickstart / "results" / task / model for model in MODELS}
         for model, run in runs.items():
-            assert measure["scores"][model] == results.read_run(run)["test"][metric]
-            others = [quickstart / "results" / "seeds" / n / task / model for n in ("1", "2")]
-            values = [results.read_run(r)["test"][metric]["value"] for r in (run, *others)]
-            assert measure["seeds"][model] == values
-        pair = ("contrastive", "logmel_mean")
-        assert measure["differences"][pair] == results.compare(*(runs[p] for p in pair))[metric]
-
-
-def test_floors_are_what_no_constant_answer_exceeds(quickstart):
-    found = {(m["task"], m["metric"]): m["floor"] for m in scores.read(quickstart / "results")}
-    rows = map.read_tracks(quickstart / "data")
-    meters = [row["meter"] for row in rows]
-    assert found["meter", "accuracy"] == max(meters.count(m) for m in meters) / len(meters)
-    assert found["key", "accuracy"] < found["key", "weighted"] < 0.5
-    assert found["tempo", "r2"] == 0
-
-
-def test_leading_are_the_best_and_what_an_interval_does_not_tell_from_it():
-    values = {name: {"value": value} for name, value in (("a", 0.5), ("b", 0.7), ("c", 0.6))}
-    differences = {
-        ("a", "b"): (-0.2, -0.3, -0.1),
-        ("a", "c"): (-0.1, -0.2, 0.1),
-        ("b", "c"): (0.1, -0.1, 0.2),
-    }
-    assert scores._leading(values, differences) == ["b", "c"]
+            value = results.read_run(run)["test"][metric]["value"]
+            shown = f"{value:.2f}".replace("-", "−")
+            assert f'aria-label="{scores.NAMES[model]}: {shown}"' in html
+        found = results.compare(runs["supervised"], runs["contrastive"])[metric]
+        value, low, high = (f"{abs(number):.2f}" for number in sorted(found, key=abs))
+        assert found[1] * found[2] > 0  # else the sentence is another
+        assert f"{low} ({value} to {high})" in html
 
 
 def test_neighbours_are_those_that_scikit_learn_finds(quickstart):
@@ -112,9 +89,10 @@ def test_clips_are_the_middle_of_their_files(tmp_path):
 
 def test_what_is_missing_is_named(quickstart, tmp_path):
     with pytest.raises(InputError, match=r"tracks\.csv"):
+        map.read_tracks(tmp_path)
+    shutil.copytree(quickstart / "data", tmp_path / "data")
+    with pytest.raises(InputError, match="expected results"):
         page.write(tmp_path, tmp_path / "report.html")
-    with pytest.raises(InputError, match="holds no results"):
-        scores.read(tmp_path)
     tracks = [{"path": "tracks/other.flac"}]
     with pytest.raises(InputError, match=r"1 are missing.*tracks/other\.flac"):
         map._vectors(quickstart / "embeddings" / "random", tracks)
@@ -175,15 +153,15 @@ def points(browser, attribute):
 
 
 def test_a_press_on_a_column_sorts_by_it(browser):
-    header = "#table-scores thead th:nth-child(4)"
+    header = "#overview thead th:nth-child(4)"
     for order in ("descending", "ascending"):
         all_of(browser, f"{header} button")[0].click()
         assert all_of(browser, header)[0].get_attribute("aria-sort") == order
-        cells = all_of(browser, "#table-scores tbody td:nth-child(4)")
+        cells = all_of(browser, "#overview tbody td:nth-child(4)")
         values = [float(cell.get_attribute("data-value")) for cell in cells]
         assert len(values) == len(MODELS) + 1
         assert values == sorted(values, reverse=order == "descending")
-    assert len(all_of(browser, "#table-scores [aria-sort]")) == 1
+    assert len(all_of(browser, "#overview [aria-sort]")) == 1
 
 
 def test_a_click_on_a_point_lists_its_neighbours_and_has_its_sound(browser, quickstart):
