@@ -1,5 +1,6 @@
 """Puts the report together."""
 
+import dataclasses
 import hashlib
 import importlib.metadata
 import importlib.resources
@@ -9,12 +10,15 @@ import platform
 import re
 
 import jinja2
-import markupsafe
+from markupsafe import Markup
 
+import mar
 from mar.atomic import whole
 from mar.errors import InputError
-from mar.evaluation import results
-from mar.evaluation.report import figures, map, scores
+from mar.evaluation import comparison, diagram, paper, results, tables
+from mar.evaluation import figures as paper_figures
+from mar.evaluation.report import figures, map
+from mar.evaluation.report.scores import NAMES, PAIRS, TASKS, contrasts
 
 _LIMIT_BYTES = 5_000_000
 _LIBRARIES = ("music-audio-representations", "tensorflow", "keras", "numpy", "scikit-learn")
@@ -43,7 +47,6 @@ def write(quickstart, output, sound=True):
 
 def render(quickstart, sound=True):
     """The report as text."""
-    templates = importlib.resources.files(__package__) / "templates"
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader(__package__),
         autoescape=True,
@@ -51,40 +54,85 @@ def render(quickstart, sound=True):
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    tracks = map.read_tracks(quickstart / "data")
-    folders = {
-        name: quickstart / "embeddings" / name
-        for name in scores.NAMES
-        if (quickstart / "embeddings" / name).is_dir()
-    }
+    environment.filters["table"] = _table
     return environment.get_template("report.html").render(
-        css=markupsafe.Markup((templates / "report.css").read_text(encoding="utf-8")),
-        script=markupsafe.Markup((templates / "report.js").read_text(encoding="utf-8")),
-        names=scores.NAMES,
-        measures=scores.read(quickstart / "results"),
-        map=map.build(tracks, folders, quickstart / "data" if sound else None),
-        losses={
-            scores.NAMES[name]: markupsafe.Markup(figures.losses(quickstart / "models" / name))
-            for name in ("supervised", "contrastive")
-        },
-        cards={
-            scores.NAMES[name]: _card(quickstart / "models" / name / "model_card.md")
-            for name in ("supervised", "contrastive")
-        },
+        css=_template("report.css"),
+        script=_template("report.js"),
+        names=NAMES,
+        pairs=PAIRS,
+        **_scores(quickstart / "results"),
+        map=_map(quickstart, sound),
+        architecture=_architecture(quickstart / "models" / PAIRS[0][0] / "model.keras"),
+        models=[_model(quickstart / "models" / name) for name in PAIRS[0]],
         made=_made(quickstart),
     )
 
 
-def _card(path):
-    """The table of a model card, pairs of text."""
-    if not path.exists():
-        return []
-    head, _, _ = path.read_text(encoding="utf-8").partition("\n## ")
-    return re.findall(r"^\| (\S.*?) \| (.+?) \|$", head, re.MULTILINE)
+def _template(name):
+    source = importlib.resources.files(__package__) / "templates" / name
+    return Markup(source.read_text(encoding="utf-8"))
+
+
+def _table(table):
+    """A table as HTML, with the report's names of the representations."""
+    rows = [
+        [dataclasses.replace(cell, text=NAMES.get(cell.text, cell.text)) for cell in cells]
+        for cells in table.rows
+    ]
+    return Markup(tables.html(dataclasses.replace(table, rows=rows, notes=[])))
+
+
+def _scores(folder):
+    """Everything that is shown of the results."""
+    lines = comparison.read(folder, TASKS, list(NAMES))
+    headlines = comparison.headlines(lines)
+    differences = comparison.differences(folder, TASKS, list(NAMES))
+    runs = {line.task: results.read_run(folder / line.task / line.model) for line in lines}
+    return {
+        "headlines": headlines,
+        "runs": runs,
+        "seeds": max(len(line.seeds) for line in lines),
+        "contrasts": contrasts(headlines, differences),
+        "tables": {
+            "overview": comparison.overview(lines),
+            "scores": comparison.scores(lines),
+            "differences": differences,
+            "paper": [paper.table3(), paper.table4()],
+        },
+        "by_label": {
+            task: _svg(paper_figures.per_label, *(folder / task / name for name in PAIRS[0]))
+            for task, run in runs.items()
+            if run["kind"] != "regression"
+        },
+    }
+
+
+def _map(quickstart, sound):
+    folders = {name: quickstart / "embeddings" / name for name in NAMES}
+    folders = {name: folder for name, folder in folders.items() if folder.is_dir()}
+    tracks = map.read_tracks(quickstart / "data")
+    return map.build(tracks, folders, quickstart / "data" if sound else None)
+
+
+def _architecture(path):
+    """The network as a drawing, empty where there is none."""
+    return _svg(diagram.architecture, mar.load_model(path)) if path.exists() else ""
+
+
+def _model(folder):
+    """Name, picture of the losses and the model card's table, pairs of text."""
+    card = folder / "model_card.md"
+    head = card.read_text(encoding="utf-8").partition("\n## ")[0] if card.exists() else ""
+    rows = re.findall(r"^\| (\S.*?) \| (.+?) \|$", head, re.MULTILINE)
+    return {"name": NAMES[folder.name], "losses": _svg(figures.losses, folder), "card": rows}
+
+
+def _svg(draw, *arguments):
+    return Markup(figures.svg(draw, *arguments))
 
 
 def _made(quickstart):
-    """How the numbers came about, pairs of text."""
+    """How the numbers came about."""
     runs = [results.read_run(path.parent) for path in quickstart.glob("results/*/*/result.json")]
     times = quickstart / "times.json"
     data = hashlib.sha256((quickstart / "data" / "tracks.csv").read_bytes()).hexdigest()

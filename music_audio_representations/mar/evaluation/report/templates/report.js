@@ -24,22 +24,18 @@ for (const table of document.querySelectorAll("table.sortable")) {
 }
 
 function sort(table, headers, column) {
-  const keys = new Map([...table.tBodies[0].rows].map((row) => [row, key(row.cells[column])]));
-  const numeric = [...keys.values()].every((value) => typeof value === "number");
+  const body = table.tBodies[0];
+  const numeric = [...body.rows].some((row) => "value" in row.cells[column].dataset);
   const first = numeric ? "descending" : "ascending"; // the best scores, or the beginning of the alphabet
   const second = numeric ? "ascending" : "descending";
   const order = headers[column].getAttribute("aria-sort") === first ? second : first;
   headers.forEach((header) => header.removeAttribute("aria-sort"));
   headers[column].setAttribute("aria-sort", order);
   const sign = order === "ascending" ? 1 : -1;
-  const compare = numeric ? (a, b) => a - b : (a, b) => String(a).localeCompare(String(b));
-  const rows = [...keys.keys()].sort((a, b) => sign * compare(keys.get(a), keys.get(b)));
-  table.tBodies[0].append(...rows);
-}
-
-function key(cell) {
-  const text = cell.dataset.value ?? cell.textContent.trim();
-  return text !== "" && isFinite(text) ? Number(text) : text;
+  const number = (row) => Number(row.cells[column].dataset.value ?? -sign * Infinity); // empty cells come last
+  const text = (row) => row.cells[column].textContent;
+  const compare = numeric ? (a, b) => number(a) - number(b) || 0 : (a, b) => text(a).localeCompare(text(b));
+  body.append(...[...body.rows].sort((a, b) => sign * compare(a, b)));
 }
 
 // ------------------------------------------------------------------------------- map
