@@ -138,6 +138,21 @@ def read_run(folder):
         raise InputError(f"{path}: not the result of a run: {error}") from None
 
 
+def read_per_label(folder):
+    """`per_label.csv` of one run: the labels, and `{metric: values}`, NaN where undefined."""
+    path = pathlib.Path(folder) / "per_label.csv"
+    try:
+        header, *rows = list(csv.reader(io.StringIO(path.read_text(encoding="utf-8"), newline="")))
+        columns = {
+            name: [_number(row[column]) for row in rows]
+            for column, name in enumerate(header)
+            if name not in ("label", "positives")
+        }
+    except (OSError, ValueError, IndexError) as error:
+        raise InputError(f"{path}: not the labels of a run: {error}") from None
+    return [row[0] for row in rows], columns
+
+
 def collect(folder):
     """Derives the tables of one task, `<folder>/<metric>.csv`, from the runs in its sub-folders.
 
@@ -149,7 +164,7 @@ def collect(folder):
     found = {}
     for run in runs:
         result = read_run(run)
-        labels, per_label = _read_per_label(run / "per_label.csv")
+        labels, per_label = read_per_label(run)
         for name, score in result["test"].items():
             metric = "precision" if name == "accuracy" else name
             if metric in TABLES:
@@ -203,18 +218,6 @@ def compare(first, second, resamples=1000, seed=0):
         name: (score.value - scores[1][name].value, *metrics.difference(score, scores[1][name]))
         for name, score in scores[0].items()
     }
-
-
-def _read_per_label(path):
-    """Labels, and `{metric: values}`."""
-    with open(path, encoding="utf-8", newline="") as file:
-        header, *rows = list(csv.reader(file))
-    columns = {
-        name: [_number(row[column]) for row in rows]
-        for column, name in enumerate(header)
-        if name not in ("label", "positives")
-    }
-    return [row[0] for row in rows], columns
 
 
 def _label_column(metric, label):
