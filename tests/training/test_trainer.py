@@ -6,7 +6,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -23,7 +22,7 @@ from mar.config import load
 from mar.errors import ConfigError
 from mar.training.run import Run
 from mar.training.trainer import Trainer
-from shared import ROOT, small_network
+from shared import ROOT, free_port, small_network
 
 PRETRAIN = ROOT / "configs" / "pretrain"
 SMALL = PRETRAIN / "small.yaml"
@@ -314,9 +313,3 @@ def losses(folder):
     """(step, loss) of every step."""
     records = map(json.loads, (folder / "metrics.jsonl").open())
     return [(r["step"], r["loss"]) for r in records if r["part"] == "train"]
-
-
-def free_port():
-    with socket.socket() as listening:
-        listening.bind(("localhost", 0))
-        return listening.getsockname()[1]

@@ -142,11 +142,13 @@ class Run:
             parts = map(tf.identity, (outputs, *batch[views:]))
             return tuple(context.all_gather(part, axis=0) for part in parts)
 
-        @tf.function
+        @tf.function(autograph=False)
         def train_step(*arguments):
             return self._local(strategy.run(replica_step, arguments))
 
-        @tf.function(reduce_retracing=True)  # the last batch of a validation is smaller
+        @tf.function(
+            autograph=False, reduce_retracing=True
+        )  # the last batch of a validation is smaller
         def outputs(batch):
             return self._local(strategy.run(replica_outputs, (batch,)))
 
