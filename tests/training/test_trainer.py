@@ -434,7 +434,7 @@ def test_fewer_tracks_than_a_batch_are_warned_of(records, tmp_path, caplog):
         ({"microbatch": 0}, "microbatch: expected at least 1, got 0"),
         ({"device": "gpu"}, "device: expected a GPU, found none"),
         ({"seed": -1}, "seed: expected at least 0"),
-        ({"steps": 0}, "steps: expected at least 1, got 0"),
+        ({"steps": -1}, "steps: expected at least 0, got -1"),
         ({"strategy": "multi_worker"}, "strategy: multi_worker expects, .* TF_CONFIG="),
         ({"momentum": 1}, "Trainer: expected one of .*, got 'momentum'"),
         ({"dataset.PairDataset.hard_negatives": 1}, "hard_negatives: expected 0"),
