@@ -65,7 +65,7 @@ def _write_comparison(folder, output):
         models = dict.fromkeys(line.model for line in lines if line.task == task)
         for first, second in itertools.combinations(models, 2):
             figure = figures.per_label(folder / task / first, folder / task / second)
-            _save(figure, output / "per_label" / task / f"{first} {second}.svg")
+            _save(figure, output / "per_label" / task / f"{first}_vs_{second}.svg")
 
 
 def _draw_paper(output):

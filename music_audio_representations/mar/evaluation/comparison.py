@@ -74,7 +74,9 @@ def read(folder, tasks=None, models=None):
         found = {model: results.read_run(run) for model, run in runs.items()}
         guesses = _guesses(next(iter(runs.values())))
         for metric, (model, run) in itertools.product(guesses, found.items()):
-            score = run["test"][metric]
+            score = run["test"].get(metric)
+            if score is None:
+                continue  # measured by an older version
             lines.append(
                 Line(
                     *(task, metric, model, _value(score)),
@@ -164,19 +166,24 @@ def differences(folder, tasks=None, models=None, progress=None):
         models: names, in the order to be shown; None for all that are there.
         progress: function of a task and two models, called before they are compared.
 
+    Returns:
+        A `Table`; its notes tell of runs that were not tested on the same items.
+
     Raises:
-        InputError: there is no result, or two runs were not tested on the same items.
+        InputError: there is no result.
     """
-    rows = []
+    rows, notes = [], []
     for task, runs in _runs(folder, tasks, models).items():
         for first, second in itertools.combinations(runs, 2):
             if progress:
                 progress(task, first, second)
-            for metric, found in results.compare(runs[first], runs[second]).items():
-                difference, *interval = found
-                told = not interval[0] <= 0 <= interval[1]
-                cell = number(difference, interval=known(*interval))
-                cell = dataclasses.replace(cell, bold=told)
+            try:
+                found = results.compare(runs[first], runs[second])
+            except InputError as error:
+                notes.append(f"Left out: {error}")
+                continue
+            for metric, (difference, low, high) in found.items():
+                cell = number(difference, interval=known(low, high), bold=not low <= 0 <= high)
                 names = task, NAMES.get(metric, metric), first, second
                 rows.append([*map(Cell, names), cell])
     caption = (
@@ -184,7 +191,7 @@ def differences(folder, tasks=None, models=None, progress=None):
         "interval excludes zero."
     )
     columns = ["Task", "Metric", "First", "Second", "First − second"]
-    return Table("differences", "Differences", caption, columns, rows)
+    return Table("differences", "Differences", caption, columns, rows, notes)
 
 
 def _runs(folder, tasks, models):
@@ -210,8 +217,7 @@ def _runs(folder, tasks, models):
 def _guesses(run):
     """What a constant prediction scores on a run's test items, by metric."""
     result = results.read_run(run)
-    with np.load(run / "predictions.npz", allow_pickle=False) as arrays:
-        targets = arrays["targets"]
+    _, targets, _ = results.read_predictions(run)
     constant = np.broadcast_to(targets.mean(axis=0), targets.shape)
     found = metrics.evaluate(result["kind"], targets, constant, result["labels"], resamples=0)
     return {name: score.value for name, score in found.items()}

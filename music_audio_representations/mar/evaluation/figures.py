@@ -38,6 +38,7 @@ def label_density(counts):
         for axis, scale in zip(axes, ("linear", "logarithmic"), strict=True):
             axis.stairs(ordered, fill=True)
             axis.set(xlabel="label, by frequency", ylabel="tracks")
+            axis.xaxis.get_major_locator().set_params(integer=True)
             axis.set_title(f"{name}, {scale}", parse_math=False, fontsize="medium")
         if ordered.any():
             axes[1].set(yscale="log", ylim=(0.5, None))

@@ -90,8 +90,8 @@ def measured(folder):
             for metric, score in run["test"].items():
                 interval = known(score["low"], score["high"])
                 found[run["model"], name, metric] = score["value"], interval
-        for path in sorted(task.glob("*.csv")) if not runs else ():
-            table = results.read_table(path)
+        paths = [task / f"{metric}.csv" for metric in results.TABLES if not runs]
+        for table in map(results.read_table, filter(pathlib.Path.exists, paths)):
             metric = {"precision": "accuracy"}.get(table.metric, table.metric)
             for model, value in zip(table.models, table.aggregates.tolist(), strict=True):
                 found[model, name, metric] = value, None

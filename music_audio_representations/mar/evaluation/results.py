@@ -138,6 +138,16 @@ def read_run(folder):
         raise InputError(f"{path}: not the result of a run: {error}") from None
 
 
+def read_predictions(folder):
+    """`predictions.npz` of one run: ids, targets and predictions of the test items."""
+    path = pathlib.Path(folder) / "predictions.npz"
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            return arrays["ids"], arrays["targets"], arrays["predictions"]
+    except (OSError, ValueError, KeyError) as error:
+        raise InputError(f"{path}: not the predictions of a run: {error}") from None
+
+
 def read_per_label(folder):
     """`per_label.csv` of one run: the labels, and `{metric: values}`, NaN where undefined."""
     path = pathlib.Path(folder) / "per_label.csv"
@@ -204,9 +214,8 @@ def compare(first, second, resamples=1000, seed=0):
     scores, tested = [], []
     for folder in (first, second):
         result = read_run(folder)
-        with np.load(pathlib.Path(folder) / "predictions.npz", allow_pickle=False) as arrays:
-            targets, predictions = arrays["targets"], arrays["predictions"]
-            tested.append((result["task"], arrays["ids"].tolist(), result["labels"]))
+        ids, targets, predictions = read_predictions(folder)
+        tested.append((result["task"], ids.tolist(), result["labels"]))
         kind, labels = result["kind"], result["labels"]
         scores.append(metrics.evaluate(kind, targets, predictions, labels, resamples, seed))
     if tested[0] != tested[1]:

@@ -16,7 +16,7 @@ from mar.evaluation.embeddings import open_embeddings
 LABELS = ("key", "instrument", "genre", "meter", "tempo_bpm")
 NEIGHBOURS = 5
 CLIP_SECONDS = 5.0
-_CLIP_RATE, _CLIP_BITS = 24000, 16000  # Hz, bits/s: 14 kB a track as text
+_CLIP_RATE, _CLIP_BITS = 16000, 14000  # Hz, bits/s
 _FIFTHS = ("Gb", "Db", "Ab", "Eb", "Bb", "F", "C", "G", "D", "A", "E", "B")
 
 
