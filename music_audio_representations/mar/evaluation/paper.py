@@ -170,7 +170,8 @@ def _scores(table, folder):
     notes = [_MEASURED] if models else []
     notes += dict.fromkeys(row.note for row in entries if row.note)
     references = {row.reference for row in entries if row.reference}
-    notes += sorted(references, key=lambda text: int(re.findall(r"\d+", text)[0]))
+    ordered = sorted(references, key=lambda text: int(re.findall(r"\d+", text)[0]))
+    notes.append(f"The paper's references: {'; '.join(ordered)}.")
     header = ["Model", *(f"{task} {METRICS[metric]}" for task, metric in columns)]
     rows = with_best_bold(lines)
     return Table(f"table{table}", f"Table {table}", _CAPTIONS[table], header, rows, notes)

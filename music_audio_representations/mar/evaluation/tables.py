@@ -19,10 +19,12 @@ _LATEX = {
     **{"−": "$-$", "×": r"$\times$", "²": r"\textsuperscript{2}", "†": r"\textdagger{}"},
     **{"–": "--", "*": r"\textasteriskcentered{}"},
 }
+_TAGS = "<b>{}</b>", "<small>{}</small>"
 _STYLE = (
     "body{font:16px/1.5 system-ui,sans-serif;margin:1em}table{border-collapse:collapse}"
     "td,th{padding:.2em .6em;text-align:right;border-bottom:1px solid #8886}"
-    "th[scope=row],tbody td.text{text-align:left}caption,tfoot td{text-align:left}"
+    "tbody td,tbody th{white-space:nowrap}small{display:block}"
+    "th[scope=row],tbody td.text,caption,tfoot td{text-align:left}"
 )
 
 
@@ -72,7 +74,7 @@ def number(value, **more):
     """The `Cell` of a number in three digits; empty where it is None or NaN."""
     if value is None or math.isnan(value):
         return Cell()
-    return Cell(f"{value:.3f}".replace("-", "−"), float(value), **more)
+    return Cell(_signed(f"{_rounded(value):.3f}"), float(value), **more)
 
 
 def known(low, high):
@@ -108,13 +110,13 @@ def markdown(table):
 
 
 def latex(table):
-    """A `table*` as wide as the page, for the packages booktabs and graphicx."""
+    """A `table*`, no wider than the page, for the packages booktabs and graphicx."""
     columns = "".join("r" if n else "l" for n in _numeric(table))
     lines = [
         *(r"\begin{table*}", r"\centering"),
         rf"\caption{{{_latex(table.caption)}}}",
         rf"\label{{tab:{table.name}}}",
-        r"\resizebox{\textwidth}{!}{%",
+        r"\resizebox{\ifdim\width>\textwidth\textwidth\else\width\fi}{!}{%",
         rf"\begin{{tabular}}{{{columns}}}",
         r"\toprule",
         " & ".join(map(_latex, table.columns)) + r" \\",
@@ -124,7 +126,7 @@ def latex(table):
         row = " & ".join(_joined(cell, _latex, r"\textbf{{{}}}") for cell in cells)
         lines.append(rf"{{}}{row} \\")  # \\ would take a bracket that follows it as its argument
     lines += [r"\bottomrule", r"\end{tabular}}"]
-    lines += [rf"\par\footnotesize {_latex(note)}" for note in table.notes]
+    lines += [rf"\par\raggedright\footnotesize {_latex(note)}" for note in table.notes]
     return "\n".join([*lines, r"\end{table*}"]) + "\n"
 
 
@@ -161,7 +163,7 @@ def html(table):
         row = ""
         for tag, cell in zip(tags, cells, strict=True):
             data = "" if cell.value is None else f' data-value="{cell.value!r}"'
-            row += f"<{tag}{data}>{_joined(cell, _html, '<b>{}</b>')}</{tag[:2]}>"
+            row += f"<{tag}{data}>{_joined(cell, _html, *_TAGS)}</{tag[:2]}>"
         lines.append(f"<tr>{row}</tr>")
     lines.append("</tbody>")
     if table.notes:
@@ -190,16 +192,15 @@ def _numeric(table):
     ]
 
 
-def _joined(cell, escape, bold):
+def _joined(cell, escape, bold, beside="{}"):
     """A cell's text, in bold if it is, and what stands beside it."""
     text = escape(cell.text)
-    shown = (bold.format(text) if cell.bold else text) + escape(cell.mark)
+    parts = [(bold.format(text) if cell.bold else text) + escape(cell.mark)]
     if cell.difference is not None:
-        rounded = round(cell.difference, 3) + 0.0  # never −0.000
-        shown += escape(f" ({rounded:+.3f})".replace("-", "−"))
+        parts.append(beside.format(escape(_signed(f"({_rounded(cell.difference):+.3f})"))))
     if cell.interval is not None:
-        shown += escape(" [{:.3f}, {:.3f}]".format(*cell.interval).replace("-", "−"))
-    return shown
+        parts.append(beside.format(escape(_signed("[{:.3f}, {:.3f}]".format(*cell.interval)))))
+    return " ".join(parts)
 
 
 def _parts(cell):
@@ -207,10 +208,19 @@ def _parts(cell):
     plain = cell.text.replace("−", "-").replace(",", "")
     parts = {"": cell.text if cell.value is None else plain, "note": cell.mark.strip()}
     if cell.difference is not None:
-        parts["difference"] = f"{round(cell.difference, 3) + 0.0:.3f}"
+        parts["difference"] = f"{_rounded(cell.difference):.3f}"
     if cell.interval is not None:
         parts["low"], parts["high"] = (f"{end:.3f}" for end in cell.interval)
     return parts
+
+
+def _rounded(value):
+    """Three digits, never −0."""
+    return round(float(value), 3) + 0.0
+
+
+def _signed(text):
+    return text.replace("-", "−")
 
 
 def _has(kind):
