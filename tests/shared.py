@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import socket
 import subprocess
 import sys
 import zlib
@@ -70,3 +71,10 @@ def run_python(*arguments, cwd=None, **environment):
         text=True,
         check=False,
     )
+
+
+def free_port():
+    """A port of this machine that nothing listens on."""
+    with socket.socket() as listening:
+        listening.bind(("localhost", 0))
+        return listening.getsockname()[1]

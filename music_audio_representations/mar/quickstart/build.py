@@ -33,6 +33,7 @@ LABELS = ("instrument", "genre", "meter")  # what supervised pre-training is tol
 TASKS = ("key", "instrument", "genre", "meter", "tempo", "pitch")
 VERSION = 1  # of what is drawn and rendered
 _SPARE = 1.2  # works read for each track of a genre
+_FEWEST = 24  # works read of each genre, so that every part has some
 _SETTINGS, _README = "settings.json", "README.md"
 
 
@@ -94,7 +95,7 @@ def candidates(count, seed=0):
     for source in scores.sources():
         by_genre[source.genre].append(source)
     generator = np.random.default_rng([seed, 2])
-    most = math.ceil(_SPARE * count / len(by_genre))
+    most = max(_FEWEST, math.ceil(_SPARE * count / len(by_genre)))
     chosen = []
     for _, sources in sorted(by_genre.items()):
         order = [sources[row] for row in generator.permutation(len(sources))]
