@@ -83,17 +83,20 @@ def known(low, high):
 
 
 def with_best_bold(rows):
-    """The rows with those values in bold that are within 0.01 of the best of their column."""
+    """The rows with those values in bold that are within 0.01 of the best of their column.
+
+    Values count as they are shown, in three digits.
+    """
     columns = zip(*rows, strict=True)
     return [list(row) for row in zip(*map(_best_bold, columns), strict=True)]
 
 
 def _best_bold(cells):
-    values = [cell.value for cell in cells if cell.value is not None]
-    limit = max(values, default=0) - CLOSE - _EXACT
+    values = [-math.inf if cell.value is None else _rounded(cell.value) for cell in cells]
+    limit = max(values) - CLOSE - _EXACT
     return [
-        dataclasses.replace(cell, bold=cell.value is not None and cell.value >= limit)
-        for cell in cells
+        dataclasses.replace(cell, bold=limit <= value > -math.inf)
+        for cell, value in zip(cells, values, strict=True)
     ]
 
 
@@ -132,9 +135,8 @@ def latex(table):
 
 def csv(table):
     """Comma-separated values; what stands beside a value has columns of its own."""
-    columns = list(zip(*table.rows, strict=True))
     header, data = [], []
-    for name, cells in zip(table.columns, columns, strict=True):
+    for name, cells in zip(table.columns, _by_column(table), strict=True):
         parts = [_parts(cell) for cell in cells]
         kinds = [
             "",
@@ -185,11 +187,14 @@ def page(*tables):
 FORMATS = {".md": markdown, ".tex": latex, ".csv": csv, ".html": page}
 
 
+def _by_column(table):
+    """Lists of cells, empty ones where there is no row."""
+    return [[row[column] for row in table.rows] for column in range(len(table.columns))]
+
+
 def _numeric(table):
     """Whether each column holds numbers."""
-    return [
-        any(cell.value is not None for cell in cells) for cells in zip(*table.rows, strict=True)
-    ]
+    return [any(cell.value is not None for cell in cells) for cells in _by_column(table)]
 
 
 def _joined(cell, escape, bold, beside="{}"):
