@@ -59,7 +59,9 @@ def _write_comparison(folder, output):
     lines = comparison.read(folder)
     _write(comparison.overview(lines), output)
     _write(comparison.scores(lines), output)
-    _write(comparison.differences(folder, progress=_log), output)
+    differences = comparison.differences(folder, progress=_log)
+    if differences.rows or differences.notes:  # of more than one model
+        _write(differences, output)
     _save(figures.tasks(comparison.headlines(lines)), output / "tasks.svg")
     for task in dict.fromkeys(line.task for line in lines):
         models = dict.fromkeys(line.model for line in lines if line.task == task)

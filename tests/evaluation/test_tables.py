@@ -2,6 +2,7 @@ import csv
 import dataclasses
 import html.parser
 import io
+import json
 import re
 
 import numpy as np
@@ -157,8 +158,17 @@ def test_measured_values_stand_beside_the_published_ones(measured):
     assert paper.table4(measured) == paper.table4()
 
 
+def test_what_makes_a_value_incomparable_is_told_below_the_table(measured):
+    path = measured / "MTT" / "mule" / "result.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "missing": 7}))
+    assert "mule, MTT: 7 items had no embedding." in paper.table3(measured).notes
+    assert not any("mule" in note for note in paper.table4(measured).notes)
+    published = paper.table3(reference("datasets/paper_results"))
+    assert "Jam-All: 182 of its 183 labels." in published.notes
+
+
 def test_bold_is_within_a_hundredth_of_the_best_of_the_column():
-    columns = [[0.414, 0.404, 0.403999, 0.3], [-0.1, -0.2, None, -0.105], [None] * 4]
+    columns = [[0.414, 0.4037, 0.4034, 0.3], [-0.1, -0.2, None, -0.105], [None] * 4]
     rows = [[tables.number(value) for value in row] for row in zip(*columns, strict=True)]
     bold = np.array([[cell.bold for cell in row] for row in tables.with_best_bold(rows)]).T
     assert bold.tolist() == [
@@ -248,6 +258,17 @@ def test_runs_on_other_items_are_named_rather_than_compared(own):
     assert all("expected runs of one task on the same test items" in n for n in table.notes)
 
 
+def test_results_without_predictions_lack_what_follows_from_them(own):
+    (own / "tempo" / "contrastive" / "predictions.npz").unlink()
+    (own / "family" / "supervised" / "predictions.npz").unlink()
+    lines = {(line.task, line.model): line for line in comparison.read(own)}
+    assert np.isnan(lines["tempo", "contrastive"].guess)
+    assert np.isfinite(lines["tempo", "contrastive"].value)
+    table = comparison.differences(own)
+    assert {cells[0].text for cells in table.rows} == {"meter"}
+    assert "family/supervised/predictions.npz" in table.notes[0]
+
+
 def test_no_results_are_an_error_that_names_the_folder(tmp_path):
     with pytest.raises(InputError, match="expected results as TASK/MODEL/result.json"):
         comparison.read(tmp_path)
@@ -329,6 +350,13 @@ def test_every_format_shows_the_same(form, measured):
         assert form(table)[0] == table.columns
         for shown, cells in zip(form(table)[1:], table.rows, strict=True):
             assert all(s.startswith(c.text) for s, c in zip(shown, cells, strict=True))
+
+
+def test_a_table_without_rows_has_its_head_in_every_format():
+    empty = dataclasses.replace(AWKWARD, rows=[])
+    assert of_html(empty) == of_markdown(empty) == [AWKWARD.columns]
+    assert tables.csv(empty) == ",".join(AWKWARD.columns) + "\n"
+    assert "R\\textsuperscript{2}" in tables.latex(empty)
 
 
 def test_csv_has_columns_of_its_own_for_what_stands_beside_a_value(measured):

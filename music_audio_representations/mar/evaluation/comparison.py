@@ -6,6 +6,7 @@ the probe lie beside it, in `seeds/<n>/<task>/<model>/`.
 
 import dataclasses
 import itertools
+import logging
 import math
 import pathlib
 
@@ -43,7 +44,8 @@ class Line:
         interval: `(low, high)`, its 95 % bootstrap interval over test items, or None.
         seeds: the value of every run, those with other seeds of the probe after the first.
         guess: what the same prediction for every item scores, the labels' frequencies (or the mean)
-            in the test set: for accuracy the rate of the most frequent class.
+            in the test set: for accuracy the rate of the most frequent class. NaN where the
+            predictions were not kept.
     """
 
     task: str
@@ -73,7 +75,8 @@ def read(folder, tasks=None, models=None):
     for task, runs in _runs(folder, tasks, models).items():
         found = {model: results.read_run(run) for model, run in runs.items()}
         guesses = _guesses(next(iter(runs.values())))
-        for metric, (model, run) in itertools.product(guesses, found.items()):
+        names = dict.fromkeys(name for run in found.values() for name in run["test"])
+        for metric, (model, run) in itertools.product(names, found.items()):
             score = run["test"].get(metric)
             if score is None:
                 continue  # measured by an older version
@@ -82,7 +85,7 @@ def read(folder, tasks=None, models=None):
                     *(task, metric, model, _value(score)),
                     known(score["low"], score["high"]),
                     [_value(score), *_other_seeds(folder, task, model, metric)],
-                    guesses[metric],
+                    guesses.get(metric, math.nan),
                 )
             )
     return lines
@@ -215,9 +218,13 @@ def _runs(folder, tasks, models):
 
 
 def _guesses(run):
-    """What a constant prediction scores on a run's test items, by metric."""
+    """What a constant prediction scores on a run's test items, by metric; empty if not kept."""
     result = results.read_run(run)
-    _, targets, _ = results.read_predictions(run)
+    try:
+        _, targets, _ = results.read_predictions(run)
+    except InputError as error:
+        logging.getLogger("mar").warning("%s", error)
+        return {}
     constant = np.broadcast_to(targets.mean(axis=0), targets.shape)
     found = metrics.evaluate(result["kind"], targets, constant, result["labels"], resamples=0)
     return {name: score.value for name, score in found.items()}

@@ -12,6 +12,7 @@ from mar.errors import InputError
 from mar.evaluation import results
 
 _LABELS_SHOWN = 15  # to either side
+_HATCHES = ("", "//", "..", "xx", "--")  # so that bars differ in grey
 _METADATA = {"svg": {"Date": None}, "png": {"Software": None}, "pdf": {"CreationDate": None}}
 
 
@@ -62,7 +63,8 @@ def tasks(headlines):
         centres = [x + (index - (len(models) - 1) / 2) * share for x, _ in there]
         lines = [line for _, line in there]
         values = [line.value for line in lines]
-        handles.append(axes.bar(centres, values, 0.9 * share, label=model))
+        style = {"hatch": _HATCHES[index % len(_HATCHES)], "edgecolor": "white", "linewidth": 0}
+        handles.append(axes.bar(centres, values, 0.9 * share, label=model, **style))
         for centre, line in zip(centres, lines, strict=True):
             if line.interval:
                 axes.plot([centre] * 2, line.interval, color="0.2", linewidth=1)

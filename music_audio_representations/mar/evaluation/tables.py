@@ -19,10 +19,12 @@ _LATEX = {
     **{"−": "$-$", "×": r"$\times$", "²": r"\textsuperscript{2}", "†": r"\textdagger{}"},
     **{"–": "--", "*": r"\textasteriskcentered{}"},
 }
+_TAGS = "<b>{}</b>", "<small>{}</small>"
 _STYLE = (
     "body{font:16px/1.5 system-ui,sans-serif;margin:1em}table{border-collapse:collapse}"
     "td,th{padding:.2em .6em;text-align:right;border-bottom:1px solid #8886}"
-    "th[scope=row],tbody td.text{text-align:left}caption,tfoot td{text-align:left}"
+    "tbody td,tbody th{white-space:nowrap}small{display:block}"
+    "th[scope=row],tbody td.text,caption,tfoot td{text-align:left}"
 )
 
 
@@ -72,7 +74,7 @@ def number(value, **more):
     """The `Cell` of a number in three digits; empty where it is None or NaN."""
     if value is None or math.isnan(value):
         return Cell()
-    return Cell(f"{value:.3f}".replace("-", "−"), float(value), **more)
+    return Cell(_signed(f"{_rounded(value):.3f}"), float(value), **more)
 
 
 def known(low, high):
@@ -81,17 +83,20 @@ def known(low, high):
 
 
 def with_best_bold(rows):
-    """The rows with those values in bold that are within 0.01 of the best of their column."""
+    """The rows with those values in bold that are within 0.01 of the best of their column.
+
+    Values count as they are shown, in three digits.
+    """
     columns = zip(*rows, strict=True)
     return [list(row) for row in zip(*map(_best_bold, columns), strict=True)]
 
 
 def _best_bold(cells):
-    values = [cell.value for cell in cells if cell.value is not None]
-    limit = max(values, default=0) - CLOSE - _EXACT
+    values = [-math.inf if cell.value is None else _rounded(cell.value) for cell in cells]
+    limit = max(values) - CLOSE - _EXACT
     return [
-        dataclasses.replace(cell, bold=cell.value is not None and cell.value >= limit)
-        for cell in cells
+        dataclasses.replace(cell, bold=limit <= value > -math.inf)
+        for cell, value in zip(cells, values, strict=True)
     ]
 
 
@@ -108,13 +113,13 @@ def markdown(table):
 
 
 def latex(table):
-    """A `table*` as wide as the page, for the packages booktabs and graphicx."""
+    """A `table*`, no wider than the page, for the packages booktabs and graphicx."""
     columns = "".join("r" if n else "l" for n in _numeric(table))
     lines = [
         *(r"\begin{table*}", r"\centering"),
         rf"\caption{{{_latex(table.caption)}}}",
         rf"\label{{tab:{table.name}}}",
-        r"\resizebox{\textwidth}{!}{%",
+        r"\resizebox{\ifdim\width>\textwidth\textwidth\else\width\fi}{!}{%",
         rf"\begin{{tabular}}{{{columns}}}",
         r"\toprule",
         " & ".join(map(_latex, table.columns)) + r" \\",
@@ -124,15 +129,14 @@ def latex(table):
         row = " & ".join(_joined(cell, _latex, r"\textbf{{{}}}") for cell in cells)
         lines.append(rf"{{}}{row} \\")  # \\ would take a bracket that follows it as its argument
     lines += [r"\bottomrule", r"\end{tabular}}"]
-    lines += [rf"\par\footnotesize {_latex(note)}" for note in table.notes]
+    lines += [rf"\par\raggedright\footnotesize {_latex(note)}" for note in table.notes]
     return "\n".join([*lines, r"\end{table*}"]) + "\n"
 
 
 def csv(table):
     """Comma-separated values; what stands beside a value has columns of its own."""
-    columns = list(zip(*table.rows, strict=True))
     header, data = [], []
-    for name, cells in zip(table.columns, columns, strict=True):
+    for name, cells in zip(table.columns, _by_column(table), strict=True):
         parts = [_parts(cell) for cell in cells]
         kinds = [
             "",
@@ -161,7 +165,7 @@ def html(table):
         row = ""
         for tag, cell in zip(tags, cells, strict=True):
             data = "" if cell.value is None else f' data-value="{cell.value!r}"'
-            row += f"<{tag}{data}>{_joined(cell, _html, '<b>{}</b>')}</{tag[:2]}>"
+            row += f"<{tag}{data}>{_joined(cell, _html, *_TAGS)}</{tag[:2]}>"
         lines.append(f"<tr>{row}</tr>")
     lines.append("</tbody>")
     if table.notes:
@@ -183,23 +187,25 @@ def page(*tables):
 FORMATS = {".md": markdown, ".tex": latex, ".csv": csv, ".html": page}
 
 
+def _by_column(table):
+    """Lists of cells, empty ones where there is no row."""
+    return [[row[column] for row in table.rows] for column in range(len(table.columns))]
+
+
 def _numeric(table):
     """Whether each column holds numbers."""
-    return [
-        any(cell.value is not None for cell in cells) for cells in zip(*table.rows, strict=True)
-    ]
+    return [any(cell.value is not None for cell in cells) for cells in _by_column(table)]
 
 
-def _joined(cell, escape, bold):
+def _joined(cell, escape, bold, beside="{}"):
     """A cell's text, in bold if it is, and what stands beside it."""
     text = escape(cell.text)
-    shown = (bold.format(text) if cell.bold else text) + escape(cell.mark)
+    parts = [(bold.format(text) if cell.bold else text) + escape(cell.mark)]
     if cell.difference is not None:
-        rounded = round(cell.difference, 3) + 0.0  # never −0.000
-        shown += escape(f" ({rounded:+.3f})".replace("-", "−"))
+        parts.append(beside.format(escape(_signed(f"({_rounded(cell.difference):+.3f})"))))
     if cell.interval is not None:
-        shown += escape(" [{:.3f}, {:.3f}]".format(*cell.interval).replace("-", "−"))
-    return shown
+        parts.append(beside.format(escape(_signed("[{:.3f}, {:.3f}]".format(*cell.interval)))))
+    return " ".join(parts)
 
 
 def _parts(cell):
@@ -207,10 +213,19 @@ def _parts(cell):
     plain = cell.text.replace("−", "-").replace(",", "")
     parts = {"": cell.text if cell.value is None else plain, "note": cell.mark.strip()}
     if cell.difference is not None:
-        parts["difference"] = f"{round(cell.difference, 3) + 0.0:.3f}"
+        parts["difference"] = f"{_rounded(cell.difference):.3f}"
     if cell.interval is not None:
         parts["low"], parts["high"] = (f"{end:.3f}" for end in cell.interval)
     return parts
+
+
+def _rounded(value):
+    """Three digits, never −0."""
+    return round(float(value), 3) + 0.0
+
+
+def _signed(text):
+    return text.replace("-", "−")
 
 
 def _has(kind):
