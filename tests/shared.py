@@ -1,5 +1,6 @@
 """What several tests use: the reference folder, golden weights, other processes."""
 
+import importlib.util
 import os
 import pathlib
 import socket
@@ -21,6 +22,13 @@ def reference(name):
     if not path.exists():
         pytest.skip(f"needs ../shared/{name}")
     return path
+
+
+def needs(*packages):
+    """The test is skipped where one of these packages, of an extra, is not installed."""
+    for package in packages:
+        if importlib.util.find_spec(package) is None:
+            pytest.skip(f"needs {package}: pip install '.[quickstart]'")
 
 
 def golden_value(name, shape):
