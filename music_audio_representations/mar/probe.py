@@ -5,8 +5,13 @@
 The task is one of the paper's fifteen, a folder of class folders, or a table `path,label[,split]`.
 Its official files are read from `--metadata`, or from where `python -m mar.fetch TASK` put them.
 Results are written to `results/<task>/<model>/`.
+
+`--task`, `--embeddings` and `--seed` may be repeated: every task is probed on all embeddings with
+each seed. Results of the first seed are where those of one would be, of each other one in
+`results/seeds/<seed>/`.
 """
 
+import itertools
 import logging
 import pathlib
 
@@ -17,13 +22,19 @@ from mar.config import load
 from mar.errors import ConfigError
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string("task", None, "Task, or path of your own folder or table.", short_name="t")
-flags.DEFINE_string("embeddings", None, "Folder that mar.embed wrote.", short_name="e")
+flags.DEFINE_multi_string(
+    "task", None, "Task, or path of your own folder or table; repeatable.", short_name="t"
+)
+flags.DEFINE_multi_string(
+    "embeddings", None, "Folder that mar.embed wrote; repeatable.", short_name="e"
+)
 flags.DEFINE_string("metadata", None, "Folder with the task's official files.")
 flags.DEFINE_string("output", "results", "Folder of all results.", short_name="o")
 flags.DEFINE_string("model", None, "Row in the tables; by default the embeddings' folder's name.")
 flags.DEFINE_integer("trials", 0, "Trials of a search on the validation set.", lower_bound=0)
-flags.DEFINE_integer("seed", 0, "Of search, training and bootstrap.", lower_bound=0)
+flags.DEFINE_multi_integer(
+    "seed", [0], "Of search, training and bootstrap; repeatable.", lower_bound=0
+)
 flags.DEFINE_integer("resamples", 1000, "Of the confidence intervals.", lower_bound=0)
 flags.DEFINE_bool("allow_missing", False, "Go on without items that have no embedding.")
 command.define_config_flags()
@@ -39,28 +50,36 @@ def main(argv):
     from mar.evaluation.probe import MLP
     from mar.evaluation.tasks import task
 
+    if FLAGS.model is not None and len(FLAGS.embeddings) > 1:
+        raise ConfigError(f"--model: expected one for each of {FLAGS.embeddings}; leave it out")
     mlp = MLP(load(FLAGS.config, FLAGS.set))
-    loaded = task(FLAGS.task, FLAGS.metadata)
-    embeddings = open_embeddings(FLAGS.embeddings)
-    result = experiment.run(
-        loaded,
-        embeddings,
-        mlp,
-        FLAGS.output,
-        FLAGS.model or pathlib.Path(FLAGS.embeddings).resolve().name,
-        trials=FLAGS.trials,
-        seed=FLAGS.seed,
-        allow_missing=FLAGS.allow_missing,
-        resamples=FLAGS.resamples,
-        progress=_Progress(),
-    )
-    print(summary(result))
+    loaded = [task(name, FLAGS.metadata) for name in FLAGS.task]
+    opened = [open_embeddings(folder) for folder in FLAGS.embeddings]
+    for each, embeddings, seed in itertools.product(loaded, opened, FLAGS.seed):
+        result = experiment.run(
+            each,
+            embeddings,
+            mlp,
+            _output(seed),
+            FLAGS.model or embeddings.folder.resolve().name,
+            trials=FLAGS.trials,
+            seed=seed,
+            allow_missing=FLAGS.allow_missing,
+            resamples=FLAGS.resamples,
+            progress=_Progress(),
+        )
+        print(summary(result), flush=True)
     return 0
+
+
+def _output(seed):
+    folder = pathlib.Path(FLAGS.output)
+    return folder if seed == FLAGS.seed[0] else folder / "seeds" / str(seed)
 
 
 def summary(result):
     """The result in a few lines."""
-    lines = [f"{result['task']}, {result['model']}:"]
+    lines = [f"{result['task']}, {result['model']}, seed {result['seed']}:"]
     for name, score in result["test"].items():
         interval = "" if score["low"] is None else f"  [{score['low']:.4f}, {score['high']:.4f}]"
         lines.append(f"  {name:<22} {score['value']:.4f}{interval}")

@@ -230,6 +230,36 @@ def test_the_command_prints_and_writes_what_it_found(tmp_path):
     assert "Traceback" not in wrong.stderr
 
 
+def test_several_tasks_embeddings_and_seeds_are_as_many_runs(tmp_path):
+    audio = [f"{number}.wav" for number in range(40)]
+    for name in ("one", "two"):
+        classes = [f"{path},{(number + len(name)) % 2}" for number, path in enumerate(audio)]
+        (tmp_path / f"{name}.csv").write_text("\n".join(["path,label", *classes]) + "\n")
+    targets = np.eye(2)[np.arange(40) % 2]
+    for seed, name in enumerate(("emb", "other")):
+        timelines = separable(targets + 2.0 * seed)
+        write_store(tmp_path / name, dict(zip(audio, timelines, strict=True)))
+    short("GTZAN").write(tmp_path / "probe.yaml")
+    command = ["-m", "mar.probe", "--config", tmp_path / "probe.yaml", "--resamples", 5]
+    command += ["--output", tmp_path / "results"]
+    command += [part for name in ("one", "two") for part in ("--task", tmp_path / f"{name}.csv")]
+    command += [part for name in ("emb", "other") for part in ("-e", tmp_path / name)]
+    finished = run_python(*command, "--seed", 3, "--seed", 4)
+    assert finished.returncode == 0, finished.stderr
+    found = {
+        path.parent.relative_to(tmp_path / "results").as_posix(): json.loads(path.read_text())
+        for path in (tmp_path / "results").glob("**/result.json")
+    }
+    runs = [f"{task}/{model}" for task in ("one", "two") for model in ("emb", "other")]
+    assert found.keys() == {*runs, *(f"seeds/4/{run}" for run in runs)}
+    for where, result in found.items():
+        assert where.endswith(f"{result['task']}/{result['model']}")
+        assert result["seed"] == (4 if where.startswith("seeds") else 3)
+    single = run_python(*command[:2], *command[2:8], *command[10:], "--seed", 4, "--model", "x")
+    assert single.returncode == 1
+    assert "--model" in single.stderr
+
+
 def test_counts_that_differ_are_a_warning(tmp_path, caplog):
     WRITERS["GTZAN"](tmp_path)
     with caplog.at_level(logging.WARNING):

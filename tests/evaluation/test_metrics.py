@@ -92,6 +92,25 @@ def test_accuracy_and_precision_of_each_class():
     assert found["accuracy"].per_label[3] == 0
 
 
+def test_balanced_accuracy_is_scikit_learns_in_every_resample():
+    generator = np.random.default_rng(0)
+    true = np.repeat(np.arange(4), [60, 20, 9, 1])  # of five classes
+    guessed = np.where(generator.random(90) < 0.6, true, generator.integers(5, size=90))
+    found = metrics.evaluate("multiclass", np.eye(5)[true], np.eye(5)[guessed], list("abcde"), 40)
+    score = found["balanced_accuracy"]
+    expected = sklearn_metrics.recall_score(true, guessed, average=None, labels=range(4)).mean()
+    assert score.value == pytest.approx(expected)
+    weights = metrics.draw_weights(90, 40, 0)
+    assert (weights[true == 3].sum(axis=0) == 0).any()  # some resamples lack a class
+    for column, value in enumerate(score.samples):
+        rows = np.repeat(np.arange(90), weights[:, column])
+        drawn = np.unique(true[rows])
+        recalls = sklearn_metrics.recall_score(
+            true[rows], guessed[rows], average=None, labels=drawn
+        )
+        assert value == pytest.approx(recalls.mean())
+
+
 @pytest.mark.parametrize(
     ("estimated", "points", "both"),
     [

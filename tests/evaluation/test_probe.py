@@ -104,8 +104,8 @@ TABLE_2 = {
 
 
 def test_each_task_has_a_configuration_with_the_values_of_table_2(data):
-    assert {path.stem for path in OURS} == TABLE_2.keys()
-    for path in OURS:
+    assert {path.stem for path in OURS} == {*TABLE_2, "classes", "values"}
+    for path in (path for path in OURS if path.stem in TABLE_2):
         mlp = MLP(load(path))
         widths, dropout, batch = TABLE_2[path.stem]
         assert mlp.layer_widths == widths
@@ -281,3 +281,16 @@ def test_a_loss_that_explodes_ends_the_training(data):
         ConfigError, match=r"expected a finite loss, got .* lower the learning rate"
     ):
         train(mlp, data, 32)
+
+
+def test_values_of_any_size_are_learnt_where_they_are_standardized(data):
+    """A unit is a matter of taste: metres or millimetres, Kelvin or Celsius."""
+    linear = data.features[:, :2] + 0.5 * data.features[:, 2:4]
+    mlp = probe(600, layer_widths=[], standardize=True, loss={"ScoochMeanSquaredError": None})
+
+    def predicted(scale, offset):
+        known = Examples(data.features, (scale * linear + offset).astype(np.float32))
+        return (predict(mlp, train(mlp, known, 32), known) - offset) / scale
+
+    np.testing.assert_allclose(predicted(1.0, 0.0), linear, atol=0.2)
+    np.testing.assert_allclose(predicted(1000.0, 5000.0), predicted(1.0, 0.0), atol=1e-3)

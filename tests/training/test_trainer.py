@@ -11,6 +11,7 @@ import subprocess
 import sys
 from unittest import mock
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -281,6 +282,18 @@ def test_shipped_configurations_train(path, tmp_path):
         assert shrunk.run(tmp_path / "run") is None
     assert last_step(tmp_path / "run") == 2
     assert (tmp_path / "run" / "model.keras").exists()
+
+
+def test_no_steps_leave_the_untrained_network(records, tmp_path):
+    trainer(records, steps=0).run(tmp_path)
+    keras.utils.set_random_seed(0)
+    untrained = trainer(records).model.build(runs.FRAMES)
+    for ours, theirs in zip(
+        mar.load_model(tmp_path / "model.keras").get_weights(),
+        untrained.get_weights(),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(ours, theirs)
 
 
 def test_partners_are_found_far_above_chance(records, tmp_path):

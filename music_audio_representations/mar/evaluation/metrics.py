@@ -74,7 +74,11 @@ def evaluate(kind, targets, predictions, labels, resamples=1000, seed=0):
             scores[name] = _mean_score(points, weights)
     accuracy = _mean_score((true == guessed).astype(float), weights)
     precision = precision_per_class(true, guessed, len(labels))
-    return {**scores, "accuracy": dataclasses.replace(accuracy, per_label=precision)}
+    return {
+        **scores,
+        "accuracy": dataclasses.replace(accuracy, per_label=precision),
+        "balanced_accuracy": _balanced_accuracy(targets, guessed, weights),
+    }
 
 
 def draw_weights(items, resamples, seed):
@@ -194,6 +198,18 @@ def precision_per_class(true, guessed, classes):
     return sklearn_metrics.precision_score(
         true, guessed, labels=np.arange(classes), average=None, zero_division=0
     )
+
+
+def _balanced_accuracy(targets, guessed, weights):
+    """Mean recall of the classes that occur, scikit-learn's; in a resample, of those drawn."""
+    occurring = targets[:, targets.any(axis=0)].astype(float)
+    right = occurring * (targets[np.arange(len(targets)), guessed] > 0)[:, None]
+    with np.errstate(invalid="ignore"):
+        samples = np.nanmean(
+            _weighted_means(right, weights) / _weighted_means(occurring, weights), axis=1
+        )
+    recalls = right.sum(axis=0) / occurring.sum(axis=0)
+    return Score(float(recalls.mean()), None, samples)
 
 
 def key_points(reference, estimated, both_fifths=False):

@@ -47,7 +47,10 @@ class MLP(Configurable):
     optimizer = Param(ScoochAdam, doc="How it is minimised, and in how many steps.")
     batch_size = Param(int | None, default=None, doc="Batch size; null is that of Table 2.")
     standardize = Param(
-        bool, default=False, doc="Whether every dimension gets mean 0 and variance 1 in training."
+        bool,
+        default=False,
+        doc="Whether every dimension, and a value that is to be predicted, gets mean 0 and "
+        "variance 1 in training.",
     )
     windows = Param(
         Literal["mean", "single"],
@@ -81,7 +84,7 @@ class MLP(Configurable):
         """Training steps."""
         return self.optimizer.schedule.steps
 
-    def build(self, inputs, outputs, seed=0, normalization=None):
+    def build(self, inputs, outputs, seed=0, normalization=None, target_moments=None):
         """Builds the network.
 
         Args:
@@ -89,6 +92,7 @@ class MLP(Configurable):
             outputs: number of labels.
             seed: of the initial weights and of dropout.
             normalization: `(mean, variance)`, each `(inputs,)`, of what `standardize` removes.
+            target_moments: `(mean, variance)`, each `(outputs,)`, that predictions are scaled to.
 
         Returns:
             A Keras model `(batch, inputs)` → `(batch, outputs)`: logits, or predictions where the
@@ -117,6 +121,11 @@ class MLP(Configurable):
             drop(rate)
         drop(self.output_dropout)
         dense(outputs, None if self.loss.from_logits else self.loss.activation, "output")
+        if target_moments is not None:
+            mean, variance = target_moments
+            layers.append(
+                keras.layers.Rescaling(np.sqrt(variance).tolist(), mean.tolist(), name="rescaling")
+            )
         return keras.Sequential(layers, name="probe")
 
 
@@ -160,7 +169,9 @@ def train(mlp, examples, batch_size, seed=0, progress=None):
     """
     dimensions = examples.features.shape[1]
     normalization = _moments(examples.features) if mlp.standardize else None
-    model = mlp.build(dimensions, examples.targets.shape[1], seed, normalization)
+    are_values = mlp.standardize and mlp.loss.activation is None
+    target_moments = _moments(examples.targets) if are_values else None
+    model = mlp.build(dimensions, examples.targets.shape[1], seed, normalization, target_moments)
     run_steps = _training_steps(mlp, model)
     per_call = STEPS_PER_CALL
     if not examples.resident:

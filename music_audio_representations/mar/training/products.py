@@ -134,5 +134,6 @@ def _draw(records, path):
                 *zip(*losses, strict=True), label=part, marker="." if len(losses) < 20 else ""
             )
     axes.set(xlabel="step", ylabel="loss")
-    axes.legend()
+    if records:
+        axes.legend()
     figure.savefig(path, format="png", dpi=150)

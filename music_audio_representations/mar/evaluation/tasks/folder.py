@@ -5,6 +5,7 @@ column `path`, relative to the audio root, and one of
 
 * `label`: one class per file;
 * `labels`: any number of them, separated by `|`;
+* `key`: a musical key, such as `Eb minor`, whose score is that of GiantSteps;
 * `target`: a number.
 
 A column `split` (train, valid, test) is used as it is; without it three fifths are trained on, one
@@ -21,8 +22,14 @@ from mar.embedding.files import AUDIO
 from mar.errors import InputError
 from mar.evaluation.tasks import files
 from mar.evaluation.tasks.base import Items, Task, multi_hot, one_hot
+from mar.evaluation.tasks.giantsteps import KEYS, parse_key
 
-_COLUMNS = {"label": "multiclass", "labels": "multilabel", "target": "regression"}
+_COLUMNS = {
+    "label": "multiclass",
+    "labels": "multilabel",
+    "key": "key",
+    "target": "regression",
+}
 _SEED = 0
 _FOLDS = 5
 
@@ -77,6 +84,9 @@ def read_table(path, column, delimiter):
         tags = [[tag.strip() for tag in value.split("|") if tag.strip()] for value in values]
         labels = sorted({tag for names in tags for tag in names})
         targets, strata = multi_hot(tags, labels), ["all"] * len(rows)
+    elif column == "key":
+        strata = _keys(values, path)
+        labels, targets = KEYS, one_hot(strata, KEYS)
     else:
         labels, strata = sorted(set(values)), values
         targets = one_hot(values, labels)
@@ -86,6 +96,14 @@ def read_table(path, column, delimiter):
     else:
         splits = _split(paths, strata, artists or paths)
     return Items(paths, paths, splits, labels, targets, artists)
+
+
+def _keys(values, path):
+    keys = [parse_key(value) for value in values]
+    if None in keys:
+        wrong = values[keys.index(None)]
+        raise InputError(f"{path}: expected keys such as 'Eb minor', found {wrong!r}")
+    return keys
 
 
 def _numbers(values, path):

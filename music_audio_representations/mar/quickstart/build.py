@@ -1,0 +1,214 @@
+"""Builds the data set: tracks with their labels, single notes, and the tables that commands read.
+
+DIR/tracks/*.flac  DIR/notes/*.flac  tracks.csv  notes.csv
+DIR/train.csv valid.csv labels.txt   for tfrecord_tools.write: families, genres, meters
+DIR/tasks/*.csv           for mar.probe: key, instrument, genre, meter, tempo, pitch
+DIR/audio.m3u             for mar.embed: all tracks and notes
+DIR/README.md             comes last: with it the data set is whole
+"""
+
+import collections
+import concurrent.futures
+import csv
+import dataclasses
+import functools
+import io
+import json
+import math
+import multiprocessing
+import os
+import pathlib
+
+import numpy as np
+import soundfile
+import tqdm
+
+from mar.atomic import remove_abandoned, whole
+from mar.errors import InputError
+from mar.quickstart import notes as single_notes
+from mar.quickstart import performance, readme, render, scores, splits
+from mar.quickstart.soundfont import SoundFont
+
+LABELS = ("instrument", "genre", "meter")  # what supervised pre-training is told
+TASKS = ("key", "instrument", "genre", "meter", "tempo", "pitch")
+VERSION = 1  # of what is drawn and rendered
+_SPARE = 1.2  # works read for each track of a genre
+_FEWEST = 24  # works read of each genre, so that every part has some
+_SETTINGS, _README = "settings.json", "README.md"
+
+
+def build(folder, tracks=1280, notes=2000, seed=0, workers=None):
+    """Builds the data set, or the rest of it.
+
+    The same settings give the same bytes, in any number of processes.
+
+    Args:
+        folder: of the data set.
+        tracks: how many tracks of 20 s.
+        notes: how many single notes of 3 s.
+        seed: of all draws.
+        workers: processes; None: one for each core.
+
+    Returns:
+        Whether there was anything to do.
+
+    Raises:
+        InputError: the scores or the soundfont are not installed; the folder holds a data set with
+            other settings.
+    """
+    folder = pathlib.Path(folder)
+    settings = {"version": VERSION, "tracks": tracks, "notes": notes, "seed": seed}
+    if not _begun(folder, settings):
+        return False
+    soundfont = scores.data_file("pretty_midi", "TimGM6mb.sf2")
+    workers = workers or len(os.sched_getaffinity(0))
+    context = multiprocessing.get_context("spawn")
+    with concurrent.futures.ProcessPoolExecutor(workers, context) as pool:
+        planned = plan(pool, tracks, seed)
+        single = single_notes.plan(notes, seed)
+        jobs = [(folder / path(each), each) for each in (*planned, *single)]
+        jobs = [job for job in jobs if not job[0].exists()]
+        write = functools.partial(_write_audio, soundfont)
+        _in_order(pool, write, jobs, "playing", "file", 8)
+    for part in ("tracks", "notes"):
+        remove_abandoned(folder / part)
+    _write_tables(folder, planned, single)
+    _write(folder / _README, readme.text(planned, single))
+    return True
+
+
+def plan(pool, count, seed=0):
+    """The `Track`s: works are read by the processes of `pool`."""
+    found = [
+        work
+        for work in _in_order(pool, scores.read, candidates(count, seed), "reading", "score", 16)
+        if work is not None
+    ]
+    groups = splits.groups(found)
+    parts = splits.assign(groups, [work.genre for work in found], seed)
+    return performance.plan(found, parts, groups, count, seed)
+
+
+def candidates(count, seed=0):
+    """Enough `Source`s of each genre for `count` tracks: those in minor first, which are scarce."""
+    by_genre = collections.defaultdict(list)
+    for source in scores.sources():
+        by_genre[source.genre].append(source)
+    generator = np.random.default_rng([seed, 2])
+    most = max(_FEWEST, math.ceil(_SPARE * count / len(by_genre)))
+    chosen = []
+    for _, sources in sorted(by_genre.items()):
+        order = [sources[row] for row in generator.permutation(len(sources))]
+        order.sort(key=lambda source: source.stated.get("mode") != "minor")
+        chosen += order[:most]
+    return chosen
+
+
+def path(item):
+    """Where the audio of a `Track` or `Note` lies below the folder of the data set."""
+    kind = "tracks" if isinstance(item, performance.Track) else "notes"
+    return f"{kind}/{item.id}.flac"
+
+
+def _begun(folder, settings):
+    """Whether there is something to do in the folder, which is begun if it was not."""
+    for part in ("tracks", "notes", "tasks"):
+        (folder / part).mkdir(parents=True, exist_ok=True)
+    file = folder / _SETTINGS
+    if not file.exists():
+        _write(file, json.dumps(settings, indent=1))
+    elif (found := json.loads(file.read_text(encoding="utf-8"))) != settings:
+        raise InputError(f"{folder}: expected {settings}, found a data set of {found}")
+    return not (folder / _README).exists()
+
+
+def _in_order(pool, function, items, doing, unit, chunk):
+    """The results for all items, in their order, with a bar of progress."""
+    results = pool.map(function, items, chunksize=chunk)
+    return list(tqdm.tqdm(results, desc=doing, total=len(items), unit=unit))
+
+
+def _write_audio(soundfont, job):
+    file, item = job
+    if isinstance(item, performance.Track):
+        played, seconds = performance.perform(item), performance.SECONDS
+    else:
+        played, seconds = single_notes.perform(item), single_notes.SECONDS
+    font = _opened(soundfont)
+    samples = render.render(font, item.program, played, seconds, item.seed)
+    with whole(file) as unfinished:
+        soundfile.write(unfinished, samples, render.SAMPLE_RATE, "PCM_16", format="FLAC")
+
+
+@functools.lru_cache(maxsize=1)
+def _opened(path):
+    return SoundFont(path)
+
+
+# ----------------------------------------------------------------------------------------- tables
+
+
+def row(track):
+    """What `tracks.csv` says of a track."""
+    work = track.composition
+    return {
+        "id": track.id,
+        "path": path(track),
+        "title": work.title,
+        "source": work.id,
+        "split": track.split,
+        "group": track.group,
+        "key": scores.key_name(track.tonic, work.mode),
+        "instrument": track.instrument,
+        "program": track.program,
+        "genre": work.genre,
+        "meter": work.meter,
+        "tempo_bpm": track.tempo_bpm,
+        "seed": track.seed,
+    }
+
+
+def _write_tables(folder, tracks, notes):
+    rows = [row(track) for track in tracks]
+    singles = [{**dataclasses.asdict(note), "path": path(note)} for note in notes]
+    _write_csv(folder / "tracks.csv", rows)
+    columns = ("id", "path", "split", "program", "pitch", "instrument", "seed")
+    _write_csv(folder / "notes.csv", [{name: each[name] for name in columns} for each in singles])
+    for split in ("train", "valid"):
+        part = [each for each in rows if each["split"] == split]
+        labels = ("|".join(each[name] for name in LABELS) for each in part)
+        _write_csv(
+            folder / f"{split}.csv",
+            [
+                {"id": each["id"], "path": each["path"], "labels": names}
+                for each, names in zip(part, labels, strict=True)
+            ],
+        )
+    for task in TASKS:
+        _write_csv(folder / "tasks" / f"{task}.csv", _task(task, rows, singles))
+    _write(folder / "audio.m3u", "".join(f"{each['path']}\n" for each in (*rows, *singles)))
+    vocabulary = (*sorted(performance.FAMILIES), *scores.GENRES, *scores.METERS)
+    _write(folder / "labels.txt", "".join(f"{label}\n" for label in vocabulary))
+
+
+def _task(name, tracks, notes):
+    """The rows of one task's table, see `mar.evaluation.tasks.folder`."""
+    column = {"key": "key", "tempo": "target"}.get(name, "label")
+    rows = []
+    for each in notes if name == "pitch" else tracks:
+        value = round(math.log2(each["tempo_bpm"]), 5) if name == "tempo" else each[name]
+        rows.append({"path": each["path"], column: value, "split": each["split"]})
+    return rows
+
+
+def _write_csv(file, rows):
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, rows[0], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    _write(file, text.getvalue())
+
+
+def _write(file, text):
+    with whole(file) as unfinished:
+        unfinished.write_text(text, encoding="utf-8")
