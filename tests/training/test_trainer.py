@@ -285,7 +285,7 @@ def test_shipped_configurations_train(path, tmp_path):
 
 
 def test_no_steps_leave_the_untrained_network(records, tmp_path):
-    trainer(records, steps=0).run(tmp_path)
+    trainer(records, steps=0, initial_weights=None).run(tmp_path)
     keras.utils.set_random_seed(0)
     untrained = trainer(records).model.build(runs.FRAMES)
     for ours, theirs in zip(
@@ -437,7 +437,7 @@ def test_fewer_tracks_than_a_batch_are_warned_of(records, tmp_path, caplog):
         ({"microbatch": 0}, "microbatch: expected at least 1, got 0"),
         ({"device": "gpu"}, "device: expected a GPU, found none"),
         ({"seed": -1}, "seed: expected at least 0"),
-        ({"steps": 0}, "steps: expected at least 1, got 0"),
+        ({"steps": -1}, "steps: expected at least 0, got -1"),
         ({"strategy": "multi_worker"}, "strategy: multi_worker expects, .* TF_CONFIG="),
         ({"momentum": 1}, "Trainer: expected one of .*, got 'momentum'"),
         ({"dataset.PairDataset.hard_negatives": 1}, "hard_negatives: expected 0"),

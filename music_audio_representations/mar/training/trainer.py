@@ -68,8 +68,8 @@ class Trainer(Configurable):
             self._expect_positive("microbatch")
         if self.steps is None and self.optimizer.schedule is None:
             raise ConfigError("Trainer.steps: expected a number, since there is no schedule")
-        if self.total_steps < 1:
-            raise ConfigError(f"Trainer.steps: expected at least 1, got {self.total_steps}")
+        if self.total_steps < 0:
+            raise ConfigError(f"Trainer.steps: expected at least 0, got {self.total_steps}")
         if self.seed < 0:
             raise ConfigError(f"Trainer.seed: expected at least 0, got {self.seed}")
         for dataset in filter(None, (self.dataset, self.validation)):
