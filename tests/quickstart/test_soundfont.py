@@ -223,7 +223,7 @@ def test_zones_of_keys_and_velocities(tmp_path):
 
 
 def test_instruments_set_and_presets_add(tmp_path):
-    """Attenuation and tuning: of the instrument's zone, else of its global zone; the preset's on top."""
+    """What a zone says, or else the global zone; of the preset on top of the instrument's."""
     tiny = font(
         tmp_path,
         [

@@ -35,7 +35,7 @@ LABELS = ("instrument", "genre", "meter")  # what supervised pre-training is tol
 TASKS = ("key", "instrument", "genre", "meter", "tempo", "pitch")
 VERSION = 1  # of what is drawn and rendered
 _SPARE = 1.2  # works read for each track of a genre
-_FEWEST = 24  # works read of each genre, so that every part has some
+_FEWEST = 16  # works read of each genre, so that every part has some
 _SETTINGS, _README = "settings.json", "README.md"
 
 
