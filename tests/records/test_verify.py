@@ -188,7 +188,7 @@ def test_ids_that_occur_twice_and_labels_outside_the_vocabulary(folder):
         assert line.startswith(f"{shard(folder)}: record {record} at byte {records[record]}: ")
     assert repeated.endswith("the id 'track 2' occurs more than once")
     assert again.endswith("the id 'track 2' occurs more than once")
-    assert label.endswith("the label 99, which is not in the vocabulary of 7")
+    assert label.endswith("the label 99, not in the vocabulary of 7")
 
 
 def test_records_without_a_row_and_rows_without_a_record(folder):

@@ -121,7 +121,7 @@ def _row_problems(manifest, track, repeated):
     """What is wrong with a row of the manifest by itself."""
     known = len(manifest.header.vocabulary)
     reasons = [
-        f"track {manifest.id(track)!r}: the label {label}, which is not in the vocabulary of {known}"
+        f"track {manifest.id(track)!r}: the label {label}, not in the vocabulary of {known}"
         for label in manifest.labels(track).tolist()
         if not 0 <= label < known
     ]
