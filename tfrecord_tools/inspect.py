@@ -10,6 +10,7 @@ import pathlib
 from absl import app, flags
 
 from mar import command
+from mar.errors import InputError
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("output", ".", "Folder of the two pictures.", short_name="o")
@@ -30,7 +31,10 @@ def main(argv):
     if len(records.manifest) == 0:
         return 0
     folder = pathlib.Path(FLAGS.output)
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be made: {error.strerror}") from None
     figures.save(summary.spectrograms(records), folder / "spectrograms.png")
     counts = {"tracks with each label": records.manifest.label_counts()}
     figures.save(figures.label_density(counts), folder / "label_counts.png")

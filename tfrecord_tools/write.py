@@ -14,7 +14,7 @@ import os
 from absl import flags
 
 from mar import command
-from mar.errors import ConfigError
+from mar.errors import ConfigError, InputError
 from tfrecord_tools import writing
 
 FLAGS = flags.FLAGS
@@ -58,6 +58,8 @@ def main(argv):
     )
     front_end = command.configured(LogMel).resolved()
     root = os.path.abspath(FLAGS.audio or os.path.dirname(os.path.abspath(FLAGS.table)))
+    if not os.path.isdir(root):
+        raise InputError(f"{FLAGS.audio}: no such folder")
     job = shards.Job(
         items.table,
         sources.AudioSource(root, front_end, FLAGS.dtype),

@@ -123,6 +123,14 @@ def test_bad_files_say_what_is_wrong(tmp_path, name):
     assert name in str(caught.value)
 
 
+def test_what_is_shorter_than_one_sample_is_refused(tmp_path):
+    """Rather than no sample at all, of which no one can make anything."""
+    soundfile.write(tmp_path / "a.wav", np.zeros(1), 44100)
+    assert len(whole(tmp_path / "a.wav")) == 1
+    with pytest.raises(InputError, match=r"a\.wav: too short for one sample at 16000 Hz"):
+        whole(tmp_path / "a.wav", 16000)
+
+
 @pytest.mark.parametrize("name", [b"two words'\".wav", b"new\nline.wav", b"latin1 \xe9.flac"])
 def test_any_name_will_do(tmp_path, name):
     soundfile.write(tmp_path / "a", music(1.0), 44100, format="WAV")

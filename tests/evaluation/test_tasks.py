@@ -1,6 +1,8 @@
 """Reading tasks: what the tiny distributions hold, and what is refused."""
 
+import gzip
 import io
+import json
 import os
 import pickle
 import typing
@@ -51,6 +53,14 @@ def test_windows_of_nsynths_notes_cover_their_four_seconds(name, starts):
     windows = Windows(**TASKS[name].windows).in_frames(0.01)
     assert np.asarray(windows.starts(401)).tolist() == starts
     assert windows.length == 400 // len(starts)
+
+
+def test_a_wrong_folder_of_audio_is_told_before_any_work(tmp_path):
+    WRITERS["GTZAN"](tmp_path)
+    loaded = task("GTZAN", tmp_path)
+    for folder in (tmp_path, tmp_path / "nowhere"):
+        with pytest.raises(InputError, match="the audio of GTZAN in this folder, .* of its 48"):
+            loaded.items(folder)
 
 
 def test_albums_become_their_tracks(tmp_path):
@@ -185,7 +195,7 @@ def test_tables_of_tags_and_of_numbers(tmp_path):
         ),
         (["path,label,split", "x.mp3,a,training"], "expected the splits train, valid, test"),
         (["path,label,split", "x.mp3,a,train", "y.mp3,b,train"], "the split 'valid' has no item"),
-        (["path,tag", "x.mp3,a"], "expected one of the columns label, labels, target"),
+        (["path,tag", "x.mp3,a"], "one of the columns label, labels, key, target"),
         (["path,label", "x.mp3,a,b"], "row 2: expected 2 cells, found 3"),
         (["path,target", "x.mp3,fast"], "expected numbers as targets"),
         (["path;label", "x.mp3;a"], "a spreadsheet program had saved it again"),
@@ -236,6 +246,7 @@ def changed(path, old, new):
         ("Emo", "songs_info.csv", b",0.48,", b",Jan 48,", "expected a time as min.sec"),
         ("Emo", "songs_info.csv", b",1.33,", b",1.3,", "expected a segment of 45 s"),
         ("Emo", "songs_info.csv", b"song_id,", b"song_id;", "song_id not found"),
+        ("Emo", "songs_info.csv", b"\n", b"\nx", "expected a number, found 'x"),
         ("GS_Key", "giantsteps-key-dataset/annotations/key/1000.LOFI.key", b"C", b"X", "a key"),
         (
             "Jam-MT",
@@ -259,6 +270,28 @@ def changed(path, old, new):
 def test_damaged_files_are_refused(name, file, old, new, message, tmp_path):
     WRITERS[name](tmp_path)
     changed(tmp_path / file, old, new)
+    with pytest.raises(InputError, match=message):
+        task(name, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "file", "change", "message"),
+    [
+        ("AMM", "data/mood_target.npy", lambda a: a * 0.5, "an array of 0 and 1, found other"),
+        ("AMM", "data/val_idx.npy", lambda a: a - 99, "expected rows 0 to 47, found -"),
+        ("MSD100", "binaries.npy", lambda a: a * 2, "an array of 0 and 1, found other"),
+        (
+            "MSD100",
+            "train_ids.npy",
+            lambda a: np.arange(len(a)),
+            "entries '<row>//<name>', found 0",
+        ),
+        ("MTT_filtered", "MTAT_split/y_test_pub.npy", lambda a: a - 1, "an array of 0 and 1"),
+    ],
+)
+def test_arrays_of_other_values_are_refused(name, file, change, message, tmp_path):
+    WRITERS[name](tmp_path)
+    np.save(tmp_path / file, change(np.load(tmp_path / file)))
     with pytest.raises(InputError, match=message):
         task(name, tmp_path)
 
@@ -308,6 +341,28 @@ def test_artists_in_two_splits_of_an_official_file_are_refused(tmp_path):
 
 
 # ----------------------------------------------------------------------------------------- files
+
+
+@pytest.mark.parametrize("flipped", [12, 30, 200])
+def test_damaged_compressed_files_are_told(tmp_path, flipped):
+    path = tmp_path / "x.json.gz"
+    packed = bytearray(gzip.compress(json.dumps({str(n): n * n for n in range(999)}).encode()))
+    packed[flipped] ^= 255
+    path.write_bytes(packed)
+    for read in (files.read_bytes, lambda path: list(files.stream_object(path))):
+        with pytest.raises(InputError, match=r"x\.json\.gz: (cannot be read|not valid JSON)"):
+            read(path)
+
+
+def test_damaged_arrays_and_pickles_are_told(tmp_path):
+    path = tmp_path / "x.npy"
+    np.save(path, np.ones((10, 5)))
+    changed(path, b", 5)", b", 5(")
+    with pytest.raises(InputError, match="not a plain .npy array"):
+        files.read_array(path)
+    path.write_bytes(pickle.dumps({"a": "b"}, 0).replace(b"s.", b"b."))  # builds a string
+    with pytest.raises(InputError, match="not a pickle of plain data"):
+        files.read_mapping(path)
 
 
 def test_a_pickle_that_would_do_something_is_refused(tmp_path):

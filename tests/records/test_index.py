@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 import made
-from mar.errors import InputError
+from mar.errors import ConfigError, InputError
 from mar.records import index, schema
 from mar.records.reader import RecordReader
 from mar.records.verify import verify
@@ -100,6 +100,8 @@ def test_ids_and_labels(tmp_path, strings):
         ({"mel": [bytes(384), bytes(384)]}, {}, "expected one value, got 2"),
         ({"mel": np.zeros(96)}, {"dtype": "float16"}, "a float_list, which is float32"),
         ({"mel": [bytes(768)], "n": [3]}, {"frames": "n"}, "says 3 frames, holds 2"),
+        ({"mel": [bytes(384)], "n": [b"1"]}, {"frames": "n"}, "'n': expected one integer"),
+        ({"mel": [bytes(384)], "n": []}, {"frames": "n"}, "'n': expected one integer"),
         ({"mel": [bytes(384)], "i": [1]}, {"id": "i"}, "'i': expected one string"),
         ({"mel": [bytes(384)], "l": np.ones(1)}, {"labels": "l"}, "got floats"),
     ],
@@ -109,6 +111,28 @@ def test_records_laid_out_otherwise_are_named(tmp_path, example, settings, messa
     with pytest.raises(InputError, match=rf"a: record 0 at byte 0: .*{message}"):
         index.index([tmp_path / "a"], layout(**settings), tmp_path / "m.parquet")
     assert not (tmp_path / "m.parquet").exists()
+
+
+def test_tracks_without_ids_are_told_apart_though_their_files_are_called_alike(tmp_path):
+    for name in ("train", "test"):
+        (tmp_path / name).mkdir()
+        write(tmp_path / name / "part-0", [{"mel": [bytes(384)]}])
+    paths = [tmp_path / "train" / "part-0", tmp_path / "test" / "part-0"]
+    index.index(paths, layout(), tmp_path / "m.parquet")
+    manifest = RecordReader(tmp_path / "m.parquet").manifest
+    assert [manifest.id(track) for track in range(2)] == ["train/part-0:0", "test/part-0:0"]
+
+
+def test_where_a_manifest_cannot_be_is_told_at_once(tmp_path):
+    (tmp_path / "file").touch()
+    for path, message in (
+        (tmp_path / "m.txt", "expected a name that ends in .parquet"),
+        (tmp_path / "file" / "m.parquet", "m.parquet: cannot be written: (Not a|File exists)"),
+    ):
+        with pytest.raises((ConfigError, InputError), match=message):
+            index.index([tmp_path / "none"], layout(), path)
+    with pytest.raises(InputError, match="cannot be read: Is a directory"):
+        index.index([tmp_path], layout(), tmp_path / "new" / "m.parquet")
 
 
 def test_damaged_files_and_duplicate_ids_are_named(tmp_path):

@@ -171,6 +171,28 @@ def test_tensorflow_file_systems_give_the_same(folder):
         RecordReader("ram://nowhere")
 
 
+def test_a_shard_that_cannot_be_read_any_more_is_named(folder):
+    """As one on a server that went away."""
+    import tensorflow as tf
+
+    for path in folder.iterdir():
+        with tf.io.gfile.GFile(f"ram://lost/{path.name}", "wb") as file:
+            file.write(path.read_bytes())
+    reader = RecordReader("ram://lost")
+    reader.read([0], [0], 300)
+    tf.io.gfile.remove(f"ram://lost/{shard(folder, 0).name}")
+    with pytest.raises(InputError, match=r"ram://lost/shard-00000.*: cannot be read any more"):
+        reader.read([0], [0], 300)
+
+
+def test_files_that_give_less_at_a_time_are_read_whole(folder, monkeypatch):
+    """As network file systems may."""
+    preadv = os.preadv
+    monkeypatch.setattr(os, "preadv", lambda fd, into, at: preadv(fd, [into[0][:1000]], at))
+    (snippet,) = RecordReader(folder).read([3], [17], 300)
+    np.testing.assert_array_equal(snippet, made.spectrogram(3, 1200)[17:317])
+
+
 def test_an_unknown_scheme_names_what_is_needed():
     with pytest.raises(InputError, match=r"nonsense://.*\[io\]"):
         RecordReader("nonsense://host/set")

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from mar.errors import InputError
+from mar.errors import ConfigError, InputError
 from mar.records import table
 from shared import reference
 
@@ -97,6 +97,29 @@ def test_bad_tables_are_named(tmp_path):
         table.read_vocabulary(tmp_path / "names.txt")
 
 
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"labels": [[1, 2]]}, r"the track 'a': expected labels as text, got \[1, 2\]"),
+        ({"labels": [0]}, "the track 'a': expected labels as text, got 0"),
+        ({"id": [["a"]]}, "the column id: expected text, got Unsupported cast"),
+    ],
+)
+def test_columns_of_other_types_are_refused(tmp_path, columns, message):
+    table_of = pa.table({"id": ["a"], "path": ["a.mp3"], "labels": ["rock"], **columns})
+    pq.write_table(table_of, tmp_path / "a.parquet")
+    with pytest.raises(InputError, match=rf"a\.parquet: {message}"):
+        table.read_items(tmp_path / "a.parquet")
+
+
+def test_two_columns_of_one_name_and_no_separator_are_refused(tmp_path):
+    path = csv(tmp_path / "a.csv", header=("id", "path", "path"))
+    with pytest.raises(InputError, match=r"a\.csv: expected each column once"):
+        table.read_items(path)
+    with pytest.raises(ConfigError, match="expected a character such as |, got none"):
+        table.read_items(csv(tmp_path / "a.csv"), separator="")
+
+
 # ---------------------------------------------------------------------------- AudioSet
 
 
@@ -145,13 +168,14 @@ def test_audiosets_segments_are_read(audioset):
         ("\n--", "\r\n--"),
         ("# YTID", "YTID"),
         ("--PJHxphWEs", "PJHxphWEs"),
+        (", 30.000", ", 30.000\udcff"),
     ],
 )
 def test_changed_copies_of_audiosets_files_are_refused(audioset, old, new):
     path = audioset / "segments.csv"
     text = path.read_text()
     assert old in text
-    path.write_bytes(text.replace(old, new, 1).encode())
+    path.write_bytes(text.replace(old, new, 1).encode(errors="surrogateescape"))
     with pytest.raises(InputError, match=r"segments\.csv: .*expected AudioSet's"):
         read(audioset)
 
@@ -165,6 +189,12 @@ def test_audioset_needs_its_vocabulary_and_clips(audioset):
     shutil.rmtree(audioset / "clips")
     with pytest.raises(InputError, match="holds no clips"):
         read(audioset)
+
+
+@pytest.mark.parametrize("name", ["{id}", "{}", "{ytid", "{start:d}"])
+def test_a_clips_name_of_other_fields_is_refused(audioset, name):
+    with pytest.raises(ConfigError, match="expected text with fields such as {ytid}"):
+        read(audioset, name)
 
 
 def test_the_real_files_of_audioset(audioset):

@@ -174,6 +174,23 @@ def test_a_manifest_that_differs_from_the_records(folder, column, change, expect
     assert any("record 1 at byte" in line and expected in line for line in problems(folder))
 
 
+def test_ids_that_occur_twice_and_labels_outside_the_vocabulary(folder):
+    """In records and manifest alike, so that neither contradicts the other."""
+    rewrite(folder, 3, id="track 2", labels=[1, 99])
+    made.rewrite_manifest(
+        folder,
+        id=lambda old: [*old[:3], "track 2", *old[4:]],
+        labels=lambda old: [*old[:3], [1, 99], *old[4:]],
+    )
+    records = [place(folder, track)[0] for track in (2, 3)]
+    repeated, label, again = problems(folder)
+    for line, record in ((repeated, 0), (label, 1), (again, 1)):
+        assert line.startswith(f"{shard(folder)}: record {record} at byte {records[record]}: ")
+    assert repeated.endswith("the id 'track 2' occurs more than once")
+    assert again.endswith("the id 'track 2' occurs more than once")
+    assert label.endswith("the label 99, not in the vocabulary of 7")
+
+
 def test_records_without_a_row_and_rows_without_a_record(folder):
     with open(shard(folder), "ab") as file:
         file.writelines(framing.frame(b""))

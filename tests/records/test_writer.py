@@ -1,5 +1,6 @@
 """Writing: the same bytes whatever the workers, the machines and the interruptions."""
 
+import os
 import pathlib
 import signal
 import subprocess
@@ -22,8 +23,8 @@ import sys
 import made
 from mar.records import writer
 if __name__ == "__main__":
-    job = made.job({FRAMES}, 150_000, ids={IDS}, delay=float(sys.argv[2]))
-    writer.write(job, sys.argv[1], int(sys.argv[3]), (int(sys.argv[4]), int(sys.argv[5])))
+    job = made.job({FRAMES}, 150_000, ids={IDS})
+    writer.write(job, sys.argv[1], int(sys.argv[2]), (int(sys.argv[3]), int(sys.argv[4])))
 """
 
 
@@ -42,7 +43,7 @@ def script(tmp_path_factory):
 def expected(tmp_path_factory):
     """What every way of writing must end with."""
     folder = tmp_path_factory.mktemp("expected")
-    outcome = made.write_here(job(delay=0.03), folder)
+    outcome = made.write_here(job(), folder)
     assert (outcome.tracks, outcome.missing_shards) == (11, 0)
     assert outcome.seconds == pytest.approx(sum(FRAMES[:-1]) / 100)
     contents = made.contents(folder)
@@ -51,8 +52,8 @@ def expected(tmp_path_factory):
     return contents
 
 
-def write(script, folder, delay=0.03, workers=1, share=(0, 1)):
-    process = run_python(script, folder, delay, workers, *share)
+def write(script, folder, workers=1, share=(0, 1)):
+    process = run_python(script, folder, workers, *share)
     assert process.returncode == 0, process.stderr
 
 
@@ -90,12 +91,10 @@ def children(pid):
     return [int(word) for word in text.split()]
 
 
-def wait_for(condition, process=None):
-    deadline = time.monotonic() + 60
+def wait_for(condition):
+    deadline = time.monotonic() + 120
     while not condition():
         assert time.monotonic() < deadline, "waited in vain"
-        if process and process.poll() is not None:
-            return
         time.sleep(0.005)
 
 
@@ -115,12 +114,15 @@ def test_a_killed_run_goes_on_to_the_same_bytes(script, expected, tmp_path, work
     folder = tmp_path / "set"
     begun = []
     for finished in (0, 1, 4):
-        command = [sys.executable, script, folder, "0.03", str(workers), "0", "1"]
-        environment = {"PYTHONPATH": str(ROOT / "tests")}
+        command = [sys.executable, script, folder, str(workers), "0", "1"]
+        environment = {
+            "PYTHONPATH": os.pathsep.join([str(ROOT / "tests"), *sys.path]),
+            "HOLD_FROM": str(2 * finished + 1),  # within the shards that follow
+        }
         process = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
         parts = folder / "parts"
-        wait_for(lambda: len(list(parts.glob("shard*.parquet"))) >= finished, process)  # noqa: B023
-        wait_for(lambda: list(parts.glob(".shard*.tfrecord.*")), process)  # noqa: B023
+        wait_for(lambda: len(list(parts.glob("shard*.parquet"))) == finished)  # noqa: B023
+        wait_for(lambda: list(parts.glob(".shard*.tfrecord.*")))  # noqa: B023
         workers_there = children(process.pid)
         process.send_signal(how)
         assert process.wait() == -how
@@ -174,10 +176,43 @@ def test_a_kill_at_any_moment_at_which_a_file_appears(tmp_path):
             assert made.contents(folder) == expected, folder.name
 
 
+STOPPED = """
+import os, signal, sys
+import made
+from mar.records import writer
+
+replace = os.replace
+
+def stopped(source, target):
+    if str(target).endswith("manifest.parquet"):
+        os.kill(os.getpid(), signal.SIGSTOP)
+    replace(source, target)
+
+os.replace = stopped
+outcome = made.write_here(made.job([350, 300, 320], 150_000), sys.argv[1])
+assert (outcome.tracks, outcome.missing_shards) == (3, 0)
+"""
+
+
+def test_two_machines_may_finish_at_the_same_time(tmp_path):
+    """One is about to make the manifest when the other has made it and removed the parts."""
+    command = [sys.executable, "-c", STOPPED, tmp_path / "set"]
+    environment = {"PYTHONPATH": os.pathsep.join([str(ROOT / "tests"), *sys.path])}
+    slow = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+    _, status = os.waitpid(slow.pid, os.WUNTRACED)
+    assert os.WIFSTOPPED(status), slow.communicate()
+    made.write_here(made.job([350, 300, 320], 150_000), tmp_path / "set")
+    expected = made.contents(tmp_path / "set")
+    slow.send_signal(signal.SIGCONT)
+    _, complaints = slow.communicate()
+    assert slow.returncode == 0, complaints
+    assert made.contents(tmp_path / "set") == expected
+
+
 def test_a_finished_data_set_is_left_alone(expected, tmp_path):
-    made.write_here(job(delay=0.03), tmp_path)
+    made.write_here(job(), tmp_path)
     before = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
-    outcome = made.write_here(job(delay=0.03), tmp_path)
+    outcome = made.write_here(job(), tmp_path)
     assert {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()} == before
     assert [track for track, _ in outcome.failed] == ["broken"]
 
@@ -209,6 +244,13 @@ def test_what_cannot_be_read_is_recorded_and_skipped(tmp_path):
     assert [manifest.id(track) for track in range(len(manifest))] == IDS[:-1]
 
 
+def test_a_data_set_of_no_track_is_refused_and_nothing_remains_of_it(tmp_path):
+    """Most often the folder of audio files was a wrong one; the next command may do better."""
+    with pytest.raises(InputError, match="none of the 1 files could be read.*broken: not audio"):
+        made.write_here(made.job([300], ids=["broken"]), tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
 def test_values_that_the_type_cannot_hold_are_recorded(tmp_path):
     class Loud(made.Arrays):
         def read(self, item):
@@ -236,13 +278,13 @@ def small_disk(tmp_path):
 def test_a_full_disk_loses_nothing(script, expected, small_disk):
     folder = small_disk / "set"
     with pytest.raises(InputError, match=r"set: cannot be written: No space left.*kept"):
-        made.write_here(job(delay=0.03), folder)
+        made.write_here(job(), folder)
     finished = sorted(folder.glob("*.tfrecord"))
     assert finished
     for path in finished:
         assert path.read_bytes() == expected[path.name]
     assert not list((folder / "parts").glob(".*")), "an unfinished file keeps the disk full"
-    process = run_python(script, folder, 0.03, 2, 0, 1)
+    process = run_python(script, folder, 2, 0, 1)
     assert "InputError" in process.stderr
     assert "No space left on device. Finished shards are kept" in process.stderr
     subprocess.run(["mount", "-o", "remount,size=10m", str(small_disk)], check=True)

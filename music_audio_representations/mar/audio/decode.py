@@ -65,9 +65,12 @@ def blocks(path, sample_rate=None, downmix="mean", **resampling):
             defect behind the beginning shows only when the blocks before it were yielded.
     """
     with _open(path) as source:
-        mono = _checked(path, source, downmix)
-        rate = source.sample_rate
-        yield from resample(mono, rate, sample_rate or rate, **resampling)
+        mono, rate, given = _checked(path, source, downmix), source.sample_rate, 0
+        for block in resample(mono, rate, sample_rate or rate, **resampling):
+            given += len(block)
+            yield block
+        if given == 0:
+            raise InputError(f"{shown(path)}: too short for one sample at {sample_rate} Hz")
 
 
 def mix(samples, downmix="mean"):

@@ -63,6 +63,9 @@ class LogMel(Configurable):
 
     def __init__(self, config=None, **parameters):
         super().__init__(config, **parameters)
+        for name in ("sample_rate", "hop_length", "n_mels"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"LogMel.{name}: expected at least 1, got {getattr(self, name)}")
         if not 0 < self.win_length <= self.n_fft:
             raise ConfigError(
                 f"LogMel.win_length: expected 1 to n_fft = {self.n_fft}, got {self.win_length}"

@@ -1,12 +1,13 @@
 """A manifest for TFRecords that others wrote."""
 
 import concurrent.futures
+import contextlib
 import os
 from dataclasses import dataclass
 
 import pyarrow as pa
 
-from mar.errors import InputError
+from mar.errors import ConfigError, InputError
 from mar.records import framing, schema, storage
 from mar.records import manifest as manifests
 
@@ -32,7 +33,7 @@ def index(locations, layout, manifest, vocabulary=None, threads=4):
     Args:
         locations: of the TFRecords, in order; paths or URIs.
         layout: `Layout`.
-        manifest: path to be written.
+        manifest: path to be written, ending in `.parquet`; its folder is made if there is none.
         vocabulary: names of the labels; None takes all that occur, sorted, or, where records hold
             indices, those as text.
         threads: files read at a time.
@@ -41,24 +42,30 @@ def index(locations, layout, manifest, vocabulary=None, threads=4):
         The number of tracks.
 
     Raises:
+        ConfigError: the manifest has another suffix, by which readers would take it for a folder.
         InputError: a record is damaged or laid out otherwise; an id occurs twice; a label is not
-            in the vocabulary.
+            in the vocabulary; or the manifest cannot be written.
     """
+    if not os.fspath(manifest).endswith(".parquet"):
+        raise ConfigError(f"the manifest: expected a name that ends in .parquet, got {manifest}")
+    folder = os.path.dirname(os.path.abspath(manifest))
+    with _written(manifest):
+        os.makedirs(folder, exist_ok=True)  # told now, not when all has been read
     with concurrent.futures.ThreadPoolExecutor(threads) as pool:
         scanned = list(pool.map(lambda location: _scan(location, layout), locations))
-    folder = os.path.dirname(os.path.abspath(manifest))
     names = [_relative(location, folder) for location in locations]
     shards, rows = [], []
     for name, (size, fingerprint, tracks) in zip(names, scanned, strict=True):
         shards.append(manifests.Shard(name, size, fingerprint))
-        rows += [{**track, "shard": name} for track in tracks]
+        rows += [_placed(track, name) for track in tracks]
     _refuse_duplicates(rows)
     vocabulary = vocabulary or _vocabulary(rows)
     numbers = {name: number for number, name in enumerate(vocabulary)}
     for row in rows:
         row["labels"] = [_number(label, numbers, row) for label in row["labels"]]
     header = manifests.Header(layout.front_end, layout.dtype, vocabulary, layout.features, shards)
-    manifests.write(manifest, header, pa.Table.from_pylist(rows, manifests.SCHEMA))
+    with _written(manifest):
+        manifests.write(manifest, header, pa.Table.from_pylist(rows, manifests.SCHEMA))
     return len(rows)
 
 
@@ -85,14 +92,28 @@ def _row(location, record, offset, data, track, frame_bytes):
         )
     if track.stated["frames"] not in (None, frames):
         raise ValueError(f"says {track.stated['frames']} frames, holds {frames}")
-    name = os.path.basename(location)
     return {
-        "id": track.id if track.id is not None else f"{name}:{record}",
+        "id": track.id,
+        "record": record,
         "offset": offset + framing.HEADER_BYTES + track.start,
         "frames": frames,
         "labels": track.labels,
         "checksum": framing.crc32c(data[track.start : track.end]),
     }
+
+
+def _placed(track, shard):
+    """A track's row of the manifest; one without an id is called by its shard and number."""
+    record = track.pop("record")
+    return {**track, "shard": shard, "id": track["id"] or f"{shard}:{record}"}
+
+
+@contextlib.contextmanager
+def _written(manifest):
+    try:
+        yield
+    except OSError as error:
+        raise InputError(f"{manifest}: cannot be written: {error.strerror or error}") from None
 
 
 def _relative(location, folder):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from mar.errors import InputError
@@ -113,6 +114,11 @@ class Manifest:
     def id(self, track):
         """The id of one track."""
         return self._ids[int(track)].as_py()
+
+    def repeated_ids(self):
+        """Ids that more than one track has."""
+        counts = pc.value_counts(self._ids)
+        return counts.filter(pc.greater(counts.field("counts"), 1)).field("values").to_pylist()
 
     def labels(self, track):
         """Label indices of one track, int32 `(n,)`."""

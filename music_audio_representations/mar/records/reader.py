@@ -74,18 +74,23 @@ class RecordReader:
         bytes_each = snippets[0].nbytes
         buffer = memoryview(snippets.reshape(-1).view(np.uint8))
         opened, file = None, None
-        for row, shard, offset in zip(
-            rows.tolist(), shards.tolist(), offsets.tolist(), strict=True
-        ):
-            if shard != opened:
-                opened, file = shard, self._shards.open(shard)
-            place = buffer[row * bytes_each : (row + 1) * bytes_each]
-            if file.read_into(place, offset) != bytes_each:
-                location = self.manifest.shard_location(shard)
-                raise InputError(
-                    f"{location}: ends within the {bytes_each} bytes at byte {offset}: "
-                    f"truncated since it was opened"
-                )
+        places = zip(rows.tolist(), shards.tolist(), offsets.tolist(), strict=True)
+        try:
+            for row, shard, offset in places:
+                if shard != opened:
+                    opened, file = shard, self._shards.open(shard)
+                place = buffer[row * bytes_each : (row + 1) * bytes_each]
+                if file.read_into(place, offset) != bytes_each:
+                    location = self.manifest.shard_location(shard)
+                    raise InputError(
+                        f"{location}: ends within the {bytes_each} bytes at byte {offset}: "
+                        f"truncated since it was opened"
+                    )
+        except OSError as error:
+            reason = error.strerror or error
+            raise InputError(
+                f"{self.manifest.shard_location(opened)}: cannot be read any more: {reason}"
+            ) from None
 
     def _check_range(self, tracks, first, frames):
         manifest = self.manifest

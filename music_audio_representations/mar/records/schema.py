@@ -82,6 +82,8 @@ def parse(data, names, dtype):
         return data[slice(*found.values[0])].decode()
 
     frames = feature("frames")
+    if frames is not None and (frames.kind != "int64_list" or len(frames.values) != 1):
+        raise ValueError(f"the feature {names['frames']!r}: expected one integer")
     stated = {"dtype": text("dtype"), "frames": frames and frames.values[0]}
     start, end = _span(feature("spectrogram"), names["spectrogram"], dtype)
     return Track(start, end, text("id"), _labels(data, feature("labels")), stated)

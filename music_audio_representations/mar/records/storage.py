@@ -11,10 +11,12 @@ from several threads at a time; it is closed when nothing refers to it any more.
 
 import concurrent.futures
 import contextlib
+import errno
 import functools
 import os
 import pathlib
 import posixpath
+import stat
 import uuid
 from urllib.parse import urlsplit, urlunsplit
 
@@ -96,7 +98,10 @@ class LocalFile:
 
     def __init__(self, path):
         self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        self.size = os.fstat(self._descriptor).st_size
+        status = os.fstat(self._descriptor)
+        if stat.S_ISDIR(status.st_mode):
+            raise IsADirectoryError(errno.EISDIR, "Is a directory")
+        self.size = status.st_size
         if hasattr(os, "posix_fadvise"):
             os.posix_fadvise(self._descriptor, 0, 0, os.POSIX_FADV_RANDOM)
 
@@ -110,7 +115,13 @@ class LocalFile:
 
     def read_into(self, buffer, offset):
         """Fills a writable buffer; returns the bytes read, fewer only at the end of the file."""
-        return os.preadv(self._descriptor, [buffer], offset)
+        done = os.preadv(self._descriptor, [buffer], offset)
+        while 0 < done < len(buffer):  # some file systems give less at a time
+            more = os.preadv(self._descriptor, [buffer[done:]], offset + done)
+            if not more:
+                break
+            done += more
+        return done
 
     def __del__(self):
         if hasattr(self, "_descriptor"):

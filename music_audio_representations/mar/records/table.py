@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 
-from mar.errors import InputError
+from mar.errors import ConfigError, InputError
 
 SCHEMA = pa.schema([("id", pa.string()), ("path", pa.string()), ("labels", pa.list_(pa.int32()))])
 _SEGMENT = re.compile(r'([\w-]{11}), (\d+\.\d{3}), (\d+\.\d{3}), "([^" ,]+(?:,[^" ,]+)*)"\n?')
@@ -70,7 +70,8 @@ def read_vocabulary(path):
     try:
         lines = pathlib.Path(path).read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read: {error}") from None
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"{path}: cannot be read: {reason}") from None
     if lines[:1] == ["index,mid,display_name"]:
         rows = list(csv.DictReader(lines))
         if [row["index"] for row in rows] != [str(index) for index in range(len(rows))]:
@@ -101,7 +102,10 @@ def read_items(path, vocabulary=None, separator="|", audio=None, clip_name="{yti
 
     Raises:
         InputError: not such a file, a duplicate id, an empty label or one outside the vocabulary.
+        ConfigError: no separator, or other fields in `clip_name`.
     """
+    if not separator:
+        raise ConfigError("the separator of labels: expected a character such as |, got none")
     if _is_audioset(path):
         if vocabulary is None:
             raise InputError(f"{path}: AudioSet's labels need its class_labels_indices.csv")
@@ -129,14 +133,16 @@ def _is_audioset(path):
 
 def _read_columns(path, separator):
     table = _read_table(path)
+    repeated = {name for name in table.column_names if table.column_names.count(name) > 1}
+    if repeated & {"id", "path", "labels"}:
+        raise InputError(f"{path}: expected each column once, got {table.column_names}")
     missing = {"id", "path"} - set(table.column_names)
     if missing:
         raise InputError(
             f"{path}: expected the columns id, path and labels; {' and '.join(sorted(missing))} "
             f"missing in {table.column_names}"
         )
-    ids = table["id"].cast(pa.string()).to_pylist()
-    paths = table["path"].cast(pa.string()).to_pylist()
+    ids, paths = _texts(path, table, "id"), _texts(path, table, "path")
     for column, values in (("id", ids), ("path", paths)):
         empty = next((row for row, value in enumerate(values, 1) if not value), None)
         if empty:
@@ -165,11 +171,21 @@ def _read_table(path):
     raise InputError(f"{path}: expected a .csv, .tsv or .parquet file, or AudioSet's segments")
 
 
+def _texts(path, table, name):
+    """A column as strings; what is no column of them is refused."""
+    try:
+        return table[name].cast(pa.string()).to_pylist()
+    except pa.ArrowException as error:
+        raise InputError(f"{path}: the column {name}: expected text, got {error}") from None
+
+
 def _split(path, track, cell, separator):
     """The labels in one cell, each once."""
-    if not cell:
+    if cell is None or cell in ("", []):
         return []
-    labels = cell if isinstance(cell, list) else cell.split(separator)
+    labels = cell.split(separator) if isinstance(cell, str) else cell
+    if not isinstance(labels, list) or not all(isinstance(each, str | None) for each in labels):
+        raise InputError(f"{path}: the track {track!r}: expected labels as text, got {cell!r}")
     labels = [label.strip() if label else "" for label in labels]
     if "" in labels:
         raise InputError(f"{path}: the track {track!r} has an empty label in {cell!r}")
@@ -182,16 +198,26 @@ def _read_segments(path, audio, clip_name):
     files = _clips(audio)
     ids, paths, labels = [], [], []
     for ytid, start, end, keys in _segments(path):
-        stem = clip_name.format(ytid=ytid, start=float(start), end=float(end))
+        stem = _clip_stem(clip_name, ytid, float(start), float(end))
         ids.append(ytid)
         paths.append(files.get(stem, stem))
         labels.append(list(dict.fromkeys(keys.split(","))))
     return ids, paths, labels
 
 
+def _clip_stem(clip_name, ytid, start, end):
+    try:
+        return clip_name.format(ytid=ytid, start=start, end=end)
+    except (LookupError, ValueError) as error:
+        raise ConfigError(
+            f"the clips' name: expected text with fields such as {{ytid}}, {{start:.0f}} or "
+            f"{{end:.0f}}, got {clip_name!r} ({error})"
+        ) from None
+
+
 def _segments(path):
     """Rows of AudioSet's own files; copies changed in passing are refused, not guessed."""
-    with open(path, encoding="utf-8", newline="") as file:
+    with open(path, encoding="utf-8", errors="replace", newline="") as file:
         header = [next(file, "") for _ in range(3)]
         announced = re.search(r"num_segs=(\d+)", header[1])
         number = 3

@@ -36,21 +36,32 @@ def verify(manifest, threads=4):
 
     Checked are: that each shard is there and of its size, each CRC, that each record is in the
     manifest and each row in a record, id, labels, place, length, dtype and checksum of the
-    spectrogram, and that it has neither NaN nor infinity.
+    spectrogram, that it has neither NaN nor infinity, that no id occurs twice and that every label
+    is in the vocabulary.
     """
     by_shard = np.argsort(manifest.shard_index, kind="stable")
     bounds = np.searchsorted(
         manifest.shard_index[by_shard], np.arange(len(manifest.header.shards) + 1)
     )
+    repeated = set(manifest.repeated_ids())
     with concurrent.futures.ThreadPoolExecutor(threads) as pool:
         yield from pool.map(
-            lambda shard: check_shard(manifest, shard, by_shard[bounds[shard] : bounds[shard + 1]]),
+            lambda shard: check_shard(
+                manifest, shard, by_shard[bounds[shard] : bounds[shard + 1]], repeated
+            ),
             range(len(manifest.header.shards)),
         )
 
 
-def check_shard(manifest, shard, tracks):
-    """The `Problem`s of one shard, whose tracks are these rows of the manifest."""
+def check_shard(manifest, shard, tracks, repeated=()):
+    """The `Problem`s of one shard.
+
+    Args:
+        manifest: `Manifest`.
+        shard: its number.
+        tracks: rows of the manifest that lie in it.
+        repeated: ids that more than one track has.
+    """
     location = manifest.shard_location(shard)
     try:
         file = storage.open_file(location)
@@ -74,7 +85,10 @@ def check_shard(manifest, shard, tracks):
         mine = [track for track in pending[:1] if manifest.offsets[track] < end]
         pending = pending[len(mine) :]
         if data is not None:
-            reasons = _compare(manifest, mine[0], data, offset) if mine else ["not in the manifest"]
+            reasons = ["not in the manifest"]
+            if mine:
+                reasons = _compare(manifest, mine[0], data, offset)
+                reasons += _row_problems(manifest, mine[0], repeated)
             problems += [Problem(location, record, offset, reason) for reason in reasons]
         offset, record = end, record + 1
     return problems + _unreached(manifest, file, location, pending, record)
@@ -101,6 +115,19 @@ def _compare(manifest, track, data, offset):
     ]
     reasons = [f"{n}: {got!r}, the manifest says {want!r}" for n, got, want in facts if got != want]
     return reasons + _content(manifest, track, data[found.start : found.end])
+
+
+def _row_problems(manifest, track, repeated):
+    """What is wrong with a row of the manifest by itself."""
+    known = len(manifest.header.vocabulary)
+    reasons = [
+        f"track {manifest.id(track)!r}: the label {label}, not in the vocabulary of {known}"
+        for label in manifest.labels(track).tolist()
+        if not 0 <= label < known
+    ]
+    if manifest.id(track) in repeated:
+        reasons.append(f"the id {manifest.id(track)!r} occurs more than once")
+    return reasons
 
 
 def _content(manifest, track, spectrogram):

@@ -9,6 +9,7 @@ become the manifest.
 import concurrent.futures
 import contextlib
 import dataclasses
+import errno
 import json
 import multiprocessing
 import os
@@ -33,8 +34,7 @@ from mar.records.shards import PARTS, Shards, write_shard
 FAILED = "failed.csv"
 _SAMPLED = 64  # tracks whose length says how many fit into a shard
 _USUAL_SECONDS = 200.0  # where no length could be read
-_NO_SPACE = "Finished shards are kept: free some space and run the same command again"
-
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 _OTHER = (
     "holds a data set of other files, labels or settings; expected one of the same command, or an "
     "empty folder"
@@ -72,7 +72,7 @@ def write(job, folder, workers=1, share=(0, 1)):
 
     Raises:
         ConfigError: the folder holds another data set.
-        InputError: the folder cannot be written.
+        InputError: the folder cannot be written, or none of the items read.
     """
     folder = pathlib.Path(folder)
     if _is_finished(folder, job):
@@ -85,8 +85,10 @@ def write(job, folder, workers=1, share=(0, 1)):
         missing = sum(not shards.is_finished(shard) for shard in range(shards.count))
         if not missing:
             _merge(shards)
-    # Another machine may have merged, and removed the parts, at any moment.
-    return _outcome(folder) if _is_finished(folder, job) else _partial_outcome(shards, missing)
+    if missing and not _is_finished(folder, job):
+        with contextlib.suppress(FileNotFoundError):  # another machine has merged the parts
+            return _partial_outcome(shards, missing)
+    return _outcome(folder)
 
 
 # -------------------------------------------------------------------------------------- processes
@@ -105,12 +107,12 @@ def _run(shards, numbers, workers):
         tqdm.tqdm(total=0, unit="track", smoothing=0.05) as progress,
     ):
         futures = {}
-        for number in numbers:
-            items = shards.items(number)
-            progress.total += len(items)
-            arguments = (job, shards.folder, shards.name(number), shards.part(number), items)
-            futures[pool.submit(write_shard, *arguments)] = len(items)
         try:
+            for number in numbers:
+                items = shards.items(number)
+                progress.total += len(items)
+                arguments = (job, shards.folder, shards.name(number), shards.part(number), items)
+                futures[pool.submit(write_shard, *arguments)] = len(items)
             for future in concurrent.futures.as_completed(futures):
                 future.result()
                 progress.update(futures[future])
@@ -182,14 +184,21 @@ def _is_finished(folder, job):
 
 
 def _merge(shards):
-    """Makes the list of failures, and then the manifest, of all parts."""
-    folder = shards.folder
+    """Makes the data set of all parts, unless another machine does."""
     try:
-        parts = [pq.read_table(shards.part(number)) for number in range(shards.count)]
-    except FileNotFoundError:
-        return  # another machine has merged them
-    table = pa.concat_tables(parts)
+        _merge_parts(shards)
+    except OSError:  # of parts that were removed, most likely
+        if not (shards.folder / manifests.NAME).exists():
+            raise
+
+
+def _merge_parts(shards):
+    """Makes the list of failures, and then the manifest."""
+    folder = shards.folder
+    table = pa.concat_tables(pq.read_table(shards.part(n)) for n in range(shards.count))
     failed = table.filter(pc.is_valid(table["reason"])).select(["id", "reason"])
+    if len(failed) == len(table):
+        _refuse_empty(shards, failed["reason"][0].as_py())
     described = [_describe(folder, shards.name(number)) for number in range(shards.count)]
     if len(failed):
         text = pa.BufferOutputStream()
@@ -199,6 +208,17 @@ def _merge(shards):
     header = shards.job.header(described)
     manifests.write(folder / manifests.NAME, header, rows, folder / PARTS)
     shutil.rmtree(folder / PARTS, ignore_errors=True)
+
+
+def _refuse_empty(shards, reason):
+    """A data set of no track is no data set, most often of a wrong folder of audio files."""
+    for number in range(shards.count):
+        (shards.folder / shards.name(number)).unlink(missing_ok=True)
+    shutil.rmtree(shards.folder / PARTS)
+    raise InputError(
+        f"{shards.folder}: none of the {len(shards.job.items)} files could be read, so nothing was "
+        f"written. The first: {reason}"
+    )
 
 
 def _describe(folder, name):
@@ -244,4 +264,8 @@ def _explained(folder):
         yield
     except OSError as error:
         reason = error.strerror or error
-        raise InputError(f"{folder}: cannot be written: {reason}. {_NO_SPACE}") from None
+        remedy = "free some space and " if error.errno in _FULL else ""
+        raise InputError(
+            f"{folder}: cannot be written: {reason}. Finished shards are kept: {remedy}run the "
+            f"same command again"
+        ) from None

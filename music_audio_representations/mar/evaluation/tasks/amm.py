@@ -4,8 +4,6 @@ Files: `metadata.csv`, `moods.txt` and `{train,val,test}_idx.npy` of fdlm/listen
 `mood_target.npy`, multi-hot in the order of the metadata's rows, which is not distributed.
 """
 
-import numpy as np
-
 from mar.errors import InputError
 from mar.evaluation.tasks import files
 from mar.evaluation.tasks.base import Items, Task
@@ -23,19 +21,21 @@ def read(folder):
             f"the order of metadata.csv and moods.txt. AllMusic's labels are not distributed: "
             f"the album's moods have to be licensed from its owner"
         )
-    targets = files.read_array(path, (len(rows), len(labels)))
+    targets = files.read_flags(path, (len(rows), len(labels)))
     order, splits = [], []
     for split, name in (("train", "train"), ("valid", "val"), ("test", "test")):
         path = files.find(folder, f"data/{name}_idx.npy")
         indices = files.read_array(path, (None,))
         if len(indices) and not 0 <= indices.min() <= indices.max() < len(rows):
-            raise InputError(f"{path}: expected rows below {len(rows)}, found {indices.max()}")
+            raise InputError(
+                f"{path}: expected rows 0 to {len(rows) - 1}, found {indices.min()} to "
+                f"{indices.max()}"
+            )
         order += indices.tolist()
         splits += [split] * len(indices)
     ids = [rows[row]["track_id"] for row in order]
     artists = [rows[row]["artist_id"] for row in order]
-    targets = targets[order].astype(np.uint8)
-    return Items(ids, audio_paths(ids, folder), splits, labels, targets, artists)
+    return Items(ids, audio_paths(ids, folder), splits, labels, targets[order], artists)
 
 
 TASKS = (

@@ -145,6 +145,9 @@ class LoadedTask:
         """The `Item`s with the paths, below `audio_root`, that their audio has there.
 
         An item whose audio is not there keeps its official path.
+
+        Raises:
+            InputError: no item's audio is there, or there is no such folder.
         """
         there = (
             os.path.relpath(os.path.join(base, name), audio_root)
@@ -152,6 +155,11 @@ class LoadedTask:
             for name in sorted(names)
         )
         found = self.locate(there)
+        if not any(found):
+            raise InputError(
+                f"{audio_root}: expected the audio of {self.name} in this folder, such as "
+                f"{alternatives(self.data.paths[0])[0]}, found none of its {len(found)} items"
+            )
         return [
             Item(id, path or alternatives(candidates)[0], split)
             for id, path, candidates, split in zip(

@@ -25,7 +25,7 @@ def read(folder):
     """Clips with static annotations."""
     songs, annotations, path = _tables(folder)
     values = {row["song_id"]: row for row in annotations}
-    songs = sorted(songs, key=lambda row: int(row["song_id"]))
+    songs = sorted(songs, key=lambda row: files.number(row["song_id"], path))
     for row in songs:
         length = seconds(row[_END], path) - seconds(row[_START], path)
         if length != CLIP_SECONDS:
@@ -38,7 +38,7 @@ def read(folder):
             raise InputError(f"{path}: song {row['song_id']} has no static annotation")
     ids = [row["song_id"] for row in songs]
     keys = ("mean_arousal", "mean_valence")
-    raw = np.array([[float(values[id][key]) for key in keys] for id in ids])
+    raw = np.array([[files.number(values[id][key], path) for key in keys] for id in ids])
     splits = [_split(row) for row in songs]
     development = raw[np.asarray(splits) != "test"]
     targets = (raw - development.mean(axis=0)) / development.std(axis=0)

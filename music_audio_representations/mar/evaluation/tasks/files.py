@@ -8,9 +8,11 @@ import csv
 import gzip
 import io
 import json
+import math
 import pathlib
 import pickle
 import re
+import zlib
 
 import numpy as np
 
@@ -21,6 +23,7 @@ _CP_ITEM = re.compile(r"a?S'(.*)'")
 _SPACE = re.compile(r"[\s,]*")
 _COLON = re.compile(r"\s*:\s*")
 _DECODER = json.JSONDecoder()
+_DAMAGED = (OSError, EOFError, zlib.error, UnicodeDecodeError)  # what reading a file may raise
 
 
 def find(folder, name):
@@ -56,7 +59,7 @@ def read_bytes(path):
     try:
         data = path.read_bytes()
         data = gzip.decompress(data) if path.suffix == ".gz" else data
-    except (OSError, EOFError) as error:
+    except _DAMAGED as error:
         reason = getattr(error, "strerror", None) or error
         raise InputError(f"{path}: cannot be read: {reason}") from None
     if data.startswith(_LFS):
@@ -143,7 +146,7 @@ def read_array(path, shape=None):
     data = read_bytes(path)
     try:
         array = np.lib.format.read_array(io.BytesIO(data), allow_pickle=False)
-    except (ValueError, EOFError) as error:
+    except Exception as error:  # of NumPy's parser of the header, whatever the damage brings up
         raise InputError(f"{path}: not a plain .npy array: {error}") from None
     if shape is not None and (
         len(shape) != array.ndim
@@ -152,6 +155,36 @@ def read_array(path, shape=None):
         shown = " x ".join("any" if want is None else str(want) for want in shape)
         raise InputError(f"{path}: expected an array of {shown}, found {array.shape}")
     return array
+
+
+def read_flags(path, shape):
+    """A `.npy` array of 0 and 1 as uint8; see `read_array`."""
+    array = read_array(path, shape)
+    if not np.isin(array, (0, 1)).all():
+        raise InputError(f"{path}: expected an array of 0 and 1, found other values")
+    return array.astype(np.uint8)
+
+
+def read_numbered(path, separator):
+    """The entries `<row><separator><name>` of a `.npy` array of strings, as `(row, name)`s."""
+    entries = []
+    for entry in read_array(path, (None,)).tolist():
+        row, found, name = str(entry).partition(separator)
+        if not found or not row.isdigit():
+            raise InputError(f"{path}: expected entries '<row>{separator}<name>', found {entry!r}")
+        entries.append((int(row), name))
+    return entries
+
+
+def number(text, path):
+    """A number in a cell of a table."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise InputError(f"{path}: expected a number, found {text!r}")
+    return value
 
 
 def read_list(path):
@@ -197,7 +230,7 @@ def read_mapping(path):
     """
     try:
         mapping = _PlainData(io.BytesIO(read_bytes(path)), encoding="latin1").load()
-    except (pickle.UnpicklingError, EOFError, ValueError, KeyError, IndexError) as error:
+    except Exception as error:  # a damaged pickle may ask for anything
         raise InputError(f"{path}: not a pickle of plain data: {error}") from None
     if not isinstance(mapping, dict):
         raise InputError(f"{path}: expected a dictionary, found {type(mapping).__name__}")
@@ -211,25 +244,32 @@ def stream_object(path, chunk_characters=1 << 20):
     """
     path = pathlib.Path(path)
     opened = gzip.open if path.suffix == ".gz" else open
-    with opened(path, "rt", encoding="utf-8") as file:
-        text = file.read(chunk_characters)
-        position = _SPACE.match(text).end()
-        if text[position : position + 1] != "{":
-            raise InputError(f"{path}: expected a JSON object, found {text!r:.60}")
-        position += 1
-        while True:
-            position = _SPACE.match(text, position).end()
-            if text[position : position + 1] == "}":
-                return
-            entry = _entry(text, position)
-            if entry is not None:
-                key, value, position = entry
-                yield key, value
-                continue
-            more = file.read(chunk_characters)
-            if not more:
-                raise InputError(f"{path}: not valid JSON, or truncated: {text[position:]!r:.60}")
-            text, position = text[position:] + more, 0
+    try:
+        with opened(path, "rt", encoding="utf-8") as file:
+            yield from _stream(file, path, chunk_characters)
+    except _DAMAGED as error:
+        raise InputError(f"{path}: cannot be read: {error}") from None
+
+
+def _stream(file, path, chunk_characters):
+    text = file.read(chunk_characters)
+    position = _SPACE.match(text).end()
+    if text[position : position + 1] != "{":
+        raise InputError(f"{path}: expected a JSON object, found {text!r:.60}")
+    position += 1
+    while True:
+        position = _SPACE.match(text, position).end()
+        if text[position : position + 1] == "}":
+            return
+        entry = _entry(text, position)
+        if entry is not None:
+            key, value, position = entry
+            yield key, value
+            continue
+        more = file.read(chunk_characters)
+        if not more:
+            raise InputError(f"{path}: not valid JSON, or truncated: {text[position:]!r:.60}")
+        text, position = text[position:] + more, 0
 
 
 def _entry(text, position):

@@ -30,6 +30,8 @@ def read(folder):
         rows.append((id, _TEST, "test", label, ()))
     artists, valid = _artists(folder)
     for id, key in _sure_keys(folder):
+        if id not in artists:
+            raise InputError(f"{folder}: {_MTG}: beatport_metadata.txt lacks the track {id}")
         split = "valid" if valid & set(artists[id]) else "train"
         rows.append((id, _MTG, split, key, artists[id]))
     rows.sort(key=lambda row: ("train", "valid", "test").index(row[2]))
@@ -61,7 +63,9 @@ def _test_keys(folder):
     """Key as it is written, by track id."""
     home = files.find_optional(folder, f"{_TEST}/annotations/key")
     if home is not None and home.is_dir() and not (home.parent / "annotations.txt").exists():
-        return {path.name.split(".")[0]: files.read_text(path) for path in home.glob("*.LOFI.key")}
+        return {
+            path.name.split(".")[0]: files.read_text(path) for path in home.glob("[0-9]*.LOFI.key")
+        }
     path = files.find_optional(folder, "metadata/giantsteps_clips.json")
     if path is None:
         raise InputError(f"{folder}: expected {_TEST}/annotations/key/*.LOFI.key in it, found none")

@@ -58,24 +58,26 @@ def _read_lists(folder):
     for split in ("train", "valid", "test"):
         listed = files.read_list(files.find(folder, f"MTAT_split/{split}_list_pub.cP"))
         path = files.find(folder, f"MTAT_split/y_{split}_pub.npy")
-        targets.append(files.read_array(path, (len(listed), len(labels))))
+        targets.append(files.read_flags(path, (len(listed), len(labels))))
         ids += listed
         splits += [split] * len(listed)
     paths = [name.removesuffix(".npy") + ".mp3" for name in ids]
-    return Items(paths, paths, splits, labels, np.concatenate(targets).astype(np.uint8))
+    return Items(paths, paths, splits, labels, np.concatenate(targets))
 
 
 def _read_arrays(folder):
     labels = files.read_array(files.find(folder, "tags.npy"), (None,)).tolist()
-    binary = files.read_array(files.find(folder, "binary.npy"), (None, len(labels)))
+    binary = files.read_flags(files.find(folder, "binary.npy"), (None, len(labels)))
     rows, paths, splits = [], [], []
     for split in ("train", "valid", "test"):
-        for entry in files.read_array(files.find(folder, f"{split}.npy"), (None,)).tolist():
-            row, path = entry.split("\t")
-            rows.append(int(row))
+        file = files.find(folder, f"{split}.npy")
+        for row, path in files.read_numbered(file, "\t"):
+            if row >= len(binary):
+                raise InputError(f"{file}: row {row} of {path}: binary.npy has {len(binary)}")
+            rows.append(row)
             paths.append(path)
             splits.append(split)
-    return Items(paths, paths, splits, labels, binary[rows].astype(np.uint8))
+    return Items(paths, paths, splits, labels, binary[rows])
 
 
 def _split(mp3_path, path):

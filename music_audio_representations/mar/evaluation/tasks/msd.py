@@ -55,7 +55,7 @@ def read_labels(folder, labels):
         flags = files.find_optional(folder, f"{_PARENT}/{split}_y.npy")
         if listed and flags:
             ids = files.read_lines(listed)
-            targets = files.read_array(flags, (len(ids), labels)).astype(np.uint8)
+            targets = files.read_flags(flags, (len(ids), labels))
             rows.update(zip(ids, targets, strict=True))
     for name in ("train", "val", "test"):
         path = files.find_optional(folder, f"data/index/msd/{name}_gt_msd.tsv")

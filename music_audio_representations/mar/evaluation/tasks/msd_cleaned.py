@@ -11,8 +11,6 @@ import csv
 import functools
 import io
 
-import numpy as np
-
 from mar.errors import InputError
 from mar.evaluation.tasks import files
 from mar.evaluation.tasks.base import Items, Task, multi_hot
@@ -27,7 +25,7 @@ def read_arrays(folder, prefix=""):
     labels = files.read_array(files.find(folder, f"{prefix}tags.npy"), (None,)).tolist()
     known = files.read_array(files.find(folder, f"{prefix}existing_ids.npy"), (None,)).tolist()
     path = files.find(folder, f"{prefix}binaries.npy")
-    binaries = files.read_array(path, (len(known), len(labels)))
+    binaries = files.read_flags(path, (len(known), len(labels)))
     rows, ids, splits = _split_ids(folder, prefix)
     for row, id in zip(rows, ids, strict=True):
         if row >= len(known) or known[row] != id:
@@ -35,7 +33,7 @@ def read_arrays(folder, prefix=""):
                 f"{folder}: the split says that {id} is row {row} of {prefix}existing_ids.npy, "
                 f"found {known[row] if row < len(known) else 'fewer rows'}"
             )
-    return Items(ids, audio_paths(ids, folder), splits, labels, binaries[rows].astype(np.uint8))
+    return Items(ids, audio_paths(ids, folder), splits, labels, binaries[rows])
 
 
 def read_tags(folder):
@@ -47,7 +45,7 @@ def read_tags(folder):
         if len(row) != _COLUMNS:
             raise InputError(f"{path}: line {number}: expected {_COLUMNS} fields, found {len(row)}")
         id, _, tag, _, score = row
-        if _number(score, path, number) >= MINIMUM_SCORE:
+        if files.number(score, f"{path}: line {number}") >= MINIMUM_SCORE:
             tags.setdefault(id, []).append(tag)
     if selected:
         labels = [row[0] for row in _tab_separated(selected) if row]
@@ -65,12 +63,8 @@ def _split_ids(folder, prefix):
     """Row numbers, ids and splits of the three `…_ids.npy`."""
     rows, ids, splits = [], [], []
     for split in ("train", "valid", "test"):
-        path = files.find(folder, f"{prefix}{split}_ids.npy")
-        for entry in files.read_array(path, (None,)).tolist():
-            row, separator, id = str(entry).partition("//")
-            if not separator or not row.isdigit():
-                raise InputError(f"{path}: expected entries '<row>//<id>', found {entry!r}")
-            rows.append(int(row))
+        for row, id in files.read_numbered(files.find(folder, f"{prefix}{split}_ids.npy"), "//"):
+            rows.append(row)
             ids.append(id)
             splits.append(split)
     return rows, ids, splits
@@ -79,13 +73,6 @@ def _split_ids(folder, prefix):
 def _tab_separated(path):
     text = io.StringIO(files.read_text(path), newline="")
     return csv.reader(text, delimiter="\t", quoting=csv.QUOTE_NONE)
-
-
-def _number(text, path, line):
-    try:
-        return float(text)
-    except ValueError:
-        raise InputError(f"{path}: line {line}: expected a score, found {text!r}") from None
 
 
 _COMMON = {

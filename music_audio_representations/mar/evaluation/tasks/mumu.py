@@ -27,8 +27,8 @@ def read(folder):
         path = _only(folder, f"y_{part}_class_*.npy*")
         ids += listed
         splits += [split] * len(listed)
-        targets.append(files.read_array(path, (len(listed), len(labels))))
-    targets = np.concatenate(targets).astype(np.uint8)
+        targets.append(files.read_flags(path, (len(listed), len(labels))))
+    targets = np.concatenate(targets)
     tracks = _tracks_of_albums(folder)
     if tracks and all(id in tracks for id in ids):
         rows = [row for row, id in enumerate(ids) for _ in tracks[id]]
