@@ -23,11 +23,20 @@ TASKS = {"key", "instrument", "genre", "meter", "tempo", "pitch"}
 
 def make(folder):
     """Runs it; returns what it printed."""
+    outer = ("MAKEFLAGS", "MAKELEVEL", "MFLAGS", "MAKEOVERRIDES")  # of `make test`
+    environment = {name: value for name, value in os.environ.items() if name not in outer}
     variables = [f"{name}={value}" for name, value in SHRUNK.items()]
     finished = subprocess.run(
-        ["make", "quickstart", *variables, "--old-file", f"{sys.prefix}/installed"],
+        [
+            "make",
+            "quickstart",
+            *variables,
+            "--old-file",
+            f"{sys.prefix}/installed",
+            "--no-print-directory",
+        ],
         cwd=folder,
-        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
+        env={**environment, "TF_CPP_MIN_LOG_LEVEL": "3"},
         capture_output=True,
         text=True,
         check=False,

@@ -111,6 +111,7 @@ def spoil(folder):
     """Fills a folder with bad files, among good ones; returns {path: what the reason says}."""
     soundfile.write(folder / "silence.wav", np.zeros(5 * 44100), 44100)
     soundfile.write(folder / "one.wav", np.full(1, 0.5), 44100)
+    soundfile.write(folder / "short.wav", music(0.5), 44100)
     for name in (b"two words'\".wav", b"new\nline.wav", b"latin1 \xe9.wav"):
         soundfile.write(folder / "good", music(3.5), 44100, format="WAV")
         os.rename(folder / "good", os.fsencode(folder) + b"/" + name)
@@ -137,6 +138,7 @@ def spoil(folder):
         "zero.wav": "0 samples",
         "nan.wav": "NaN or infinite samples, the first at 6.9",
         "image.mp3": "no audio stream",
+        "one.wav": "too short for one sample",
     }
 
 
@@ -155,9 +157,9 @@ def test_bad_files_are_rows_and_cost_nothing_else(model, library, tmp_path):
     assert found["cover.png"]["status"] == "skipped"
     good = {path for path, row in found.items() if row["status"] == "ok"}
     strange = {"two words'\".wav", "new\nline.wav", "latin1 \\xe9.wav"}
-    assert good == {"a.wav", "b/c.flac", "d.ogg", "silence.wav", "one.wav"} | strange
+    assert good == {"a.wav", "b/c.flac", "d.ogg", "silence.wav", "short.wav"} | strange
     assert np.isfinite([found[path]["mean"] for path in good]).all()
-    assert {path for path in good if found[path]["padded"]} == {"one.wav"}
+    assert {path for path in good if found[path]["padded"]} == {"short.wav"}
 
     again = embed("--model", model, "--output", tmp_path / "out", library, "--skip_errors")
     assert again.returncode == 0
