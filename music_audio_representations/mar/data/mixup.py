@@ -9,6 +9,7 @@ from keras import ops
 
 from mar.config import Configurable, Param
 from mar.data import sampling
+from mar.errors import ConfigError
 
 
 class Mixup(Configurable):
@@ -16,6 +17,12 @@ class Mixup(Configurable):
 
     alpha = Param(float, default=5.0, doc="First parameter of the distribution of the gain.")
     beta = Param(float, default=2.0, doc="Second parameter of the distribution of the gain.")
+
+    def __init__(self, config=None, **parameters):
+        super().__init__(config, **parameters)
+        for name in ("alpha", "beta"):
+            if not getattr(self, name) > 0:
+                raise ConfigError(f"Mixup.{name}: expected more than 0, got {getattr(self, name)}")
 
     def draw(self, seed, step, batch_size, purpose):
         """Partners and gains of a step, the same on whatever worker.
