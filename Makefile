@@ -28,7 +28,7 @@ format: $(VENV)/installed
 $(VENV)/installed: setup.py
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --editable '.[test,cluster,quickstart]'
+	$(BIN)/python -m pip install --quiet --editable '.[test,cluster,notebooks,quickstart]'
 	touch $@
 
 .venv-io/installed: setup.py tests/lowest_versions.txt

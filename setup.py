@@ -22,6 +22,7 @@ REQUIRED = [
     "mir_eval>=0.7",  # key score
     "optuna>=3.5",  # probe search
     "matplotlib>=3.7",  # pictures
+    "jinja2>=3.1",  # the report
     "tqdm",  # progress
     "tensorboard",  # summaries of training, which newer TensorFlows do not bring along
 ]
@@ -34,7 +35,16 @@ EXTRAS = {
     # Data carriers of the embedded data set: scores and a soundfont.
     "quickstart": ["music21>=9.9,<11", "pretty_midi>=0.2.11"],
     "notebooks": ["jupyterlab", "nbclient", "ipykernel"],
-    "test": ["pytest", "pytest-xdist", "ruff", "jax", "resampy", "moto[server]", "boto3"],
+    "test": [
+        "pytest",
+        "pytest-xdist",
+        "ruff",
+        "jax",
+        "resampy",
+        "moto[server]",
+        "boto3",
+        "selenium>=4.11",
+    ],
 }
 
 PACKAGES = [
@@ -56,7 +66,11 @@ setup(
         "mar": "music_audio_representations/mar",
         "tfrecord_tools": "tfrecord_tools",
     },
-    package_data={"mar.evaluation": ["*.csv"], "mar.quickstart": ["*.md"]},
+    package_data={
+        "mar.evaluation": ["*.csv"],
+        "mar.evaluation.report": ["templates/*"],
+        "mar.quickstart": ["*.md"],
+    },
     install_requires=REQUIRED,
     extras_require=EXTRAS,
 )

@@ -97,7 +97,8 @@ def mar_way(rows):
     tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
     objective, model, blocks = parts(SupervisedObjective)
     variables = [variable.value for variable in model.trainable_variables]
-    step = tf.function(TrainingStep(objective, model, FusedAdam(ScoochAdam(), variables)))
+    step = TrainingStep(objective, model, FusedAdam(ScoochAdam(), variables))
+    step = tf.function(step, autograph=False)
     batch, draws = tf.nest.map_structure(tf.constant, arrays(objective, rows, blocks))
     number = tf.constant(0, tf.int64)
     return lambda: step(batch, draws, number)["loss"].numpy()

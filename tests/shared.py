@@ -1,7 +1,9 @@
 """What several tests use: the reference folder, golden weights, other processes."""
 
+import importlib.util
 import os
 import pathlib
+import socket
 import subprocess
 import sys
 import zlib
@@ -20,6 +22,13 @@ def reference(name):
     if not path.exists():
         pytest.skip(f"needs ../shared/{name}")
     return path
+
+
+def needs(*packages):
+    """The test is skipped where one of these packages, of an extra, is not installed."""
+    for package in packages:
+        if importlib.util.find_spec(package) is None:
+            pytest.skip(f"needs {package}: pip install '.[quickstart]'")
 
 
 def golden_value(name, shape):
@@ -70,3 +79,10 @@ def run_python(*arguments, cwd=None, **environment):
         text=True,
         check=False,
     )
+
+
+def free_port():
+    """A port of this machine that nothing listens on."""
+    with socket.socket() as listening:
+        listening.bind(("localhost", 0))
+        return listening.getsockname()[1]

@@ -21,6 +21,7 @@ def main(argv):
     """Prints the summary and draws the pictures."""
     if len(argv) != 2:
         raise app.UsageError("expected one data set: its folder or manifest")
+    from mar.evaluation import figures
     from mar.records import reader, summary, writer
 
     records = reader.RecordReader(argv[1])
@@ -34,8 +35,9 @@ def main(argv):
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"{folder}: cannot be made: {error.strerror}") from None
-    summary.draw_spectrograms(records, folder / "spectrograms.png")
-    summary.draw_label_counts(records.manifest, folder / "label_counts.png")
+    figures.save(summary.spectrograms(records), folder / "spectrograms.png")
+    counts = {"tracks with each label": records.manifest.label_counts()}
+    figures.save(figures.label_density(counts), folder / "label_counts.png")
     print(f"pictures        {folder}/spectrograms.png, {folder}/label_counts.png")
     return 0
 

@@ -1,19 +1,66 @@
-"""The step: replicas, chunks and one device agree; what is random comes with the examples."""
+"""The step: replicas, workers, chunks and one device agree; draws come with the examples."""
 
+import json
+import os
 import pathlib
+import subprocess
+import sys
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import runs
-from shared import run_python
+from shared import ROOT, free_port
 
 KINDS = ["supervised", "contrastive"]
+# Trains both kinds under a strategy, in a process of its own: a process has one strategy for good.
+SCRIPT = """
+import sys
+import numpy as np, tensorflow as tf
+import runs
+records, results, replicas, microbatch = sys.argv[1:]
+if replicas == "workers":
+    strategy = tf.distribute.MultiWorkerMirroredStrategy()
+else:
+    runs.logical_cpus(int(replicas))
+    strategy = tf.distribute.MirroredStrategy([f"CPU:{n}" for n in range(int(replicas))])
+microbatch = int(microbatch) or None
+for kind in ("supervised", "contrastive"):
+    np.savez(f"{results}-{kind}.npz", **runs.train(strategy, kind, records, microbatch))
+"""
 
 
 @pytest.fixture(scope="module")
 def records(tmp_path_factory):
     return runs.records(tmp_path_factory.mktemp("records") / "set")
+
+
+@pytest.fixture(scope="module")
+def alone(records):
+    """What one device does."""
+    return {
+        kind: runs.train(tf.distribute.OneDeviceStrategy("CPU:0"), kind, records) for kind in KINDS
+    }
+
+
+def start(*arguments, **environment):
+    path = os.pathsep.join([str(ROOT / "tests"), str(pathlib.Path(__file__).parent)])
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONPATH": path, **environment}
+    return subprocess.Popen(
+        [sys.executable, "-c", SCRIPT, *map(str, arguments)],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def assert_trained_as(alone, process, results):
+    output, _ = process.communicate()
+    assert process.returncode == 0, output
+    for kind in KINDS:
+        runs.assert_equal_runs(alone[kind], np.load(f"{results}-{kind}.npz"))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -31,25 +78,25 @@ def test_chunks_have_the_gradients_of_the_whole_batch(records, kind):
     assert np.mean(moving) > 0.9  # a standardised kernel of one weight stays
 
 
-@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(("replicas", "microbatch"), [(2, 2), (4, None)])
-def test_replicas_train_as_one_device_does(records, kind, replicas, microbatch):
-    script = """
-import sys
-import tensorflow as tf
-import runs
-kind, records, replicas, microbatch = sys.argv[1:]
-runs.logical_cpus(4)
-one = runs.train(tf.distribute.OneDeviceStrategy("CPU:0"), kind, records)
-devices = [f"CPU:{number}" for number in range(int(replicas))]
-strategy = tf.distribute.MirroredStrategy(devices)
-several = runs.train(strategy, kind, records, int(microbatch) or None)
-runs.assert_equal_runs(one, several)
-print("equal")
-"""
-    here = pathlib.Path(__file__).parent
-    process = run_python("-c", script, kind, records, replicas, microbatch or 0, cwd=here)
-    assert "equal" in process.stdout, process.stderr
+def test_replicas_train_as_one_device_does(records, alone, tmp_path, replicas, microbatch):
+    process = start(records, tmp_path / "replicas", replicas, microbatch or 0)
+    assert_trained_as(alone, process, tmp_path / "replicas")
+
+
+def test_two_workers_train_as_one_device_does(records, alone, tmp_path):
+    """Two processes, each with its half of the batch, which they go through in chunks."""
+    cluster = {"worker": [f"localhost:{free_port()}" for _ in range(2)]}
+    configurations = [
+        json.dumps({"cluster": cluster, "task": {"type": "worker", "index": index}})
+        for index in range(2)
+    ]
+    processes = [
+        start(records, tmp_path / f"worker{index}", "workers", 2, TF_CONFIG=configuration)
+        for index, configuration in enumerate(configurations)
+    ]
+    for index, process in enumerate(processes):
+        assert_trained_as(alone, process, tmp_path / f"worker{index}")
 
 
 def test_draws_depend_on_seed_step_and_view_alone(records):

@@ -2,14 +2,14 @@
 
 import dataclasses
 import json
+import logging
 import os
-import re
+import pathlib
 import shutil
 import signal
-import socket
 import subprocess
 import sys
-import time
+from unittest import mock
 
 import keras
 import numpy as np
@@ -20,33 +20,58 @@ import yaml
 import made
 import mar
 import runs
+from mar.audio.logmel import LogMel, standardize
 from mar.config import load
-from mar.errors import ConfigError
+from mar.errors import ConfigError, InputError
+from mar.models import sfnfnet
+from mar.training.losses import nt_xent
 from mar.training.run import Run
 from mar.training.trainer import Trainer
-from shared import ROOT, small_network
+from shared import ROOT, fill_golden, free_port, reference, run_python, small_network
 
 PRETRAIN = ROOT / "configs" / "pretrain"
 SMALL = PRETRAIN / "small.yaml"
+# `mar.train` in a process that sends itself a signal as a step begins: no race with its end.
+INTERRUPTED = """
+import os, sys
+from mar import command, train
+from mar.training.run import Run
+number, at = (int(sys.argv.pop(1)) for _ in range(2))
+step = Run._step
+
+def interrupted(self, batch, done):
+    if done == at:
+        os.kill(os.getpid(), number)
+    return step(self, batch, done)
+
+Run._step = interrupted
+command.run(train.main)
+"""
 
 
 @pytest.fixture(scope="module")
 def records(tmp_path_factory):
-    return runs.records(tmp_path_factory.mktemp("records") / "set", tracks=24)
+    """A data set, and beside it a model with golden weights."""
+    folder = tmp_path_factory.mktemp("records")
+    network = fill_golden(small_network(width=0.05).build(runs.FRAMES, LogMel(made.FRONT_END)))
+    mar.save(network, folder / "golden.keras")
+    return runs.records(folder / "set", tracks=24)
 
 
 def overrides(records, **settings):
-    """Of the small configuration: a few quick steps."""
+    """Of the small configuration: a few quick steps from golden weights, with much dropped."""
     data = {
         "dataset": "Trainer.dataset.PairDataset",
         "validation": "Trainer.validation.PairDataset",
     }
-    shrunk = {"Constants.RECORDS": records, "Trainer.model.SfNfNetF0.width": 0.05}
+    network, adam = "Trainer.model.SfNfNetF0", "Trainer.optimizer.ScoochAdam"
+    shrunk = {"Constants.RECORDS": records, f"{network}.width": 0.05}
+    shrunk |= {f"{network}.stochastic_depth": 0.6, f"{adam}.epsilon": 0.01}
     for path in data.values():
         shrunk |= {f"{path}.batch_size": 8, f"{path}.snippet_frames": runs.FRAMES}
-    schedule = "Trainer.optimizer.ScoochAdam.schedule.WarmupSchedule.warmup_steps"
+    shrunk |= {"Trainer.initial_weights": str(pathlib.Path(records).parent / "golden.keras")}
     shrunk |= {"Trainer.steps": 30, "Trainer.checkpoint_every": 4, "Trainer.log_every": 1}
-    shrunk |= {schedule: 5, "Trainer.validate_every": 20}
+    shrunk |= {f"{adam}.schedule.WarmupSchedule.warmup_steps": 5, "Trainer.validate_every": 20}
     shrunk |= {f"Trainer.{name}": value for name, value in settings.items()}
     return [f"{name}={json.dumps(value)}" for name, value in shrunk.items()]
 
@@ -55,11 +80,17 @@ def trainer(records, **settings):
     return Trainer(load(SMALL, overrides(records, **settings)))
 
 
-def start(folder, records, *flags, environment=None, limit="", **settings):
-    """Starts `mar.train` in a process of its own."""
+def start(folder, records, *flags, interrupt=None, limit="", environment=None, **settings):
+    """Starts `mar.train` in a process of its own.
+
+    Args:
+        interrupt: a signal, and the step at which it comes.
+        limit: kilobytes that a file may have, which is an error of writing as a full disk is.
+    """
+    module = ["-m", "mar.train"] if interrupt is None else ["-c", INTERRUPTED, *interrupt]
     sets = [argument for text in overrides(records, **settings) for argument in ("--set", text)]
-    command = [sys.executable, "-m", "mar.train", "--config", SMALL, "--output", folder]
-    command = [*map(str, command), *sets, *flags]
+    command = [sys.executable, *module, "--config", SMALL, "--output", folder, *sets, *flags]
+    command = [str(int(word) if isinstance(word, int) else word) for word in command]
     if limit:
         command = ["bash", "-c", f'ulimit -f {limit}; trap "" XFSZ; exec "$@"', "limited", *command]
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", **(environment or {})}
@@ -69,19 +100,15 @@ def start(folder, records, *flags, environment=None, limit="", **settings):
 
 
 def finish(process, expected=0):
-    output, _ = process.communicate(timeout=500)
+    output, _ = process.communicate()
     assert process.returncode == expected, output
+    assert "Traceback" not in output
     return output
 
 
-def wait_for_step(folder, step, process):
-    """Until a checkpoint of at least that step is there."""
-    while process.poll() is None:
-        latest = tf.train.latest_checkpoint(folder / "checkpoints")
-        if latest and int(latest.rsplit("-", 1)[1]) >= step:
-            return
-        time.sleep(0.02)
-    pytest.fail(process.communicate()[0])
+def last_step(folder):
+    """Step of the latest checkpoint."""
+    return int(tf.train.latest_checkpoint(folder / "checkpoints").rsplit("-", 1)[1])
 
 
 def tensors(folder):
@@ -89,15 +116,14 @@ def tensors(folder):
     reader = tf.train.load_checkpoint(str(folder / "checkpoints"))
     shapes = reader.get_variable_to_shape_map()
     names = [name for name in shapes if name.endswith("VARIABLE_VALUE")]
-    return {name: reader.get_tensor(name) for name in names}
+    return {name: reader.get_tensor(name) for name in names if "save_counter" not in name}
 
 
 def assert_same(ours, theirs):
     assert len(ours) > 100
     assert ours.keys() == theirs.keys()
     for name, value in ours.items():
-        if "save_counter" not in name:
-            np.testing.assert_array_equal(value, theirs[name], err_msg=name)
+        np.testing.assert_array_equal(value, theirs[name], err_msg=name)
 
 
 @pytest.fixture(scope="module")
@@ -108,23 +134,34 @@ def finished(records, tmp_path_factory):
     return folder
 
 
-def test_a_killed_and_a_stopped_run_end_with_the_same_weights(records, finished, tmp_path):
-    killed = start(tmp_path, records)
-    wait_for_step(tmp_path, 8, killed)
-    killed.send_signal(signal.SIGKILL)
-    finish(killed, -signal.SIGKILL)
-    assert not (tmp_path / "model.keras").exists()
+def test_interrupted_runs_end_with_the_same_weights(records, finished, tmp_path):
+    """Killed; out of disk space; stopped; its last checkpoint damaged."""
+    finish(start(tmp_path, records, interrupt=(signal.SIGKILL, 10)), -signal.SIGKILL)
+    assert last_step(tmp_path) == 8
 
-    stopped = start(tmp_path, records)
-    wait_for_step(tmp_path, 16, stopped)
-    stopped.send_signal(signal.SIGTERM)
-    assert "stopped by SIGTERM" in finish(stopped, 128 + signal.SIGTERM)
-    assert not (tmp_path / "model.keras").exists()
+    before, latest = tensors(tmp_path), tf.train.latest_checkpoint(tmp_path / "checkpoints")
+    output = finish(start(tmp_path, records, limit=64), 1)
+    assert "error: " in output
+    assert "checkpoints: the checkpoint of step 12 cannot be written" in output
+    assert f"the last good one is {latest}" in output
+    assert_same(before, tensors(tmp_path))
 
-    assert "goes on from" in finish(start(tmp_path, records))
+    stopped = start(tmp_path, records, interrupt=(signal.SIGTERM, 19))
+    output = finish(stopped, 128 + signal.SIGTERM)
+    assert f"goes on from {latest}" in output
+    assert "stopped by SIGTERM" in output
+    assert last_step(tmp_path) == 21
+
+    damaged = pathlib.Path(tf.train.latest_checkpoint(tmp_path / "checkpoints") + ".index")
+    damaged.write_bytes(damaged.read_bytes()[:100])
+    assert not (tmp_path / "model.keras").exists()
+    output = finish(start(tmp_path, records))
+    assert "ckpt-21: cannot be restored" in output
+    assert f"goes on from {tmp_path}/checkpoints/ckpt-20" in output
     assert_same(tensors(tmp_path), tensors(finished))
     assert losses(tmp_path) == losses(finished)
     assert [step for step, _ in losses(tmp_path)] == list(range(1, 31))
+    assert validations(tmp_path) == validations(finished)
 
 
 def test_a_finished_run_leaves_a_model_its_card_and_its_configuration(finished, records):
@@ -133,8 +170,6 @@ def test_a_finished_run_leaves_a_model_its_card_and_its_configuration(finished, 
     rng = np.random.default_rng(0)
     logmel = rng.random((2, runs.FRAMES, 96)).astype(np.float32)
     exported = tf.saved_model.load(finished / "saved_model").signatures["embed_logmel"]
-    from mar.audio.logmel import standardize
-
     embedding = exported(logmel=tf.constant(logmel))["embedding"]
     np.testing.assert_allclose(embedding, model(standardize(logmel)), rtol=1e-4, atol=1e-5)
     again = Trainer(load(finished / "configuration.yaml"))
@@ -152,56 +187,78 @@ def test_a_finished_run_leaves_a_model_its_card_and_its_configuration(finished, 
 
 def test_another_configuration_is_refused_until_it_is_to_start_afresh(records, finished, tmp_path):
     folder = shutil.copytree(finished, tmp_path / "copy")
-    output = finish(start(folder, records, seed=5), 1)
-    assert "configuration.seed was 0, is 5" in output
-    assert "--fresh" in output
+    with pytest.raises(ConfigError, match=r"configuration.seed was 0, is 5; .*--fresh"):
+        trainer(records, seed=5).run(folder)
+    (folder / "previous-2").mkdir()
     finish(start(folder, records, "--fresh", steps=2, seed=5, validation=None))
-    assert (folder / "previous-1" / "model.keras").exists()
-    assert tensors(folder)["step/.ATTRIBUTES/VARIABLE_VALUE"] == 2
+    assert_same(tensors(folder / "previous-3"), tensors(finished))
+    assert (folder / "previous-3" / "model.keras").exists()
+    assert last_step(folder) == 2
+    assert [step for step, _ in losses(folder)] == [1, 2]
 
 
 def test_a_loss_that_is_not_finite_ends_the_run(records, tmp_path):
     """After ever larger steps; the last good checkpoint is named and finite."""
-    schedule = "Trainer.optimizer.ScoochAdam.schedule.WarmupSchedule.warm_learning_rate=1e25"
-    output = finish(start(tmp_path, records, "--set", schedule, checkpoint_every=1), 1)
+    schedule = "optimizer.ScoochAdam.schedule.WarmupSchedule.warm_learning_rate"
+    with pytest.raises(InputError, match="(loss|norm): expected a finite number, got") as raised:
+        trainer(records, checkpoint_every=1, **{schedule: 1e25}).run(tmp_path)
     latest = tf.train.latest_checkpoint(tmp_path / "checkpoints")
-    assert re.search(
-        r"error: (loss|gradient_norm): expected a finite number, got \S+ in step", output
-    )
-    assert f"the last good checkpoint is {latest}" in output
+    assert f"the last good checkpoint is {latest}" in str(raised.value)
     assert all(np.isfinite(value).all() for value in tensors(tmp_path).values() if value.ndim)
 
 
-def test_a_full_disk_leaves_the_checkpoint_before_whole(records, finished, tmp_path):
-    """A limit of the size of files is an error of writing as a full disk is."""
-    killed = start(tmp_path, records)
-    wait_for_step(tmp_path, 4, killed)
-    killed.kill()
-    killed.communicate()
-    before = tensors(tmp_path)
-    output = finish(start(tmp_path, records, limit=64), 1)
-    assert re.search(r"error: \S+checkpoints: the checkpoint of step \d+ cannot be written", output)
-    assert f"the last good one is {tf.train.latest_checkpoint(tmp_path / 'checkpoints')}" in output
-    assert_same(before, tensors(tmp_path))
-    finish(start(tmp_path, records))
-    assert_same(tensors(tmp_path), tensors(finished))
+def test_records_that_are_cut_short_end_the_run_in_one_sentence(records, tmp_path, monkeypatch):
+    copy = shutil.copytree(records, tmp_path / "set")
+    step = Run._step
+
+    def cut(run, batch, done):
+        for path in copy.glob("shard*") if done == 5 else ():
+            os.truncate(path, 500)
+        return step(run, batch, done)
+
+    monkeypatch.setattr(Run, "_step", cut)
+    location = {"dataset.PairDataset.records": str(copy)}
+    with pytest.raises(InputError, match=r"truncated since it was opened; .*ckpt-\d+; the same"):
+        trainer(records, steps=1000, validation=None, **location).run(tmp_path / "run")
+
+
+def test_a_full_disk_is_told_by_what_is_logged_too(records, tmp_path):
+    output = finish(start(tmp_path, records, limit=4, checkpoint_every=100), 1)
+    assert "the run's numbers cannot be written" in output
 
 
 def test_two_workers_train_as_one_process_does(records, finished, tmp_path):
-    ports = [free_port() for _ in range(2)]
-    cluster = {"worker": [f"localhost:{port}" for port in ports]}
-    workers = []
-    for index in range(2):
-        task = {"cluster": cluster, "task": {"type": "worker", "index": index}}
-        environment = {"TF_CONFIG": json.dumps(task)}
-        workers.append(
-            start(tmp_path, records, environment=environment, strategy="multi_worker", steps=6)
-        )
-    for worker in workers:
-        finish(worker)
+    """One of them is stopped, which stops both; the same commands go on."""
+    cluster = {"worker": [f"localhost:{free_port()}" for _ in range(2)]}
+
+    def both(interrupt, expected):
+        workers = []
+        for index in range(2):
+            task = {"cluster": cluster, "task": {"type": "worker", "index": index}}
+            environment = {"TF_CONFIG": json.dumps(task)}
+            interrupt_one = interrupt if index == 1 else None
+            workers.append(
+                start(
+                    tmp_path,
+                    records,
+                    interrupt=interrupt_one,
+                    environment=environment,
+                    strategy="multi_worker",
+                )
+            )
+        for worker in workers:
+            finish(worker, expected)
+
+    both((signal.SIGTERM, 12), 128 + signal.SIGTERM)
+    assert last_step(tmp_path) == 14
+    both(None, 0)
     joint, alone = (losses(folder) for folder in (tmp_path, finished))
-    assert [step for step, _ in joint] == list(range(1, 7))
-    np.testing.assert_allclose([v for _, v in joint], [v for _, v in alone[:6]], rtol=1e-4)
+    assert [step for step, _ in joint] == [step for step, _ in alone]
+    np.testing.assert_allclose([v for _, v in joint], [v for _, v in alone], rtol=1e-4)
+    for name, weights in tensors(finished).items():
+        if name.startswith("weights/"):
+            found = tensors(tmp_path)[name]
+            np.testing.assert_allclose(found, weights, rtol=1e-4, atol=1e-5, err_msg=name)
 
 
 @pytest.mark.parametrize("path", sorted(PRETRAIN.glob("*.yaml")), ids=lambda path: path.stem)
@@ -214,20 +271,21 @@ def test_shipped_configurations_train(path, tmp_path):
     made.write_here(job, tmp_path / "records")
     settings = [f"Constants.RECORDS={tmp_path / 'records'}", "Trainer.steps=2"]
     settings += ["Trainer.device=cpu", "Trainer.strategy=one_device"]
-    settings += ["Trainer.model.SfNfNetF0.width=0.05", "Trainer.model.SfNfNetF0.depths=[1,1,1,1]"]
+    settings += ["Trainer.model.SfNfNetF0.width=0.05", "Trainer.model.SfNfNetF0.depths=[1,1]"]
     (objective,) = yaml.safe_load(path.read_text())["Trainer"]["objective"]
     (dataset,) = yaml.safe_load(path.read_text())["Trainer"]["dataset"]
     settings += [f"Trainer.objective.{objective}.projector.Projector.hidden_units=[16]"]
     settings += [f"Trainer.dataset.{dataset}.batch_size=4"]
     settings += [f"Trainer.dataset.{dataset}.snippet_frames={runs.FRAMES}"]
-    shrunk = Trainer(load(path, [*settings, "Trainer.validation=null"]))
-    run = Run(shrunk, tmp_path / "run")
-    assert run.go() is None
+    with mock.patch.object(sfnfnet, "STAGES", sfnfnet.STAGES[:2]):
+        shrunk = Trainer(load(path, [*settings, "Trainer.validation=null"]))
+        assert shrunk.run(tmp_path / "run") is None
+    assert last_step(tmp_path / "run") == 2
     assert (tmp_path / "run" / "model.keras").exists()
 
 
 def test_no_steps_leave_the_untrained_network(records, tmp_path):
-    trainer(records, steps=0).run(tmp_path)
+    trainer(records, steps=0, initial_weights=None).run(tmp_path)
     keras.utils.set_random_seed(0)
     untrained = trainer(records).model.build(runs.FRAMES)
     for ours, theirs in zip(
@@ -239,7 +297,8 @@ def test_no_steps_leave_the_untrained_network(records, tmp_path):
 
 
 def test_partners_are_found_far_above_chance(records, tmp_path):
-    trainer(records, steps=100, validate_every=10, checkpoint_every=50).run(tmp_path)
+    settings = {"steps": 100, "validate_every": 10, "checkpoint_every": 50}
+    trainer(records, initial_weights=None, **settings).run(tmp_path)
     first, *_, last = validations(tmp_path)
     chance = 1 / 15  # of eight pairs
     assert last["accuracy"] > max(0.5, first["accuracy"]) > 5 * chance
@@ -265,24 +324,110 @@ def test_labels_are_learnt_and_the_best_checkpoint_is_kept(records, tmp_path):
     assert path.endswith(f"ckpt-{best['step']}")
 
 
-def test_training_goes_on_from_a_model(records, finished, tmp_path):
-    weights = str(finished / "model.keras")
-    run = Run(trainer(records, initial_weights=weights, steps=1, validation=None), tmp_path)
-    run._start_from(weights)
-    expected = mar.load_model(weights).get_weights()
-    for found, value in zip(run.network.get_weights(), expected, strict=True):
-        np.testing.assert_array_equal(found, value)
+def test_the_first_step_is_that_of_the_model_that_was_given(records, tmp_path):
+    """Its loss is that of the model's own embeddings, with the new head on top."""
+    settings = {"objective.ContrastiveObjective.mixup": None, "steps": 1, "validation": None}
+    given = trainer(records, **settings, **{"model.SfNfNetF0.stochastic_depth": 0.0})
+    run = Run(given, tmp_path)
+    head = run.step.model.get_layer("projector")
+    model = mar.load_model(given.initial_weights)
+    projections = [head(model(standardize(view))) for view in given.dataset.read(given.seed, 0)]
+    expected = np.mean(nt_xent(*projections))
+    assert run.go() is None
+    assert losses(tmp_path) == [(1, pytest.approx(expected, rel=1e-5))]
+
+
+def test_training_goes_on_from_the_published_format(tmp_path):
+    """The whole network; `golden_model.keras` is a file such as the published weights lie in."""
+    source = str(reference("reference/golden_model.keras"))
+    front_end = LogMel(load(ROOT / "configs" / "records" / "mule.yaml")).resolved()
+    job = dataclasses.replace(made.job([400] * 4), front_end=front_end)
+    made.write_here(job, tmp_path / "set")
+    given = Trainer(
+        objective={"SupervisedObjective": {"projector": {"Projector": {"hidden_units": [8]}}}},
+        dataset={"SnippetDataset": {"records": str(tmp_path / "set"), "batch_size": 2}},
+        optimizer={"ScoochAdam": {}},
+        initial_weights=source,
+        steps=1,
+    )
+    run = Run(given, tmp_path / "run")
+    run._begin()
+    snippets, _ = given.dataset.read(given.seed, 0)
+    inputs = standardize(snippets)
+    found = run.network([inputs, tf.ones((2, run.blocks))], training=True)
+    np.testing.assert_allclose(found, mar.load_model(source)(inputs), rtol=1e-4, atol=1e-5)
 
 
 def test_models_that_do_not_fit_are_refused(records, tmp_path):
-    run = Run(trainer(records, validation=None), tmp_path / "run")
+    """Before anything is done to an earlier run."""
     network = small_network(width=0.2)
     mar.save(network.build(runs.FRAMES, mar.LogMel(level=0.5)), tmp_path / "quiet.keras")
-    with pytest.raises(ConfigError, match="another front end"):
-        run._start_from(tmp_path / "quiet.keras")
     mar.save(network.build(runs.FRAMES), tmp_path / "wide.keras")
-    with pytest.raises(ConfigError, match="another architecture: expected slow_stem_0/kernel"):
-        run._start_from(tmp_path / "wide.keras")
+    for name, message in (
+        ("quiet", "another front end"),
+        ("wide", "another architecture: expected slow_stem_0/kernel"),
+    ):
+        weights = str(tmp_path / f"{name}.keras")
+        given = trainer(records, initial_weights=weights, validation=None)
+        with pytest.raises(ConfigError, match=message):
+            given.run(tmp_path / "run", fresh=True)
+    assert not (tmp_path / "run").exists()
+
+
+def test_bfloat16_in_chunks_is_nearly_float32(records, finished, tmp_path):
+    trainer(records, precision="bfloat16", microbatch=2, steps=2, validation=None).run(tmp_path)
+    found, expected = losses(tmp_path), losses(finished)[:2]
+    assert found == [(step, pytest.approx(loss, rel=0.02)) for step, loss in expected]
+    assert found != expected
+    model = mar.load_model(tmp_path / "model.keras")
+    assert {weight.dtype for weight in model.weights} == {"float32"}
+    assert {layer.compute_dtype for layer in model.layers} == {"float32"}
+
+
+def test_replicas_share_batches_evenly_or_not_at_all(tmp_path):
+    """Also a last batch of the validation that leaves a replica without a row."""
+    records = runs.records(tmp_path / "set", tracks=7)
+    script = """
+import sys
+import runs, test_trainer
+from mar.errors import ConfigError
+records, folder = sys.argv[1:]
+runs.logical_cpus(2)
+for part in ("dataset", "validation"):
+    odd = {f"{part}.PairDataset.batch_size": 9}
+    try:
+        test_trainer.trainer(records, strategy="mirrored", **odd).run(folder + "/refused")
+    except ConfigError as error:
+        print(error)
+test_trainer.two_steps(records, folder, "mirrored")
+"""
+    process = run_python(
+        *("-c", script, records, tmp_path / "two"), cwd=pathlib.Path(__file__).parent
+    )
+    assert process.returncode == 0, process.stderr
+    refused = "PairDataset.batch_size: expected a multiple of the 2 replicas, such as 8, got 9"
+    assert process.stdout.count(refused) == 2
+    assert not (tmp_path / "two" / "refused").exists()
+    two_steps(records, tmp_path / "one", "one_device")
+    (one,), (two,) = (validations(tmp_path / name) for name in ("one", "two"))
+    assert one.pop("part") == two.pop("part")
+    assert two == pytest.approx(one, rel=1e-3)
+
+
+def two_steps(records, folder, strategy):
+    """Trains two steps of a short network, with a validation of 6 and 1 pairs."""
+    settings = {"steps": 2, "initial_weights": None, "validation.PairDataset.batch_size": 6}
+    with mock.patch.object(sfnfnet, "STAGES", sfnfnet.STAGES[:2]):
+        short = {"model.SfNfNetF0.depths": [1, 1]}
+        trainer(records, strategy=strategy, **settings, **short).run(folder)
+
+
+def test_fewer_tracks_than_a_batch_are_warned_of(records, tmp_path, caplog):
+    with caplog.at_level(logging.WARNING, "mar"):
+        Run(trainer(records, **{"dataset.PairDataset.batch_size": 24}), tmp_path)
+        assert "tracks for a batch" not in caplog.text
+        Run(trainer(records, **{"dataset.PairDataset.batch_size": 32}), tmp_path)
+    assert f"{records}: 24 tracks for a batch of 32" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -292,12 +437,17 @@ def test_models_that_do_not_fit_are_refused(records, tmp_path):
         ({"microbatch": 0}, "microbatch: expected at least 1, got 0"),
         ({"device": "gpu"}, "device: expected a GPU, found none"),
         ({"seed": -1}, "seed: expected at least 0"),
+        ({"steps": -1}, "steps: expected at least 0, got -1"),
+        ({"strategy": "multi_worker"}, "strategy: multi_worker expects, .* TF_CONFIG="),
         ({"momentum": 1}, "Trainer: expected one of .*, got 'momentum'"),
         ({"dataset.PairDataset.hard_negatives": 1}, "hard_negatives: expected 0"),
         ({"dataset.PairDataset.windows": "fixed"}, "expected windows: random"),
         ({"validation.PairDataset.windows": "random"}, "expected windows: fixed"),
         ({"validation.PairDataset.snippet_frames": 65}, "expected snippet_frames of 64, got 65"),
         ({"objective.ContrastiveObjective.temperature": 0.0}, "expected more than 0, got 0.0"),
+        ({"objective.ContrastiveObjective.dimensions": 0}, "dimensions: expected at least 1"),
+        ({"objective.ContrastiveObjective.mixup.Mixup.alpha": 0}, "alpha: expected more than 0"),
+        ({"optimizer.ScoochAdam.beta_2": 1.0}, "beta_2: expected at least 0 and less than 1"),
     ],
 )
 def test_what_is_wrong_is_said_before_the_first_step(records, tmp_path, settings, message):
@@ -327,9 +477,3 @@ def losses(folder):
     """(step, loss) of every step."""
     records = map(json.loads, (folder / "metrics.jsonl").open())
     return [(r["step"], r["loss"]) for r in records if r["part"] == "train"]
-
-
-def free_port():
-    with socket.socket() as listening:
-        listening.bind(("localhost", 0))
-        return listening.getsockname()[1]

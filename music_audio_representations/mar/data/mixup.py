@@ -21,7 +21,7 @@ class Mixup(Configurable):
     def __init__(self, config=None, **parameters):
         super().__init__(config, **parameters)
         for name in ("alpha", "beta"):
-            if not getattr(self, name) > 0:
+            if getattr(self, name) <= 0:
                 raise ConfigError(f"Mixup.{name}: expected more than 0, got {getattr(self, name)}")
 
     def draw(self, seed, step, batch_size, purpose):

@@ -71,6 +71,14 @@ class RecordDataset(Configurable):
             return None
         return -(-len(self.tracks) * self.windows_per_track // self.batch_size)
 
+    def check_replicas(self, replicas):
+        """Raises a ConfigError where the batch cannot be divided among so many replicas."""
+        size = self.batch_size
+        lower = size // replicas * replicas
+        nearest = lower if lower and size - lower <= lower + replicas - size else lower + replicas
+        expected = f"a multiple of the {replicas} replicas, such as {nearest}"
+        _expect(size % replicas == 0, self, "batch_size", expected)
+
     def build(self, input_context=None, seed=0, first_step=0):
         """The batches, prefetched, in the stored type.
 
@@ -95,7 +103,7 @@ class RecordDataset(Configurable):
         replicas = input_context.num_replicas_in_sync if input_context else 1
         workers = input_context.num_input_pipelines if input_context else 1
         worker = input_context.input_pipeline_id if input_context else 0
-        _check_divisible(self, replicas)
+        self.check_replicas(replicas)
         if seed < 0 or first_step < 0:
             raise ConfigError(f"expected seed and step of at least 0, got {seed} and {first_step}")
         self.indices(seed, first_step)  # whatever is wrong shows here, not in TensorFlow's threads
@@ -272,18 +280,6 @@ class PairDataset(RecordDataset):
         if self.hard_negatives:
             views.append(self._snippets_spec(tf, self.hard_negatives))
         return tuple(views)
-
-
-def _check_divisible(dataset, replicas):
-    size = dataset.batch_size
-    lower = size // replicas * replicas
-    nearest = lower if lower and size - lower <= lower + replicas - size else lower + replicas
-    _expect(
-        size % replicas == 0,
-        dataset,
-        "batch_size",
-        f"a multiple of the {replicas} replicas, such as {nearest}",
-    )
 
 
 def _expect(condition, component, name, expected):

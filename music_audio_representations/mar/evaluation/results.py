@@ -138,6 +138,31 @@ def read_run(folder):
         raise InputError(f"{path}: not the result of a run: {error}") from None
 
 
+def read_predictions(folder):
+    """`predictions.npz` of one run: ids, targets and predictions of the test items."""
+    path = pathlib.Path(folder) / "predictions.npz"
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            return arrays["ids"], arrays["targets"], arrays["predictions"]
+    except (OSError, ValueError, KeyError) as error:
+        raise InputError(f"{path}: not the predictions of a run: {error}") from None
+
+
+def read_per_label(folder):
+    """`per_label.csv` of one run: the labels, and `{metric: values}`, NaN where undefined."""
+    path = pathlib.Path(folder) / "per_label.csv"
+    try:
+        header, *rows = list(csv.reader(io.StringIO(path.read_text(encoding="utf-8"), newline="")))
+        columns = {
+            name: [_number(row[column]) for row in rows]
+            for column, name in enumerate(header)
+            if name not in ("label", "positives")
+        }
+    except (OSError, ValueError, IndexError) as error:
+        raise InputError(f"{path}: not the labels of a run: {error}") from None
+    return [row[0] for row in rows], columns
+
+
 def collect(folder):
     """Derives the tables of one task, `<folder>/<metric>.csv`, from the runs in its sub-folders.
 
@@ -149,7 +174,7 @@ def collect(folder):
     found = {}
     for run in runs:
         result = read_run(run)
-        labels, per_label = _read_per_label(run / "per_label.csv")
+        labels, per_label = read_per_label(run)
         for name, score in result["test"].items():
             metric = "precision" if name == "accuracy" else name
             if metric in TABLES:
@@ -189,9 +214,8 @@ def compare(first, second, resamples=1000, seed=0):
     scores, tested = [], []
     for folder in (first, second):
         result = read_run(folder)
-        with np.load(pathlib.Path(folder) / "predictions.npz", allow_pickle=False) as arrays:
-            targets, predictions = arrays["targets"], arrays["predictions"]
-            tested.append((result["task"], arrays["ids"].tolist(), result["labels"]))
+        ids, targets, predictions = read_predictions(folder)
+        tested.append((result["task"], ids.tolist(), result["labels"]))
         kind, labels = result["kind"], result["labels"]
         scores.append(metrics.evaluate(kind, targets, predictions, labels, resamples, seed))
     if tested[0] != tested[1]:
@@ -203,18 +227,6 @@ def compare(first, second, resamples=1000, seed=0):
         name: (score.value - scores[1][name].value, *metrics.difference(score, scores[1][name]))
         for name, score in scores[0].items()
     }
-
-
-def _read_per_label(path):
-    """Labels, and `{metric: values}`."""
-    with open(path, encoding="utf-8", newline="") as file:
-        header, *rows = list(csv.reader(file))
-    columns = {
-        name: [_number(row[column]) for row in rows]
-        for column, name in enumerate(header)
-        if name not in ("label", "positives")
-    }
-    return [row[0] for row in rows], columns
 
 
 def _label_column(metric, label):

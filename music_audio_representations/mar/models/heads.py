@@ -3,6 +3,7 @@
 import keras
 
 from mar.config import Configurable, Param
+from mar.errors import ConfigError
 
 
 class Projector(Configurable):
@@ -15,6 +16,13 @@ class Projector(Configurable):
     hidden_units = Param(
         list[int], default=[4096, 4096, 4096], doc="Widths of the ReLU layers, first to last."
     )
+
+    def __init__(self, config=None, **parameters):
+        super().__init__(config, **parameters)
+        if min(self.hidden_units, default=1) < 1:
+            raise ConfigError(
+                f"Projector.hidden_units: expected widths of at least 1, got {self.hidden_units}"
+            )
 
     def build(self, inputs, outputs):
         """Builds the head.

@@ -33,9 +33,9 @@ def standardize_weights(kernel, gain):
     Returns:
         The effective kernel: per output channel of mean 0 and variance gain² / fan-in.
     """
-    fan_in = kernel.shape[0] * kernel.shape[1] * kernel.shape[2]
-    mean, variance = ops.moments(kernel, axes=(0, 1, 2), keepdims=True)
-    return (kernel - mean) * (gain * ops.rsqrt(ops.maximum(variance * fan_in, _VARIANCE_FLOOR)))
+    centred = kernel - ops.mean(kernel, axis=(0, 1, 2), keepdims=True)
+    squares = ops.sum(ops.square(centred), axis=(0, 1, 2), keepdims=True)  # variance × fan-in
+    return centred * (gain * ops.rsqrt(ops.maximum(squares, _VARIANCE_FLOOR)))
 
 
 def _convolve(x, kernel, strides):

@@ -18,6 +18,7 @@ import math
 import multiprocessing
 import os
 import pathlib
+from concurrent.futures.process import BrokenProcessPool
 
 import numpy as np
 import soundfile
@@ -25,6 +26,7 @@ import tqdm
 
 from mar.atomic import remove_abandoned, whole
 from mar.errors import InputError
+from mar.processes import end_with_parent
 from mar.quickstart import notes as single_notes
 from mar.quickstart import performance, readme, render, scores, splits
 from mar.quickstart.soundfont import SoundFont
@@ -33,7 +35,7 @@ LABELS = ("instrument", "genre", "meter")  # what supervised pre-training is tol
 TASKS = ("key", "instrument", "genre", "meter", "tempo", "pitch")
 VERSION = 1  # of what is drawn and rendered
 _SPARE = 1.2  # works read for each track of a genre
-_FEWEST = 24  # works read of each genre, so that every part has some
+_FEWEST = 16  # works read of each genre, so that every part has some
 _SETTINGS, _README = "settings.json", "README.md"
 
 
@@ -54,7 +56,7 @@ def build(folder, tracks=1280, notes=2000, seed=0, workers=None):
 
     Raises:
         InputError: the scores or the soundfont are not installed; the folder holds a data set with
-            other settings.
+            other settings, or something else, or cannot be written; a process was killed.
     """
     folder = pathlib.Path(folder)
     settings = {"version": VERSION, "tracks": tracks, "notes": notes, "seed": seed}
@@ -63,13 +65,19 @@ def build(folder, tracks=1280, notes=2000, seed=0, workers=None):
     soundfont = scores.data_file("pretty_midi", "TimGM6mb.sf2")
     workers = workers or len(os.sched_getaffinity(0))
     context = multiprocessing.get_context("spawn")
-    with concurrent.futures.ProcessPoolExecutor(workers, context) as pool:
-        planned = plan(pool, tracks, seed)
-        single = single_notes.plan(notes, seed)
-        jobs = [(folder / path(each), each) for each in (*planned, *single)]
-        jobs = [job for job in jobs if not job[0].exists()]
-        write = functools.partial(_write_audio, soundfont)
-        _in_order(pool, write, jobs, "playing", "file", 8)
+    try:
+        with concurrent.futures.ProcessPoolExecutor(workers, context, end_with_parent) as pool:
+            planned = plan(pool, tracks, seed)
+            single = single_notes.plan(notes, seed)
+            jobs = [(folder / path(each), each) for each in (*planned, *single)]
+            jobs = [job for job in jobs if not job[0].exists()]
+            write = functools.partial(_write_audio, soundfont)
+            _in_order(pool, write, jobs, "playing", "file", 8)
+    except BrokenProcessPool:
+        raise InputError(
+            f"{folder}: a worker process was killed (out of memory?). Finished files are kept: run "
+            "the same command again, with fewer --workers"
+        ) from None
     for part in ("tracks", "notes"):
         remove_abandoned(folder / part)
     _write_tables(folder, planned, single)
@@ -112,13 +120,19 @@ def path(item):
 
 def _begun(folder, settings):
     """Whether there is something to do in the folder, which is begun if it was not."""
-    for part in ("tracks", "notes", "tasks"):
-        (folder / part).mkdir(parents=True, exist_ok=True)
     file = folder / _SETTINGS
-    if not file.exists():
-        _write(file, json.dumps(settings, indent=1))
-    elif (found := json.loads(file.read_text(encoding="utf-8"))) != settings:
-        raise InputError(f"{folder}: expected {settings}, found a data set of {found}")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if not file.exists():
+            if found := sorted(path.name for path in folder.glob("[!.]*")):
+                raise InputError(f"{folder}: expected an empty folder, found {found[0]} there")
+            _write(file, json.dumps(settings, indent=1))
+        elif (found := json.loads(file.read_text(encoding="utf-8"))) != settings:
+            raise InputError(f"{folder}: expected {settings}, found a data set of {found}")
+        for part in ("tracks", "notes", "tasks"):
+            (folder / part).mkdir(exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be written: {error.strerror}") from None
     return not (folder / _README).exists()
 
 

@@ -188,6 +188,9 @@ def _chunks(path):
     data = pathlib.Path(path).read_bytes()
     if data[:4] != b"RIFF" or data[8:12] != b"sfbk":
         raise InputError(f"{path}: expected a SoundFont 2 file, found {data[:12]!r}")
+    expected = 8 + int.from_bytes(data[4:8], "little")
+    if len(data) < expected:
+        raise InputError(f"{path}: expected {expected} bytes, found {len(data)}: it is cut off")
     found, at = {}, 12
     while at + 8 <= len(data):
         name, size = struct.unpack_from("<4sI", data, at)

@@ -1,6 +1,7 @@
-"""What is in a data set: in words, and in two pictures."""
+"""What is in a data set: in words, and in a picture."""
 
 import numpy as np
+from matplotlib.figure import Figure
 
 _SHOWN = 8
 _NAMED = 20
@@ -54,15 +55,13 @@ def _label_lines(manifest):
     yield "most frequent   " + ", ".join(f"{names[label]} ({counts[label]})" for label in order)
 
 
-def draw_spectrograms(reader, path):
-    """Draws the first ten seconds of some tracks, evenly spread over the data set."""
-    plt = _pyplot()
+def spectrograms(reader):
+    """A figure of the first ten seconds of some tracks, evenly spread over the data set."""
     manifest = reader.manifest
     count = len(manifest)
     tracks = np.unique(np.linspace(0, count - 1, min(count, _SHOWN)).astype(int))
-    figure, axes = plt.subplots(
-        *(len(tracks), 1), figsize=(9, 1.5 * len(tracks) + 0.5), squeeze=False, sharex=True
-    )
+    figure = Figure(figsize=(9, 1.5 * len(tracks) + 0.5), layout="constrained")
+    axes = figure.subplots(len(tracks), 1, squeeze=False, sharex=True)
     hop = manifest.header.hop_seconds
     for axis, track in zip(axes[:, 0], tracks.tolist(), strict=True):
         frames = min(int(manifest.frames[track]), round(10 / hop))
@@ -74,32 +73,4 @@ def draw_spectrograms(reader, path):
         axis.set_title(f"{manifest.id(track)}  {labels}"[:110], fontsize=8, parse_math=False)
         axis.set_ylabel("mel")
     axes[-1, 0].set_xlabel("seconds")
-    _save(plt, figure, path)
-
-
-def draw_label_counts(manifest, path):
-    """Draws the sorted numbers of tracks with each label, linear and logarithmic (Figure 2)."""
-    plt = _pyplot()
-    counts = np.sort(manifest.label_counts())[::-1]
-    figure, axes = plt.subplots(1, 2, figsize=(9, 3))
-    for axis, scale in zip(axes, ("linear", "log"), strict=True):
-        axis.stairs(counts, fill=True)
-        axis.set(xlabel="label, by frequency", ylabel="tracks", title=scale)
-    if counts.any():
-        axes[1].set(yscale="log", ylim=(0.5, None))
-    _save(plt, figure, path)
-
-
-def _pyplot():
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
-    return plt
-
-
-def _save(plt, figure, path):
-    figure.tight_layout()
-    figure.savefig(path, dpi=110)
-    plt.close(figure)
+    return figure

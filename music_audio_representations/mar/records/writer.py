@@ -15,8 +15,6 @@ import multiprocessing
 import os
 import pathlib
 import shutil
-import signal
-import threading
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 
@@ -28,6 +26,7 @@ import pyarrow.parquet as pq
 import tqdm
 
 from mar.errors import ConfigError, InputError
+from mar.processes import end_with_parent
 from mar.records import manifest as manifests
 from mar.records import storage
 from mar.records.shards import PARTS, Shards, write_shard
@@ -104,7 +103,7 @@ def _run(shards, numbers, workers):
     job = dataclasses.replace(shards.job, items=None)
     with (
         _single_threaded(),
-        concurrent.futures.ProcessPoolExecutor(workers, context, _end_with_parent) as pool,
+        concurrent.futures.ProcessPoolExecutor(workers, context, end_with_parent) as pool,
         tqdm.tqdm(total=0, unit="track", smoothing=0.05) as progress,
     ):
         futures = {}
@@ -146,18 +145,6 @@ def _single_threaded():
     finally:
         for name, value in before.items():
             os.environ.pop(name) if value is None else os.environ.update({name: value})
-
-
-def _end_with_parent():
-    """Worker: ends when the parent does, however that ends, and at once on Ctrl-C."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    parent = multiprocessing.parent_process()
-
-    def watch():
-        parent.join()
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
 
 
 # ----------------------------------------------------------------------------------- the data set

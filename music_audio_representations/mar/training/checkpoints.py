@@ -10,6 +10,7 @@ from mar.atomic import whole
 from mar.errors import ConfigError, InputError
 
 _FACTS = "run.json"
+_LOG = logging.getLogger("mar")
 
 
 class Checkpoints:
@@ -41,24 +42,29 @@ class Checkpoints:
         return self._last.latest_checkpoint
 
     def restore(self):
-        """Takes up the latest checkpoint; returns the step to begin with, 0 without one.
+        """Takes up the latest checkpoint that can be read.
+
+        Returns:
+            the step to begin with, 0 without a checkpoint.
 
         Raises:
-            ConfigError: it belongs to another architecture, configuration or data set.
-            InputError: it cannot be read.
+            ConfigError: they belong to another architecture, configuration or data set.
+            InputError: none of them can be read.
         """
         if self.latest is None:
             return 0
         self._compare()
-        try:
-            self._checkpoint.restore(self.latest).assert_consumed()
-        except (tf.errors.OpError, AssertionError, ValueError) as error:
-            reason = str(error).strip().splitlines()[0]
-            raise InputError(
-                f"{self.latest}: the checkpoint cannot be restored: {reason}; --fresh starts anew "
-                "and keeps it"
-            ) from None
-        return int(self._step)
+        reasons = []
+        for path in reversed(self._last.checkpoints):
+            try:
+                self._checkpoint.restore(path).assert_consumed()
+            except (tf.errors.OpError, AssertionError, ValueError) as error:
+                reasons.append(f"{path}: cannot be restored: {str(error).strip().splitlines()[0]}")
+                _LOG.warning(reasons[-1])
+            else:
+                _LOG.info("goes on from %s", path)
+                return int(self._step)
+        raise InputError(f"{reasons[0]}; nor can any before it; --fresh sets them aside")
 
     def save(self, step):
         """Writes a checkpoint after as many steps.
@@ -97,14 +103,13 @@ class Checkpoints:
         try:
             found = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, json.JSONDecodeError) as error:
-            raise InputError(f"{path}: cannot be read: {error}; --fresh starts anew") from None
+            raise InputError(f"{path}: cannot be read: {error}; --fresh sets it aside") from None
         different = sorted(differences(found, self._facts))
         if different:
             raise ConfigError(
                 f"{self._folder}: its checkpoints are of another run: {'; '.join(different)}; give "
                 "another --output, or --fresh to set them aside and start anew"
             )
-        logging.getLogger("mar").info("goes on from %s", self.latest)
 
 
 def differences(old, new, path=""):

@@ -1,5 +1,8 @@
 """Which devices train (`tf.distribute`)."""
 
+import json
+import os
+
 import tensorflow as tf
 
 from mar.errors import ConfigError
@@ -14,7 +17,7 @@ def strategy(kind, device):
         device: `gpu` demands them; `auto` takes the CPU where there is none.
 
     Raises:
-        ConfigError: no GPU where one was demanded.
+        ConfigError: no GPU where one was demanded, or no `TF_CONFIG` where workers are.
     """
     gpus = tf.config.list_physical_devices("GPU")
     if device == "gpu" and not gpus:
@@ -26,11 +29,29 @@ def strategy(kind, device):
         tf.config.set_visible_devices([], "GPU")
     chosen = "GPU" if gpus and device != "cpu" else "CPU"
     if kind == "multi_worker":
+        _check_cluster()
         return tf.distribute.MultiWorkerMirroredStrategy()
     if kind == "mirrored":
         logical = tf.config.list_logical_devices(chosen)
         return tf.distribute.MirroredStrategy([f"{chosen}:{n}" for n in range(len(logical))])
     return tf.distribute.OneDeviceStrategy(f"{chosen}:0")
+
+
+def _check_cluster():
+    """That `TF_CONFIG` lists workers: without it TensorFlow makes a cluster of one."""
+    given = os.environ.get("TF_CONFIG", "")
+    try:
+        found = json.loads(given)
+        workers, task = found["cluster"]["worker"], found["task"]
+        task["type"], task["index"]
+    except (ValueError, TypeError, KeyError):
+        workers = None
+    if not workers:
+        raise ConfigError(
+            "Trainer.strategy: multi_worker expects, in each process, the environment variable "
+            'TF_CONFIG={"cluster": {"worker": ["host0:port", "host1:port"]}, "task": {"type": '
+            f'"worker", "index": 0}}}}, got {given!r}'
+        )
 
 
 def is_chief(strategy):

@@ -1,10 +1,14 @@
 """What a run says of itself: `metrics.jsonl`, TensorBoard, a line of progress."""
 
+import contextlib
 import json
 import pathlib
 
 import tensorflow as tf
 import tqdm
+
+from mar.atomic import whole
+from mar.errors import InputError
 
 METRICS = "metrics.jsonl"
 
@@ -12,9 +16,12 @@ METRICS = "metrics.jsonl"
 class Logs:
     """Writes a run's numbers to all places.
 
+    Its methods raise an InputError where the disk is full.
+
     Args:
         folder: of the run.
-        first_step: steps done so far; what an interrupted run logged after them is dropped.
+        first_step: steps done so far; what an interrupted run logged after the checkpoint is
+            dropped, a validation of this step too, which comes after it.
         steps: of the whole run.
         batch_size: examples in the global batch.
         views: snippets of an example.
@@ -25,12 +32,14 @@ class Logs:
         self._writes = writes
         if not writes:
             return
-        folder = pathlib.Path(folder)
-        records = [record for record in read(folder) if record["step"] <= first_step]
-        lines = [json.dumps(record) + "\n" for record in records]
-        (folder / METRICS).write_text("".join(lines), encoding="utf-8")
-        self._file = (folder / METRICS).open("a", encoding="utf-8")
-        self._board = tf.summary.create_file_writer(str(folder / "tensorboard"))
+        self._folder = folder = pathlib.Path(folder)
+        records = (record for record in read(folder) if _is_before(record, first_step))
+        with whole(folder / METRICS) as unfinished:
+            lines = "".join(json.dumps(record) + "\n" for record in records)
+            unfinished.write_text(lines, encoding="utf-8")
+        with self._named():
+            self._file = (folder / METRICS).open("a", encoding="utf-8")
+            self._board = tf.summary.create_file_writer(str(folder / "tensorboard"))
         self._bar = tqdm.tqdm(total=steps, initial=first_step, unit="step", dynamic_ncols=True)
         self._snippets_per_step = batch_size * views
 
@@ -45,16 +54,17 @@ class Logs:
         Args:
             step: steps done.
             measures: numbers by name.
-            seconds: that a step takes.
+            seconds: that a step takes, or None where that is not known yet.
         """
         if not self._writes:
             return
-        rate = self._snippets_per_step / seconds
-        self._bar.set_postfix_str(
-            f"loss {measures['loss']:.4f}, learning rate {measures['learning_rate']:.2e}, "
-            f"{rate:.0f} snippets/s"
-        )
-        self._write(step, {**measures, "snippets_per_second": rate}, "train")
+        shown = f"loss {measures['loss']:.4f}, learning rate {measures['learning_rate']:.2e}"
+        if seconds is not None:
+            rate = self._snippets_per_step / seconds
+            measures = {**measures, "snippets_per_second": rate}
+            shown += f", {rate:.0f} snippets/s"
+        self._bar.set_postfix_str(shown)
+        self._write(step, measures, "train")
 
     def validation(self, step, scores):
         """Logs the scores of a validation."""
@@ -69,16 +79,33 @@ class Logs:
         if not self._writes:
             return
         self._bar.close()
-        self._file.close()
-        self._board.close()
+        with self._named():
+            self._file.close()
+            self._board.close()
 
     def _write(self, step, numbers, part):
-        self._file.write(json.dumps({"step": step, "part": part, **numbers}) + "\n")
-        self._file.flush()
-        with self._board.as_default(step=step):
-            for name, value in numbers.items():
-                tf.summary.scalar(f"{part}/{name}", value)
-        self._board.flush()
+        with self._named():
+            self._file.write(json.dumps({"step": step, "part": part, **numbers}) + "\n")
+            self._file.flush()
+            with self._board.as_default(step=step):
+                for name, value in numbers.items():
+                    tf.summary.scalar(f"{part}/{name}", value)
+            self._board.flush()
+
+    @contextlib.contextmanager
+    def _named(self):
+        try:
+            yield
+        except (OSError, tf.errors.OpError) as error:
+            reason = getattr(error, "strerror", None) or error.message.strip().splitlines()[0]
+            raise InputError(
+                f"{self._folder}: the run's numbers cannot be written: {reason}; the same command "
+                "goes on from the last checkpoint"
+            ) from None
+
+
+def _is_before(record, step):
+    return record["step"] < step or (record["step"] == step and record["part"] == "train")
 
 
 def read(folder):

@@ -162,6 +162,10 @@ class ContrastiveObjective(Objective):
 
     def __init__(self, config=None, **parameters):
         super().__init__(config, **parameters)
+        if self.dimensions < 1:
+            raise ConfigError(
+                f"ContrastiveObjective.dimensions: expected at least 1, got {self.dimensions}"
+            )
         if self.temperature <= 0:
             raise ConfigError(
                 f"ContrastiveObjective.temperature: expected more than 0, got {self.temperature}"

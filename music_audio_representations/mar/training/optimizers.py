@@ -3,6 +3,7 @@
 import keras
 
 from mar.config import Configurable, Param
+from mar.errors import ConfigError
 from mar.training.schedules import Schedule
 
 
@@ -16,6 +17,17 @@ class ScoochAdam(Configurable):
     epsilon = Param(float, default=1e-7, doc="Added to the root of the squares' mean.")
     amsgrad = Param(bool, default=False, doc="Whether the squares' mean may only grow.")
     name = Param(str, default="Adam", doc="Name in graphs.")
+
+    def __init__(self, config=None, **parameters):
+        super().__init__(config, **parameters)
+        for name, holds, expected in (
+            ("beta_1", 0 <= self.beta_1 < 1, "at least 0 and less than 1"),
+            ("beta_2", 0 <= self.beta_2 < 1, "at least 0 and less than 1"),
+            ("epsilon", self.epsilon > 0, "more than 0"),
+        ):
+            if not holds:
+                given = getattr(self, name)
+                raise ConfigError(f"ScoochAdam.{name}: expected {expected}, got {given}")
 
     def rate(self):
         """The learning rate: a number, or a Keras schedule."""

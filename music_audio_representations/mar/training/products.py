@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 
 import mar
 from mar.atomic import whole
+from mar.errors import InputError
 from mar.models.saving import export, fingerprint, save
 from mar.training import logs
 
@@ -57,13 +58,22 @@ def write(trainer, network, folder, hardware):
         network: the trained network, as `SfNfNetF0.build(explicit_draws=True)` returned it.
         folder: of the run.
         hardware: in words.
+
+    Raises:
+        InputError: the disk is full; the checkpoints are there.
     """
     front_end = mar.front_end(network)
     model = trainer.model.build(trainer.dataset.snippet_frames, front_end)
     model.set_weights(network.get_weights())
-    save(model, folder / "model.keras")
-    if not (folder / "saved_model").exists():
-        export(model, folder / "saved_model")
+    try:
+        save(model, folder / "model.keras")
+        if not (folder / "saved_model").exists():
+            export(model, folder / "saved_model")
+    except (OSError, tf.errors.OpError) as error:
+        raise InputError(
+            f"{folder}: the model cannot be written: {str(error).strip().splitlines()[0]}; it is "
+            "trained, and the same command writes it from the last checkpoint"
+        ) from None
     records = logs.read(folder)
     with whole(folder / "loss.png") as unfinished:
         _draw(records, unfinished)

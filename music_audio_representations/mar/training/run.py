@@ -1,7 +1,6 @@
 """The one training loop, on the public `tf.distribute` API."""
 
 import contextlib
-import logging
 import math
 import pathlib
 import signal
@@ -9,15 +8,14 @@ import threading
 import time
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from mar.audio.logmel import LogMel
-from mar.errors import ConfigError, InputError
+from mar.errors import InputError
 from mar.models.heads import with_head
 from mar.models.layers import NFBlock
-from mar.models.released import load_model
-from mar.models.saving import front_end
-from mar.training import distribution, products
+from mar.training import distribution, products, start
 from mar.training.adam import FusedAdam
 from mar.training.checkpoints import Checkpoints
 from mar.training.logs import Logs
@@ -36,33 +34,17 @@ class Run:
     """
 
     def __init__(self, trainer, folder, fresh=False):
-        self.trainer, self.folder = trainer, pathlib.Path(folder)
+        self.trainer, self.folder, self.fresh = trainer, pathlib.Path(folder), fresh
         self.strategy = distribution.strategy(trainer.strategy, trainer.device)
         self.chief = distribution.is_chief(self.strategy)
-        self._check_batch()
-        if self.chief:
-            if fresh:
-                _set_aside(self.folder)
-            self.folder.mkdir(parents=True, exist_ok=True)
-        self._build()
-        self.checkpoints = Checkpoints(
-            self.folder / "checkpoints",
-            trainer.keep,
-            self.step.model,
-            self.step.adam,
-            trainer.facts(),
-            self.chief,
-        )
         self.signal = None
+        start.check_batches(trainer, self.strategy.num_replicas_in_sync)
+        self._build()
 
     def go(self):
         """Trains to the end, or to a signal, which is returned."""
         trainer = self.trainer
-        done = self.checkpoints.restore()
-        if done == 0 and trainer.initial_weights is not None:
-            self._start_from(trainer.initial_weights)
-        if self.chief:
-            trainer.write(self.folder / CONFIGURATION)
+        done = self._begin()
         logs = Logs(
             self.folder,
             done,
@@ -79,31 +61,66 @@ class Run:
             products.write(trainer, self.network, self.folder, distribution.hardware(self.strategy))
         return None
 
+    def _begin(self):
+        """Takes up weights and checkpoints; returns the step to begin with."""
+        trainer, folder = self.trainer, self.folder / "checkpoints"
+        anew = self.fresh or tf.train.latest_checkpoint(folder) is None
+        if anew and trainer.initial_weights is not None:
+            start.warm_start(self.network, trainer.initial_weights, trainer.dataset)
+        if self.chief:
+            if self.fresh:
+                start.set_aside(self.folder)
+            self.folder.mkdir(parents=True, exist_ok=True)
+        self._of_all_replicas(0)  # until the chief is there
+        model, adam = self.step.model, self.step.adam
+        self.checkpoints = Checkpoints(
+            folder, trainer.keep, model, adam, trainer.facts(), self.chief
+        )
+        done = self.checkpoints.restore()
+        if len(set(self._of_all_replicas(done))) > 1:
+            raise InputError(
+                f"{folder}: expected the same checkpoints in all workers, got those of steps "
+                f"{self._of_all_replicas(done)}; is --output on a file system that they share?"
+            )
+        if self.chief:
+            trainer.write(self.folder / CONFIGURATION)
+        return done
+
     def _train(self, done, logs):
-        """Trains from a step on; returns whether to the end."""
+        """Trains from a step on; returns whether to the end.
+
+        A checkpoint is that of before the step's validation, which is gone through again when the
+        run is resumed: nothing depends on how long it takes.
+        """
         trainer, total = self.trainer, self.trainer.total_steps
         batches = iter(self._batches(trainer.dataset, done))
-        measures, stopped, timer = None, False, _Timer(done)
+        measures, stopped, timer = None, False, None
+        if self._is_validated(done):
+            self._validate(done, logs)
         while done < total and not stopped:
             previous, measures = measures, self._step(next(batches), done)
             if previous is not None:  # read while the device is at work on this step
                 stopped = self._read(done, previous)["signalled"] > 0
             done += 1
             logs.advance()
+            timer = timer or _Timer(done)
             last = stopped or done == total
             if last or done % trainer.log_every == 0:
                 values = self._read(done, measures)
                 del values["signalled"]
                 logs.train(done, trainer.objective.finished(values), timer.step_seconds(done))
-            if trainer.validation is not None and (
-                done == total or done % trainer.validate_every == 0
-            ):
-                self._validate(done, logs)
-                timer = _Timer(done)
-            if last or done % trainer.checkpoint_every == 0:
+            if last or self._is_validated(done) or done % trainer.checkpoint_every == 0:
                 self._read(done, measures)
                 self.checkpoints.save(done)
-        return done == total
+            if self._is_validated(done) and not stopped:
+                self._validate(done, logs)
+                timer = _Timer(done)
+        return not stopped
+
+    def _is_validated(self, done):
+        trainer = self.trainer
+        due = done == trainer.total_steps or done % trainer.validate_every == 0
+        return trainer.validation is not None and done > 0 and due
 
     def _build(self):
         """Network, head, optimizer and the compiled functions."""
@@ -133,20 +150,25 @@ class Run:
 
         def replica_outputs(batch):
             """Outputs, and labels if there are any, of all replicas."""
-            views = len(trainer.objective.views)
-            depth = tf.ones((tf.shape(batch[0])[0], views, self.blocks))
-            outputs = trainer.objective.outputs(model, (batch, {"depth": depth}), batch)
+            views, rows = len(trainer.objective.views), tf.shape(batch[0])[0]
+            # Of a last batch, some replicas have nothing; convolutions want at least a row.
+            snippets = [_at_least_one(part) for part in batch[:views]]
+            depth = tf.ones((tf.maximum(rows, 1), views, self.blocks))
+            outputs = trainer.objective.outputs(model, (snippets, {"depth": depth}), snippets)
+            outputs = outputs[:rows]
             context = tf.distribute.get_replica_context()
             if context.num_replicas_in_sync == 1:
                 return outputs, *batch[views:]
             parts = map(tf.identity, (outputs, *batch[views:]))
             return tuple(context.all_gather(part, axis=0) for part in parts)
 
-        @tf.function
+        @tf.function(autograph=False)
         def train_step(*arguments):
             return self._local(strategy.run(replica_step, arguments))
 
-        @tf.function(reduce_retracing=True)  # the last batch of a validation is smaller
+        @tf.function(
+            autograph=False, reduce_retracing=True
+        )  # the last batch of a validation is smaller
         def outputs(batch):
             return self._local(strategy.run(replica_outputs, (batch,)))
 
@@ -172,16 +194,24 @@ class Run:
         return values
 
     def _validate(self, done, logs):
-        trainer = self.trainer
-        batches = iter(self._batches(trainer.validation))
-        outputs = (
-            [part.numpy() for part in self._outputs(next(batches))]
-            for _ in range(trainer.validation.steps)
-        )
-        scores = trainer.objective.scores(outputs)
+        objective = self.trainer.objective
+        scores = objective.scores(self._validation_outputs())
         logs.validation(done, scores)
-        if trainer.objective.criterion in scores:
-            self.checkpoints.save_best(done, scores[trainer.objective.criterion])
+        if objective.criterion in scores:
+            self.checkpoints.save_best(done, scores[objective.criterion])
+
+    def _validation_outputs(self):
+        dataset = self.trainer.validation
+        batches = iter(self._batches(dataset))
+        for _ in range(dataset.steps):
+            outputs, *labels = (part.numpy() for part in self._outputs(next(batches)))
+            if not np.isfinite(outputs).all():
+                raise InputError(
+                    f"Trainer.validation: expected finite outputs, got others for {dataset.records}"
+                    f"; the last good checkpoint is {self.checkpoints.latest}; python -m "
+                    "tfrecord_tools.verify tells whether the records are sound"
+                )
+            yield outputs, *labels
 
     def _batches(self, dataset, first_step=0):
         return self.strategy.distribute_datasets_from_function(
@@ -197,40 +227,15 @@ class Run:
     def _front_end(self):
         return LogMel(self.trainer.dataset.manifest.header.front_end)
 
-    def _start_from(self, source):
-        model = load_model(source)
-        if front_end(model).resolved() != self._front_end().resolved():
-            raise ConfigError(
-                f"Trainer.initial_weights: {source} expects another front end than that of "
-                f"{self.trainer.dataset.records}; write the records with the model's "
-                "(configs/records/mule.yaml for the published weights)"
-            )
-        ours, theirs = ({w.path: w for w in m.weights} for m in (self.network, model))
-        for path in {**ours, **theirs}:
-            shapes = [tuple(w[path].shape) if path in w else None for w in (ours, theirs)]
-            if shapes[0] != shapes[1]:
-                raise ConfigError(
-                    f"Trainer.initial_weights: {source} has another architecture: expected {path} "
-                    f"of shape {shapes[0]}, got {shapes[1]}"
-                )
-        for path, weight in ours.items():
-            weight.assign(theirs[path])
+    def _of_all_replicas(self, number):
+        """A whole number of this process, as those of all replicas: waits for all processes."""
 
-    def _check_batch(self):
-        dataset, replicas = self.trainer.dataset, self.strategy.num_replicas_in_sync
-        if len(dataset.tracks) < dataset.batch_size:
-            logging.getLogger("mar").warning(
-                "%s: %d tracks for a batch of %d: tracks come more than once in a batch",
-                *(dataset.records, len(dataset.tracks), dataset.batch_size),
-            )
-        rows, microbatch = dataset.batch_size // replicas, self.trainer.microbatch
-        if dataset.batch_size % replicas == 0 and microbatch is not None and rows % microbatch:
-            fitting = [m for m in range(1, rows + 1) if rows % m == 0]
-            nearest = min(fitting, key=lambda m: abs(m - microbatch))
-            raise ConfigError(
-                f"Trainer.microbatch: expected a divisor of the {rows} rows of each of the "
-                f"{replicas} replicas, such as {nearest}, got {microbatch}"
-            )
+        def gathered():
+            context = tf.distribute.get_replica_context()
+            return context.all_gather(tf.constant([number]), axis=0)
+
+        gather = tf.function(lambda: self._local(self.strategy.run(gathered)), autograph=False)
+        return gather().numpy().tolist()
 
     @contextlib.contextmanager
     def _caught_signals(self):
@@ -256,15 +261,26 @@ class Run:
             restore()
 
 
+def _at_least_one(rows):
+    """The rows, and a row of zeros where there is none."""
+    missing = tf.maximum(1 - tf.shape(rows)[0], 0)
+    return tf.pad(rows, [[0, missing], *[[0, 0]] * (rows.shape.rank - 1)])
+
+
 class _Timer:
-    """Seconds per step since it was last asked; the first step, which compiles, does not count."""
+    """Seconds per step since it was last asked, or since it was made, after a first step: that one
+    compiles.
+    """
 
     def __init__(self, done):
         self._done, self._since = done, time.monotonic()
 
     def step_seconds(self, done):
+        """None where no step was taken since."""
+        if done == self._done:
+            return None
         now = time.monotonic()
-        seconds = (now - self._since) / max(done - self._done, 1)
+        seconds = (now - self._since) / (done - self._done)
         self._done, self._since = done, now
         return seconds
 
@@ -277,14 +293,3 @@ def _precision(name):
         yield
     finally:
         keras.config.set_dtype_policy(before)
-
-
-def _set_aside(folder):
-    """Moves all of an earlier run to `previous-N/`."""
-    contents = [p for p in folder.glob("*") if not p.name.startswith("previous-")]
-    if contents:
-        number = 1 + len(list(folder.glob("previous-*")))
-        aside = folder / f"previous-{number}"
-        aside.mkdir()
-        for path in contents:
-            path.rename(aside / path.name)

@@ -1,6 +1,7 @@
 """What pre-training is configured by."""
 
 import json
+import pathlib
 from typing import Literal
 
 from mar.config import Configurable, Param
@@ -32,7 +33,11 @@ class Trainer(Configurable):
     dataset = Param(RecordDataset, doc="What it learns from.")
     validation = Param(RecordDataset, default=None, doc="What it is tested on; null: nothing.")
     optimizer = Param(ScoochAdam, doc="How the loss is minimised.")
-    steps = Param(int | None, default=None, doc="Training steps; null: the schedule's length.")
+    steps = Param(
+        int | None,
+        default=None,
+        doc="Training steps; null: the schedule's length; 0 leaves the untrained network.",
+    )
     seed = Param(int, default=0, doc="Of the initial weights, the batches and all draws.")
     strategy = Param(
         Literal["one_device", "mirrored", "multi_worker"],
@@ -67,6 +72,8 @@ class Trainer(Configurable):
             self._expect_positive("microbatch")
         if self.steps is None and self.optimizer.schedule is None:
             raise ConfigError("Trainer.steps: expected a number, since there is no schedule")
+        if self.total_steps < 0:
+            raise ConfigError(f"Trainer.steps: expected at least 0, got {self.total_steps}")
         if self.seed < 0:
             raise ConfigError(f"Trainer.seed: expected at least 0, got {self.seed}")
         for dataset in filter(None, (self.dataset, self.validation)):
@@ -94,9 +101,11 @@ class Trainer(Configurable):
             ConfigError, InputError: what is wrong, before the first step where that can be known;
                 a loss that is not finite; a checkpoint that cannot be written.
         """
+        from mar.training.failures import explained
         from mar.training.run import Run
 
-        return Run(self, folder, fresh).go()
+        with explained(pathlib.Path(folder) / "checkpoints"):
+            return Run(self, folder, fresh).go()
 
     @property
     def total_steps(self):

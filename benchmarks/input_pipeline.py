@@ -1,0 +1,117 @@
+"""Whether training waits for its data: the loop with a network that costs nothing, beside its data.
+
+    python benchmarks/input_pipeline.py [--batch 512] [--steps 200] [--rounds 3]
+
+Makes the data set of `benchmarks/records.py` (files cached), and takes turns, for snippets and for
+pairs: batches are drawn from the pipeline and dropped; the trainer's own loop takes them, with all
+that it does between two batches but the network. Prints the median snippets/s of both, and the
+share of the pipeline's own rate that the loop keeps.
+"""
+
+import pathlib
+import tempfile
+import time
+
+import keras
+import numpy as np
+from absl import app, flags
+from keras import ops
+
+import records
+from mar.models.layers import SpectrogramInput
+from mar.models.sfnfnet import SfNfNetF0
+from mar.training import logs, products
+from mar.training.objectives import ContrastiveObjective, SupervisedObjective
+from mar.training.trainer import Trainer
+
+FLAGS = flags.FLAGS
+flags.DEFINE_integer("batch", 512, "Examples of a step.")
+flags.DEFINE_integer("steps", 200, "Steps of a round.")
+flags.DEFINE_integer("rounds", 3, "Rounds of each.")
+LOG_EVERY = 20
+
+
+class Stub(SfNfNetF0):
+    """A network of one weight a mel band."""
+
+    def build(self, frames=None, front_end=None, explicit_draws=False):
+        spectrogram = keras.Input((front_end.n_mels, None, 1), name="spectrogram")
+        draws = keras.Input((None,), name="draws")
+        x = SpectrogramInput(front_end.resolved(), name="input")(spectrogram)
+        x = keras.layers.Dense(8)(x[:, :, 0, 0])
+        return keras.Model([spectrogram, draws], x)
+
+
+class FirstFrames:
+    """Looks at the first frame of each snippet alone: the device has next to nothing to do.
+
+    The loss of pairs is a product of N × N on top, and the device's work too.
+    """
+
+    def outputs(self, model, rows, whole):
+        batch, draws = rows
+        first = (ops.swapaxes(view[:, :1], 1, 2)[..., None] for view in batch[: len(self.views)])
+        depth = draws["depth"][:, 0]
+        return ops.stack([model([ops.cast(view, "float32"), depth]) for view in first], axis=1)
+
+
+class StubSupervised(FirstFrames, SupervisedObjective):
+    pass
+
+
+class StubContrastive(FirstFrames, ContrastiveObjective):
+    def loss(self, outputs, rows, whole):
+        return ops.mean(ops.square(outputs)), {}
+
+    def finished(self, means):
+        return means
+
+
+def loop_rates(trainer):
+    """Snippets/s of the trainer's loop, every `LOG_EVERY` steps."""
+    products.write = lambda *_: None  # which is not the loop
+    with tempfile.TemporaryDirectory() as folder:
+        trainer.run(folder)
+        found = [r.get("snippets_per_second") for r in logs.read(pathlib.Path(folder))]
+    return list(filter(None, found))[1:]
+
+
+def pipeline_rates(trainer):
+    """Snippets/s of the pipeline alone."""
+    batches = iter(trainer.dataset.build(seed=1))
+    next(batches)
+    rates = []
+    for _ in range(FLAGS.steps // LOG_EVERY):
+        start = time.perf_counter()
+        for _ in range(LOG_EVERY):
+            next(batches)
+        snippets = LOG_EVERY * FLAGS.batch * len(trainer.objective.views)
+        rates.append(snippets / (time.perf_counter() - start))
+    return rates[1:]
+
+
+def main(_):
+    folder = records.data_set(pathlib.Path(FLAGS.folder) / "cached")
+    for objective, dataset in (
+        ("StubSupervised", "SnippetDataset"),
+        ("StubContrastive", "PairDataset"),
+    ):
+        trainer = Trainer(
+            model={"Stub": {}},
+            objective={objective: {"projector": {"Projector": {"hidden_units": []}}}},
+            dataset={dataset: {"records": str(folder), "batch_size": FLAGS.batch}},
+            optimizer={"ScoochAdam": {}},
+            steps=FLAGS.steps,
+            log_every=LOG_EVERY,
+            checkpoint_every=10 * FLAGS.steps,
+        )
+        rates = {"pipeline": [], "loop": []}
+        for _ in range(FLAGS.rounds):
+            rates["pipeline"] += pipeline_rates(trainer)
+            rates["loop"] += loop_rates(trainer)
+        alone, loop = (float(np.median(rates[name])) for name in ("pipeline", "loop"))
+        print(f"{dataset}: pipeline {alone:,.0f}, loop {loop:,.0f} snippets/s, {loop / alone:.0%}")
+
+
+if __name__ == "__main__":
+    app.run(main)

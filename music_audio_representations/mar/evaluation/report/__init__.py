@@ -1,0 +1,1 @@
+"""The quickstart's results as one HTML file that needs nothing else."""

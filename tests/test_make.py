@@ -1,0 +1,66 @@
+"""`make quickstart`, with its own commands on a few tracks and a few steps."""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+from shared import ROOT
+
+SHRUNK = {
+    "VENV": sys.prefix,
+    "SEEDS": "0 1",
+    "DATA_FLAGS": "--tracks 40 --notes 55",
+    "PROBE_FLAGS": "--resamples 5 --set MLP.optimizer.ScoochAdam.schedule.WarmupSchedule"
+    ".schedule.ScoochCosineDecay.decay_steps=5",
+    "TRAIN_FLAGS": "--set Trainer.model.SfNfNetF0.width=0.05 --set Trainer.steps=2",
+}
+TASKS = {"key", "instrument", "genre", "meter", "tempo", "pitch"}
+
+
+def make(folder):
+    """Runs it; returns what it printed."""
+    variables = [f"{name}={value}" for name, value in SHRUNK.items()]
+    finished = subprocess.run(
+        ["make", "quickstart", *variables, "--old-file", f"{sys.prefix}/installed"],
+        cwd=folder,
+        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert finished.returncode == 0, finished.stdout + finished.stderr
+    return finished.stdout
+
+
+@pytest.fixture
+def clone(tmp_path):
+    """What make sees of the project, without products."""
+    pytest.importorskip("music21", reason="needs the extra quickstart")
+    if not (pathlib.Path(sys.prefix) / "installed").exists():
+        pytest.skip("needs an environment that make has made")
+    for name in ("Makefile", "setup.py", "configs"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    return tmp_path
+
+
+def test_make_quickstart_ends_with_a_report_and_does_nothing_twice(clone):
+    printed = make(clone)
+    assert [f"== {number} of 7" in printed for number in range(1, 8)] == [True] * 7
+    folder = clone / "quickstart"
+    models = {"supervised", "contrastive", "random", "logmel_mean"}
+    for results in (folder / "results", folder / "results" / "seeds" / "1"):
+        found = {path.parts[-3:-1] for path in results.glob("*/*/result.json")}
+        assert found == {(task, model) for task in TASKS for model in models}
+    result = json.loads((folder / "results" / "tempo" / "random" / "result.json").read_text())
+    assert result["items"] == {"train": 24, "valid": 8, "test": 8}
+    assert "<h1" in (folder / "report.html").read_text(encoding="utf-8")
+
+    assert make(clone) == "== quickstart/report.html is the page to look at\n"
+    (folder / "report.html").unlink()
+    again = make(clone)
+    assert "== 7 of 7" in again
+    assert "== 6 of 7" not in again
