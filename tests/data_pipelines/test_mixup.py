@@ -7,6 +7,7 @@ from scipy import stats
 
 from mar.audio.logmel import standardize
 from mar.data.mixup import Mixup, mix
+from mar.errors import ConfigError
 
 
 def snippets(size=8, seed=0, dtype="float16"):
@@ -76,3 +77,9 @@ def test_the_mixture_is_what_is_standardised():
     network_input = ops.convert_to_numpy(standardize(mix(batch, batch, partners, gains)))
     np.testing.assert_allclose(network_input.std(axis=(1, 2, 3)), 1, atol=1e-3)
     np.testing.assert_allclose(network_input.mean(axis=(1, 2, 3)), 0, atol=1e-4)
+
+
+@pytest.mark.parametrize("parameters", [{"alpha": 0.0}, {"beta": -1.0}])
+def test_a_distribution_that_is_none_is_refused(parameters):
+    with pytest.raises(ConfigError, match=r"Mixup\.(alpha|beta): expected more than 0, got"):
+        Mixup(**parameters)

@@ -395,6 +395,25 @@ def python2_pickle(value):
     return file.getvalue()
 
 
+def test_damaged_pickles_never_crash(tmp_path):
+    """NumPy's own unpickling does, on some of these."""
+    path = tmp_path / "x.cP"
+    whole = python2_pickle({f"TR{n}": np.arange(3).reshape(1, 3) == n for n in range(3)})
+    generator, refused = np.random.default_rng(0), 0
+    for _ in range(3000):
+        data = bytearray(whole)
+        data[generator.integers(len(data))] = generator.integers(256)
+        path.write_bytes(data)
+        try:
+            files.read_mapping(path)
+        except InputError:
+            refused += 1
+    assert refused > 500
+    path.write_text("version https://git-lfs.github.com/spec/v1\n")
+    with pytest.raises(InputError, match="Git LFS pointer"):
+        files.read_mapping(path)
+
+
 @pytest.mark.parametrize("dump", [python2_pickle, lambda value: pickle.dumps(value, 0)])
 def test_mappings_of_strings_and_arrays_are_read(tmp_path, dump):
     vectors = {f"TR{n}": np.arange(3).reshape(1, 3) % 2 == n for n in range(2)}
@@ -426,6 +445,10 @@ def test_msds_from_jongpillees_files_alone(tmp_path):
     loaded = task("MSDS", tmp_path).data
     np.testing.assert_array_equal(loaded.targets, before.targets)
     assert loaded.paths[0][0] == f"8/9/{ids[0][2:]}.clip.mp3"
+    vectors[ids[0]] = vectors[ids[0]][:, 1:]
+    (home / "msd_id_to_tag_vector.cP").write_bytes(pickle.dumps(vectors, 0))
+    with pytest.raises(InputError, match=rf"{ids[0]}: expected \d+ labels, found"):
+        task("MSDS", tmp_path)
 
 
 def test_lists_are_read_whatever_is_in_the_names(tmp_path):

@@ -1,5 +1,6 @@
 """Random access: what is read, what it costs, what is refused."""
 
+import contextlib
 import os
 import shutil
 
@@ -152,6 +153,21 @@ def test_what_is_no_manifest_is_refused(tmp_path):
     pq.write_table(pa.table({"id": ["a"]}), tmp_path / "other.parquet")
     with pytest.raises(InputError, match=r"other\.parquet: .*tfrecord_tools\.index"):
         RecordReader(tmp_path / "other.parquet")
+
+
+def test_a_damaged_manifest_is_refused(folder, tmp_path):
+    """A flipped bit, wherever it is but in the padding of Parquet's footer, or a lost end."""
+    whole = (folder / manifests.NAME).read_bytes()
+    path = tmp_path / "m.parquet"
+    for byte in range(0, len(whole) // 2, 7):  # the pages of the columns
+        path.write_bytes(whole[:byte] + bytes([whole[byte] ^ 4]) + whole[byte + 1 :])
+        with contextlib.suppress(InputError):
+            found, expected = manifests.read(path), manifests.read(folder)
+            for name in ("offsets", "frames", "checksums", "shard_index"):
+                np.testing.assert_array_equal(getattr(found, name), getattr(expected, name))
+        path.write_bytes(whole[:byte])
+        with pytest.raises(InputError, match="not a manifest, or a damaged one"):
+            manifests.read(path)
 
 
 def test_tensorflow_file_systems_give_the_same(folder):

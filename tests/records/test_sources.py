@@ -2,6 +2,7 @@
 
 import signal
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -36,9 +37,15 @@ def test_what_is_no_audio_is_refused(source):
 
 def test_a_decoder_that_crashes_costs_one_file(source):
     before = source.read({"path": "song.flac"})
-    decoder = sources._decoder()._process
-    decoder.send_signal(signal.SIGSTOP)  # so that it is at this file when it dies
-    threading.Timer(0.2, decoder.kill).start()
+    decoder = sources._decoder()
+    decoder._process.send_signal(signal.SIGSTOP)  # so that it is at this file when it dies
+
+    def kill_once_asked(process=decoder._process):
+        while not decoder._unread:
+            time.sleep(0.001)
+        process.kill()
+
+    threading.Thread(target=kill_once_asked, daemon=True).start()
     with pytest.raises(InputError, match=r"song\.flac: the decoder crashed"):
         source.read({"path": "song.flac"})
     np.testing.assert_array_equal(source.read({"path": "song.flac"}), before)

@@ -102,8 +102,8 @@ def embed(features, audio_root, paths, folder, progress=iter):
 
 def _row(features, item):
     try:
-        status = os.stat(item.path)
         times, values = features(item.path)
+        status = os.stat(item.path)
     except (InputError, OSError) as error:
         return Row(item.key, "failed", str(error))
     return Row(

@@ -162,13 +162,15 @@ def read(location):
     data = pa.BufferReader(storage.read_file(location))
     try:
         header = _header(pq.read_schema(data).metadata, location)
-        file = pq.ParquetFile(data, read_dictionary=["shard"])
+        file = pq.ParquetFile(data, read_dictionary=["shard"], page_checksum_verification=True)
         # In one thread: each would keep memory of its own for the next table.
         table = file.read(columns=SCHEMA.names, use_threads=False)
         pa.default_memory_pool().release_unused()
-    except (pa.ArrowException, KeyError) as error:
-        raise InputError(f"{location}: not a manifest: {error}") from None
-    return Manifest(location, header, table)
+        return Manifest(location, header, table)
+    except InputError:
+        raise
+    except (pa.ArrowException, OSError, ValueError, LookupError, TypeError) as error:
+        raise InputError(f"{location}: not a manifest, or a damaged one: {error}") from None
 
 
 def manifest_location(location):
@@ -199,7 +201,9 @@ def write(path, header, table, scratch=None):
 def parquet(table):
     """A table as the bytes of a Parquet file."""
     sink = pa.BufferOutputStream()
-    pq.write_table(table, sink, compression="zstd", row_group_size=100_000)
+    pq.write_table(
+        table, sink, compression="zstd", row_group_size=100_000, write_page_checksum=True
+    )
     return sink.getvalue().to_pybytes()
 
 

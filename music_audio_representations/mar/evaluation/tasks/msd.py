@@ -48,7 +48,11 @@ def read_labels(folder, labels):
     vectors = files.find_optional(folder, "MSD_split/msd_id_to_tag_vector.cP")
     if vectors:
         mapping = files.read_mapping(vectors)
-        return {id: np.ravel(vector).astype(np.uint8) for id, vector in mapping.items()}
+        rows = {id: np.ravel(vector).astype(np.uint8) for id, vector in mapping.items()}
+        for id, row in rows.items():
+            if row.shape != (labels,):
+                raise InputError(f"{vectors}: {id}: expected {labels} labels, found {len(row)}")
+        return rows
     rows = {}
     for split in ("train", "valid", "test"):
         listed = files.find_optional(folder, f"{_PARENT}/{split}_x_msd_id.txt")
