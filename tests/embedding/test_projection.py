@@ -22,6 +22,11 @@ def test_neighbours_stay_together_and_the_result_is_repeatable():
     np.testing.assert_array_equal(points, project(vectors))
 
 
+def test_embeddings_that_are_all_alike_are_one_point():
+    """scikit-learn's t-SNE crashes on them."""
+    assert project(np.ones((40, 4))).tolist() == [[0.5, 0.5]] * 40
+
+
 def test_two_points_are_no_map():
     with pytest.raises(InputError, match="at least three embeddings"):
         project(np.eye(2))

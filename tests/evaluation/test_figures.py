@@ -81,13 +81,19 @@ def test_tasks_are_bars_of_the_scores(tmp_path):
     }
     assert len(bars["b"]) == 1
     (legend,) = figure.legends
-    assert [text.get_text() for text in legend.get_texts()] == ["a", "b", "c", "constant guess"]
+    assert [text.get_text() for text in legend.get_texts()] == [
+        *("a", "b", "c", "95 % interval", "constant guess")
+    ]
+    lines = [line for found in shown.values() for line in found.values()]
+    (drawn,) = axes.collections
+    ends = {tuple(ends) for ends in drawn.get_segments() for ends in [ends[:, 1].tolist()]}
+    assert ends == {line.interval for line in lines}
     assert_legible(figure)
 
 
 def test_labels_are_ordered_by_what_each_model_is_better_at(runs):
     figure = figures.per_label(*runs)
-    square, bars = figure.axes
+    bars, square = figure.axes
     widths = [bar.get_width() for bar in bars.patches]
     assert len(widths) == 30
     assert widths == sorted(widths)

@@ -18,7 +18,8 @@ def project(vectors, seed=0):
         seed: of the optimisation.
 
     Returns:
-        float64 `(items, 2)`, within 0…1; both axes have one scale.
+        float64 `(items, 2)`, within 0…1; both axes have one scale. Embeddings that are all alike
+        are one point.
 
     Raises:
         InputError: fewer than three items.
@@ -28,6 +29,8 @@ def project(vectors, seed=0):
 
     if len(vectors) < 3:
         raise InputError(f"expected at least three embeddings to draw a map, got {len(vectors)}")
+    if not np.ptp(vectors, axis=0).any():  # as a network that has collapsed makes them
+        return np.full((len(vectors), 2), 0.5)
     perplexity = min(_PERPLEXITY, (len(vectors) - 1) / 3)
     tsne = TSNE(perplexity=perplexity, metric="cosine", init="pca", random_state=seed)
     with threadpoolctl.threadpool_limits(1):  # more threads wait for each other on a busy machine

@@ -60,7 +60,7 @@ def architecture(network, heads=None):
     """
     found, heads = facts(network), heads or {}
     stages = len(found["slow"])
-    figure = Figure(figsize=(14, 4), layout="constrained")
+    figure = Figure(figsize=(14, 3.7), layout="constrained")
     axes = figure.subplots()
     columns = [_STEP * (1 + index) for index in range(stages)]
     _draw_pathways(axes, found, columns)
@@ -71,11 +71,12 @@ def architecture(network, heads=None):
         _arrow(axes, (columns[-1] + _WIDTH / 2, height), (pool - _WIDTH / 2, _MIDDLE))
     _arrow(axes, (pool + _WIDTH / 2, _MIDDLE), (z - _WIDTH / 2, _MIDDLE))
     _draw_uses(axes, z, heads)
-    axes.set(xlim=(-0.9, z + 2 * _STEP + 1.9), ylim=(0.1, 4.4), aspect="equal")
+    longest = max(map(len, (*heads, "task")))
+    axes.set(xlim=(-0.9, z + 2 * _STEP + 0.1 * longest), ylim=(0.1, 4.4), aspect="equal")
     axes.set_axis_off()
     millions = found["parameters"] / 1e6
-    title = f"SF-NFNet: {millions:.1f} M parameters; shapes are frequency × time × channels"
-    axes.set_title(title, fontsize="medium")
+    title = f"SF-NFNet, {millions:.1f} million parameters; shapes are frequency × time × channels"
+    axes.set_title(title, fontsize="medium", loc="left")
     return figure
 
 
@@ -98,7 +99,7 @@ def _draw_pathways(axes, found, columns):
         end = (columns[index + 1] - _WIDTH / 2, _SLOW - _HEIGHT / 2 + 0.1)
         _arrow(axes, start, end)
         middle = (start[0] + end[0]) / 2
-        axes.text(middle - 0.12, _MIDDLE, f"+{channels}", ha="right", va="center", fontsize=7.5)
+        axes.text(middle - 0.12, _MIDDLE, f"+{channels}", ha="right", va="center", fontsize=8.5)
 
 
 def _draw_uses(axes, z, heads):
@@ -112,7 +113,7 @@ def _draw_uses(axes, z, heads):
         _arrow(axes, (z + _WIDTH / 2, _MIDDLE), (x - 0.95, height))
         _box(axes, x, height, text, colour, width=1.9)
         _arrow(axes, (x + 0.95, height), (x + 1.25, height))
-        axes.text(x + 1.3, height, goal, ha="left", va="center", fontsize=8)
+        axes.text(x + 1.3, height, goal, ha="left", va="center", fontsize=8.5)
 
 
 def _box(axes, x, y, text, colour, width=_WIDTH):
@@ -120,7 +121,7 @@ def _box(axes, x, y, text, colour, width=_WIDTH):
     style = "round,pad=0,rounding_size=0.12"
     face = _COLOURS[colour]
     axes.add_patch(FancyBboxPatch(corner, width, _HEIGHT, style, facecolor=face, edgecolor="0.3"))
-    axes.text(x, y, text, ha="center", va="center", fontsize=8)
+    axes.text(x, y, text, ha="center", va="center", fontsize=8.5)
 
 
 def _arrow(axes, start, end):

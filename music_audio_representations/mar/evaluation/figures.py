@@ -6,6 +6,7 @@ import textwrap
 import numpy as np
 from matplotlib import rc_context
 from matplotlib.figure import Figure
+from matplotlib.patheffects import Normal, Stroke
 
 from mar.atomic import whole
 from mar.errors import InputError
@@ -13,6 +14,7 @@ from mar.evaluation import results
 
 _LABELS_SHOWN = 15  # to either side
 _HATCHES = ("", "//", "..", "xx", "--")  # so that bars differ in grey
+_HALO = [Stroke(linewidth=3, foreground="white"), Normal()]  # before bars of any shade
 _METADATA = {"svg": {"Date": None}, "png": {"Software": None}, "pdf": {"CreationDate": None}}
 
 
@@ -38,7 +40,7 @@ def label_density(counts):
         ordered = np.sort(unsorted)[::-1]
         for axis, scale in zip(axes, ("linear", "logarithmic"), strict=True):
             axis.stairs(ordered, fill=True)
-            axis.set(xlabel="label, by frequency", ylabel="tracks")
+            axis.set(xlabel="rank of the label by frequency", ylabel="tracks with the label")
             axis.xaxis.get_major_locator().set_params(integer=True)
             axis.set_title(f"{name}, {scale}", parse_math=False, fontsize="medium")
         if ordered.any():
@@ -57,7 +59,7 @@ def tasks(headlines):
     width = max(6.0, 1.2 + len(headlines) * (0.5 + 0.22 * len(models)))
     figure = Figure(figsize=(width, 4.2), layout="constrained")
     axes = figure.subplots()
-    handles = []
+    handles, intervals = [], []
     for index, model in enumerate(models):
         there = [(x, found[model]) for x, found in enumerate(headlines.values()) if model in found]
         centres = [x + (index - (len(models) - 1) / 2) * share for x, _ in there]
@@ -65,14 +67,21 @@ def tasks(headlines):
         values = [line.value for line in lines]
         style = {"hatch": _HATCHES[index % len(_HATCHES)], "edgecolor": "white", "linewidth": 0}
         handles.append(axes.bar(centres, values, 0.9 * share, label=model, **style))
-        for centre, line in zip(centres, lines, strict=True):
-            if line.interval:
-                axes.plot([centre] * 2, line.interval, color="0.2", linewidth=1)
+        intervals += [
+            (x, *line.interval) for x, line in zip(centres, lines, strict=True) if line.interval
+        ]
+    if intervals:
+        style = {"color": "k", "linewidth": 1, "path_effects": _HALO}
+        handles.append(axes.vlines(*np.transpose(intervals), label="95 % interval", **style))
     for x, found in enumerate(headlines.values()):
         guess = next(iter(found.values())).guess
-        (dashes,) = axes.plot([x - 0.45, x + 0.45], [guess] * 2, "k--", linewidth=1)
+        (dashes,) = axes.plot(
+            [x - 0.45, x + 0.45], [guess] * 2, "k--", linewidth=1, path_effects=_HALO
+        )
     dashes.set_label("constant guess")
-    names = [textwrap.fill(name.replace(", ", ",\n"), 18) for name in headlines]
+    names = [
+        "\n".join(textwrap.fill(part, 18) for part in name.split(", ", 1)) for name in headlines
+    ]
     axes.set_xticks(range(len(names)), names, fontsize="small")
     axes.axhline(0, color="0.5", linewidth=0.8)
     axes.set_ylabel("score on the test set")
@@ -104,17 +113,19 @@ def per_label(first, second):
     if len(order) > 2 * _LABELS_SHOWN:
         order = np.concatenate([order[:_LABELS_SHOWN], order[-_LABELS_SHOWN:]])
     figure = Figure(figsize=(10, max(3.6, 1 + 0.2 * len(order))), layout="constrained")
-    square, bars = figure.subplots(1, 2, width_ratios=(1, 1.3))
+    bars, square = figure.subplots(1, 2, width_ratios=(1.3, 1))
     _draw_square(square, scores[:, defined], [run["model"] for run in runs], metric)
     colours = ["C0" if differences[label] > 0 else "C1" for label in order]
     bars.barh(range(len(order)), differences[order], color=colours)
     names = [textwrap.shorten(str(labels[label]), 32, placeholder="…") for label in order]
     bars.set_yticks(range(len(order)), names, fontsize="small", parse_math=False)
     bars.axvline(0, color="0.5", linewidth=0.8)
-    bars.set_xlabel(f"{metric}, {runs[0]['model']} − {runs[1]['model']}", parse_math=False)
+    difference = f"{metric}: {runs[0]['model']} − {runs[1]['model']}"
+    bars.set_xlabel(f"{difference}\n(to the right, {runs[0]['model']} is better)", parse_math=False)
     bars.spines[["top", "right"]].set_visible(False)
     shown = "" if len(order) == len(defined) else f": the {_LABELS_SHOWN} at either end"
-    figure.suptitle(f"{runs[0]['task']}, {len(defined)} labels{shown}", parse_math=False)
+    title = f"{runs[0]['task']}, {len(defined)} labels{shown}"
+    figure.suptitle(title, x=0.01, ha="left", parse_math=False)
     return figure
 
 
@@ -123,9 +134,10 @@ def _draw_square(axes, scores, models, metric):
     first, second = scores
     ends = [min(0.0, scores.min(initial=0)), max(1.0, scores.max(initial=1))]
     axes.plot(ends, ends, color="0.7", linewidth=1)
-    for better, colour in ((first > second, "C0"), (first <= second, "C1")):
+    sides = (first > second, "C0"), (first < second, "C1"), (first == second, "0.5")
+    for better, colour in sides:
         axes.scatter(second[better], first[better], s=14, alpha=0.7, color=colour, clip_on=False)
-    axes.set_ylabel(f"{metric}, {models[0]}", parse_math=False)
-    axes.set_xlabel(f"{metric}, {models[1]}", parse_math=False)
+    axes.set_ylabel(f"{metric} of {models[0]}", parse_math=False)
+    axes.set_xlabel(f"{metric} of {models[1]}", parse_math=False)
     axes.set(xlim=ends, ylim=ends, aspect="equal")
     axes.spines[["top", "right"]].set_visible(False)

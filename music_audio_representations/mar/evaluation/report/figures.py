@@ -35,8 +35,10 @@ def losses(run):
     for part, style in (("train", "-"), ("validation", "o--")):
         points = [(r["step"], r["loss"]) for r in records if r["part"] == part]
         if points:
-            axes.plot(*zip(*points, strict=True), style, label=part, markersize=4)
+            name = {"train": "training"}.get(part, part)
+            axes.plot(*zip(*points, strict=True), style, label=name, markersize=4)
     axes.set(xlabel="step", ylabel="loss")
+    axes.xaxis.get_major_locator().set_params(integer=True)
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False)
     return figure

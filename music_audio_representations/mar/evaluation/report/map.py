@@ -69,8 +69,9 @@ def _arrange(vectors):
     """Points of the plane, and the tracks that are nearest by cosine similarity, best first."""
     unit = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
     similarities = unit @ unit.T
-    np.fill_diagonal(similarities, -np.inf)
-    nearest = np.argsort(-similarities, axis=1, kind="stable")[:, :NEIGHBOURS]
+    np.fill_diagonal(similarities, -np.inf)  # which comes last, and is left out of few tracks too
+    nearest = np.argsort(-similarities, axis=1, kind="stable")
+    nearest = nearest[:, : min(NEIGHBOURS, len(vectors) - 1)]
     return {
         "points": np.round(project(vectors), 4).tolist(),
         "nearest": nearest.tolist(),

@@ -4,7 +4,6 @@ import dataclasses
 import hashlib
 import importlib.metadata
 import importlib.resources
-import json
 import pathlib
 import platform
 import re
@@ -18,7 +17,7 @@ from mar.errors import InputError
 from mar.evaluation import comparison, diagram, paper, results, tables
 from mar.evaluation import figures as paper_figures
 from mar.evaluation.report import figures, map
-from mar.evaluation.report.scores import NAMES, PAIRS, TASKS, contrasts
+from mar.evaluation.report.scores import NAMES, PAIRS, TASKS, contrasts, lowest, reach
 
 _LIMIT_BYTES = 5_000_000
 _LIBRARIES = ("music-audio-representations", "tensorflow", "keras", "numpy", "scikit-learn")
@@ -54,6 +53,7 @@ def render(quickstart, sound=True):
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.policies["json.dumps_kwargs"] = {"allow_nan": False, "sort_keys": True}
     environment.filters["table"] = _table
     return environment.get_template("report.html").render(
         css=_template("report.css"),
@@ -88,11 +88,14 @@ def _scores(folder):
     headlines = comparison.headlines(lines)
     differences = comparison.differences(folder, TASKS, list(NAMES))
     runs = {line.task: results.read_run(folder / line.task / line.model) for line in lines}
+    found = contrasts(headlines, differences)
     return {
         "headlines": headlines,
+        "lows": {column: lowest(lines.values()) for column, lines in headlines.items()},
         "runs": runs,
         "seeds": max(len(line.seeds) for line in lines),
-        "contrasts": contrasts(headlines, differences),
+        "contrasts": found,
+        "reach": reach(found),
         "tables": {
             "overview": comparison.overview(lines),
             "scores": comparison.scores(lines),
@@ -134,14 +137,15 @@ def _svg(draw, *arguments):
 def _made(quickstart):
     """How the numbers came about."""
     runs = [results.read_run(path.parent) for path in quickstart.glob("results/*/*/result.json")]
-    times = quickstart / "times.json"
     data = hashlib.sha256((quickstart / "data" / "tracks.csv").read_bytes()).hexdigest()
     models = {run["model"]: run["embeddings"]["model"] for run in runs}
     return {
         "dates": sorted({run["date"][:10] for run in runs}),
         "machine": f"{platform.machine()}, {runs[0]['cpus']} CPUs, Python "
         f"{platform.python_version()}",
-        "times": json.loads(times.read_text()) if times.exists() else {},
         "versions": [f"{name} {importlib.metadata.version(name)}" for name in _LIBRARIES],
-        "hashes": {"data/tracks.csv": data, **{f"model {k}": v for k, v in models.items()}},
+        "hashes": {
+            "data/tracks.csv": data,
+            **{f"model {name}": value for name, value in models.items() if name in PAIRS[0]},
+        },
     }

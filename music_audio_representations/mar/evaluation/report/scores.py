@@ -37,3 +37,14 @@ def contrasts(columns, differences):
     if PAIRS[0] not in found:
         raise InputError(f"expected results of {' and '.join(PAIRS[0])} on the same test items")
     return found
+
+
+def lowest(lines):
+    """Where an axis has to begin to show the values and intervals of these `Line`s: 0 or below."""
+    return min(0.0, *(end for line in lines for end in (line.value, *(line.interval or ()))))
+
+
+def reach(contrasts):
+    """How far an axis has to reach to either side of 0 to show these intervals: at most 1."""
+    intervals = [interval for found in contrasts.values() for _, interval in found.values()]
+    return min(1.0, max(abs(end) for interval in intervals for end in interval))

@@ -118,10 +118,11 @@ function drawAgreement() {
     return;
   }
   const known = [...values.keys()].filter((track) => values[track] !== "");
-  const shares = (others, track) => others.filter((other) => values[other] === values[track]).length / others.length;
+  const shares = (list, track) => list.filter((other) => values[other] === values[track]).length / list.length;
+  const others = (track) => known.filter((other) => other !== track);
   const mean = (list) => list.reduce((sum, value) => sum + value, 0) / list.length;
   const found = mean(known.map((track) => shares(shown().nearest[track], track)));
-  const chance = mean(known.map((track) => shares(known, track)));
+  const chance = mean(known.map((track) => shares(others(track), track)));
   $("agreement").textContent =
     `Of the ${shown().nearest[0].length} nearest neighbours of a track, ${(100 * found).toFixed(0)} % share its ${name}; ` +
     `by chance ${(100 * chance).toFixed(0)} % would.`;
