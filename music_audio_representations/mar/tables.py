@@ -54,7 +54,7 @@ def _write_paper(results, probes, output):
 
 
 def _write_comparison(folder, output):
-    from mar.evaluation import comparison, figures
+    from mar.evaluation import comparison, figures, results
 
     lines = comparison.read(folder)
     _write(comparison.overview(lines), output)
@@ -65,6 +65,8 @@ def _write_comparison(folder, output):
     _save(figures.tasks(comparison.headlines(lines)), output / "tasks.svg")
     for task in dict.fromkeys(line.task for line in lines):
         models = dict.fromkeys(line.model for line in lines if line.task == task)
+        if len(results.read_run(folder / task / next(iter(models)))["labels"]) == 1:
+            continue  # of which there is nothing to compare but the score
         for first, second in itertools.combinations(models, 2):
             figure = figures.per_label(folder / task / first, folder / task / second)
             _save(figure, output / "per_label" / task / f"{first}_vs_{second}.svg")
@@ -116,8 +118,8 @@ def _save(figure, path):
     print(f"figure       {path}")
 
 
-def _log(task, first, second):
-    logging.getLogger("mar").info("%s: comparing %s with %s", task, first, second)
+def _log(task, model):
+    logging.getLogger("mar").info("%s: resampling the test items of %s", task, model)
 
 
 if __name__ == "__main__":

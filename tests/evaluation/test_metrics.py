@@ -148,6 +148,8 @@ def test_r2_of_each_target():
         for k in range(20)
     ]
     np.testing.assert_allclose(found["r2"].samples, resampled)
+    alone = metrics.evaluate("regression", targets[:, :1], predictions[:, :1], ["a"], resamples=0)
+    assert alone.keys() == {"r2"}, "the same twice"
 
 
 def test_a_difference_is_taken_on_the_same_resamples(tagging):

@@ -53,7 +53,8 @@ def test_scores_and_differences_are_those_of_the_runs(report, quickstart):
             value = results.read_run(run)["test"][metric]["value"]
             shown = f"{value:.2f}".replace("-", "−")
             assert f'aria-label="{scores.NAMES[model]}: {shown}"' in html
-        _, low, high = results.compare(runs["supervised"], runs["contrastive"])[metric]
+        tested = [results.score_again(runs[model]) for model in ("supervised", "contrastive")]
+        _, low, high = results.compare(*tested)[metric]
         told = (
             "no difference" if low < 0 < high else "contrastive is" if high < 0 else "supervised is"
         )
@@ -69,6 +70,17 @@ def test_neighbours_are_those_that_scikit_learn_finds(quickstart):
     distances, nearest = search.kneighbors()
     np.testing.assert_array_equal(found["nearest"], nearest)
     np.testing.assert_allclose(found["similarities"], 1 - distances, atol=6e-4)
+
+
+@pytest.mark.parametrize("count", [3, 5, 6])
+def test_of_few_tracks_none_is_its_own_neighbour(count):
+    drawn = np.random.default_rng(count).standard_normal((count, 8))
+    for vectors in (drawn, np.ones((count, 8))):  # whose order the angles do not tell
+        found = map._arrange(vectors)
+        for track, nearest in enumerate(found["nearest"]):
+            assert len(nearest) == len(set(nearest)) == min(map.NEIGHBOURS, count - 1)
+            assert track not in nearest
+        json.dumps(found, allow_nan=False)
 
 
 def test_keys_are_ordered_so_that_neighbours_are_related():

@@ -243,10 +243,20 @@ def test_differences_are_paired(own):
     assert [cell.text for cell in accuracy[:4]] == [
         *("family", "accuracy", "contrastive", "supervised")
     ]
-    compared = results.compare(own / "family" / "contrastive", own / "family" / "supervised")
-    value, low, high = compared["accuracy"]
+    tested = [results.score_again(own / "family" / name) for name in ("contrastive", "supervised")]
+    value, low, high = results.compare(*tested)["accuracy"]
     assert (accuracy[4].value, accuracy[4].interval) == (value, (low, high))
     assert accuracy[4].bold == (low > 0 or high < 0)
+
+
+def test_every_run_is_scored_once_for_all_its_differences(own):
+    targets = classes([20, 20, 20])
+    for model in ("third", "fourth"):
+        write_run(own, "family", model, "multiclass", targets, noisy(targets, 0.5))
+    scored = []
+    table = comparison.differences(own, progress=lambda *run: scored.append(run))
+    assert len(scored) == len(set(scored)) == 6, "four of family, two of meter, none of tempo"
+    assert len({cells[2].text + cells[3].text for cells in table.rows}) == 6
 
 
 def test_runs_on_other_items_are_named_rather_than_compared(own):

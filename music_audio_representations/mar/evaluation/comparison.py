@@ -25,6 +25,8 @@ NAMES = {
     "weighted": "weighted key score",
     "weighted_both_fifths": "weighted key score, both fifths",
     "r2": "R²",
+    "r2_v": "R² of valence",
+    "r2_a": "R² of arousal",
 }
 _UNBALANCED = 1.5  # rate of the most frequent class, times the number of classes
 _GUESS = "constant guess"
@@ -167,7 +169,7 @@ def differences(folder, tasks=None, models=None, progress=None):
         folder: of results.
         tasks: names, in the order to be shown; None for all that are there.
         models: names, in the order to be shown; None for all that are there.
-        progress: function of a task and two models, called before they are compared.
+        progress: function of a task and a model, called before its resamples are scored.
 
     Returns:
         A `Table`; its notes tell of runs that were not tested on the same items.
@@ -177,11 +179,17 @@ def differences(folder, tasks=None, models=None, progress=None):
     """
     rows, notes = [], []
     for task, runs in _runs(folder, tasks, models).items():
-        for first, second in itertools.combinations(runs, 2):
+        tested = {}
+        for model, run in runs.items() if len(runs) > 1 else ():
             if progress:
-                progress(task, first, second)
+                progress(task, model)
             try:
-                found = results.compare(runs[first], runs[second])
+                tested[model] = results.score_again(run)
+            except InputError as error:
+                notes.append(f"Left out: {error}")
+        for first, second in itertools.combinations(tested, 2):
+            try:
+                found = results.compare(tested[first], tested[second])
             except InputError as error:
                 notes.append(f"Left out: {error}")
                 continue

@@ -252,11 +252,11 @@ def _regression(targets, predictions, labels, weights):
     variance = square - mean**2
     variance[variance < 1e-12] = np.nan  # a resample of one item alone
     samples = 1 - error / variance
-    scores = {
-        f"r2_{label}": Score(float(value), None, samples[:, column])
-        for column, (label, value) in enumerate(zip(labels, values, strict=True))
-    }
-    return {"r2": Score(float(values.mean()), values, samples.mean(axis=1)), **scores}
+    scores = {"r2": Score(float(values.mean()), values, samples.mean(axis=1))}
+    if len(labels) > 1:
+        for column, (label, value) in enumerate(zip(labels, values, strict=True)):
+            scores[f"r2_{label}"] = Score(float(value), None, samples[:, column])
+    return scores
 
 
 def _weighted_means(values, weights):

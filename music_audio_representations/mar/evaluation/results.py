@@ -196,14 +196,49 @@ def collect(folder):
     return tables
 
 
-def compare(first, second, resamples=1000, seed=0):
+@dataclasses.dataclass(frozen=True)
+class Tested:
+    """What a run predicted, scored on resamples of the test set that runs share.
+
+    Attributes:
+        folder: of the run.
+        task: its name.
+        ids: of the test items.
+        labels: names of the labels.
+        scores: `{metric: Score}`.
+    """
+
+    folder: pathlib.Path
+    task: str
+    ids: list
+    labels: list
+    scores: dict
+
+
+def score_again(folder, resamples=1000, seed=0):
+    """The `Tested` of a run.
+
+    Args:
+        folder: of the run.
+        resamples: bootstrap resamples of the test set.
+        seed: of them.
+
+    Raises:
+        InputError: its result or its predictions cannot be read.
+    """
+    result = read_run(folder)
+    ids, targets, predictions = read_predictions(folder)
+    kind, labels = result["kind"], result["labels"]
+    scores = metrics.evaluate(kind, targets, predictions, labels, resamples, seed)
+    return Tested(pathlib.Path(folder), result["task"], ids.tolist(), labels, scores)
+
+
+def compare(first, second):
     """Differences of two runs of one task, on the same bootstrap resamples of the test set.
 
     Args:
-        first: folder of one run.
-        second: folder of the other.
-        resamples: number of them.
-        seed: of them.
+        first: `Tested` of one run.
+        second: of the other, with as many resamples of the same seed.
 
     Returns:
         `{metric: (difference, low, high)}`: first minus second and its 95 % interval.
@@ -211,21 +246,16 @@ def compare(first, second, resamples=1000, seed=0):
     Raises:
         InputError: the runs were not tested on the same items.
     """
-    scores, tested = [], []
-    for folder in (first, second):
-        result = read_run(folder)
-        ids, targets, predictions = read_predictions(folder)
-        tested.append((result["task"], ids.tolist(), result["labels"]))
-        kind, labels = result["kind"], result["labels"]
-        scores.append(metrics.evaluate(kind, targets, predictions, labels, resamples, seed))
-    if tested[0] != tested[1]:
+    if (first.task, first.ids, first.labels) != (second.task, second.ids, second.labels):
         raise InputError(
-            f"{first} and {second}: expected runs of one task on the same test items, found "
-            f"{tested[0][0]} with {len(tested[0][1])} and {tested[1][0]} with {len(tested[1][1])}"
+            f"{first.folder} and {second.folder}: expected runs of one task on the same test "
+            f"items, found {first.task} with {len(first.ids)} and {second.task} with "
+            f"{len(second.ids)}"
         )
     return {
-        name: (score.value - scores[1][name].value, *metrics.difference(score, scores[1][name]))
-        for name, score in scores[0].items()
+        name: (score.value - other.value, *metrics.difference(score, other))
+        for name, score in first.scores.items()
+        for other in [second.scores[name]]
     }
 
 
