@@ -55,13 +55,19 @@ def main(argv):
     mlp = MLP(load(FLAGS.config, FLAGS.set))
     loaded = [task(name, FLAGS.metadata) for name in FLAGS.task]
     opened = [open_embeddings(folder) for folder in FLAGS.embeddings]
-    for each, embeddings, seed in itertools.product(loaded, opened, FLAGS.seed):
+    models = [each.folder.resolve().name for each in opened]
+    models = models if FLAGS.model is None else [FLAGS.model]
+    _check_distinct("task", FLAGS.task, [each.name for each in loaded])
+    _check_distinct("embeddings", FLAGS.embeddings, models)
+    for each, (embeddings, model), seed in itertools.product(
+        loaded, zip(opened, models, strict=True), FLAGS.seed
+    ):
         result = experiment.run(
             each,
             embeddings,
             mlp,
             _output(seed),
-            FLAGS.model or embeddings.folder.resolve().name,
+            model,
             trials=FLAGS.trials,
             seed=seed,
             allow_missing=FLAGS.allow_missing,
@@ -70,6 +76,17 @@ def main(argv):
         )
         print(summary(result), flush=True)
     return 0
+
+
+def _check_distinct(flag, given, names):
+    """Refuses what would be written into one folder."""
+    for name in names:
+        if names.count(name) > 1:
+            alike = [path for path, other in zip(given, names, strict=True) if other == name]
+            raise ConfigError(
+                f"--{flag}: {' and '.join(alike)} are both called {name}, and so would their "
+                f"results be; rename one, or give them to commands with another --output"
+            )
 
 
 def _output(seed):

@@ -38,9 +38,10 @@ def test_windows_come_in_the_order_asked_for(timelines, tmp_path, in_file, forma
     write_store(tmp_path / "emb", timelines, store="timeline", format=format)
     embeddings = open_embeddings(tmp_path / "emb")
     paths = list(timelines)[::-3]
-    file = tmp_path / "windows.npy" if in_file else None
-    windows, items = embeddings.windows(paths, file)
+    before = sorted(tmp_path.iterdir())
+    windows, items = embeddings.windows(paths, tmp_path if in_file else None)
     assert isinstance(windows, np.memmap) is in_file
+    assert sorted(tmp_path.iterdir()) == before
     lengths = [len(timelines[path]) for path in paths]
     assert embeddings.window_counts(paths).tolist() == lengths
     np.testing.assert_array_equal(windows, np.concatenate([timelines[path] for path in paths]))

@@ -3,6 +3,7 @@
 import csv
 import json
 import logging
+import shutil
 
 import numpy as np
 import pytest
@@ -98,10 +99,15 @@ def test_windows_that_do_not_fit_into_memory_are_mapped(prepared, tmp_path, monk
     mlp = short("MTT", "MLP.windows=single")
     resident = experiment.run(loaded, embeddings, mlp, tmp_path / "results", "resident")
     monkeypatch.setattr(experiment, "available_bytes", lambda: 0)
-    mapped = experiment.run(loaded, embeddings, mlp, tmp_path / "results", "mapped")
+    folder, seen = tmp_path / "results" / "MTT" / "mapped", []
+    mapped = experiment.run(
+        loaded,
+        *(embeddings, mlp, tmp_path / "results", "mapped"),
+        progress=lambda *_: seen.append(list(folder.iterdir())),
+    )
+    assert seen[0] == [], "a file that a kill would leave"
     assert mapped["test"] == resident["test"]
     assert mapped["valid"] == resident["valid"]
-    assert not list((tmp_path / "results" / "MTT" / "mapped").glob(".*"))
 
 
 def test_the_test_set_is_read_once_and_a_search_does_not_see_it(prepared, tmp_path, monkeypatch):
@@ -126,9 +132,10 @@ def test_runs_of_two_models_are_compared_item_by_item(prepared, tmp_path):
     for model, steps in (("good", 400), ("poor", 20)):
         mlp = short("MTT", "MLP.dropout=0.0", steps=steps)
         experiment.run(loaded, embeddings, mlp, tmp_path, model, resamples=5)
-    difference, low, high = results.compare(tmp_path / "MTT/good", tmp_path / "MTT/poor")["map"]
+    good, poor = (results.score_again(tmp_path / "MTT" / model) for model in ("good", "poor"))
+    difference, low, high = results.compare(good, poor)["map"]
     assert 0 < low < difference < high
-    assert results.compare(tmp_path / "MTT/good", tmp_path / "MTT/good")["map"] == (0, 0, 0)
+    assert results.compare(good, good)["map"] == (0, 0, 0)
     table = results.read_table(tmp_path / "MTT" / "map.csv")
     assert table.models == ["good", "poor"]
     assert table.labels == loaded.labels
@@ -191,6 +198,57 @@ def test_nsynth_needs_its_own_windows_and_others_are_warned(prepared, tmp_path, 
         loaded, embeddings = prepared("MTT", **same)
         experiment.check_windows(loaded, embeddings)
     assert "expects windows" not in caplog.text
+
+
+def test_a_run_that_ends_early_leaves_no_result_of_another_probe(prepared, tmp_path):
+    loaded, embeddings = prepared("GTZAN")
+    run = loaded, embeddings, short("GTZAN"), tmp_path / "results", "toy"
+    experiment.run(*run, resamples=5)
+    folder = tmp_path / "results" / "GTZAN" / "toy"
+    (folder / "config.yaml").unlink()
+    (folder / "config.yaml").mkdir()  # cannot be replaced by a file
+    with pytest.raises((InputError, OSError)):
+        experiment.run(*run, resamples=5)
+    assert not (folder / "result.json").exists()
+    (folder / "config.yaml").rmdir()
+    experiment.run(*run, resamples=5)
+    assert (folder / "result.json").exists()
+
+
+@pytest.mark.parametrize("model", ["../../x", "", "..", "/x", "a/b"])
+def test_a_model_that_is_no_name_is_refused(model, prepared, tmp_path):
+    loaded, embeddings = prepared("GTZAN")
+    with pytest.raises(InputError, match=f"expected a name.*got {model!r}"):
+        experiment.run(loaded, embeddings, short("GTZAN"), tmp_path / "results", model)
+    assert not (tmp_path / "results").exists()
+
+
+def test_an_output_that_cannot_be_written_is_told_before_training(prepared, tmp_path):
+    loaded, embeddings = prepared("GTZAN")
+    (tmp_path / "results").write_text("a file")
+    with pytest.raises(InputError, match=r"results/GTZAN/toy: cannot be written: Not a directory"):
+        experiment.run(loaded, embeddings, short("GTZAN"), tmp_path / "results", "toy")
+    with pytest.raises(InputError, match="cannot be written"):
+        experiment.run(loaded, embeddings, short("GTZAN"), "/proc", "toy")
+
+
+def test_two_collections_of_one_name_do_not_share_a_folder(tmp_path):
+    audio = [f"{label}/{number}.wav" for label in "ab" for number in range(10)]
+    for path in audio:
+        (tmp_path / "own" / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "own" / path).touch()
+    rows = [f"{path},{number % 2}" for number, path in enumerate(audio)]
+    (tmp_path / "own.csv").write_text("\n".join(["path,label", *rows]))
+    timelines = separable(np.eye(2)[["ab".index(path[0]) for path in audio]])
+    write_store(tmp_path / "emb", dict(zip(audio, timelines, strict=True)))
+    embeddings = open_embeddings(tmp_path / "emb")
+    settings = embeddings, short("GTZAN"), tmp_path / "results", "toy"
+    folder, table = task(tmp_path / "own"), task(tmp_path / "own.csv")
+    first = experiment.run(folder, *settings, resamples=0)
+    with pytest.raises(InputError, match=r"results/own: holds results of another collection"):
+        experiment.run(table, *settings, resamples=0)
+    assert results.read_run(tmp_path / "results" / "own" / "toy") == first
+    experiment.run(folder, *settings, resamples=0)
 
 
 # --------------------------------------------------------------------------------------- command
@@ -258,6 +316,11 @@ def test_several_tasks_embeddings_and_seeds_are_as_many_runs(tmp_path):
     single = run_python(*command[:2], *command[2:8], *command[10:], "--seed", 4, "--model", "x")
     assert single.returncode == 1
     assert "--model" in single.stderr
+    (tmp_path / "one").mkdir()
+    shutil.copy(tmp_path / "one.csv", tmp_path / "one" / "one.csv")
+    alike = run_python(*command, "--task", tmp_path / "one" / "one.csv")
+    assert alike.returncode == 1
+    assert f"{tmp_path}/one.csv and {tmp_path}/one/one.csv are both called one" in alike.stderr
 
 
 def test_counts_that_differ_are_a_warning(tmp_path, caplog):

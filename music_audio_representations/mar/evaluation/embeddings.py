@@ -2,6 +2,7 @@
 
 import dataclasses
 import pathlib
+import tempfile
 
 import numpy as np
 import pyarrow.compute as pc
@@ -45,12 +46,13 @@ class Embeddings:
             raise self._not_finite(paths[wrong[0]])
         return means
 
-    def windows(self, paths, file=None):
+    def windows(self, paths, folder=None):
         """All windows of each path.
 
         Args:
             paths: what to read.
-            file: where to keep them, memory-mapped; None for memory.
+            folder: on whose disk to keep them, memory-mapped, in a file without a name, so that
+                none is left however the process ends; None for memory.
 
         Returns:
             float32 `(windows, dimensions)`, and which path each is of, int64 `(windows,)`.
@@ -66,10 +68,11 @@ class Embeddings:
         counts, row_of = self.window_counts(paths), _rows(paths)
         ends = np.cumsum(counts)
         shape = (int(counts.sum()), self.dimensions)
-        if file is None:
+        if folder is None:
             windows = np.empty(shape, np.float32)
         else:
-            windows = np.lib.format.open_memmap(file, "w+", np.float32, shape)
+            with tempfile.TemporaryFile(dir=folder) as file:
+                windows = np.memmap(file, np.float32, "w+", shape=shape)
         for path, values in self._timelines(paths):
             row = row_of[path]
             if not np.isfinite(values).all():

@@ -61,26 +61,24 @@ def run(
     """
     check_windows(task, embeddings)
     paths, missing = find_audio(task, embeddings, allow_missing)
-    folder = pathlib.Path(output) / task.name / model
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder, prefix=".examples-") as scratch:
-        known = {
-            split: examples(task, embeddings, paths, split, mlp.windows, scratch)
-            for split in ("train", "valid")
-        }
-        trained = 0
-        if trials:
-            file, name = folder / "search.sqlite3", study_name(mlp, embeddings, paths, seed)
-            objective = functools.partial(_validation_score, task, known, seed)
-            mlp, _, trained = search(mlp, task.constraint, objective, file, name, trials, seed)
-        started = time.perf_counter()
-        probe = train(mlp, known["train"], batch_size(mlp, task), seed, progress)
-        seconds = time.perf_counter() - started
-        valid = report(mlp, probe, known["valid"]) | {
-            name: value.value for name, value in score(task, mlp, probe, known["valid"]).items()
-        }
-        tested = examples(task, embeddings, paths, "test", mlp.windows, scratch)
-        predictions = predict(mlp, probe, tested)
+    folder = _begin(task, pathlib.Path(output), model)
+    known = {
+        split: examples(task, embeddings, paths, split, mlp.windows, folder)
+        for split in ("train", "valid")
+    }
+    trained = 0
+    if trials:
+        file, name = folder / "search.sqlite3", study_name(mlp, embeddings, paths, seed)
+        objective = functools.partial(_validation_score, task, known, seed)
+        mlp, _, trained = search(mlp, task.constraint, objective, file, name, trials, seed)
+    started = time.perf_counter()
+    probe = train(mlp, known["train"], batch_size(mlp, task), seed, progress)
+    seconds = time.perf_counter() - started
+    valid = report(mlp, probe, known["valid"]) | {
+        name: value.value for name, value in score(task, mlp, probe, known["valid"]).items()
+    }
+    tested = examples(task, embeddings, paths, "test", mlp.windows, folder)
+    predictions = predict(mlp, probe, tested)
     scores = metrics.evaluate(task.kind, tested.targets, predictions, task.labels, resamples, seed)
     result = {
         "model": model,
@@ -99,12 +97,42 @@ def run(
         "targets": tested.targets,
         "predictions": predictions,
     }
+    (folder / "result.json").unlink(missing_ok=True)  # of another probe than what follows
     mlp.write(folder / "config.yaml")
     probe.save(folder / "unfinished.keras")
     (folder / "unfinished.keras").replace(folder / "probe.keras")
     results.write_run(folder, result, scores, task.labels, arrays)
     results.collect(folder.parent)
     return results.read_run(folder)
+
+
+def _begin(task, output, model):
+    """The folder of the run, in which it can be written and does not meet another collection."""
+    if model in ("", ".", "..") or "/" in model:
+        raise InputError(f"model: expected a name, which becomes a folder's, got {model!r}")
+    folder = output / task.name / model
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be written: {error.strerror}") from None
+    for path in folder.parent.glob("*/result.json"):
+        other = results.read_run(path.parent).get("items_sha256")
+        if other not in (None, items_hash(task)):
+            raise InputError(
+                f"{folder.parent}: holds results of another collection of the name {task.name}, "
+                f"or of this one with other items or labels; give another --output, or remove it"
+            )
+    return folder
+
+
+def items_hash(task):
+    """SHA-256 of a task's items, their parts and their labels."""
+    items = task.data
+    parts = json.dumps([items.ids, items.paths, items.splits, items.labels])
+    targets = np.ascontiguousarray(items.targets)
+    return hashlib.sha256(parts.encode() + targets.tobytes()).hexdigest()
 
 
 def _of_task(task, paths, tested):
@@ -116,6 +144,7 @@ def _of_task(task, paths, tested):
         "labels": task.labels,
         "undefined_labels": [task.labels[label] for label in undefined],
         "items": {split: len(present(task, paths, split)) for split in SPLITS},
+        "items_sha256": items_hash(task),
     }
 
 
@@ -202,8 +231,8 @@ def present(task, paths, split):
     return [row for row in task.rows(split) if paths[row] is not None]
 
 
-def examples(task, embeddings, paths, split, windows, scratch):
-    """The `Examples` of one split."""
+def examples(task, embeddings, paths, split, windows, folder):
+    """The `Examples` of one split; on the disk of `folder`, unseen there, where memory is short."""
     rows = present(task, paths, split)
     found = [paths[row] for row in rows]
     targets = task.data.targets[rows]
@@ -212,8 +241,7 @@ def examples(task, embeddings, paths, split, windows, scratch):
     fits = _COPIES * size < _MEMORY_SHARE * available_bytes()
     if windows == "mean":
         return Examples(embeddings.means(found), targets, resident=fits)
-    file = None if fits else pathlib.Path(scratch) / f"{split}.npy"
-    features, items = embeddings.windows(found, file)
+    features, items = embeddings.windows(found, None if fits else folder)
     return Examples(features, targets, items, resident=fits)
 
 
