@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from mar.audio import decode
 from mar.audio.isolated import IsolatedDecoder
 from mar.errors import InputError
 
@@ -25,11 +26,19 @@ class AudioSource:
     dtype: str
 
     def read(self, item):
-        """All frames of the file, `(frames, n_mels)`."""
+        """All frames of the file, `(frames, n_mels)`.
+
+        Raises:
+            InputError: it cannot be read; the path in it is the item's own, wherever `root` is.
+        """
         path, log_mel = os.path.join(self.root, item["path"]), self._log_mel
-        _, samples = _decoder().open(path, **log_mel.decoding)
-        with np.errstate(over="ignore"):  # the writer refuses what is not finite
-            blocks = [block.astype(self.dtype) for block in log_mel.stream_blocks(samples)]
+        try:
+            _, samples = _decoder().open(path, **log_mel.decoding)
+            with np.errstate(over="ignore"):  # the writer refuses what is not finite
+                blocks = [block.astype(self.dtype) for block in log_mel.stream_blocks(samples)]
+        except InputError as error:
+            reason = str(error).removeprefix(f"{decode.shown(path)}: ")
+            raise InputError(f"{decode.shown(item['path'])}: {reason}") from None
         return np.concatenate(blocks)
 
     def seconds(self, item):

@@ -71,9 +71,9 @@ def read_bytes(path):
 
 
 def read_text(path):
-    """A UTF-8 text file, line ends as they are."""
+    """A UTF-8 text file, line ends as they are, without the byte-order mark of some editors."""
     try:
-        return read_bytes(path).decode("utf-8")
+        return read_bytes(path).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise InputError(
             f"{path}: expected UTF-8 text, found the byte {error.object[error.start]:#x} at "
@@ -131,7 +131,7 @@ def _checked_rows(path, rows, width):
 def _spreadsheet_hint(text, delimiter):
     first = text.split("\n", 1)[0]
     others = [mark for mark in ",;\t" if mark != delimiter and mark in first]
-    if text.startswith("\ufeff") or (others and delimiter not in first):
+    if others and delimiter not in first:
         return ". It looks as if a spreadsheet program had saved it again: fetch the original"
     return ""
 

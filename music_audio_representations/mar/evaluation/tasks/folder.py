@@ -107,10 +107,7 @@ def _keys(values, path):
 
 
 def _numbers(values, path):
-    try:
-        return np.array([[float(value)] for value in values], np.float32)
-    except ValueError as error:
-        raise InputError(f"{path}: expected numbers as targets: {error}") from None
+    return np.array([[files.number(value, path)] for value in values], np.float32)
 
 
 def _split(ids, strata, groups):
