@@ -2,14 +2,17 @@
 
 import collections
 import csv
+import json
 import os
 import signal
+from importlib import metadata
 
 import librosa
 import numpy as np
 import pytest
 import soundfile
 
+import mar
 from made import contents
 from mar.evaluation.tasks import task
 from mar.quickstart import scores
@@ -99,6 +102,9 @@ def test_a_second_call_does_nothing_and_another_one_is_refused(data):
         assert process.returncode == 1
         assert process.stderr.startswith(f"error: {data}: expected {{")
         assert f"'{change[0][2:]}': {change[1]}" in process.stderr
+    settings = json.loads((data / "settings.json").read_text())
+    packages = {name: metadata.version(name) for name in ("music21", "pretty_midi")}
+    assert settings["made_with"] == {"mar": mar.__version__, **packages}
     assert {path: path.stat().st_mtime_ns for path in data.rglob("*")} == before
 
 

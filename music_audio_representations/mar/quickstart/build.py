@@ -19,11 +19,13 @@ import multiprocessing
 import os
 import pathlib
 from concurrent.futures.process import BrokenProcessPool
+from importlib import metadata
 
 import numpy as np
 import soundfile
 import tqdm
 
+import mar
 from mar.atomic import remove_abandoned, whole
 from mar.errors import InputError
 from mar.processes import end_with_parent
@@ -36,6 +38,7 @@ TASKS = ("key", "instrument", "genre", "meter", "tempo", "pitch")
 VERSION = 1  # of what is drawn and rendered
 _SPARE = 1.2  # works read for each track of a genre
 _FEWEST = 16  # works read of each genre, so that every part has some
+_PACKAGES = ("music21", "pretty_midi")
 _SETTINGS, _README = "settings.json", "README.md"
 
 
@@ -59,8 +62,8 @@ def build(folder, tracks=1280, notes=2000, seed=0, workers=None):
             other settings, or something else, or cannot be written; a process was killed.
     """
     folder = pathlib.Path(folder)
-    settings = {"version": VERSION, "tracks": tracks, "notes": notes, "seed": seed}
-    if not _begun(folder, settings):
+    asked = {"version": VERSION, "tracks": tracks, "notes": notes, "seed": seed}
+    if not _begun(folder, asked):
         return False
     soundfont = scores.data_file("pretty_midi", "TimGM6mb.sf2")
     workers = workers or len(os.sched_getaffinity(0))
@@ -118,22 +121,39 @@ def path(item):
     return f"{kind}/{item.id}.flac"
 
 
-def _begun(folder, settings):
-    """Whether there is something to do in the folder, which is begun if it was not."""
+def _begun(folder, asked):
+    """Whether there is something to do in the folder, which is begun if it was not.
+
+    A data set that is whole stays so with other packages; one that is not would become a mixture.
+    """
     file = folder / _SETTINGS
+    is_whole = file.exists() and (folder / _README).exists()
+    settings = asked if is_whole else {**asked, "made_with": _versions()}
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if not file.exists():
             if found := sorted(path.name for path in folder.glob("[!.]*")):
                 raise InputError(f"{folder}: expected an empty folder, found {found[0]} there")
             _write(file, json.dumps(settings, indent=1))
-        elif (found := json.loads(file.read_text(encoding="utf-8"))) != settings:
-            raise InputError(f"{folder}: expected {settings}, found a data set of {found}")
+        else:
+            found = json.loads(file.read_text(encoding="utf-8"))
+            if {name: found.get(name) for name in settings} != settings:
+                raise InputError(
+                    f"{folder}: expected {settings}, found a data set of {found}; remove it, or "
+                    f"give another --output"
+                )
         for part in ("tracks", "notes", "tasks"):
             (folder / part).mkdir(exist_ok=True)
     except OSError as error:
         raise InputError(f"{folder}: cannot be written: {error.strerror}") from None
     return not (folder / _README).exists()
+
+
+def _versions():
+    """Of this package, and of those that hold the scores and the soundfont."""
+    for name in _PACKAGES:
+        scores.data_file(name, "__init__.py")  # tells what installs it
+    return {"mar": mar.__version__, **{name: metadata.version(name) for name in _PACKAGES}}
 
 
 def _in_order(pool, function, items, doing, unit, chunk):
