@@ -45,20 +45,22 @@ def main(argv):
     if len(argv) > 1:
         raise ConfigError(f"expected flags alone, got {argv[1:]}")
     logging.getLogger("mar").setLevel(logging.INFO)
-    from mar.evaluation import experiment
-    from mar.evaluation.embeddings import open_embeddings
-    from mar.evaluation.probe import MLP
     from mar.evaluation.tasks import task
 
     if FLAGS.model is not None and len(FLAGS.embeddings) > 1:
         raise ConfigError(f"--model: expected one for each of {FLAGS.embeddings}; leave it out")
-    mlp = MLP(load(FLAGS.config, FLAGS.set))
-    loaded = [task(name, FLAGS.metadata) for name in FLAGS.task]
-    opened = [open_embeddings(folder) for folder in FLAGS.embeddings]
-    models = [each.folder.resolve().name for each in opened]
+    models = [pathlib.Path(folder).resolve().name for folder in FLAGS.embeddings]
     models = models if FLAGS.model is None else [FLAGS.model]
-    _check_distinct("task", FLAGS.task, [each.name for each in loaded])
     _check_distinct("embeddings", FLAGS.embeddings, models)
+    loaded = [task(name, FLAGS.metadata) for name in FLAGS.task]
+    _check_distinct("task", FLAGS.task, [each.name for each in loaded])
+
+    from mar.evaluation import experiment  # with TensorFlow, which takes seconds
+    from mar.evaluation.embeddings import open_embeddings
+    from mar.evaluation.probe import MLP
+
+    mlp = MLP(load(FLAGS.config, FLAGS.set))
+    opened = [open_embeddings(folder) for folder in FLAGS.embeddings]
     for each, (embeddings, model), seed in itertools.product(
         loaded, zip(opened, models, strict=True), FLAGS.seed
     ):
