@@ -57,6 +57,8 @@ RUN := $(BIN)/python -m
 quickstart miniature: %: %/report.html
 	@echo "== $*/report.html is the page to look at"
 
+miniature/data/README.md: DATA_FLAGS := --tracks 3200
+
 $(SCALES:=/data/README.md): | $(VENV)/installed
 	@echo "== 1 of 7: compose and play the data set"
 	$(RUN) mar.quickstart --output $(@D) $(DATA_FLAGS)

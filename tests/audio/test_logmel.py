@@ -146,13 +146,13 @@ def test_unknown_length_inside_a_graph():
     assert len(traces) == 1
 
 
-def test_one_shape_whatever_the_length(monkeypatch):
+def test_few_shapes_whatever_the_length(monkeypatch):
     shapes = set()
     frames = LogMel._frames
     monkeypatch.setattr(LogMel, "_frames", lambda self, x: shapes.add(x.shape) or frames(self, x))
-    for length in (1, 5000, 161_111, 400_000):
+    for length in range(1, 500_000, 7919):
         list(LogMel().stream_blocks([np.zeros(length, np.float32)]))
-    assert len(shapes) == 1
+    assert len(shapes) == 4
 
 
 def test_standardize():

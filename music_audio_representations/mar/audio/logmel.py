@@ -18,6 +18,7 @@ from mar.errors import ConfigError
 STD_FLOOR = 0.01
 _AMIN = 1e-10
 BLOCK_FRAMES = 1000
+_ROUNDED_FRAMES = 250  # what the last block is rounded up to
 
 
 class LogMel(Configurable):
@@ -140,9 +141,10 @@ class LogMel(Configurable):
     def _numpy_frames(self, padded, count):
         """The first `count` frames of NumPy samples with margins.
 
-        Always computed on blocks of one length: some backends compile for every new shape.
+        Always computed on blocks of few lengths: some backends compile for every new shape.
         """
-        length = (BLOCK_FRAMES - 1) * self.hop_length + self.win_length
+        computed = -(-count // _ROUNDED_FRAMES) * _ROUNDED_FRAMES
+        length = (computed - 1) * self.hop_length + self.win_length
         block = np.zeros(length, np.float32)
         block[: len(padded)] = padded[:length]
         return ops.convert_to_numpy(self._frames(block))[:count]
