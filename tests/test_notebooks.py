@@ -108,8 +108,9 @@ def test_a_folder_of_music_becomes_a_map_and_neighbours(tmp_path):
     assert "failed: broken.mp3: not recognised as audio" in printed
     assert len(displayed(cells, "image/png")) == 2
     query, *found = printed[printed.index("quiet/") :].splitlines()[:6]
+    embedder = mar.Embedder(str(model))
     means = {
-        path.relative_to(tmp_path / "music").as_posix(): mar.Embedder(str(model))(path).mean
+        path.relative_to(tmp_path / "music").as_posix(): embedder(path).mean
         for path in (tmp_path / "music").rglob("*.flac")
     }
     unit = {path: mean / np.linalg.norm(mean) for path, mean in means.items()}

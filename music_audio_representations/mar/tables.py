@@ -65,8 +65,8 @@ def _write_comparison(folder, output):
     _save(figures.tasks(comparison.headlines(lines)), output / "tasks.svg")
     for task in dict.fromkeys(line.task for line in lines):
         models = dict.fromkeys(line.model for line in lines if line.task == task)
-        if len(results.read_run(folder / task / next(iter(models)))["labels"]) == 1:
-            continue  # of which there is nothing to compare but the score
+        if len(results.read_run(folder / task / next(iter(models)))["labels"]) <= 2:
+            continue  # the scores tell as much
         for first, second in itertools.combinations(models, 2):
             figure = figures.per_label(folder / task / first, folder / task / second)
             _save(figure, output / "per_label" / task / f"{first}_vs_{second}.svg")

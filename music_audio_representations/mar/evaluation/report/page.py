@@ -105,7 +105,7 @@ def _scores(folder):
         "by_label": {
             task: _svg(paper_figures.per_label, *(folder / task / name for name in PAIRS[0]))
             for task, run in runs.items()
-            if run["kind"] != "regression"
+            if len(run["labels"]) > 2
         },
     }
 
