@@ -9,7 +9,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: test test-io lint format clean quickstart miniature
+.PHONY: test test-io lint format clean quickstart miniature publish
 
 test: $(VENV)/installed
 	$(BIN)/python -m pytest -n 2 --dist worksteal
@@ -44,7 +44,8 @@ clean:
 # ------------------------------------------------------------------- the paper on a small data set
 #
 # make quickstart   shows that the whole chain works: a quarter of an hour on two cores
-# make miniature    the same with the serious recipes of configs/miniature
+# make miniature    the same with more tracks and the serious recipes of configs/miniature
+# make publish      puts what the README shows of the miniature into docs/
 #
 # Every product below quickstart/ or miniature/ is made by one command, once; an interrupted make
 # goes on. DATA_FLAGS, TRAIN_FLAGS and PROBE_FLAGS are handed to the commands, to shrink them.
@@ -105,3 +106,14 @@ $(SCALES:=/results/done): %/results/done: %/embeddings/done
 $(SCALES:=/report.html): %/report.html: %/results/done
 	@echo "== 7 of 7: the report"
 	$(RUN) mar.report --quickstart $* --output $@
+
+# Neither probes nor sound: what the tables and figures are drawn from, and the page.
+publish: miniature/report.html
+	rm -rf docs/miniature
+	mkdir -p docs/miniature
+	cp -r miniature/results docs/miniature/results
+	find docs/miniature/results -name done -delete -o -name probe.keras -delete
+	find docs/miniature/results/seeds -name predictions.npz -delete -o -name per_label.csv -delete
+	$(RUN) mar.tables --results docs/miniature/results --output miniature/tables
+	cp miniature/tables/tasks.svg docs/miniature/tasks.svg
+	$(RUN) mar.report --quickstart miniature --nosound --output docs/miniature/report.html

@@ -72,6 +72,18 @@ def test_neighbours_are_those_that_scikit_learn_finds(quickstart):
     np.testing.assert_allclose(found["similarities"], 1 - distances, atol=6e-4)
 
 
+def test_of_many_tracks_some_of_every_genre_are_shown(tmp_path):
+    genres = {"air": 500, "jig": 100, "reel": 40}
+    tracks = [f"{genre}_{number:04}" for genre, count in genres.items() for number in range(count)]
+    lines = ["id,split", *(f"{track},test" for track in tracks), "march_0000,train"]
+    (tmp_path / "tracks.csv").write_text("\n".join(lines))
+    shown = [row["id"] for row in map.read_tracks(tmp_path)]
+    assert len(set(shown)) == map.MOST_TRACKS
+    for genre, count in genres.items():
+        share = sum(genre in track for track in shown) / map.MOST_TRACKS
+        assert share == pytest.approx(count / len(tracks), abs=0.01)
+
+
 @pytest.mark.parametrize("count", [3, 5, 6])
 def test_of_few_tracks_none_is_its_own_neighbour(count):
     drawn = np.random.default_rng(count).standard_normal((count, 8))
