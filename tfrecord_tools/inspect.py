@@ -10,7 +10,7 @@ import pathlib
 from absl import app, flags
 
 from mar import command
-from mar.errors import InputError
+from mar.atomic import make_folder
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("output", ".", "Folder of the two pictures.", short_name="o")
@@ -31,10 +31,7 @@ def main(argv):
     if len(records.manifest) == 0:
         return 0
     folder = pathlib.Path(FLAGS.output)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{folder}: cannot be made: {error.strerror}") from None
+    make_folder(folder)
     figures.save(summary.spectrograms(records), folder / "spectrograms.png")
     counts = {"tracks with each label": records.manifest.label_counts()}
     figures.save(figures.label_density(counts), folder / "label_counts.png")

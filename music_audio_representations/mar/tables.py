@@ -14,6 +14,7 @@ import pathlib
 from absl import flags
 
 from mar import command
+from mar.atomic import make_folder
 from mar.errors import ConfigError, InputError
 
 FLAGS = flags.FLAGS
@@ -33,7 +34,7 @@ def main(argv):
             raise InputError(f"--{name}: {folder}: expected a folder, found none")
     logging.getLogger("mar").setLevel(logging.INFO)
     output = pathlib.Path(FLAGS.output)
-    output.mkdir(parents=True, exist_ok=True)
+    make_folder(output)
     _write_paper(results if results.is_dir() else None, probes, output)
     if any(results.glob("*/*/result.json")):
         _write_comparison(results, output)
@@ -113,7 +114,7 @@ def _write(table, output):
 def _save(figure, path):
     from mar.evaluation import figures
 
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     figures.save(figure, path)
     print(f"figure       {path}")
 

@@ -226,10 +226,8 @@ def test_a_model_that_is_no_name_is_refused(model, prepared, tmp_path):
 def test_an_output_that_cannot_be_written_is_told_before_training(prepared, tmp_path):
     loaded, embeddings = prepared("GTZAN")
     (tmp_path / "results").write_text("a file")
-    with pytest.raises(InputError, match=r"results/GTZAN/toy: cannot be written: Not a directory"):
+    with pytest.raises(InputError, match=r"results/GTZAN/toy: cannot be made: Not a directory"):
         experiment.run(loaded, embeddings, short("GTZAN"), tmp_path / "results", "toy")
-    with pytest.raises(InputError, match="cannot be written"):
-        experiment.run(loaded, embeddings, short("GTZAN"), "/proc", "toy")
 
 
 def test_two_collections_of_one_name_do_not_share_a_folder(tmp_path):

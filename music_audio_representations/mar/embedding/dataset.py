@@ -34,7 +34,7 @@ import pyarrow.compute as pc
 import pyarrow.dataset
 import pyarrow.parquet as pq
 
-from mar.atomic import remove_abandoned, whole
+from mar.atomic import make_folder, remove_abandoned, whole
 from mar.errors import InputError
 
 _KEY = b"mar"
@@ -84,10 +84,7 @@ class Writer:
         self.folder = pathlib.Path(folder)
         self.provenance = provenance
         self._begin_part()
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise InputError(f"{folder}: cannot be made: {error.strerror}") from None
+        make_folder(self.folder)
         remove_abandoned(self.folder)
         self.present, self.done = set(), {}
         with _locked(self.folder):
@@ -184,10 +181,7 @@ def storable(made, row):
 
 def _write_npz(folder, made, row):
     path = npz_path(folder, row.path)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{path.parent}: cannot be made: {error.strerror}") from None
+    make_folder(path.parent)
     with whole(path, beside=folder) as unfinished, open(unfinished, "wb") as file:
         np.savez(
             file,

@@ -7,12 +7,12 @@ import json
 import logging
 import os
 import pathlib
-import tempfile
 import time
 
 import numpy as np
 
 import mar
+from mar.atomic import make_folder
 from mar.errors import InputError
 from mar.evaluation import metrics, results
 from mar.evaluation.probe import Examples, predict, report, train
@@ -111,12 +111,7 @@ def _begin(task, output, model):
     if model in ("", ".", "..") or "/" in model:
         raise InputError(f"model: expected a name, which becomes a folder's, got {model!r}")
     folder = output / task.name / model
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise InputError(f"{folder}: cannot be written: {error.strerror}") from None
+    make_folder(folder)
     for path in folder.parent.glob("*/result.json"):
         other = results.read_run(path.parent).get("items_sha256")
         if other not in (None, items_hash(task)):

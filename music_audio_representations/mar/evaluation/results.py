@@ -15,7 +15,7 @@ import re
 
 import numpy as np
 
-from mar.atomic import whole
+from mar.atomic import make_folder, whole
 from mar.errors import InputError
 from mar.evaluation import metrics
 
@@ -100,14 +100,14 @@ def write_run(folder, result, scores, labels, arrays):
     """Writes what one run found, `result.json` last.
 
     Args:
-        folder: `results/<task>/<model>`, is created.
+        folder: `results/<task>/<model>`, is made if there is none.
         result: plain data for `result.json`; the test scores are added to it.
         scores: `{metric: Score}` on the test set.
         labels: names of the labels.
         arrays: for `predictions.npz`: `ids`, `targets` and `predictions` of the test items.
     """
     folder = pathlib.Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     with whole(folder / "predictions.npz") as unfinished, open(unfinished, "wb") as file:
         np.savez_compressed(file, **arrays)
     by_label = {
