@@ -7,7 +7,9 @@
   wheel: a result names its checkpoint.
 """
 
+import functools
 import os
+from multiprocessing.pool import ThreadPool
 
 import keras
 import numpy as np
@@ -89,11 +91,11 @@ def embed(features, audio_root, paths, folder, progress=iter):
     }
     items = [AudioItem(path, os.path.join(audio_root, path)) for path in paths]
     failures = {}
-    with Writer(folder, provenance) as writer:
+    with Writer(folder, provenance) as writer, ThreadPool(len(os.sched_getaffinity(0))) as pool:
         todo = missing(writer, items)
         writer.forget(item.key for item in todo)
-        for item in progress(todo):
-            row = _row(features, item)
+        rows = pool.imap(functools.partial(_row, features), todo)
+        for _, row in zip(progress(todo), rows, strict=True):
             writer.add(row)
             if row.reason is not None:
                 failures[row.path] = row.reason
