@@ -284,8 +284,11 @@ def test_shipped_configurations_train(path, tmp_path):
     assert (tmp_path / "run" / "model.keras").exists()
 
 
-def test_no_steps_leave_the_untrained_network(records, tmp_path):
+def test_no_steps_leave_the_untrained_network_and_its_scores(records, tmp_path):
     trainer(records, steps=0, initial_weights=None).run(tmp_path)
+    (scores,) = validations(tmp_path)
+    assert scores["step"] == 0
+    assert 0 < scores["accuracy"] < 1
     keras.utils.set_random_seed(0)
     untrained = trainer(records).model.build(runs.FRAMES)
     for ours, theirs in zip(

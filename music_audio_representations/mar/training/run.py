@@ -119,8 +119,8 @@ class Run:
 
     def _is_validated(self, done):
         trainer = self.trainer
-        due = done == trainer.total_steps or done % trainer.validate_every == 0
-        return trainer.validation is not None and done > 0 and due
+        due = done > 0 and done % trainer.validate_every == 0
+        return trainer.validation is not None and (due or done == trainer.total_steps)
 
     def _build(self):
         """Network, head, optimizer and the compiled functions."""
