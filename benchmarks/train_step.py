@@ -1,16 +1,17 @@
 """Training steps of SF-NFNet-F0: what a step takes, and the first one.
 
     python benchmarks/train_step.py [--batch 8] [--repeats 5]
-    KERAS_BACKEND=jax python benchmarks/train_step.py --backend jax --batch 1920,3840 \
-        [--microbatch 128] [--peak_tflops 989]
+    KERAS_BACKEND=jax XLA_PYTHON_CLIENT_MEM_FRACTION=0.95 python benchmarks/train_step.py \
+        --backend jax --batch 1024,2048,3840 [--microbatch 128] [--peak_tflops 989]
 
 On TensorFlow, two ways to take the same supervised step are measured in turns: this package's, and
 the same network with Keras's own convolution, Adam, loss and `Model.fit`. Prints the median seconds
 of each, their ratio, and the seconds to build and to take the first step.
 
 On JAX, both objectives in bfloat16 on whatever accelerator JAX sees, for each batch (snippets; a
-pair is two), whole and in chunks of `--microbatch` rows. Prints snippets/s, the share of the peak
-(25.5 GFLOP a snippet), or that the batch does not fit.
+pair is two), whole and in chunks of `--microbatch` rows. Prints snippets/s and the share of the
+peak (25.5 GFLOP a snippet), or that the batch does not fit; at the end, the largest that did. A
+batch is a multiple of twice the microbatch; 3840 snippets are the paper's 1920 pairs.
 """
 
 import os
@@ -139,34 +140,40 @@ def keras_way(rows):
 
 
 def on_jax(snippets):
-    """Prints snippets/s of both objectives."""
+    """Prints snippets/s of both objectives.
+
+    Returns:
+        names of what fitted into memory.
+    """
     import jax
     import keras
 
     from mar.training.objectives import ContrastiveObjective, SupervisedObjective
 
     keras.config.set_dtype_policy("mixed_bfloat16")
+    fitting = []
     for objective_class in (ContrastiveObjective, SupervisedObjective):
         objective, model, blocks = parts(objective_class)
         rows = snippets // len(objective.views)
         batch, draws = jax.device_put(arrays(objective, rows, blocks))
         for microbatch in (None, FLAGS.microbatch):
-            name = f"{objective_class.__name__}, {snippets} snippets, " + (
-                f"chunks of {microbatch} rows" if microbatch else "whole"
-            )
+            way = f"chunks of {microbatch} rows" if microbatch else "whole"
+            way = f"{objective_class.__name__}, {way}"
+            name = f"{way}, {snippets} snippets"
             try:
                 seconds = jax_seconds(objective, model, batch, draws, microbatch)
             except jax.errors.JaxRuntimeError as error:
                 if "RESOURCE_EXHAUSTED" not in str(error):
                     raise
-                print(f"{name}: does not fit")
+                print(f"{name}: does not fit", flush=True)
                 continue
+            fitting.append(way)
             rate = snippets / seconds
             share = ""
             if FLAGS.peak_tflops:
                 share = f", {rate * GFLOP_PER_SNIPPET / FLAGS.peak_tflops / 1e3:.1%} of the peak"
             print(f"{name}: {seconds:.3f} s, {rate:,.0f} snippets/s{share}", flush=True)
-    print(f"JAX {jax.__version__} on {jax.devices()[0].device_kind}")
+    return fitting
 
 
 def jax_seconds(objective, model, batch, draws, microbatch):
@@ -245,8 +252,27 @@ def jax_gradients(outputs, loss, values, rows, microbatch, separable):
 
 
 def main(_):
-    for rows in map(int, FLAGS.batch):
-        (on_jax if FLAGS.backend == "jax" else on_tensorflow)(rows)
+    import keras
+
+    if keras.backend.backend() != FLAGS.backend:
+        raise app.UsageError(f"--backend: expected KERAS_BACKEND={FLAGS.backend} beside it")
+    batches = sorted(map(int, FLAGS.batch))
+    if FLAGS.backend == "tensorflow":
+        for rows in batches:
+            on_tensorflow(rows)
+        return
+    for snippets in batches:
+        if snippets < 1 or snippets % (2 * FLAGS.microbatch):
+            raise app.UsageError(
+                f"--batch: expected multiples of {2 * FLAGS.microbatch}, twice --microbatch, got "
+                f"{snippets}"
+            )
+    import jax
+
+    largest = {way: snippets for snippets in batches for way in on_jax(snippets)}
+    print(f"JAX {jax.__version__} on {jax.devices()[0].device_kind}")
+    for way, snippets in largest.items():
+        print(f"{way}: the largest batch that fits, of {batches}, has {snippets} snippets")
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 
 import runs
-from shared import ROOT, free_port
+from shared import ROOT, free_port, run_python
 
 KINDS = ["supervised", "contrastive"]
 # Trains both kinds under a strategy, in a process of its own: a process has one strategy for good.
@@ -28,6 +28,42 @@ else:
 microbatch = int(microbatch) or None
 for kind in ("supervised", "contrastive"):
     np.savez(f"{results}-{kind}.npz", **runs.train(strategy, kind, records, microbatch))
+"""
+# Chunks on JAX, as `benchmarks/train_step.py` has them. A network of two layers compiles soon;
+# its residual is dropped by the draws.
+CHUNKS_ON_JAX = """
+import numpy as np
+from jax import numpy as jnp
+import train_step
+from mar.training.objectives import ContrastiveObjective, SupervisedObjective
+
+rng = np.random.default_rng(0)
+for objective_class in (ContrastiveObjective, SupervisedObjective):
+    objective = objective_class(mixup={"Mixup": {}})
+    batch, draws = train_step.arrays(objective, 8, 1)
+    shapes = (96, 8), (8, train_step.LABELS)
+    values = [rng.normal(size=shape).astype(np.float32) for shape in shapes]
+
+    def outputs(values, rows):
+        def model(inputs, training):
+            snippets, depth = inputs
+            hidden = jnp.tanh(snippets.mean(axis=(2, 3)) @ values[0])
+            return (hidden + jnp.square(hidden) * (depth >= 0.5)) @ values[1]
+
+        return objective.outputs(model, rows, batch)
+
+    def loss(outputs, rows):
+        return objective.loss(outputs, rows, batch)[0]
+
+    def gradients(microbatch):
+        return train_step.jax_gradients(
+            outputs, loss, values, (batch, draws), microbatch, objective.separable
+        )
+
+    whole, chunked = gradients(None), gradients(2)
+    np.testing.assert_allclose(chunked[0], whole[0], rtol=1e-5)
+    for ours, theirs in zip(chunked[1], whole[1], strict=True):
+        assert np.linalg.norm(ours - theirs) < 1e-5 * np.linalg.norm(theirs)
 """
 
 
@@ -76,6 +112,11 @@ def test_chunks_have_the_gradients_of_the_whole_batch(records, kind):
     assert np.sqrt(squares / total) < 1e-5
     moving = [np.abs(gradient).max() > 0 for gradient in whole]
     assert np.mean(moving) > 0.9  # a standardised kernel of one weight stays
+
+
+def test_chunks_on_jax_have_the_gradients_of_the_whole_batch():
+    process = run_python("-c", CHUNKS_ON_JAX, cwd=ROOT / "benchmarks", KERAS_BACKEND="jax")
+    assert process.returncode == 0, process.stderr
 
 
 @pytest.mark.parametrize(("replicas", "microbatch"), [(2, 2), (4, None)])
