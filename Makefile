@@ -114,6 +114,7 @@ publish: miniature/report.html
 	cp -r miniature/results docs/miniature/results
 	find docs/miniature/results -name done -delete -o -name probe.keras -delete
 	find docs/miniature/results/seeds -name predictions.npz -delete -o -name per_label.csv -delete
+	find docs/miniature/results -name result.json -exec sed -i 's|$(CURDIR)/||g' {} +
 	$(RUN) mar.tables --results docs/miniature/results --output miniature/tables
 	cp miniature/tables/tasks.svg docs/miniature/tasks.svg
 	$(RUN) mar.report --quickstart miniature --nosound --output docs/miniature/report.html

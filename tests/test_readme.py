@@ -13,6 +13,8 @@ import yaml
 
 import mar
 from mar.audio.logmel import PUBLISHED
+from mar.evaluation import comparison, tables
+from mar.evaluation.report.scores import NAMES
 from shared import ROOT, reference, run_python, small_network
 from signals import music
 
@@ -91,6 +93,21 @@ def test_the_sections_with_commands_are_these():
     tested = {"Embed music", "Coming from `sxmp-mule`", "Make TFRecords", "Pre-train", "Evaluate"}
     found = {title for title in SECTIONS if any(shell_commands(title))}
     assert found == {"See it work", "Install", *tested}
+
+
+def test_the_miniatures_table_is_that_of_its_results():
+    headlines = comparison.headlines(comparison.read(ROOT / "docs" / "miniature" / "results"))
+    expected = []
+    for column, found in headlines.items():
+        values = [found[model].value for model in NAMES]
+        best = max(values) - tables.CLOSE
+        cells = [f"**{value:.3f}**" if value >= best else f"{value:.3f}" for value in values]
+        task, metric = column.split(", ")
+        guess = f"{found['random'].guess:.3f}".replace("-0.000", "0.000")
+        expected.append(f"| {' | '.join([task.capitalize(), metric, *cells, guess])} |")
+    head, _, *rows = re.findall(r"^\|.*\|$", SECTIONS["What it finds"], re.MULTILINE)
+    assert head == f"| {' | '.join(['Task', 'Measure', *NAMES.values(), 'Constant guess'])} |"
+    assert rows == expected
 
 
 def test_embed_music(home):
