@@ -13,6 +13,7 @@ from unittest import mock
 
 import keras
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import tensorflow as tf
 import yaml
@@ -24,6 +25,7 @@ from mar.audio.logmel import LogMel, standardize
 from mar.config import load
 from mar.errors import ConfigError, InputError
 from mar.models import sfnfnet
+from mar.records import manifest
 from mar.training.losses import nt_xent
 from mar.training.run import Run
 from mar.training.trainer import Trainer
@@ -197,6 +199,18 @@ def test_another_configuration_is_refused_until_it_is_to_start_afresh(records, f
     assert (folder / "previous-3" / "model.keras").exists()
     assert last_step(folder) == 2
     assert [step for step, _ in losses(folder)] == [1, 2]
+
+
+def test_other_labels_are_another_run(records, finished, tmp_path):
+    renamed = shutil.copytree(records, tmp_path / "set")
+    header = manifest.read(renamed).header
+    vocabulary = [f"new {label}" for label in header.vocabulary]
+    table = pq.read_table(renamed / "manifest.parquet")
+    header = dataclasses.replace(header, vocabulary=vocabulary)
+    manifest.write(renamed / "manifest.parquet", header, table)
+    folder = shutil.copytree(finished, tmp_path / "run")
+    with pytest.raises(ConfigError, match=r"labels.label 0 was 0, is None; .*; and 6 more"):
+        trainer(str(renamed)).run(folder)
 
 
 def test_a_loss_that_is_not_finite_ends_the_run(records, tmp_path):

@@ -10,6 +10,7 @@ from mar.atomic import whole
 from mar.errors import ConfigError, InputError
 
 _FACTS = "run.json"
+_TOLD = 8  # differences that are told one by one
 _LOG = logging.getLogger("mar")
 
 
@@ -106,8 +107,11 @@ class Checkpoints:
             raise InputError(f"{path}: cannot be read: {error}; --fresh sets it aside") from None
         different = sorted(differences(found, self._facts))
         if different:
+            told = "; ".join(different[:_TOLD])
+            if len(different) > _TOLD:
+                told += f"; and {len(different) - _TOLD} more"
             raise ConfigError(
-                f"{self._folder}: its checkpoints are of another run: {'; '.join(different)}; give "
+                f"{self._folder}: its checkpoints are of another run: {told}; give "
                 "another --output, or --fresh to set them aside and start anew"
             )
 

@@ -121,7 +121,7 @@ class Trainer(Configurable):
         data = {
             "tracks": len(manifest),
             "frames": int(manifest.frames.sum()),
-            "labels": len(manifest.header.vocabulary),
+            "labels": {name: at for at, name in enumerate(manifest.header.vocabulary)},
             "front_end": manifest.header.front_end,
         }
         settings["steps"] = self.total_steps
