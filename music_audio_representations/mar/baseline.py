@@ -1,4 +1,4 @@
-"""Embeds a task's audio with a baseline, or writes the untrained network.
+"""Embeds the audio of tasks with a baseline, or writes the untrained network.
 
     python -m mar.baseline --features MSD_musicnn --task AMM --audio DIR --output emb/
     python -m mar.baseline --features random --output random.keras
@@ -16,9 +16,11 @@ from mar.errors import ConfigError
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("features", None, "random, logmel_mean, MTT_musicnn or MSD_musicnn.")
-flags.DEFINE_string("task", None, "Task, or path of your own folder or table.", short_name="t")
+flags.DEFINE_multi_string(
+    "task", None, "Task, or path of your own folder or table; repeatable.", short_name="t"
+)
 flags.DEFINE_string("metadata", None, "Folder with the task's official files.")
-flags.DEFINE_string("audio", None, "Folder that the task's audio paths are relative to.")
+flags.DEFINE_string("audio", None, "Folder that the tasks' audio paths are relative to.")
 flags.DEFINE_string("output", None, "Folder to embed into; for random, a file.", short_name="o")
 flags.DEFINE_string("wheel", None, "MusiCNN's wheel; by default pip downloads it.")
 flags.DEFINE_integer("seed", 0, "Of the untrained network.", lower_bound=0)
@@ -46,7 +48,8 @@ def main(argv):
         features = baselines.LogMelMean()
     else:
         features = baselines.MusiCNNWindows(FLAGS.features, FLAGS.wheel)
-    paths = [item.path for item in task(FLAGS.task, FLAGS.metadata).items(FLAGS.audio)]
+    tasks = [task(name, FLAGS.metadata) for name in FLAGS.task]
+    paths = list({item.path: None for each in tasks for item in each.items(FLAGS.audio)})
     failures = baselines.embed(features, FLAGS.audio, paths, FLAGS.output, tqdm.tqdm)
     for path, reason in failures.items():
         print(f"failed: {path}: {reason}", file=sys.stderr)

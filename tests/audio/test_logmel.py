@@ -146,13 +146,12 @@ def test_unknown_length_inside_a_graph():
     assert len(traces) == 1
 
 
-def test_few_shapes_whatever_the_length(monkeypatch):
-    shapes = set()
-    frames = LogMel._frames
-    monkeypatch.setattr(LogMel, "_frames", lambda self, x: shapes.add(x.shape) or frames(self, x))
+def test_few_shapes_whatever_the_length():
+    shapes, front_end = set(), LogMel()
+    front_end._compiled_frames = lambda x: shapes.add(x.shape) or front_end._frames(x)
     for length in range(1, 500_000, 7919):
-        list(LogMel().stream_blocks([np.zeros(length, np.float32)]))
-    assert len(shapes) == 4
+        list(front_end.stream_blocks([np.zeros(length, np.float32)]))
+    assert len(shapes) == 20
 
 
 def test_standardize():

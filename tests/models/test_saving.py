@@ -107,6 +107,11 @@ def test_impossible_names_are_refused(model, tmp_path, name):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_an_impossible_place_is_named(model):
+    with pytest.raises(InputError, match="/proc/model.keras: cannot be written: "):
+        mar.save(model, "/proc/model.keras")
+
+
 def test_models_that_are_not_ours_are_refused(tmp_path):
     other = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2, name="first")])
     with pytest.raises(InputError, match=r"SpectrogramInput.*found first \(Dense"):

@@ -6,6 +6,7 @@ One implementation in `keras.ops` makes the records, the embeddings and the expo
 import functools
 from typing import Literal
 
+import keras
 import librosa
 import numpy as np
 from keras import ops
@@ -18,7 +19,7 @@ from mar.errors import ConfigError
 STD_FLOOR = 0.01
 _AMIN = 1e-10
 BLOCK_FRAMES = 1000
-_ROUNDED_FRAMES = 250  # what the last block is rounded up to
+_ROUNDED_FRAMES = 50  # what the last block is rounded up to
 
 
 class LogMel(Configurable):
@@ -147,7 +148,24 @@ class LogMel(Configurable):
         length = (computed - 1) * self.hop_length + self.win_length
         block = np.zeros(length, np.float32)
         block[: len(padded)] = padded[:length]
-        return ops.convert_to_numpy(self._frames(block))[:count]
+        return ops.convert_to_numpy(self._compiled_frames(block))[:count]
+
+    def __getstate__(self):
+        return {name: value for name, value in vars(self).items() if name != "_compiled_frames"}
+
+    @functools.cached_property
+    def _compiled_frames(self):
+        """`_frames` of NumPy samples; op by op, threads would wait for one another in Python."""
+        if keras.backend.backend() == "tensorflow":
+            import tensorflow as tf
+
+            samples = tf.TensorSpec((None,), tf.float32)
+            return tf.function(self._frames, input_signature=[samples], autograph=False)
+        if keras.backend.backend() == "jax":
+            import jax
+
+            return jax.jit(self._frames)
+        return self._frames
 
     def _frames(self, padded):
         """`(…, samples)` with margins → `(…, frames, n_mels)`."""

@@ -11,11 +11,10 @@ ACTIVATION_GAINS = {"gelu": 1.7015043497085571, "relu": 1.7139588594446636}
 _VARIANCE_FLOOR = 1e-4
 
 
-def scaled_activation(x, activation="gelu"):
-    """The exact (erf) GELU or the ReLU, scaled to preserve variance. Any shape."""
-    if activation == "gelu":
-        return ops.gelu(x, approximate=False) * ACTIVATION_GAINS["gelu"]
-    return ops.relu(x) * ACTIVATION_GAINS["relu"]
+def scaled_activation(x, activation="gelu", scale=1.0):
+    """The exact (erf) GELU or the ReLU, scaled to preserve variance, times `scale`. Any shape."""
+    factor = ACTIVATION_GAINS[activation] * scale  # of numbers, before a map is touched
+    return (ops.gelu(x, approximate=False) if activation == "gelu" else ops.relu(x)) * factor
 
 
 def global_average_pool(x):
@@ -221,17 +220,17 @@ class NFBlock(keras.layers.Layer):
         self.skip_gain = self.add_weight(name="skip_gain", shape=(), initializer="zeros")
 
     def call(self, inputs, draws=None, training=False):
-        x = scaled_activation(inputs, self.activation) * self.beta
+        x = scaled_activation(inputs, self.activation, self.beta)
         skip = self._project(x) if self.transition else inputs
         residual = self.conv0(x)
         residual = self.conv1(scaled_activation(residual, self.activation))
         residual = self.conv2(scaled_activation(residual, self.activation))
         residual = self.conv3(scaled_activation(residual, self.activation))
         residual = self.squeeze_excite(residual)
-        residual = residual * (self.skip_gain * self.alpha)
+        weight = self.skip_gain * self.alpha
         if training and self.drop_rate:
-            residual = residual * self._keep(ops.shape(inputs)[0], draws)
-        return skip + residual
+            weight = weight * self._keep(ops.shape(inputs)[0], draws)
+        return skip + residual * weight
 
     def _project(self, x):
         if self.frequency_stride > 1:

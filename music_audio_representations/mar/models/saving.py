@@ -48,15 +48,21 @@ def save(model, path):
     Args:
         model: as `SfNfNetF0.build` or `mar.load_model` returns it.
         path: ends in `.keras`.
+
+    Raises:
+        InputError: it has another ending, or cannot be written.
     """
     path = pathlib.Path(path)
     front_end(model)
     if path.suffix != ".keras" or not path.parent.is_dir():
         raise InputError(f"{path}: expected a name that ends in .keras, in an existing folder")
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
-        unfinished = pathlib.Path(folder) / path.name
-        model.save(unfinished)
-        unfinished.replace(path)
+    try:
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
+            unfinished = pathlib.Path(folder) / path.name
+            model.save(unfinished)
+            unfinished.replace(path)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written: {error.strerror or error}") from None
 
 
 def load(path):

@@ -7,6 +7,7 @@ oscillators and panning are not. Numbers in comments are those of the SoundFont 
 
 import dataclasses
 import itertools
+import math
 import pathlib
 import struct
 
@@ -128,18 +129,15 @@ class SoundFont:
         last = sample.loop_end + zone[_LOOP_END] + 32768 * zone[_LOOP_END_COARSE] - start
         wave = self._waves[start:end]
         looped = zone[_SAMPLE_MODES] & 1 and 0 <= first < last <= len(wave)
-        if not looped:
+        if looped:
+            rounds = max(0, math.ceil((step * count + 2 - last) / (last - first)))
+            wave = np.concatenate([wave[:last], np.tile(wave[first:last], rounds)])
+        else:
             count = min(count, int((len(wave) - 1) / step))
         position = step * np.arange(count)
-        if looped:
-            behind = position >= last
-            position[behind] = first + (position[behind] - first) % (last - first)
         index = position.astype(np.int32)
-        following = index + 1
-        if looped:
-            following[following >= last] = first
         share = (position - index).astype(np.float32)
-        return wave[index] * (1 - share) + wave[following] * share
+        return wave[index] * (1 - share) + wave[1:][index] * share
 
 
 def _envelope(zone, key, seconds, count, rate):
