@@ -42,11 +42,14 @@ class Stub(SfNfNetF0):
         return keras.Model([spectrogram, draws], x)
 
 
-class FirstFrames:
-    """Looks at the first frame of each snippet alone: the device has next to nothing to do.
+class OnlyTheLoop:
+    """Looks at the first frame of each snippet alone, and has one output and the simplest loss.
 
-    The loss of pairs is a product of N × N on top, and the device's work too.
+    Whatever the device computes here, it computes on the cores that the data needs.
     """
+
+    def output_size(self, dataset):
+        return 1
 
     def outputs(self, model, rows, whole):
         batch, draws = rows
@@ -54,17 +57,19 @@ class FirstFrames:
         depth = draws["depth"][:, 0]
         return ops.stack([model([ops.cast(view, "float32"), depth]) for view in first], axis=1)
 
-
-class StubSupervised(FirstFrames, SupervisedObjective):
-    pass
-
-
-class StubContrastive(FirstFrames, ContrastiveObjective):
     def loss(self, outputs, rows, whole):
         return ops.mean(ops.square(outputs)), {}
 
     def finished(self, means):
         return means
+
+
+class StubSupervised(OnlyTheLoop, SupervisedObjective):
+    pass
+
+
+class StubContrastive(OnlyTheLoop, ContrastiveObjective):
+    pass
 
 
 def loop_rates(trainer):

@@ -3,7 +3,9 @@
 import base64
 import csv
 import io
+import os
 import pathlib
+from multiprocessing.pool import ThreadPool
 
 import av
 import numpy as np
@@ -55,7 +57,7 @@ def build(tracks, representations, audio=None):
             {"name": name, **_arrange(_vectors(folder, tracks))}
             for name, folder in representations.items()
         ],
-        "clips": audio and [clip(pathlib.Path(audio) / row["path"]) for row in tracks],
+        "clips": audio and _clips([pathlib.Path(audio) / row["path"] for row in tracks]),
     }
 
 
@@ -97,6 +99,11 @@ def _around_the_fifths(key):
     tonic, mode = key.split()
     fifths = _FIFTHS.index(tonic) - (3 if mode == "minor" else 0)
     return fifths % len(_FIFTHS), mode
+
+
+def _clips(paths):
+    with ThreadPool(len(os.sched_getaffinity(0))) as pool:
+        return pool.map(clip, paths)
 
 
 def clip(path):
