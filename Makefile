@@ -8,6 +8,9 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+# librosa compiles itself into a cache when it is first imported. Where two processes do that at the
+# same time, they can leave one that crashes all later ones.
+COMPILED := "import librosa.core.pitch, librosa.filters"
 
 .PHONY: test test-io lint format clean quickstart miniature publish
 
@@ -29,6 +32,7 @@ $(VENV)/installed: setup.py
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet --editable '.[test,cluster,notebooks,quickstart]'
+	$(BIN)/python -c $(COMPILED)
 	touch $@
 
 .venv-io/installed: setup.py tests/lowest_versions.txt
@@ -36,6 +40,7 @@ $(VENV)/installed: setup.py
 	.venv-io/bin/python -m pip install --quiet --upgrade pip
 	.venv-io/bin/python -m pip install --quiet --editable '.[io,test]' \
 		--constraint tests/lowest_versions.txt
+	.venv-io/bin/python -c $(COMPILED)
 	touch $@
 
 clean:
