@@ -163,13 +163,15 @@ def test_float32_records_stay_float32(tmp_path):
     assert take(dataset.build(), 1)[0][0].dtype == np.float32
 
 
-def test_shapes_are_known_and_sharding_is_off(variant):
+def test_shapes_are_known_and_nothing_is_sharded_or_tuned(variant):
     built = variant.build()
     for spec in built.element_spec:
         assert spec.shape[0] is None
         assert None not in spec.shape[1:]
-    policy = built.options().experimental_distribute.auto_shard_policy
+    options = built.options()
+    policy = options.experimental_distribute.auto_shard_policy
     assert policy == tf.data.experimental.AutoShardPolicy.OFF
+    assert options.autotune.enabled is False
 
 
 @pytest.mark.parametrize(

@@ -130,6 +130,9 @@ class RecordDataset(Configurable):
         dataset = dataset.map(tensors, num_parallel_calls=2, deterministic=True)
         options = tf.data.Options()
         options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
+        # There is nothing to tune here, and its thread can miss that the iterator is being
+        # destroyed: that waited for up to a minute.
+        options.autotune.enabled = False
         return dataset.prefetch(_PREFETCHED_STEPS * local).with_options(options)
 
     def _rows(self, step, replica, replicas):
