@@ -1,0 +1,5 @@
+"""For all tests."""
+
+import gc
+
+gc.set_threshold(20_000)  # as commands have it; building networks takes a fifth less
