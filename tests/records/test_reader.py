@@ -6,6 +6,7 @@ import shutil
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import made
 from mar.errors import InputError
@@ -53,6 +54,28 @@ def test_the_last_frames_of_every_track_can_be_read(folder):
 
 def test_nothing_is_a_batch_too(folder):
     assert RecordReader(folder).read([], [], 300).shape == (0, 300, 96)
+
+
+def test_memory_is_used_again_when_nobody_looks_at_it_any_more(folder):
+    reader = RecordReader(folder)
+    expected = made.spectrogram(3, 1200)
+
+    def read(start, dtype=None):
+        return reader.read([3, 3], [start, start + 10], 300, dtype)
+
+    first = read(0)
+    view, address = first[1:, 5:].swapaxes(0, 1), first.ctypes.data
+    tensor = tf.convert_to_tensor(read(20)[1])
+    del first
+    for start in range(100, 120):  # while there is a view, it keeps its values
+        np.testing.assert_array_equal(read(start)[0], expected[start : start + 300])
+        assert read(start, "float32").ctypes.data != address
+    np.testing.assert_array_equal(view[:, 0], expected[15:310])
+    np.testing.assert_array_equal(tensor, expected[30:330])
+    del view
+    addresses = {read(start).ctypes.data for start in range(20)}
+    assert addresses == {address}
+    assert reader.read([1], [0], 300, None).ctypes.data % 64 == 0
 
 
 def test_the_manifest_knows_ids_and_labels(folder):

@@ -13,6 +13,7 @@ from mar.records import storage
 
 LOCAL_THREADS = 4
 _ALIGNMENT = 64  # TensorFlow takes over arrays that are aligned thus without a copy
+_KEPT_BUFFERS = 8  # a pipeline has about six batches at once
 
 
 class RecordReader:
@@ -37,6 +38,7 @@ class RecordReader:
         threads = storage.REMOTE_THREADS if remote else LOCAL_THREADS
         self._shards = _OpenShards(header.shards, locations)
         self._pool = concurrent.futures.ThreadPoolExecutor(threads)
+        self._buffers = collections.deque(maxlen=_KEPT_BUFFERS)
         self._threads = threads
 
     def read(self, track_indices, first_frames, frames, dtype="float32"):
@@ -57,7 +59,8 @@ class RecordReader:
         manifest, header = self.manifest, self.manifest.header
         tracks, first = np.asarray(track_indices, np.int64), np.asarray(first_frames, np.int64)
         self._check_range(tracks, first, frames)
-        snippets = _aligned_empty((len(tracks), frames, header.n_mels), header.dtype)
+        shape = (len(tracks), frames, header.n_mels)
+        snippets = _aligned_empty(shape, header.dtype, self._buffers)
         offsets = manifest.offsets[tracks] + first * header.frame_bytes
         shards = manifest.shard_index[tracks]
         order = np.lexsort((offsets, shards))
@@ -153,8 +156,29 @@ def _check_sizes(shards, locations):
             )
 
 
-def _aligned_empty(shape, dtype):
+class _Lent:
+    """Memory that goes back among the buffers when the array of it and all views of that are gone.
+
+    Memory that is new costs about as much as what is read into it.
+    """
+
+    def __init__(self, raw, buffers):
+        self.__array_interface__ = raw.__array_interface__
+        self._raw, self._buffers = raw, buffers
+
+    def __del__(self):
+        self._buffers.append(self._raw)
+
+
+def _aligned_empty(shape, dtype, buffers):
+    """An array whose memory is one of the buffers, if the next of them has the right size."""
     count = int(np.prod(shape)) * np.dtype(dtype).itemsize
-    raw = np.empty(count + _ALIGNMENT, np.uint8)
+    try:
+        raw = buffers.pop()
+    except IndexError:
+        raw = b""
+    if len(raw) != count + _ALIGNMENT:
+        raw = np.empty(count + _ALIGNMENT, np.uint8)
+    lent = np.asarray(_Lent(raw, buffers))
     start = -raw.ctypes.data % _ALIGNMENT
-    return raw[start : start + count].view(dtype).reshape(shape)
+    return lent[start : start + count].view(dtype).reshape(shape)
