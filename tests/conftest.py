@@ -2,4 +2,4 @@
 
 import gc
 
-gc.set_threshold(20_000)  # as commands have it; building networks takes a fifth less
+gc.set_threshold(20_000)  # as commands have it

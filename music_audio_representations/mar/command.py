@@ -64,8 +64,8 @@ def run(main):
     any other exception is a defect and keeps its traceback. SIGINT and SIGTERM end it with 130 and
     143, after what must be kept has been. Flags may stand after arguments.
     """
-    # Imports and the building of networks make hundreds of thousands of objects that stay; looking
-    # through them every 700 takes a fifth of a command's start.
+    # Imports and the building of networks make hundreds of thousands of objects that stay, and by
+    # default Python looks through the new ones every 700.
     gc.set_threshold(20_000)
 
     def guarded(argv):
