@@ -67,8 +67,9 @@ setup(
         "tfrecord_tools": "tfrecord_tools",
     },
     package_data={
-        "mar.evaluation": ["*.csv"],
-        "mar.evaluation.report": ["templates/*"],
+        "mar.tasks": ["*.csv"],
+        "mar.reporting": ["*.csv"],
+        "mar.reporting.report": ["templates/*"],
         "mar.quickstart": ["*.md"],
     },
     install_requires=REQUIRED,

@@ -3,7 +3,7 @@
     python benchmarks/agreement.py MODEL FILE… [--seconds 30]
 
 Compares the first seconds of real music, through `mar.Embedder` and through the published program's
-steps, written anew in tests/embedding/published_pipeline.py: the worst slice's cosine similarity,
+steps, written anew in tests/helpers/published_pipeline.py: the worst slice's cosine similarity,
 plain and after the mean embedding was subtracted from both, and the largest log-mel difference.
 """
 
@@ -19,8 +19,8 @@ import mar
 from mar.audio.logmel import PUBLISHED
 from mar.embedding.network import Network
 
-sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "tests" / "embedding"))
-import published_pipeline
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "tests"))
+from helpers import published_pipeline
 
 FLAGS = flags.FLAGS
 flags.DEFINE_float("seconds", 30.0, "How much of each file.")

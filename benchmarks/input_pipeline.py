@@ -20,7 +20,7 @@ from keras import ops
 import records
 from mar.models.layers import SpectrogramInput
 from mar.models.sfnfnet import SfNfNetF0
-from mar.training import logs, products
+from mar.training import logs, model_card
 from mar.training.objectives import ContrastiveObjective, SupervisedObjective
 from mar.training.trainer import Trainer
 
@@ -74,7 +74,7 @@ class StubContrastive(OnlyTheLoop, ContrastiveObjective):
 
 def loop_rates(trainer):
     """Snippets/s of the trainer's loop, every `LOG_EVERY` steps."""
-    products.write = lambda *_: None  # which is not the loop
+    model_card.write = lambda *_: None  # which is not the loop
     with tempfile.TemporaryDirectory() as folder:
         trainer.run(folder)
         found = [r.get("snippets_per_second") for r in logs.read(pathlib.Path(folder))]

@@ -21,7 +21,7 @@ import tensorflow as tf
 from absl import app, flags
 
 from mar.config import load
-from mar.evaluation.probe import MLP, Examples, train
+from mar.probing.probe import MLP, Examples, train
 
 FLAGS = flags.FLAGS
 flags.DEFINE_float("seconds", 20.0, "About how long each measurement takes.")

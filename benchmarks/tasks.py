@@ -18,11 +18,11 @@ import time
 import numpy as np
 from absl import app
 
-from mar.evaluation import metrics
+from mar.probing import metrics
 
 READ = """
 import resource, sys, time
-from mar.evaluation.tasks import task
+from mar.tasks import task
 started = time.perf_counter()
 loaded = task(sys.argv[1], sys.argv[2])
 seconds = time.perf_counter() - started

@@ -42,7 +42,7 @@ def median_seconds(function):
 
 def parts(objective_class):
     """An objective with mixup and the model with its head."""
-    from mar.models.heads import with_head
+    from mar.models.projectors import with_head
     from mar.models.sfnfnet import SfNfNetF0
 
     objective = objective_class(mixup={"Mixup": {}})
@@ -90,9 +90,9 @@ def mar_way(rows):
     """The trainer's step, as it runs on one CPU."""
     import tensorflow as tf
 
-    from mar.training.adam import FusedAdam
+    from mar.optim.adam import ScoochAdam
+    from mar.optim.fused_adam import FusedAdam
     from mar.training.objectives import SupervisedObjective
-    from mar.training.optimizers import ScoochAdam
     from mar.training.step import TrainingStep
 
     tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
@@ -113,7 +113,7 @@ def keras_way(rows):
 
     from mar.audio.logmel import standardize
     from mar.models import layers
-    from mar.models.heads import Projector
+    from mar.models.projectors import Projector
     from mar.models.sfnfnet import SfNfNetF0
 
     def convolve(x, kernel, strides):

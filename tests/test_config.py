@@ -4,9 +4,9 @@ from typing import Literal
 import pytest
 import yaml
 
+from helpers.shared import reference
 from mar.config import Config, ConfigCollection, ConfigList, Configurable, Param, load
 from mar.errors import ConfigError
-from shared import reference
 
 
 class Shape(Configurable):

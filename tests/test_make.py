@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from shared import ROOT
+from helpers.shared import ROOT
 
 SHRUNK = {
     "VENV": sys.prefix,

@@ -9,9 +9,9 @@ import pytest
 import soundfile
 
 import mar
-from miniature import NOISE, write_miniature
-from shared import ROOT, fill_golden, small_network
-from signals import music
+from helpers.miniature import NOISE, write_miniature
+from helpers.shared import ROOT, fill_golden, small_network
+from helpers.signals import music
 
 nbclient = pytest.importorskip("nbclient", reason="needs the extra `notebooks`")
 nbformat = pytest.importorskip("nbformat", reason="needs the extra `notebooks`")

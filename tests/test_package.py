@@ -8,7 +8,7 @@ import sys
 import pytest
 
 import mar
-from shared import ROOT, run_python
+from helpers.shared import ROOT, run_python
 
 
 def test_importing_mar_does_not_import_tensorflow():

@@ -12,11 +12,11 @@ import soundfile
 import yaml
 
 import mar
+from helpers.shared import ROOT, reference, run_python, small_network
+from helpers.signals import music
 from mar.audio.logmel import PUBLISHED
-from mar.evaluation import comparison, tables
-from mar.evaluation.report.scores import NAMES
-from shared import ROOT, reference, run_python, small_network
-from signals import music
+from mar.reporting import comparison, formats
+from mar.reporting.report.scores import NAMES
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 SECTIONS = dict(re.findall(r"^## (.+?)\n(.*?)(?=^## |\Z)", README, re.MULTILINE | re.DOTALL))
@@ -100,7 +100,7 @@ def test_the_miniatures_table_is_that_of_its_results():
     expected = []
     for column, found in headlines.items():
         values = [found[model].value for model in NAMES]
-        best = max(values) - tables.CLOSE
+        best = max(values) - formats.CLOSE
         cells = [f"**{value:.3f}**" if value >= best else f"{value:.3f}" for value in values]
         task, metric = column.split(", ")
         guess = f"{found['random'].guess:.3f}".replace("-0.000", "0.000")

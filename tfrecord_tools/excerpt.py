@@ -8,8 +8,8 @@ and counted. Resumes, and divides the work, as tfrecord_tools.write does.
 
 from absl import app, flags
 
-from mar import command
 from mar.errors import InputError
+from mar.util import cli
 from tfrecord_tools import writing
 
 FLAGS = flags.FLAGS
@@ -22,7 +22,7 @@ def main(argv):
     """Writes the data set and returns the exit code."""
     if len(argv) != 2:
         raise app.UsageError("expected one data set: its folder or manifest")
-    command.shard()  # a wrong one is told before anything is read
+    cli.shard()  # a wrong one is told before anything is read
     from mar.data import excerpts
     from mar.records import manifest, shards
 
@@ -47,4 +47,4 @@ def main(argv):
 
 
 if __name__ == "__main__":
-    command.run(main)
+    cli.run(main)

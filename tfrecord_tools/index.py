@@ -9,7 +9,7 @@ bytes (bytes_list) or as floats (float_list). The files must not be compressed.
 
 from absl import app, flags
 
-from mar import command
+from mar.util import cli
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("manifest", None, "Parquet file to be written.", short_name="o", required=True)
@@ -18,7 +18,7 @@ flags.DEFINE_string("id_feature", None, "Name of that feature; without it, file:
 flags.DEFINE_string("labels_feature", None, "Name of that feature: ints or strings.")
 flags.DEFINE_enum("dtype", None, ["float16", "float32"], "Type of the values.", required=True)
 flags.DEFINE_string("vocabulary", None, "Labels in order, one a line; default: all that occur.")
-command.define_config_flags(required=False)  # of the LogMel that made them
+cli.define_config_flags(required=False)  # of the LogMel that made them
 flags.DEFINE_integer("threads", 4, "Files read at a time.", lower_bound=1)
 
 
@@ -35,7 +35,7 @@ def main(argv):
         "labels": FLAGS.labels_feature,
     }
     features = {role: named.get(role) for role in schema.FEATURES}
-    front_end = command.configured(LogMel).resolved()
+    front_end = cli.configured(LogMel).resolved()
     vocabulary = table.read_vocabulary(FLAGS.vocabulary).names if FLAGS.vocabulary else None
     layout = index.Layout(features, FLAGS.dtype, front_end)
     count = index.index(argv[1:], layout, FLAGS.manifest, vocabulary, FLAGS.threads)
@@ -46,4 +46,4 @@ def main(argv):
 
 
 if __name__ == "__main__":
-    command.run(main)
+    cli.run(main)

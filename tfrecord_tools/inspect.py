@@ -9,8 +9,8 @@ import pathlib
 
 from absl import app, flags
 
-from mar import command
-from mar.atomic import make_folder
+from mar.util import cli
+from mar.util.atomic import make_folder
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("output", ".", "Folder of the two pictures.", short_name="o")
@@ -21,8 +21,8 @@ def main(argv):
     """Prints the summary and draws the pictures."""
     if len(argv) != 2:
         raise app.UsageError("expected one data set: its folder or manifest")
-    from mar.evaluation import figures
     from mar.records import reader, summary, writer
+    from mar.reporting import figures
 
     records = reader.RecordReader(argv[1])
     failed = writer.read_failed(records.manifest.location)
@@ -40,4 +40,4 @@ def main(argv):
 
 
 if __name__ == "__main__":
-    command.run(main)
+    cli.run(main)

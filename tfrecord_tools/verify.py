@@ -8,7 +8,7 @@ Each problem is one line with file, record and byte. Exit code 1 if there is one
 import tqdm
 from absl import app, flags
 
-from mar import command
+from mar.util import cli
 
 FLAGS = flags.FLAGS
 flags.DEFINE_integer("threads", 4, "Shards checked at a time.", lower_bound=1)
@@ -32,4 +32,4 @@ def main(argv):
 
 
 if __name__ == "__main__":
-    command.run(main)
+    cli.run(main)

@@ -13,8 +13,8 @@ import os
 
 from absl import flags
 
-from mar import command
 from mar.errors import ConfigError, InputError
+from mar.util import cli
 from tfrecord_tools import writing
 
 FLAGS = flags.FLAGS
@@ -40,7 +40,7 @@ flags.DEFINE_string(
     "'Y{ytid}', '{ytid}_{start:.0f}'.",
 )
 flags.DEFINE_enum("dtype", "float16", ["float16", "float32"], "Type of the stored log-mel.")
-command.define_config_flags(required=False)  # of LogMel
+cli.define_config_flags(required=False)  # of LogMel
 writing.define_flags()
 
 
@@ -48,7 +48,7 @@ def main(argv):
     """Writes the data set and returns the exit code."""
     if len(argv) > 1:
         raise ConfigError(f"unexpected argument {argv[1]!r}; files are named by --table")
-    command.shard()  # a wrong one is told before anything is read
+    cli.shard()  # a wrong one is told before anything is read
     from mar.audio.logmel import LogMel
     from mar.records import shards, sources, table
 
@@ -56,7 +56,7 @@ def main(argv):
     items = table.read_items(
         FLAGS.table, vocabulary, FLAGS.label_separator, FLAGS.audio, FLAGS.clip_name
     )
-    front_end = command.configured(LogMel).resolved()
+    front_end = cli.configured(LogMel).resolved()
     root = os.path.abspath(FLAGS.audio or os.path.dirname(os.path.abspath(FLAGS.table)))
     if not os.path.isdir(root):
         raise InputError(f"{FLAGS.audio}: no such folder")
@@ -72,4 +72,4 @@ def main(argv):
 
 
 if __name__ == "__main__":
-    command.run(main)
+    cli.run(main)

@@ -5,7 +5,7 @@ import sys
 
 from absl import flags
 
-from mar import command
+from mar.util import cli
 
 FLAGS = flags.FLAGS
 
@@ -14,7 +14,7 @@ def define_flags():
     """Defines where to and how a data set is written."""
     flags.DEFINE_string("output", None, "Folder of the data set.", short_name="o", required=True)
     flags.DEFINE_integer("workers", len(os.sched_getaffinity(0)), "Processes.", lower_bound=1)
-    command.define_shard_flag("writes every n-th shard from the i-th")
+    cli.define_shard_flag("writes every n-th shard from the i-th")
     flags.DEFINE_integer("shard_megabytes", 256, "About how large shards are.", lower_bound=1)
     flags.DEFINE_bool("skip_errors", False, "Exit with 0 though files could not be read.")
 
@@ -23,7 +23,7 @@ def write(job):
     """Writes the `mar.records.shards.Job`, says what came of it, and returns the exit code."""
     from mar.records import writer
 
-    outcome = writer.write(job, FLAGS.output, FLAGS.workers, command.shard())
+    outcome = writer.write(job, FLAGS.output, FLAGS.workers, cli.shard())
     print(f"{FLAGS.output}: {outcome.tracks} tracks, {outcome.seconds / 3600:.2f} hours of audio")
     if outcome.missing_shards:
         print(f"{outcome.missing_shards} shards are left to others; the manifest comes last")

@@ -21,7 +21,7 @@ _PUBLIC = {
     "Windows": "mar.audio.windows",
     "export": "mar.models.saving",
     "front_end": "mar.models.saving",
-    "load_model": "mar.models.released",
+    "load_model": "mar.models.loading",
     "save": "mar.models.saving",
 }
 

@@ -11,13 +11,13 @@ import pathlib
 
 from absl import flags
 
-from mar import command
 from mar.errors import ConfigError, InputError
+from mar.util import cli
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("input_file", None, "Audio file.", short_name="i", required=True)
 flags.DEFINE_string("output_file", None, "File to write, .npy.", short_name="o", required=True)
-command.define_config_flags()
+cli.define_config_flags()
 
 
 def main(argv):
@@ -26,17 +26,17 @@ def main(argv):
 
     import numpy as np
 
-    from mar.atomic import whole
     from mar.embedding.analysis import Analysis
+    from mar.util.atomic import whole
 
     folder = pathlib.Path(FLAGS.output_file).parent
     if not folder.is_dir():
         raise InputError(f"--output_file: expected an existing folder, {folder} is none")
-    feature = command.configured(Analysis)(FLAGS.input_file)
+    feature = cli.configured(Analysis)(FLAGS.input_file)
     with whole(FLAGS.output_file) as unfinished, open(unfinished, "wb") as file:
         np.save(file, feature)
     print(f"{FLAGS.output_file}: {feature.shape[0]} × {feature.shape[1]}")
 
 
 if __name__ == "__main__":
-    command.run(main)
+    cli.run(main)

@@ -11,8 +11,8 @@ import sys
 
 from absl import flags
 
-from mar import command
 from mar.errors import ConfigError
+from mar.util import cli
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("features", None, "random, logmel_mean, MTT_musicnn or MSD_musicnn.")
@@ -31,26 +31,26 @@ flags.mark_flags_as_required(["features", "output"])
 def main(argv):
     if len(argv) > 1:
         raise ConfigError(f"expected flags alone, got {argv[1:]}")
-    from mar.evaluation import baselines
-    from mar.evaluation.tasks import task
+    from mar.embedding import representations
+    from mar.tasks import task
 
     if FLAGS.features == "random":
-        baselines.random_network(FLAGS.output, FLAGS.seed)
+        representations.random_network(FLAGS.output, FLAGS.seed)
         return 0
-    if FLAGS.features not in baselines.FEATURES:
-        known = ", ".join(("random", *baselines.FEATURES))
+    if FLAGS.features not in representations.FEATURES:
+        known = ", ".join(("random", *representations.FEATURES))
         raise ConfigError(f"--features: expected one of {known}, got {FLAGS.features}")
     if FLAGS.task is None or FLAGS.audio is None:
         raise ConfigError("expected --task and --audio, which say what to embed")
     import tqdm
 
     if FLAGS.features == "logmel_mean":
-        features = baselines.LogMelMean()
+        features = representations.LogMelMean()
     else:
-        features = baselines.MusiCNNWindows(FLAGS.features, FLAGS.wheel)
+        features = representations.MusiCNNWindows(FLAGS.features, FLAGS.wheel)
     tasks = [task(name, FLAGS.metadata) for name in FLAGS.task]
     paths = list({item.path: None for each in tasks for item in each.items(FLAGS.audio)})
-    failures = baselines.embed(features, FLAGS.audio, paths, FLAGS.output, tqdm.tqdm)
+    failures = representations.embed(features, FLAGS.audio, paths, FLAGS.output, tqdm.tqdm)
     for path, reason in failures.items():
         print(f"failed: {path}: {reason}", file=sys.stderr)
     print(f"{len(paths) - len(failures)} of {len(paths)} files in {FLAGS.output}")
@@ -58,4 +58,4 @@ def main(argv):
 
 
 if __name__ == "__main__":
-    command.run(main)
+    cli.run(main)

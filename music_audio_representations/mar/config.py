@@ -24,8 +24,8 @@ import yaml
 from scooch import ConfigCollection, ConfigList, Param
 from scooch.param import ParamDefaults
 
-from mar.atomic import whole
 from mar.errors import ConfigError
+from mar.util.atomic import whole
 
 __all__ = ["Config", "ConfigCollection", "ConfigList", "Configurable", "Param", "load"]
 

@@ -14,8 +14,8 @@ import sys
 
 from absl import flags
 
-from mar import command
 from mar.errors import ConfigError
+from mar.util import cli
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("model", "mule", "A model file or folder, or mule: the published weights.")
@@ -26,14 +26,14 @@ flags.DEFINE_enum(
     "precision", None, ["float32", "bfloat16"], "Short for --set Catalogue.precision=…"
 )
 flags.DEFINE_integer("workers", None, "Short for --set Catalogue.workers=…", lower_bound=1)
-command.define_shard_flag("embeds its share of the files")
+cli.define_shard_flag("embeds its share of the files")
 flags.DEFINE_string("ray_address", None, "Ray cluster to run on; local starts one here.")
 flags.DEFINE_bool("skip_errors", False, "Exit with 0 where files failed.")
 flags.DEFINE_string("task", None, "Evaluation task, or your own folder or table.", short_name="t")
 flags.DEFINE_string("audio", None, "Folder that the task's audio paths are relative to.")
 flags.DEFINE_string("metadata", None, "Folder with the task's official files.")
 flags.mark_flag_as_required("output")
-command.define_config_flags(required=False)
+cli.define_config_flags(required=False)
 
 _LISTED = 50
 
@@ -45,7 +45,7 @@ def main(argv):
         raise ConfigError("expected --task and --audio together")
     shorthands = {name: FLAGS[name].value for name in ("store", "format", "precision", "workers")}
     overrides = [f"Catalogue.{name}={value}" for name, value in shorthands.items() if value]
-    shard = command.shard()
+    shard = cli.shard()
 
     from mar.embedding import catalogue, files
 
@@ -55,7 +55,7 @@ def main(argv):
         found, windows = _of_task()
         if not FLAGS.config and not any("Catalogue.windows" in change for change in FLAGS.set):
             overrides.append(windows)
-    job = command.configured(catalogue.Catalogue, overrides)
+    job = cli.configured(catalogue.Catalogue, overrides)
     items = catalogue.part_of(found, *shard)
     if FLAGS.ray_address:
         from mar.embedding import cluster
@@ -69,7 +69,7 @@ def main(argv):
 def _of_task():
     """The items of the task, and its windows as an override."""
     from mar.embedding.files import AudioItem
-    from mar.evaluation.tasks import task
+    from mar.tasks import task
 
     loaded = task(FLAGS.task, FLAGS.metadata)
     found = [
@@ -95,4 +95,4 @@ def _report(summary, output):
 
 
 if __name__ == "__main__":
-    command.run(main)
+    cli.run(main)

@@ -5,13 +5,12 @@
 Every file is verified. What has to be had elsewhere, the audio always, is listed.
 """
 
-from mar import command
 from mar.errors import ConfigError
+from mar.util import cli
 
 
 def main(argv):
-    from mar.evaluation import official
-    from mar.evaluation.tasks import TASKS, fetched_folder, find_task
+    from mar.tasks import TASKS, fetched_folder, fetching, find_task
 
     if len(argv) < 2:
         raise ConfigError(f"expected tasks to fetch, of {', '.join(TASKS)}")
@@ -20,14 +19,14 @@ def main(argv):
         if TASKS.get(task.name) is not task:
             raise ConfigError(f"{task.name}: expected one of {', '.join(TASKS)}, got a path")
     for task in tasks:
-        paths = official.fetch(task.name)
+        paths = fetching.fetch(task.name)
         print(f"{task.name}: {len(paths)} files in {fetched_folder(task.name)}")
         print(f"  Licence: {task.licence}\n  Please cite: {task.citation}")
         print("  To be had elsewhere:")
-        for sentence in official.elsewhere(task.name):
+        for sentence in fetching.elsewhere(task.name):
             print(f"  - {sentence}")
     return 0
 
 
 if __name__ == "__main__":
-    command.run(main)
+    cli.run(main)

@@ -17,9 +17,9 @@ import pathlib
 
 from absl import flags
 
-from mar import command
 from mar.config import load
 from mar.errors import ConfigError
+from mar.util import cli
 
 FLAGS = flags.FLAGS
 flags.DEFINE_multi_string(
@@ -37,7 +37,7 @@ flags.DEFINE_multi_integer(
 )
 flags.DEFINE_integer("resamples", 1000, "Of the confidence intervals.", lower_bound=0)
 flags.DEFINE_bool("allow_missing", False, "Go on without items that have no embedding.")
-command.define_config_flags()
+cli.define_config_flags()
 flags.mark_flags_as_required(["task", "embeddings"])
 
 
@@ -45,7 +45,7 @@ def main(argv):
     if len(argv) > 1:
         raise ConfigError(f"expected flags alone, got {argv[1:]}")
     logging.getLogger("mar").setLevel(logging.INFO)
-    from mar.evaluation.tasks import task
+    from mar.tasks import task
 
     if FLAGS.model is not None and len(FLAGS.embeddings) > 1:
         raise ConfigError(f"--model: expected one for each of {FLAGS.embeddings}; leave it out")
@@ -55,9 +55,9 @@ def main(argv):
     loaded = [task(name, FLAGS.metadata) for name in FLAGS.task]
     _check_distinct("task", FLAGS.task, [each.name for each in loaded])
 
-    from mar.evaluation import experiment  # with TensorFlow, which takes seconds
-    from mar.evaluation.embeddings import open_embeddings
-    from mar.evaluation.probe import MLP
+    from mar.embedding.embeddings import open_embeddings
+    from mar.probing import experiment  # with TensorFlow, which takes seconds
+    from mar.probing.probe import MLP
 
     mlp = MLP(load(FLAGS.config, FLAGS.set))
     opened = [open_embeddings(folder) for folder in FLAGS.embeddings]
@@ -126,4 +126,4 @@ class _Progress:
 
 
 if __name__ == "__main__":
-    command.run(main)
+    cli.run(main)

@@ -8,8 +8,8 @@ track that the map plays.
 
 from absl import flags
 
-from mar import command
 from mar.errors import ConfigError
+from mar.util import cli
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("quickstart", "quickstart", "Folder that `make quickstart` filled.")
@@ -20,11 +20,11 @@ flags.DEFINE_bool("sound", True, "Whether the map plays the test tracks.")
 def main(argv):
     if len(argv) > 1:
         raise ConfigError(f"expected flags alone, got {argv[1:]}")
-    from mar.evaluation.report import page
+    from mar.reporting.report import page
 
     page.write(FLAGS.quickstart, FLAGS.output, FLAGS.sound)
     print(FLAGS.output)
 
 
 if __name__ == "__main__":
-    command.run(main)
+    cli.run(main)

@@ -8,8 +8,8 @@ Prints the cosine similarity and the path of each, best first.
 
 from absl import flags
 
-from mar import command
 from mar.errors import ConfigError, InputError
+from mar.util import cli
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("embeddings", None, "Folder that mar.embed wrote.", required=True)
@@ -37,10 +37,10 @@ def _embed(track, folder):
     """The mean embedding of a file, made as those of the data set were."""
     import mar
     from mar.audio import decode
-    from mar.embedding import dataset
+    from mar.embedding import store
     from mar.models.saving import fingerprint
 
-    made = dataset.provenance(folder)
+    made = store.provenance(folder)
     decode.info(track)  # what is neither in the data set nor audio is refused at once
     source = FLAGS.model or made["model_source"]
     try:
@@ -55,4 +55,4 @@ def _embed(track, folder):
 
 
 if __name__ == "__main__":
-    command.run(main)
+    cli.run(main)

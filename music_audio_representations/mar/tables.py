@@ -13,9 +13,9 @@ import pathlib
 
 from absl import flags
 
-from mar import command
-from mar.atomic import make_folder
 from mar.errors import ConfigError, InputError
+from mar.util import cli
+from mar.util.atomic import make_folder
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("results", "results", "Folder of all results, as mar.probe wrote them.")
@@ -43,7 +43,7 @@ def main(argv):
 
 
 def _write_paper(results, probes, output):
-    from mar.evaluation import paper
+    from mar.reporting import paper
 
     _write(paper.table1(), output)
     if probes.is_dir():
@@ -55,7 +55,8 @@ def _write_paper(results, probes, output):
 
 
 def _write_comparison(folder, output):
-    from mar.evaluation import comparison, figures, results
+    from mar.probing import results
+    from mar.reporting import comparison, figures
 
     lines = comparison.read(folder)
     _write(comparison.overview(lines), output)
@@ -74,7 +75,7 @@ def _write_comparison(folder, output):
 
 
 def _draw_paper(output):
-    from mar.evaluation import diagram, figures
+    from mar.reporting import diagram, figures
 
     network, heads = _model()
     _save(diagram.architecture(network, heads), output / "figure1.svg")
@@ -102,8 +103,8 @@ def _model():
 
 
 def _write(table, output):
-    from mar.atomic import whole
-    from mar.evaluation.tables import FORMATS
+    from mar.reporting.formats import FORMATS
+    from mar.util.atomic import whole
 
     for suffix, text in FORMATS.items():
         with whole(output / f"{table.name}{suffix}") as unfinished:
@@ -112,7 +113,7 @@ def _write(table, output):
 
 
 def _save(figure, path):
-    from mar.evaluation import figures
+    from mar.reporting import figures
 
     make_folder(path.parent)
     figures.save(figure, path)
@@ -124,4 +125,4 @@ def _log(task, model):
 
 
 if __name__ == "__main__":
-    command.run(main)
+    cli.run(main)

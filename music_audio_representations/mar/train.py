@@ -15,8 +15,8 @@ import pathlib
 import absl.logging
 from absl import flags
 
-from mar import command
 from mar.errors import ConfigError
+from mar.util import cli
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string(
@@ -26,7 +26,7 @@ flags.DEFINE_string(
     short_name="o",
 )
 flags.DEFINE_bool("fresh", False, "Set an earlier run in that folder aside and start anew.")
-command.define_config_flags()
+cli.define_config_flags()
 
 
 def main(argv):
@@ -36,7 +36,7 @@ def main(argv):
     absl.logging.set_verbosity(absl.logging.WARNING)  # TensorFlow tells of every file it writes
     from mar.training.trainer import Trainer
 
-    trainer = command.configured(Trainer)
+    trainer = cli.configured(Trainer)
     folder = pathlib.Path(FLAGS.output or pathlib.Path("models") / pathlib.Path(FLAGS.config).stem)
     stopped_by = trainer.run(folder, FLAGS.fresh)
     if stopped_by is not None:
@@ -47,4 +47,4 @@ def main(argv):
 
 
 if __name__ == "__main__":
-    command.run(main)
+    cli.run(main)

@@ -9,9 +9,9 @@ import soundfile
 import soxr
 from PIL import Image
 
+from helpers.signals import FORMATS, music, write
 from mar.audio import decode
 from mar.errors import InputError
-from signals import FORMATS, music, write
 
 # Both decoders guess; what chance makes them see in noise differs.
 REFUSED = "not recognised|no audio stream|truncated"

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 import soundfile
 
+from helpers.shared import run_python
+from helpers.signals import music
 from mar.audio import decode, isolated
 from mar.audio.isolated import IsolatedDecoder
 from mar.errors import InputError
-from shared import run_python
-from signals import music
 
 
 @pytest.fixture

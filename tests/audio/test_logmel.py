@@ -7,11 +7,11 @@ import pytest
 import soundfile
 from keras import ops
 
+from helpers.shared import reference
+from helpers.signals import music, write
 from mar.audio import decode
 from mar.audio.logmel import PUBLISHED, LogMel, standardize
 from mar.errors import ConfigError
-from shared import reference
-from signals import music, write
 
 RATE = 16000
 

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-import made
+from helpers import small_records
+from helpers.shared import run_python
 from mar.data.pipelines import PairDataset, SnippetDataset
 from mar.errors import ConfigError
-from shared import run_python
 
 FRAMES = [320, 900, 299, 300, 1500, 777, 2100, 1301, 45, 1400]
 LONG_ENOUGH = [0, 1, 3, 4, 5, 6, 7, 9]
@@ -20,7 +20,7 @@ LONG_ENOUGH = [0, 1, 3, 4, 5, 6, 7, 9]
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("records") / "set"
-    made.data_set(folder, FRAMES, shard_bytes=300_000)
+    small_records.data_set(folder, FRAMES, shard_bytes=300_000)
     return str(folder)
 
 
@@ -63,9 +63,9 @@ def test_batches_hold_what_the_indices_say(folder):
         tracks, starts = dataset.indices(3, step)
         assert set(tracks) <= set(LONG_ENOUGH)
         for row, (track, start) in enumerate(zip(tracks, starts, strict=True)):
-            whole = made.spectrogram(track, FRAMES[track])
+            whole = small_records.spectrogram(track, FRAMES[track])
             np.testing.assert_array_equal(snippets[row], whole[start : start + 300])
-            assert np.flatnonzero(labels[row]).tolist() == made.labels(track)
+            assert np.flatnonzero(labels[row]).tolist() == small_records.labels(track)
 
 
 def test_pairs_hold_what_the_indices_say(folder):
@@ -75,7 +75,7 @@ def test_pairs_hold_what_the_indices_say(folder):
     assert negatives.shape == (32, 3, 300, 96)
     tracks, *places = dataset.indices(3, 5)
     for row, track in enumerate(tracks):
-        whole = made.spectrogram(track, FRAMES[track])
+        whole = small_records.spectrogram(track, FRAMES[track])
         for found, starts in zip((anchors, positives, negatives), places, strict=True):
             for snippet, start in zip(
                 found[row].reshape(-1, 300, 96), np.atleast_1d(starts[row]), strict=True
@@ -157,7 +157,7 @@ def test_tracks_that_are_too_short_are_counted(folder, caplog):
 
 
 def test_float32_records_stay_float32(tmp_path):
-    made.data_set(tmp_path / "set", [400] * 3, dtype="float32")
+    small_records.data_set(tmp_path / "set", [400] * 3, dtype="float32")
     dataset = SnippetDataset(records=str(tmp_path / "set"), batch_size=4)
     assert dataset.build().element_spec[0].dtype == tf.float32
     assert take(dataset.build(), 1)[0][0].dtype == np.float32
@@ -203,14 +203,14 @@ def test_a_batch_that_cannot_be_divided_is_refused(folder, size, replicas, neare
 
 
 def test_balancing_without_labels_is_refused(tmp_path):
-    made.data_set(tmp_path / "set", [400])  # track 0 has no label
+    small_records.data_set(tmp_path / "set", [400])  # track 0 has no label
     dataset = SnippetDataset(records=str(tmp_path / "set"), track_sampling="label_balanced")
     with pytest.raises(ConfigError, match="no track has a label to be balanced by"):
         dataset.read(0, 0)
 
 
 def test_what_is_wrong_with_a_shard_reaches_the_consumer(tmp_path):
-    made.data_set(tmp_path / "set", [400] * 3)
+    small_records.data_set(tmp_path / "set", [400] * 3)
     dataset = SnippetDataset(records=str(tmp_path / "set"), batch_size=4)
     batches = iter(dataset.build())
     next(batches)

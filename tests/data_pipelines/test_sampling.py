@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-import made
+from helpers import small_records
 from mar.data import sampling
 
 SNIPPET, LIMIT = 300, 499
@@ -61,19 +61,19 @@ def test_the_largest_draw_is_no_track_without_weight():
 
 def test_balanced_labels_come_equally_often(tmp_path):
     """Labels of very different frequency; of a track's labels each counts."""
-    manifest = made.data_set(tmp_path / "set", [310] * 60).manifest
+    manifest = small_records.data_set(tmp_path / "set", [310] * 60).manifest
     weights = sampling.label_balance(manifest)
-    labelled = [len(made.labels(track)) > 0 for track in range(60)]
+    labelled = [len(small_records.labels(track)) > 0 for track in range(60)]
     np.testing.assert_array_equal(weights > 0, labelled)
     share = sum(
-        weights[track] / weights.sum() * np.isin(range(7), made.labels(track)) * part
+        weights[track] / weights.sum() * np.isin(range(7), small_records.labels(track)) * part
         for track in range(60)
-        for part in [1 / max(1, len(made.labels(track)))]
+        for part in [1 / max(1, len(small_records.labels(track)))]
     )
     counts = manifest.label_counts()
     expected = np.zeros(60)
     for track in range(60):
-        expected[track] = sum(1 / counts[label] for label in made.labels(track))
+        expected[track] = sum(1 / counts[label] for label in small_records.labels(track))
     np.testing.assert_allclose(weights, expected)
     assert weights.sum() == pytest.approx(7)  # one unit for each label
     assert share.max() / share.min() < counts.max() / counts.min()

@@ -3,13 +3,13 @@ import pytest
 import soundfile
 
 import mar
-import published_pipeline
+from helpers import published_pipeline
+from helpers.shared import fill_golden, reference, run_python, small_network
+from helpers.signals import music
 from mar.audio.logmel import PUBLISHED
 from mar.config import load
 from mar.embedding.analysis import Analysis
 from mar.errors import ConfigError, InputError
-from shared import fill_golden, reference, run_python, small_network
-from signals import music
 
 
 @pytest.fixture(scope="module")

@@ -13,12 +13,12 @@ import soundfile
 from PIL import Image
 
 import mar
+from helpers.shared import ROOT, fill_golden, run_python, small_network
+from helpers.signals import music
 from mar.audio.logmel import PUBLISHED
-from mar.embedding import catalogue, dataset, files
+from mar.embedding import catalogue, files, store
 from mar.embedding.catalogue import Catalogue
 from mar.errors import ConfigError, InputError
-from shared import ROOT, fill_golden, run_python, small_network
-from signals import music
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +70,7 @@ def test_a_folder_is_embedded_as_its_files_are(model, library, tmp_path):
 
 def test_provenance(model, library, tmp_path):
     run(model, library, tmp_path / "out")
-    made = dataset.provenance(tmp_path / "out")
+    made = store.provenance(tmp_path / "out")
     loaded = mar.load_model(model)
     from mar.models.saving import fingerprint
 
@@ -245,7 +245,7 @@ def test_a_run_that_is_ended_goes_on_where_it_was(model, tmp_path, how):
 import sys
 from mar import command
 from mar.embedding import dataset
-dataset._PART_ROWS = 4
+store._PART_ROWS = 4
 from mar import embed
 command.run(embed.main)
 """

@@ -12,8 +12,8 @@ import pytest
 import soundfile
 
 import mar
-from shared import fill_golden, run_python, small_network
-from signals import music
+from helpers.shared import fill_golden, run_python, small_network
+from helpers.signals import music
 
 pytest.importorskip("ray", reason="needs the extra `cluster`")
 

@@ -3,11 +3,11 @@ import pytest
 import soundfile
 
 import mar
-import published_pipeline
+from helpers import published_pipeline
+from helpers.published_pipeline import agreement
+from helpers.shared import fill_golden, reference, run_python, small_network
+from helpers.signals import FORMATS, music, write
 from mar.errors import ConfigError, InputError
-from published_pipeline import agreement
-from shared import fill_golden, reference, run_python, small_network
-from signals import FORMATS, music, write
 
 RATE = 16000
 
@@ -157,7 +157,7 @@ def test_memory_does_not_grow_with_the_length(tmp_path):
     script = """
 import resource, sys
 import mar
-from shared import small_network
+from helpers.shared import small_network
 mar.Embedder(small_network(width=0.05).build(300), mar.Windows(hop_seconds=60.0))(sys.argv[1])
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
 """

@@ -6,9 +6,9 @@ import soundfile
 import tensorflow as tf
 
 import mar
+from helpers.shared import fill_golden, small_network
+from helpers.signals import music
 from mar.embedding import hear
-from shared import fill_golden, small_network
-from signals import music
 
 RATE = 16000
 

@@ -2,9 +2,9 @@ import keras
 import numpy as np
 import pytest
 
+from helpers.shared import fill_golden, run_python, small_network
 from mar.audio.logmel import standardize
 from mar.embedding.network import Network
-from shared import fill_golden, run_python, small_network
 
 
 @pytest.fixture(scope="module")

@@ -4,11 +4,11 @@ import pytest
 import soundfile
 
 import mar
+from helpers.shared import fill_golden, run_python, small_network
+from helpers.signals import music
 from mar.embedding import files, neighbours
 from mar.embedding.catalogue import Catalogue
 from mar.errors import InputError
-from shared import fill_golden, run_python, small_network
-from signals import music
 
 
 @pytest.fixture(scope="module")
@@ -85,16 +85,16 @@ def test_batches_do_not_matter(embeddings, monkeypatch):
     key, query = neighbours.stored(embeddings, "5.wav")
     whole = neighbours.nearest(embeddings, query, 7)
     assert whole[0] == (pytest.approx(1.0, abs=1e-5), key)
-    from mar.embedding import dataset
+    from mar.embedding import store
 
-    vectors = dataset.vectors
+    vectors = store.vectors
 
     def one_by_one(*args):
         for paths, matrix in vectors(*args):
             for path, vector in zip(paths, matrix, strict=True):
                 yield [path], vector[None]
 
-    monkeypatch.setattr(dataset, "vectors", one_by_one)
+    monkeypatch.setattr(store, "vectors", one_by_one)
     found = neighbours.nearest(embeddings, query, 3)
     assert [path for _, path in found] == [path for _, path in whole[:3]]
 

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from helpers.signals import music, write
 from mar.errors import InputError
 from mar.models import musicnn
 from mar.models.musicnn import CHECKPOINTS, FRAMES, MELS, MusiCNN
-from signals import music, write
 
 
 @pytest.fixture(scope="module")

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 import mar
+from helpers.shared import fill_golden, golden_input, run_python, small_network
 from mar.audio.logmel import standardize
 from mar.errors import InputError
-from shared import fill_golden, golden_input, run_python, small_network
 
 FRONT_END = {"downmix": "sum", "level": 0.5}
 

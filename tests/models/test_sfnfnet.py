@@ -3,17 +3,10 @@ import numpy as np
 import pytest
 
 import mar
+from helpers.shared import GOLDEN, fill_golden, golden_input, reference, run_python, small_network
 from mar.config import load
 from mar.errors import ConfigError
 from mar.models.sfnfnet import SfNfNetF0, canonical_name
-from shared import (
-    GOLDEN,
-    fill_golden,
-    golden_input,
-    reference,
-    run_python,
-    small_network,
-)
 
 TAPS = {
     "slow.stem": "slow_stem_3",
@@ -70,7 +63,7 @@ def test_golden_embedding_on_other_backends(backend):
     script = """
 import numpy as np
 from mar.models.sfnfnet import SfNfNetF0
-from shared import GOLDEN, fill_golden, golden_input
+from helpers.shared import GOLDEN, fill_golden, golden_input
 found = fill_golden(SfNfNetF0().build()).predict(golden_input(), verbose=0)
 expected = np.load(GOLDEN)["embedding"]
 print(np.abs(found - expected).max() / np.abs(expected).max())

@@ -13,11 +13,11 @@ import pytest
 import soundfile
 
 import mar
-from made import contents
-from mar.evaluation.tasks import task
+from helpers.shared import needs, run_python
+from helpers.small_records import contents
 from mar.quickstart import scores
 from mar.records import table
-from shared import needs, run_python
+from mar.tasks import task
 
 SIZE = ("--tracks", 24, "--notes", 55)
 TASKS = ("genre", "instrument", "key", "meter", "pitch", "tempo")

@@ -6,10 +6,10 @@ import dataclasses
 import numpy as np
 import pytest
 
+from helpers.shared import needs
 from mar.quickstart import notes, performance, scores
 from mar.quickstart.soundfont import SoundFont
 from mar.quickstart.splits import SPLITS
-from shared import needs
 
 GENRES = {genre: (1.5 if "jig" in genre else 1.0) for genre in scores.GENRES}
 

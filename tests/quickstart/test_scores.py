@@ -7,9 +7,9 @@ import zipfile
 import numpy as np
 import pytest
 
+from helpers.shared import needs
 from mar.errors import InputError
 from mar.quickstart import scores, splits
-from shared import needs
 
 # Read by eye from the editions: genre, key, meter, beat in quarter notes, first notes on top.
 WORKS = {

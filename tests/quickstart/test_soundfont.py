@@ -6,10 +6,10 @@ import librosa
 import numpy as np
 import pytest
 
+from helpers.shared import needs
 from mar.errors import InputError
 from mar.quickstart import notes, performance, scores
 from mar.quickstart.soundfont import ATTENUATION, SoundFont
-from shared import needs
 
 RATE = 32000
 # Samples, all with the root key 69. The sine's is 440 Hz; the levels show what is done to volume.

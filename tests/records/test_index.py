@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-import made
+from helpers import small_records
 from mar.errors import ConfigError, InputError
 from mar.records import index, schema
 from mar.records.reader import RecordReader
@@ -31,11 +31,11 @@ def write(path, examples):
 
 def layout(dtype="float32", **names):
     features = {**dict.fromkeys(schema.FEATURES), "spectrogram": "mel", **names}
-    return index.Layout(features, dtype, made.FRONT_END)
+    return index.Layout(features, dtype, small_records.FRONT_END)
 
 
 def spectrograms(dtype="float32"):
-    return [made.spectrogram(track, frames, dtype) for track, frames in enumerate(FRAMES)]
+    return [small_records.spectrogram(track, frames, dtype) for track, frames in enumerate(FRAMES)]
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float_list"])

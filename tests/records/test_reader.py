@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-import made
+from helpers import small_records
+from helpers.shared import run_python
 from mar.errors import InputError
 from mar.records import manifest as manifests
 from mar.records import storage
 from mar.records.reader import RecordReader
-from shared import run_python
 
 FRAMES = [700, 300, 45, 1200, 500, 333, 900, 310]
 
@@ -21,7 +21,7 @@ FRAMES = [700, 300, 45, 1200, 500, 333, 900, 310]
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("records") / "set"
-    made.data_set(folder, FRAMES, shard_bytes=250_000)
+    small_records.data_set(folder, FRAMES, shard_bytes=250_000)
     return folder
 
 
@@ -32,7 +32,7 @@ def copy(folder, tmp_path):
 
 @pytest.mark.parametrize("dtype", ["float16", "float32"])
 def test_reads_the_frames_that_were_asked_for(tmp_path, dtype):
-    reader = made.data_set(tmp_path / "set", FRAMES, shard_bytes=250_000, dtype=dtype)
+    reader = small_records.data_set(tmp_path / "set", FRAMES, shard_bytes=250_000, dtype=dtype)
     assert len(reader.manifest.header.shards) > 2
     rng = np.random.default_rng(0)
     tracks = rng.permutation(np.repeat([0, 1, 3, 4, 5, 6, 7], 20))
@@ -41,7 +41,7 @@ def test_reads_the_frames_that_were_asked_for(tmp_path, dtype):
     assert found.dtype == np.float32
     assert reader.read(tracks, first, 300, dtype=None).dtype == dtype
     for snippet, track, start in zip(found, tracks, first, strict=True):
-        expected = made.spectrogram(track, FRAMES[track], dtype)[start : start + 300]
+        expected = small_records.spectrogram(track, FRAMES[track], dtype)[start : start + 300]
         np.testing.assert_array_equal(snippet, expected)
 
 
@@ -49,7 +49,7 @@ def test_the_last_frames_of_every_track_can_be_read(folder):
     reader = RecordReader(folder)
     for track, frames in enumerate(FRAMES):
         (whole,) = reader.read([track], [0], frames)
-        np.testing.assert_array_equal(whole, made.spectrogram(track, frames))
+        np.testing.assert_array_equal(whole, small_records.spectrogram(track, frames))
 
 
 def test_nothing_is_a_batch_too(folder):
@@ -58,7 +58,7 @@ def test_nothing_is_a_batch_too(folder):
 
 def test_memory_is_used_again_when_nobody_looks_at_it_any_more(folder):
     reader = RecordReader(folder)
-    expected = made.spectrogram(3, 1200)
+    expected = small_records.spectrogram(3, 1200)
 
     def read(start, dtype=None):
         return reader.read([3, 3], [start, start + 10], 300, dtype)
@@ -83,9 +83,9 @@ def test_the_manifest_knows_ids_and_labels(folder):
     tracks = [7, 0, 3, 3, 5]
     hot = np.zeros((5, 7), np.float32)
     for row, track in enumerate(tracks):
-        hot[row, made.labels(track)] = 1
+        hot[row, small_records.labels(track)] = 1
         assert manifest.id(track) == f"track {track}"
-        assert manifest.labels(track).tolist() == made.labels(track)
+        assert manifest.labels(track).tolist() == small_records.labels(track)
     np.testing.assert_array_equal(manifest.multi_hot(tracks), hot)
     expected = sum(manifest.multi_hot([track])[0] for track in range(len(FRAMES)))
     np.testing.assert_array_equal(manifest.label_counts(), expected)
@@ -112,7 +112,7 @@ def test_a_snippet_costs_its_own_bytes(folder):
 
 
 def test_more_shards_than_the_process_may_open(tmp_path):
-    made.data_set(tmp_path / "set", [310] * 60, shard_bytes=60_000)
+    small_records.data_set(tmp_path / "set", [310] * 60, shard_bytes=60_000)
     script = """
 import resource, sys
 import numpy as np
@@ -155,7 +155,7 @@ def test_a_shard_truncated_while_it_is_open_is_named(copy):
 
 def test_a_manifest_of_another_data_set_is_refused(copy, tmp_path):
     ids = [f"other {t}" for t in range(len(FRAMES))]
-    made.data_set(tmp_path / "other", FRAMES, shard_bytes=250_000, ids=ids)
+    small_records.data_set(tmp_path / "other", FRAMES, shard_bytes=250_000, ids=ids)
     assert [p.stat().st_size for p in sorted(copy.glob("*.tfrecord"))] == [
         p.stat().st_size for p in sorted((tmp_path / "other").glob("*.tfrecord"))
     ]
@@ -229,7 +229,7 @@ def test_files_that_give_less_at_a_time_are_read_whole(folder, monkeypatch):
     preadv = os.preadv
     monkeypatch.setattr(os, "preadv", lambda fd, into, at: preadv(fd, [into[0][:1000]], at))
     (snippet,) = RecordReader(folder).read([3], [17], 300)
-    np.testing.assert_array_equal(snippet, made.spectrogram(3, 1200)[17:317])
+    np.testing.assert_array_equal(snippet, small_records.spectrogram(3, 1200)[17:317])
 
 
 def test_an_unknown_scheme_names_what_is_needed():

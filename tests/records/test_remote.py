@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from moto.server import ThreadedMotoServer
 
-import made
+from helpers import small_records
+from helpers.shared import run_python
 from mar.errors import InputError
 from mar.records import storage
 from mar.records.reader import RecordReader
 from mar.records.verify import verify
-from shared import run_python
 
 FRAMES = [700, 300, 1200, 500]
 TRACKS, FIRST = [0, 2, 2, 3, 1], [400, 0, 900, 77, 0]
@@ -23,7 +23,7 @@ KEYS = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_REGI
 @pytest.fixture(scope="module")
 def local(tmp_path_factory):
     folder = tmp_path_factory.mktemp("records") / "set"
-    return made.data_set(folder, FRAMES, shard_bytes=250_000)
+    return small_records.data_set(folder, FRAMES, shard_bytes=250_000)
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +41,7 @@ def endpoint(local):
     )
     client.create_bucket(Bucket="music")
     folder = local.manifest.location.rpartition("/")[0]
-    for name, data in made.contents(pathlib.Path(folder)).items():
+    for name, data in small_records.contents(pathlib.Path(folder)).items():
         client.put_object(Bucket="music", Key=f"a/folder/{name}", Body=data)
     yield endpoint
     server.stop()

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import soundfile
 
+from helpers.signals import music
 from mar.audio.logmel import LogMel
 from mar.errors import InputError
 from mar.records import sources
-from signals import music
 
 
 @pytest.fixture

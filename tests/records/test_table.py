@@ -7,9 +7,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from helpers.shared import reference
 from mar.errors import ConfigError, InputError
 from mar.records import table
-from shared import reference
 
 ROWS = [("a", "x/a.mp3", "rock|calm"), ("-b", "b, c.mp3", ""), ("03", "d.mp3", "calm | rock|calm")]
 

@@ -6,7 +6,7 @@ import shutil
 import numpy as np
 import pytest
 
-import made
+from helpers import small_records
 from mar.records import framing, schema
 from mar.records import manifest as manifests
 from mar.records.verify import verify
@@ -17,7 +17,7 @@ FRAMES = [310, 420, 333, 345, 512, 301]
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     folder = tmp_path_factory.mktemp("records") / "set"
-    made.data_set(folder, FRAMES, shard_bytes=150_000)
+    small_records.data_set(folder, FRAMES, shard_bytes=150_000)
     return folder
 
 
@@ -103,8 +103,12 @@ def rewrite(folder, track, **changes):
     manifest = manifests.read(folder)
     pieces = []
     for number in np.flatnonzero(manifest.shard_index == manifest.shard_index[track]):
-        values = made.spectrogram(number, FRAMES[number])
-        facts = {"id": manifest.id(number), "labels": made.labels(number), "dtype": "float16"}
+        values = small_records.spectrogram(number, FRAMES[number])
+        facts = {
+            "id": manifest.id(number),
+            "labels": small_records.labels(number),
+            "dtype": "float16",
+        }
         if number == track:
             facts.update({key: value for key, value in changes.items() if key != "values"})
             values = changes.get("values", values)
@@ -122,11 +126,11 @@ def rewrite(folder, track, **changes):
         ({"labels": [1, 2]}, ["labels: ['label 1', 'label 2'], the manifest says"]),
         ({"dtype": "bfloat7"}, ["dtype: 'bfloat7', the manifest says 'float16'"]),
         (
-            {"values": made.spectrogram(99, FRAMES[3])},
+            {"values": small_records.spectrogram(99, FRAMES[3])},
             ["track 'track 3': the spectrogram's checksum differs"],
         ),
         (
-            {"values": made.spectrogram(3, FRAMES[3])[:-1]},
+            {"values": small_records.spectrogram(3, FRAMES[3])[:-1]},
             [
                 "bytes of the spectrogram: 66048, the manifest says 66240",
             ],
@@ -146,11 +150,11 @@ def test_a_record_that_differs_from_the_manifest(folder, changes, expected):
 
 
 def test_nan_and_infinity(tmp_path):
-    values = made.spectrogram(3, FRAMES[3])
+    values = small_records.spectrogram(3, FRAMES[3])
     values[40, 7], values[50, 0] = np.nan, np.inf
-    made.data_set(tmp_path / "set", FRAMES, shard_bytes=150_000)
+    small_records.data_set(tmp_path / "set", FRAMES, shard_bytes=150_000)
     rewrite(tmp_path / "set", 3, values=values)
-    made.rewrite_manifest(
+    small_records.rewrite_manifest(
         tmp_path / "set",
         checksum=lambda old: [*old[:3], framing.crc32c(values.tobytes()), *old[4:]],
     )
@@ -170,14 +174,14 @@ def test_nan_and_infinity(tmp_path):
     ],
 )
 def test_a_manifest_that_differs_from_the_records(folder, column, change, expected):
-    made.rewrite_manifest(folder, **{column: change})
+    small_records.rewrite_manifest(folder, **{column: change})
     assert any("record 1 at byte" in line and expected in line for line in problems(folder))
 
 
 def test_ids_that_occur_twice_and_labels_outside_the_vocabulary(folder):
     """In records and manifest alike, so that neither contradicts the other."""
     rewrite(folder, 3, id="track 2", labels=[1, 99])
-    made.rewrite_manifest(
+    small_records.rewrite_manifest(
         folder,
         id=lambda old: [*old[:3], "track 2", *old[4:]],
         labels=lambda old: [*old[:3], [1, 99], *old[4:]],
@@ -198,5 +202,5 @@ def test_records_without_a_row_and_rows_without_a_record(folder):
     of_file, extra = problems(folder)
     assert of_file.endswith(f"has {size} bytes, the manifest says {size - 16}")
     assert extra == f"{shard(folder)}: record 2 at byte {size - 16}: not in the manifest"
-    made.rewrite_manifest(folder, offset=lambda old: [*old[:3], 10**9, *old[4:]])
+    small_records.rewrite_manifest(folder, offset=lambda old: [*old[:3], 10**9, *old[4:]])
     assert any("track 'track 3': 0 of 66240 bytes are there" in line for line in problems(folder))

@@ -10,26 +10,26 @@ import time
 import numpy as np
 import pytest
 
-import made
+from helpers import small_records
+from helpers.shared import ROOT, run_python
 from mar.errors import ConfigError, InputError
 from mar.records import manifest as manifests
 from mar.records import writer
-from shared import ROOT, run_python
 
 FRAMES = [320, 700, 45, 500, 610, 333, 900, 310, 450, 400, 520, 380]
 IDS = [f"track {t}" for t in range(11)] + ["broken"]
 SCRIPT = f"""
 import sys
-import made
+from helpers import small_records
 from mar.records import writer
 if __name__ == "__main__":
-    job = made.job({FRAMES}, 150_000, ids={IDS})
+    job = small_records.job({FRAMES}, 150_000, ids={IDS})
     writer.write(job, sys.argv[1], int(sys.argv[2]), (int(sys.argv[3]), int(sys.argv[4])))
 """
 
 
 def job(**settings):
-    return made.job(FRAMES, **{"shard_bytes": 150_000, "ids": IDS, **settings})
+    return small_records.job(FRAMES, **{"shard_bytes": 150_000, "ids": IDS, **settings})
 
 
 @pytest.fixture(scope="module")
@@ -43,10 +43,10 @@ def script(tmp_path_factory):
 def expected(tmp_path_factory):
     """What every way of writing must end with."""
     folder = tmp_path_factory.mktemp("expected")
-    outcome = made.write_here(job(), folder)
+    outcome = small_records.write_here(job(), folder)
     assert (outcome.tracks, outcome.missing_shards) == (11, 0)
     assert outcome.seconds == pytest.approx(sum(FRAMES[:-1]) / 100)
-    contents = made.contents(folder)
+    contents = small_records.contents(folder)
     assert len([name for name in contents if name.endswith(".tfrecord")]) == 6
     assert set(contents) >= {"manifest.parquet", "failed.csv"}
     return contents
@@ -60,7 +60,7 @@ def write(script, folder, workers=1, share=(0, 1)):
 @pytest.mark.parametrize("workers", [1, 3])
 def test_the_number_of_workers_does_not_matter(script, expected, tmp_path, workers):
     write(script, tmp_path / "set", workers=workers)
-    assert made.contents(tmp_path / "set") == expected
+    assert small_records.contents(tmp_path / "set") == expected
 
 
 def test_machines_share_the_work(script, expected, tmp_path):
@@ -71,12 +71,12 @@ def test_machines_share_the_work(script, expected, tmp_path):
     write(script, folder, share=(0, 3))
     assert not (folder / manifests.NAME).exists()
     write(script, folder, share=(1, 3))
-    assert made.contents(folder) == expected
+    assert small_records.contents(folder) == expected
     assert first == set(sorted(n for n in expected if n.endswith("tfrecord"))[2::3])
 
 
 def test_shards_are_about_as_large_as_asked(tmp_path):
-    reader = made.data_set(tmp_path / "set", [400] * 40, shard_bytes=400 * 192 * 8)
+    reader = small_records.data_set(tmp_path / "set", [400] * 40, shard_bytes=400 * 192 * 8)
     sizes = [shard.size for shard in reader.manifest.header.shards]
     assert len(sizes) == 5
     np.testing.assert_allclose(sizes, 400 * 192 * 8, rtol=0.01)
@@ -133,13 +133,13 @@ def test_a_killed_run_goes_on_to_the_same_bytes(script, expected, tmp_path, work
             assert path.read_bytes() == expected[path.name], "a shard that is not whole"
         begun.append({p.name: p.stat().st_mtime_ns for p in parts.glob("shard*.parquet")})
     write(script, folder, workers=workers)
-    assert made.contents(folder) == expected
+    assert small_records.contents(folder) == expected
     assert begun[0].items() <= begun[1].items() <= begun[2].items(), "finished work was done again"
 
 
 KILLED = """
 import os, signal, sys
-import made
+from helpers import small_records
 from mar.records import writer
 
 moment, when, frames, ids, folder = int(sys.argv[1]), sys.argv[2], *eval(sys.argv[3]), sys.argv[4]
@@ -154,7 +154,7 @@ def counted(source, target):
         os.kill(os.getpid(), signal.SIGKILL)
 
 os.replace = counted
-made.write_here(made.job(frames, 150_000, ids=ids), folder)
+small_records.write_here(small_records.job(frames, 150_000, ids=ids), folder)
 print(len(calls))
 """
 
@@ -166,19 +166,19 @@ def test_a_kill_at_any_moment_at_which_a_file_appears(tmp_path):
     whole = run_python("-c", KILLED, 0, "never", arguments, tmp_path / "whole")
     moments = int(whole.stdout)
     assert moments == 7, whole.stderr
-    expected = made.contents(tmp_path / "whole")
+    expected = small_records.contents(tmp_path / "whole")
     for moment in range(1, moments + 1):
         for when in ("before", "after"):
             folder = tmp_path / f"{when} {moment}"
             killed = run_python("-c", KILLED, moment, when, arguments, folder)
             assert killed.returncode == -signal.SIGKILL
-            made.write_here(made.job(frames, 150_000, ids=ids), folder)
-            assert made.contents(folder) == expected, folder.name
+            small_records.write_here(small_records.job(frames, 150_000, ids=ids), folder)
+            assert small_records.contents(folder) == expected, folder.name
 
 
 STOPPED = """
 import os, signal, sys
-import made
+from helpers import small_records
 from mar.records import writer
 
 replace = os.replace
@@ -189,7 +189,7 @@ def stopped(source, target):
     replace(source, target)
 
 os.replace = stopped
-outcome = made.write_here(made.job([350, 300, 320], 150_000), sys.argv[1])
+outcome = small_records.write_here(small_records.job([350, 300, 320], 150_000), sys.argv[1])
 assert (outcome.tracks, outcome.missing_shards) == (3, 0)
 """
 
@@ -201,18 +201,18 @@ def test_two_machines_may_finish_at_the_same_time(tmp_path):
     slow = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
     _, status = os.waitpid(slow.pid, os.WUNTRACED)
     assert os.WIFSTOPPED(status), slow.communicate()
-    made.write_here(made.job([350, 300, 320], 150_000), tmp_path / "set")
-    expected = made.contents(tmp_path / "set")
+    small_records.write_here(small_records.job([350, 300, 320], 150_000), tmp_path / "set")
+    expected = small_records.contents(tmp_path / "set")
     slow.send_signal(signal.SIGCONT)
     _, complaints = slow.communicate()
     assert slow.returncode == 0, complaints
-    assert made.contents(tmp_path / "set") == expected
+    assert small_records.contents(tmp_path / "set") == expected
 
 
 def test_a_finished_data_set_is_left_alone(expected, tmp_path):
-    made.write_here(job(), tmp_path)
+    small_records.write_here(job(), tmp_path)
     before = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
-    outcome = made.write_here(job(), tmp_path)
+    outcome = small_records.write_here(job(), tmp_path)
     assert {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()} == before
     assert [track for track, _ in outcome.failed] == ["broken"]
 
@@ -222,7 +222,7 @@ def test_a_finished_data_set_is_left_alone(expected, tmp_path):
     "other", [{"dtype": "float32"}, {"ids": [*IDS[:-1], "another"]}, {"shard_bytes": 140_000}]
 )
 def test_another_data_set_in_the_folder_is_refused(tmp_path, finished, other):
-    made.write_here(job(), tmp_path)
+    small_records.write_here(job(), tmp_path)
     if not finished:
         (tmp_path / "parts").mkdir()
         (tmp_path / "parts" / "plan.json").write_text(
@@ -230,14 +230,14 @@ def test_another_data_set_in_the_folder_is_refused(tmp_path, finished, other):
         )
         (tmp_path / manifests.NAME).unlink()
     with pytest.raises(ConfigError, match="holds a data set of other files, labels or settings"):
-        made.write_here(job(**other), tmp_path)
+        small_records.write_here(job(**other), tmp_path)
 
 
 # --------------------------------------------------------------------------- bad input
 
 
 def test_what_cannot_be_read_is_recorded_and_skipped(tmp_path):
-    outcome = made.write_here(job(), tmp_path)
+    outcome = small_records.write_here(job(), tmp_path)
     assert outcome.failed == [("broken", 'broken: not audio, "really"\nnot')]
     assert writer.read_failed(tmp_path / manifests.NAME) == outcome.failed
     manifest = manifests.read(tmp_path)
@@ -247,19 +247,19 @@ def test_what_cannot_be_read_is_recorded_and_skipped(tmp_path):
 def test_a_data_set_of_no_track_is_refused_and_nothing_remains_of_it(tmp_path):
     """Most often the folder of audio files was a wrong one; the next command may do better."""
     with pytest.raises(InputError, match="none of the 1 files could be read.*broken: not audio"):
-        made.write_here(made.job([300], ids=["broken"]), tmp_path)
+        small_records.write_here(small_records.job([300], ids=["broken"]), tmp_path)
     assert not list(tmp_path.iterdir())
 
 
 def test_values_that_the_type_cannot_hold_are_recorded(tmp_path):
-    class Loud(made.Arrays):
+    class Loud(small_records.Arrays):
         def read(self, item):
-            found = made.Arrays.read(self, item)
+            found = small_records.Arrays.read(self, item)
             found[-1, 5] = np.inf if item["seed"] == 3 else 1
             return found
 
     made_job = job(ids=[f"track {t}" for t in range(12)])
-    outcome = made.write_here(
+    outcome = small_records.write_here(
         writer.dataclasses.replace(made_job, source=Loud("float16")), tmp_path
     )
     assert outcome.failed == [("track 3", "log-mel that float16 cannot hold (not finite)")]
@@ -278,7 +278,7 @@ def small_disk(tmp_path):
 def test_a_full_disk_loses_nothing(script, expected, small_disk):
     folder = small_disk / "set"
     with pytest.raises(InputError, match=r"set: cannot be written: No space left.*kept"):
-        made.write_here(job(), folder)
+        small_records.write_here(job(), folder)
     finished = sorted(folder.glob("*.tfrecord"))
     assert finished
     for path in finished:
@@ -289,10 +289,10 @@ def test_a_full_disk_loses_nothing(script, expected, small_disk):
     assert "No space left on device. Finished shards are kept" in process.stderr
     subprocess.run(["mount", "-o", "remount,size=10m", str(small_disk)], check=True)
     write(script, folder)
-    assert made.contents(folder) == expected
+    assert small_records.contents(folder) == expected
 
 
 def test_a_folder_that_cannot_be_written(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="file/set: cannot be written: Not a directory"):
-        made.write_here(job(), tmp_path / "file" / "set")
+        small_records.write_here(job(), tmp_path / "file" / "set")

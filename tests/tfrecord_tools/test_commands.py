@@ -14,14 +14,14 @@ import pytest
 import soundfile
 from matplotlib import image
 
-import made
+from helpers import small_records
+from helpers.shared import ROOT, run_python
+from helpers.signals import FORMATS, music
 from mar.audio.logmel import PUBLISHED, LogMel
 from mar.config import load
 from mar.data.pipelines import PairDataset, SnippetDataset
 from mar.records import manifest as manifests
 from mar.records.reader import RecordReader
-from shared import ROOT, run_python
-from signals import FORMATS, music
 
 RATE = 22050
 NAMES = ["pcm16.wav", "flac", "ogg", "mp3", "opus", "m4a", "wma", "pcm24.wav"]
@@ -90,7 +90,7 @@ def killed_at_work(output, arguments):
 def test_a_killed_command_ends_in_the_bytes_of_an_undisturbed_one(audio, records, tmp_path):
     tool("write", *write_arguments(audio, tmp_path, "--workers=1", "--skip_errors"))
     assert len(list(tmp_path.glob("*.tfrecord"))) > 3
-    assert made.contents(tmp_path) == made.contents(records)
+    assert small_records.contents(tmp_path) == small_records.contents(records)
 
 
 def test_records_hold_the_log_mel_of_the_files(audio, records):
@@ -160,7 +160,7 @@ def test_excerpts(records, tmp_path):
         np.testing.assert_array_equal(frames[start : start + 500], excerpt)
         starts.append(start)
     assert len(set(starts)) > 4
-    assert made.contents(tmp_path / "a") != made.contents(tmp_path / "other")
+    assert small_records.contents(tmp_path / "a") != small_records.contents(tmp_path / "other")
     assert "no problems" in tool("verify", tmp_path / "a").stdout
     refused = tool("excerpt", "--output", tmp_path / "b", "--seconds=500", records, code=1)
     assert "no track has 500 s" in refused.stderr

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from helpers.shared import run_python
 from mar.training.losses import NTXent, Retrieval, binary_crossentropy, nt_xent
-from shared import run_python
 
 
 def pairs(count=12, dimensions=5, seed=0):

@@ -10,24 +10,24 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-import runs
-from shared import ROOT, free_port, run_python
+from helpers import training_runs
+from helpers.shared import ROOT, free_port, run_python
 
 KINDS = ["supervised", "contrastive"]
 # Trains both kinds under a strategy, in a process of its own: a process has one strategy for good.
 SCRIPT = """
 import sys
 import numpy as np, tensorflow as tf
-import runs
+from helpers import training_runs
 records, results, replicas, microbatch = sys.argv[1:]
 if replicas == "workers":
     strategy = tf.distribute.MultiWorkerMirroredStrategy()
 else:
-    runs.logical_cpus(int(replicas))
+    training_runs.logical_cpus(int(replicas))
     strategy = tf.distribute.MirroredStrategy([f"CPU:{n}" for n in range(int(replicas))])
 microbatch = int(microbatch) or None
 for kind in ("supervised", "contrastive"):
-    np.savez(f"{results}-{kind}.npz", **runs.train(strategy, kind, records, microbatch))
+    np.savez(f"{results}-{kind}.npz", **training_runs.train(strategy, kind, records, microbatch))
 """
 # Chunks on JAX, as `benchmarks/train_step.py` has them. A network of two layers compiles soon;
 # its residual is dropped by the draws.
@@ -69,14 +69,15 @@ for objective_class in (ContrastiveObjective, SupervisedObjective):
 
 @pytest.fixture(scope="module")
 def records(tmp_path_factory):
-    return runs.records(tmp_path_factory.mktemp("records") / "set")
+    return training_runs.records(tmp_path_factory.mktemp("records") / "set")
 
 
 @pytest.fixture(scope="module")
 def alone(records):
     """What one device does."""
     return {
-        kind: runs.train(tf.distribute.OneDeviceStrategy("CPU:0"), kind, records) for kind in KINDS
+        kind: training_runs.train(tf.distribute.OneDeviceStrategy("CPU:0"), kind, records)
+        for kind in KINDS
     }
 
 
@@ -96,13 +97,13 @@ def assert_trained_as(alone, process, results):
     output, _ = process.communicate()
     assert process.returncode == 0, output
     for kind in KINDS:
-        runs.assert_equal_runs(alone[kind], np.load(f"{results}-{kind}.npz"))
+        training_runs.assert_equal_runs(alone[kind], np.load(f"{results}-{kind}.npz"))
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_chunks_have_the_gradients_of_the_whole_batch(records, kind):
-    loss, measures, whole = runs.gradients(kind, records)
-    chunked_loss, chunked_measures, chunked = runs.gradients(kind, records, microbatch=2)
+    loss, measures, whole = training_runs.gradients(kind, records)
+    chunked_loss, chunked_measures, chunked = training_runs.gradients(kind, records, microbatch=2)
     np.testing.assert_allclose(chunked_loss, loss, rtol=1e-5)
     assert measures.keys() == chunked_measures.keys()
     for name, value in measures.items():
@@ -141,7 +142,7 @@ def test_two_workers_train_as_one_device_does(records, alone, tmp_path):
 
 
 def test_draws_depend_on_seed_step_and_view_alone(records):
-    objective, _ = runs.parts("contrastive", records)
+    objective, _ = training_runs.parts("contrastive", records)
     one, again, other = (objective.draw(1, step, 8, 6) for step in (2, 2, 3))
     for name, values in one.items():
         np.testing.assert_array_equal(values, again[name])

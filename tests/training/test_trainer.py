@@ -18,9 +18,9 @@ import pytest
 import tensorflow as tf
 import yaml
 
-import made
 import mar
-import runs
+from helpers import small_records, training_runs
+from helpers.shared import ROOT, fill_golden, free_port, reference, run_python, small_network
 from mar.audio.logmel import LogMel, standardize
 from mar.config import load
 from mar.errors import ConfigError, InputError
@@ -29,7 +29,6 @@ from mar.records import manifest
 from mar.training.losses import nt_xent
 from mar.training.run import Run
 from mar.training.trainer import Trainer
-from shared import ROOT, fill_golden, free_port, reference, run_python, small_network
 
 PRETRAIN = ROOT / "configs" / "pretrain"
 SMALL = PRETRAIN / "small.yaml"
@@ -55,9 +54,11 @@ command.run(train.main)
 def records(tmp_path_factory):
     """A data set, and beside it a model with golden weights."""
     folder = tmp_path_factory.mktemp("records")
-    network = fill_golden(small_network(width=0.05).build(runs.FRAMES, LogMel(made.FRONT_END)))
+    network = fill_golden(
+        small_network(width=0.05).build(training_runs.FRAMES, LogMel(small_records.FRONT_END))
+    )
     mar.save(network, folder / "golden.keras")
-    return runs.records(folder / "set", tracks=24)
+    return training_runs.records(folder / "set", tracks=24)
 
 
 def overrides(records, **settings):
@@ -70,7 +71,7 @@ def overrides(records, **settings):
     shrunk = {"Constants.RECORDS": records, f"{network}.width": 0.05}
     shrunk |= {f"{network}.stochastic_depth": 0.6, f"{adam}.epsilon": 0.01}
     for path in data.values():
-        shrunk |= {f"{path}.batch_size": 8, f"{path}.snippet_frames": runs.FRAMES}
+        shrunk |= {f"{path}.batch_size": 8, f"{path}.snippet_frames": training_runs.FRAMES}
     shrunk |= {"Trainer.initial_weights": str(pathlib.Path(records).parent / "golden.keras")}
     shrunk |= {"Trainer.steps": 30, "Trainer.checkpoint_every": 4, "Trainer.log_every": 1}
     shrunk |= {f"{adam}.schedule.WarmupSchedule.warmup_steps": 5, "Trainer.validate_every": 20}
@@ -170,7 +171,7 @@ def test_a_finished_run_leaves_a_model_its_card_and_its_configuration(finished, 
     model = mar.load_model(finished / "model.keras")
     assert mar.front_end(model).n_mels == 96
     rng = np.random.default_rng(0)
-    logmel = rng.random((2, runs.FRAMES, 96)).astype(np.float32)
+    logmel = rng.random((2, training_runs.FRAMES, 96)).astype(np.float32)
     exported = tf.saved_model.load(finished / "saved_model").signatures["embed_logmel"]
     embedding = exported(logmel=tf.constant(logmel))["embedding"]
     np.testing.assert_allclose(embedding, model(standardize(logmel)), rtol=1e-4, atol=1e-5)
@@ -282,9 +283,9 @@ def test_shipped_configurations_train(path, tmp_path):
     """Two steps of each, shrunk but for what it is about."""
     labels = {"audioset_sup": 527, "musicset_sup": 500}.get(path.stem, 7)
     job = dataclasses.replace(
-        made.job([400] * 6), vocabulary=[f"label {number}" for number in range(labels)]
+        small_records.job([400] * 6), vocabulary=[f"label {number}" for number in range(labels)]
     )
-    made.write_here(job, tmp_path / "records")
+    small_records.write_here(job, tmp_path / "records")
     settings = [f"Constants.RECORDS={tmp_path / 'records'}", "Trainer.steps=2"]
     settings += ["Trainer.device=cpu", "Trainer.strategy=one_device"]
     settings += ["Trainer.model.SfNfNetF0.width=0.05", "Trainer.model.SfNfNetF0.depths=[1,1]"]
@@ -292,7 +293,7 @@ def test_shipped_configurations_train(path, tmp_path):
     (dataset,) = yaml.safe_load(path.read_text())["Trainer"]["dataset"]
     settings += [f"Trainer.objective.{objective}.projector.Projector.hidden_units=[16]"]
     settings += [f"Trainer.dataset.{dataset}.batch_size=4"]
-    settings += [f"Trainer.dataset.{dataset}.snippet_frames={runs.FRAMES}"]
+    settings += [f"Trainer.dataset.{dataset}.snippet_frames={training_runs.FRAMES}"]
     with mock.patch.object(sfnfnet, "STAGES", sfnfnet.STAGES[:2]):
         shrunk = Trainer(load(path, [*settings, "Trainer.validation=null"]))
         assert shrunk.run(tmp_path / "run") is None
@@ -306,7 +307,7 @@ def test_no_steps_leave_the_untrained_network_and_its_scores(records, tmp_path):
     assert scores["step"] == 0
     assert 0 < scores["accuracy"] < 1
     keras.utils.set_random_seed(0)
-    untrained = trainer(records).model.build(runs.FRAMES)
+    untrained = trainer(records).model.build(training_runs.FRAMES)
     for ours, theirs in zip(
         mar.load_model(tmp_path / "model.keras").get_weights(),
         untrained.get_weights(),
@@ -326,7 +327,7 @@ def test_partners_are_found_far_above_chance(records, tmp_path):
 
 
 def test_labels_are_learnt_and_the_best_checkpoint_is_kept(records, tmp_path):
-    data = {"records": records, "batch_size": 8, "snippet_frames": runs.FRAMES}
+    data = {"records": records, "batch_size": 8, "snippet_frames": training_runs.FRAMES}
     supervised = Trainer(
         model={"SfNfNetF0": {"width": 0.05, "depths": [1, 1, 1, 1]}},
         objective={"SupervisedObjective": {"projector": {"Projector": {"hidden_units": [32]}}}},
@@ -360,8 +361,8 @@ def test_training_goes_on_from_the_published_format(tmp_path):
     """The whole network; `golden_model.keras` is a file such as the published weights lie in."""
     source = str(reference("reference/golden_model.keras"))
     front_end = LogMel(load(ROOT / "configs" / "records" / "mule.yaml")).resolved()
-    job = dataclasses.replace(made.job([400] * 4), front_end=front_end)
-    made.write_here(job, tmp_path / "set")
+    job = dataclasses.replace(small_records.job([400] * 4), front_end=front_end)
+    small_records.write_here(job, tmp_path / "set")
     given = Trainer(
         objective={"SupervisedObjective": {"projector": {"Projector": {"hidden_units": [8]}}}},
         dataset={"SnippetDataset": {"records": str(tmp_path / "set"), "batch_size": 2}},
@@ -380,8 +381,8 @@ def test_training_goes_on_from_the_published_format(tmp_path):
 def test_models_that_do_not_fit_are_refused(records, tmp_path):
     """Before anything is done to an earlier run."""
     network = small_network(width=0.2)
-    mar.save(network.build(runs.FRAMES, mar.LogMel(level=0.5)), tmp_path / "quiet.keras")
-    mar.save(network.build(runs.FRAMES), tmp_path / "wide.keras")
+    mar.save(network.build(training_runs.FRAMES, mar.LogMel(level=0.5)), tmp_path / "quiet.keras")
+    mar.save(network.build(training_runs.FRAMES), tmp_path / "wide.keras")
     for name, message in (
         ("quiet", "another front end"),
         ("wide", "another architecture: expected slow_stem_0/kernel"),
@@ -405,13 +406,14 @@ def test_bfloat16_in_chunks_is_nearly_float32(records, finished, tmp_path):
 
 def test_replicas_share_batches_evenly_or_not_at_all(tmp_path):
     """Also a last batch of the validation that leaves a replica without a row."""
-    records = runs.records(tmp_path / "set", tracks=7)
+    records = training_runs.records(tmp_path / "set", tracks=7)
     script = """
 import sys
-import runs, test_trainer
+import test_trainer
+from helpers import training_runs
 from mar.errors import ConfigError
 records, folder = sys.argv[1:]
-runs.logical_cpus(2)
+training_runs.logical_cpus(2)
 for part in ("dataset", "validation"):
     odd = {f"{part}.PairDataset.batch_size": 9}
     try:

@@ -8,9 +8,9 @@ import numpy as np
 
 from mar.config import Configurable, Param
 from mar.data import sampling
-from mar.data.calls import python_calls
 from mar.errors import ConfigError
 from mar.records.reader import RecordReader
+from mar.util.exit_guard import python_calls
 
 _FOREVER = 2**63 - 1
 _PREFETCHED_STEPS = 2

@@ -18,7 +18,7 @@ from mar.config import ConfigList, Configurable, Param
 from mar.embedding.embedder import Snippets
 from mar.embedding.network import Network
 from mar.errors import ConfigError
-from mar.models.released import load_model
+from mar.models.loading import load_model
 from mar.models.saving import front_end
 
 PUBLISHED_MODEL = "./supporting_data/model/model.keras"

@@ -20,10 +20,10 @@ from mar.audio.isolated import IsolatedDecoder
 from mar.audio.logmel import BLOCK_FRAMES
 from mar.audio.windows import Windows
 from mar.config import Configurable, Param
-from mar.embedding.dataset import Row, Writer, npz_path
 from mar.embedding.embedder import Embedder, Snippets
+from mar.embedding.store import Row, Writer, npz_path
 from mar.errors import ConfigError, InputError
-from mar.models.released import load_model
+from mar.models.loading import load_model
 from mar.models.saving import fingerprint
 
 _AHEAD = 320  # about as many snippets wait for the network
@@ -64,7 +64,7 @@ class Catalogue(Configurable):
         return Embedder(model, self.windows, self.batch_size, self.precision)
 
     def provenance(self, model, source):
-        """How the embeddings are made, as `mar.embedding.dataset` records it."""
+        """How the embeddings are made, as `mar.embedding.store` records it."""
         front_end = mar.front_end(model)
         return {
             "model": fingerprint(model),

@@ -10,9 +10,9 @@ import hashlib
 import os
 
 from mar.embedding import catalogue
-from mar.embedding.dataset import Writer, storable, write_part
+from mar.embedding.store import Writer, storable, write_part
 from mar.errors import InputError
-from mar.models.released import load_model
+from mar.models.loading import load_model
 
 _FILES = 32  # that an actor embeds, and writes as one part, at a time
 _RETRIES = 3

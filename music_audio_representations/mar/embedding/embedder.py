@@ -11,7 +11,7 @@ from mar.audio.resampling import resample
 from mar.audio.windows import Windows
 from mar.embedding.network import Network
 from mar.errors import InputError
-from mar.models.released import load_model
+from mar.models.loading import load_model
 from mar.models.saving import front_end
 
 _LOUDEST = 100.0  # nobody's music, but integers that were cast

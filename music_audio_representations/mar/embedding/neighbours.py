@@ -5,7 +5,7 @@ import os
 import numpy as np
 import pyarrow.compute as pc
 
-from mar.embedding import dataset, files
+from mar.embedding import files, store
 from mar.errors import InputError
 
 
@@ -26,11 +26,11 @@ def nearest(folder, query, k=10, without=()):
     Raises:
         InputError: no data set, or embeddings of another length.
     """
-    dimensions = dataset.provenance(folder)["dimensions"]
+    dimensions = store.provenance(folder)["dimensions"]
     if query.shape != (dimensions,):
         raise InputError(f"{folder}: embeddings have {dimensions} values, the query {query.shape}")
     best = []
-    for paths, vectors in dataset.vectors(folder):
+    for paths, vectors in store.vectors(folder):
         norms = np.linalg.norm(vectors, axis=1) * np.linalg.norm(query)
         similarities = vectors @ query / np.maximum(norms, 1e-12)
         found = zip(similarities.tolist(), paths, strict=True)
@@ -55,7 +55,7 @@ def stored(folder, track):
         status = os.stat(track)
         is_it = pc.field("size") == status.st_size
         is_it &= pc.field("mtime_ns") == status.st_mtime_ns
-    for paths, vectors in dataset.vectors(folder, is_it):
+    for paths, vectors in store.vectors(folder, is_it):
         for path, vector in zip(paths, vectors, strict=True):
             if os.path.basename(path) == os.path.basename(key):
                 return path, vector

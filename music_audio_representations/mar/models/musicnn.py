@@ -18,8 +18,8 @@ import numpy as np
 from keras import layers, ops
 
 from mar.audio.logmel import LogMel
-from mar.download import cache_folder
 from mar.errors import InputError
+from mar.util.download import cache_folder
 
 CHECKPOINTS = ("MTT_musicnn", "MSD_musicnn")
 VERSION = "0.1.0"

@@ -8,8 +8,8 @@ output says what they are and are not. An interrupted build goes on when the com
 
 from absl import flags
 
-from mar import command
 from mar.errors import ConfigError
+from mar.util import cli
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("output", None, "Folder of the data set.", short_name="o", required=True)
@@ -30,4 +30,4 @@ def main(argv):
 
 
 if __name__ == "__main__":
-    command.run(main)
+    cli.run(main)

@@ -26,12 +26,12 @@ import soundfile
 import tqdm
 
 import mar
-from mar.atomic import remove_abandoned, whole
 from mar.errors import InputError
-from mar.processes import end_with_parent
 from mar.quickstart import notes as single_notes
 from mar.quickstart import performance, readme, render, scores, splits
 from mar.quickstart.soundfont import SoundFont
+from mar.util.atomic import remove_abandoned, whole
+from mar.util.processes import end_with_parent
 
 LABELS = ("instrument", "genre", "meter")  # what supervised pre-training is told
 TASKS = ("key", "instrument", "genre", "meter", "tempo", "pitch")
@@ -226,7 +226,7 @@ def _write_tables(folder, tracks, notes):
 
 
 def _task(name, tracks, notes):
-    """The rows of one task's table, see `mar.evaluation.tasks.folder`."""
+    """The rows of one task's table, see `mar.tasks.folder`."""
     column = {"key": "key", "tempo": "target"}.get(name, "label")
     rows = []
     for each in notes if name == "pitch" else tracks:

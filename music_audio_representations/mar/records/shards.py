@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from mar.atomic import finish
 from mar.errors import InputError
 from mar.records import framing, schema, storage
 from mar.records import manifest as manifests
+from mar.util.atomic import finish
 
 PARTS = "parts"
 SHARD_BYTES = 256_000_000

@@ -20,8 +20,8 @@ import stat
 import uuid
 from urllib.parse import urlsplit, urlunsplit
 
-from mar.atomic import finish
 from mar.errors import InputError
+from mar.util.atomic import finish
 
 _ARROW_SCHEMES = ("s3", "gs", "gcs")
 REMOTE_THREADS = 32

@@ -26,10 +26,10 @@ import pyarrow.parquet as pq
 import tqdm
 
 from mar.errors import ConfigError, InputError
-from mar.processes import end_with_parent
 from mar.records import manifest as manifests
 from mar.records import storage
 from mar.records.shards import PARTS, Shards, write_shard
+from mar.util.processes import end_with_parent
 
 FAILED = "failed.csv"
 _SAMPLED = 64  # tracks whose length says how many fit into a shard

@@ -6,8 +6,8 @@ import pathlib
 
 import tensorflow as tf
 
-from mar.atomic import whole
 from mar.errors import ConfigError, InputError
+from mar.util.atomic import whole
 
 _FACTS = "run.json"
 _TOLD = 8  # differences that are told one by one

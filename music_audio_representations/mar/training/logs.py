@@ -7,8 +7,8 @@ import pathlib
 import tensorflow as tf
 import tqdm
 
-from mar.atomic import whole
 from mar.errors import InputError
+from mar.util.atomic import whole
 
 METRICS = "metrics.jsonl"
 

@@ -14,7 +14,7 @@ from mar.data import sampling
 from mar.data.mixup import Mixup, mix
 from mar.data.pipelines import PairDataset, SnippetDataset
 from mar.errors import ConfigError
-from mar.models.heads import Projector
+from mar.models.projectors import Projector
 from mar.training.losses import NTXent, binary_crossentropy
 
 

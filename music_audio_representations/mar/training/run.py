@@ -13,10 +13,10 @@ import tensorflow as tf
 
 from mar.audio.logmel import LogMel
 from mar.errors import InputError
-from mar.models.heads import with_head
 from mar.models.layers import NFBlock
-from mar.training import distribution, products, start
-from mar.training.adam import FusedAdam
+from mar.models.projectors import with_head
+from mar.optim.fused_adam import FusedAdam
+from mar.training import distribution, model_card, start
 from mar.training.checkpoints import Checkpoints
 from mar.training.logs import Logs
 from mar.training.step import TrainingStep
@@ -58,7 +58,9 @@ class Run:
         if not finished:
             return self.signal or signal.SIGTERM  # which another worker may have received
         if self.chief:
-            products.write(trainer, self.network, self.folder, distribution.hardware(self.strategy))
+            model_card.write(
+                trainer, self.network, self.folder, distribution.hardware(self.strategy)
+            )
         return None
 
     def _begin(self):

@@ -4,7 +4,7 @@ import logging
 import pathlib
 
 from mar.errors import ConfigError
-from mar.models.released import load_model
+from mar.models.loading import load_model
 from mar.models.saving import front_end
 
 

@@ -13,7 +13,7 @@ class TrainingStep:
 
     Args:
         objective: an `Objective`.
-        model: as `mar.models.heads.with_head` returns it.
+        model: as `mar.models.projectors.with_head` returns it.
         adam: a `FusedAdam` of the model's trainable variables.
         microbatch: rows of a replica's batch whose activations are held at a time; None: all.
     """

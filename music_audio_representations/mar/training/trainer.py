@@ -8,8 +8,8 @@ from mar.config import Configurable, Param
 from mar.data.pipelines import RecordDataset
 from mar.errors import ConfigError
 from mar.models.sfnfnet import SfNfNetF0
+from mar.optim.adam import ScoochAdam
 from mar.training.objectives import Objective
-from mar.training.optimizers import ScoochAdam
 
 # What may change while a run is interrupted: nothing of it changes the batches or the updates.
 _FREE = (

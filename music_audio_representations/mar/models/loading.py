@@ -1,0 +1,101 @@
+"""`load_model`: our own models, and the weights that the paper's authors published (MULE)."""
+
+import pathlib
+import sys
+
+from mar.audio.logmel import PUBLISHED, LogMel
+from mar.errors import InputError
+from mar.models import keras2, saving
+from mar.models.sfnfnet import STEMS, SfNfNetF0, canonical_name
+from mar.util.download import cache_folder, download
+
+MULE_COMMIT = "f90a47216d7bd5297843abe541c34c7f789fcf20"
+MULE_ADDRESS = (
+    "https://media.githubusercontent.com/media/PandoraMedia/music-audio-representations/"
+    f"{MULE_COMMIT}/supporting_data/model/model.keras"
+)
+MULE_SHA256 = "1da111d619bac0d422e41f153cbfb903f7ec3c5d3b2768f5d68f04452ed18180"
+MULE_LICENCE = """\
+The MULE weights are licensed CC BY-NC 4.0 (https://creativecommons.org/licenses/by-nc/4.0/):
+attribution to their authors (McCallum et al., ISMIR 2022), no commercial use."""
+FRAMES = 300
+
+# The variables of a layer, by the release's class, as ours are named.
+_PARTS = {
+    "WeightStandardization": (".kernel", ".gain", ".bias"),
+    "Dense": (".kernel", ".bias"),
+    "ScalarMultiply": ("",),
+}
+
+
+def load_model(source):
+    """Loads a model.
+
+    Args:
+        source: a `.keras` file or a SavedModel folder that the paper's authors published, a
+            `.keras` file saved by this package, or `"mule"`: the published weights, downloaded
+            once.
+
+    Returns:
+        A Keras model `(batch, 96, frames, 1)` → `(batch, dimensions)`; `mar.front_end` tells what
+        input it expects.
+
+    Raises:
+        InputError: the file is missing, damaged, not a model, or of another architecture.
+    """
+    path = fetch_mule() if source == "mule" else pathlib.Path(source)
+    if path.is_dir():
+        return _published(path, keras2.read_saved_model(path))
+    layers = keras2.read_file(path)
+    return saving.load(path) if layers is None else _published(path, layers)
+
+
+def fetch_mule():
+    """Downloads the published weights once and shows their licence then; returns the path."""
+    name = f"mule/{MULE_COMMIT}/model.keras"
+    if not (cache_folder() / name).exists():
+        print(MULE_LICENCE, file=sys.stderr)
+    return download(MULE_ADDRESS, MULE_SHA256, name)
+
+
+def _published(path, layers):
+    """Our network with the weights of a published file's layers, in the order of the walk."""
+    model = SfNfNetF0().build(FRAMES, LogMel(**PUBLISHED))
+    ours = {canonical_name(variable): variable for variable in model.weights}
+    expected = list(_walk())
+    for layer, (canonical, kind) in zip(layers, expected, strict=False):
+        variables = [ours[canonical + part] for part in _PARTS[kind]]
+        shapes = [tuple(variable.shape) for variable in variables]
+        if layer.kind != kind or [array.shape for array in layer.arrays] != shapes:
+            raise InputError(
+                f"{path}: another architecture, or missing weights: the first layer that does not "
+                f"fit is {layer}, where SF-NFNet-F0 has {canonical} ({kind} with "
+                f"{' '.join(map(str, shapes))})"
+            )
+        for variable, array in zip(variables, layer.arrays, strict=True):
+            variable.assign(array)
+    if len(layers) != len(expected):
+        raise InputError(
+            f"{path}: another architecture, or missing weights: {len(layers)} layers have weights, "
+            f"where SF-NFNet-F0 has {len(expected)}"
+        )
+    return model
+
+
+def _walk():
+    """(canonical name, the release's class) of every layer with weights, inputs before outputs."""
+    for pathway, stem in STEMS.items():
+        for index in range(len(stem)):
+            yield f"{pathway}.stem.{index}", "WeightStandardization"
+    for stage, depth in enumerate(SfNfNetF0().depths):
+        yield f"fusion{stage}.temporal", "WeightStandardization"
+        yield f"fusion{stage}.pointwise", "WeightStandardization"
+        for pathway in STEMS:
+            for number in range(depth):
+                block = f"{pathway}.stage{stage}.block{number}"
+                convs = ["conv0", "conv1", "conv2", "conv3"]
+                for conv in convs if number else ["shortcut", *convs]:
+                    yield f"{block}.{conv}", "WeightStandardization"
+                yield f"{block}.squeeze_excite.reduce", "Dense"
+                yield f"{block}.squeeze_excite.expand", "Dense"
+                yield f"{block}.skip_gain", "ScalarMultiply"

@@ -1,0 +1,335 @@
+"""Probes: shallow networks from a frozen embedding to a task (paper, section 3 and Table 2)."""
+
+import concurrent.futures
+import dataclasses
+import itertools
+from typing import Literal
+
+import keras
+import numpy as np
+
+from mar.config import ConfigList, Configurable, Param
+from mar.errors import ConfigError
+from mar.optim.adam import ScoochAdam
+from mar.probing.outputs import Loss, Metric
+
+STEPS_PER_CALL = 200
+_CALL_BYTES = 256 << 20  # of examples handed to one call where they do not stay in memory
+
+
+class DivergedError(ConfigError):
+    """The loss became NaN or infinite."""
+
+
+class MLP(Configurable):
+    """A multi-layer perceptron and how it is trained, by the published configurations' names.
+
+    It is trained for as many steps as the optimizer's schedule has.
+    """
+
+    layer_widths = Param(list[int], default=[], doc="Widths of the hidden layers; none is linear.")
+    activation = Param(str, default="relu", doc="Activation of the hidden layers.")
+    input_dropout = Param(float | None, default=None, doc="Dropout rate of the input.")
+    layer_dropouts = Param(
+        list[float] | None, default=None, doc="Dropout rate behind each hidden layer."
+    )
+    dropout = Param(float | None, default=None, doc="Dropout rate behind every hidden layer.")
+    output_dropout = Param(
+        float | None, default=None, doc="Dropout rate of what the output layer is given."
+    )
+    l2_regularization = Param(
+        float, default=0.0, doc="Weight of the kernels' squares in the loss; biases are free."
+    )
+    loss = Param(Loss, doc="What is minimised.")
+    metrics = Param(
+        ConfigList(Metric), default=None, doc="What is reported beside the task's own metrics."
+    )
+    optimizer = Param(ScoochAdam, doc="How it is minimised, and in how many steps.")
+    batch_size = Param(int | None, default=None, doc="Batch size; null is that of Table 2.")
+    standardize = Param(
+        bool,
+        default=False,
+        doc="Whether every dimension, and a value that is to be predicted, gets mean 0 and "
+        "variance 1 in training.",
+    )
+    windows = Param(
+        Literal["mean", "single"],
+        default="mean",
+        doc="`mean` trains on an item's mean embedding; `single` on each of its windows, whose "
+        "predictions are averaged.",
+    )
+
+    def __init__(self, config=None, **parameters):
+        super().__init__(config, **parameters)
+        if self.layer_dropouts is not None and self.dropout is not None:
+            raise ConfigError("MLP: expected layer_dropouts or dropout, got both")
+        rates = self.layer_dropouts
+        if rates is not None and len(rates) != len(self.layer_widths):
+            raise ConfigError(
+                f"MLP.layer_dropouts: expected one for each of the {len(self.layer_widths)} "
+                f"layer_widths, got {rates}"
+            )
+        given = [self.input_dropout, self.dropout, self.output_dropout, *(rates or [])]
+        for rate in given:
+            if rate is not None and not 0 <= rate < 1:
+                raise ConfigError(f"MLP: expected dropout rates from 0 to below 1, got {rate}")
+        if self.optimizer.schedule is None or self.steps < 1:
+            raise ConfigError(
+                "MLP.optimizer.ScoochAdam.schedule: expected a schedule of at least one step; it "
+                "says how many steps the probe is trained for"
+            )
+
+    @property
+    def steps(self):
+        """Training steps."""
+        return self.optimizer.schedule.steps
+
+    def build(self, inputs, outputs, seed=0, normalization=None, target_moments=None):
+        """Builds the network.
+
+        Args:
+            inputs: dimensions of the embedding.
+            outputs: number of labels.
+            seed: of the initial weights and of dropout.
+            normalization: `(mean, variance)`, each `(inputs,)`, of what `standardize` removes.
+            target_moments: `(mean, variance)`, each `(outputs,)`, that predictions are scaled to.
+
+        Returns:
+            A Keras model `(batch, inputs)` → `(batch, outputs)`: logits, or predictions where the
+            loss takes those.
+        """
+        seeds = itertools.count(1000 * seed)
+        layers = [keras.Input((inputs,), name="embedding")]
+
+        def drop(rate):
+            if rate:
+                layers.append(keras.layers.Dropout(rate, seed=next(seeds)))
+
+        def dense(units, activation, name):
+            kernel = keras.initializers.GlorotUniform(next(seeds))
+            layers.append(
+                keras.layers.Dense(units, activation, kernel_initializer=kernel, name=name)
+            )
+
+        if normalization is not None:
+            mean, variance = normalization
+            layers.append(keras.layers.Normalization(mean=mean, variance=variance))
+        drop(self.input_dropout)
+        rates = self.layer_dropouts or [self.dropout] * len(self.layer_widths)
+        for index, (width, rate) in enumerate(zip(self.layer_widths, rates, strict=True)):
+            dense(width, self.activation, f"hidden_{index}")
+            drop(rate)
+        drop(self.output_dropout)
+        dense(outputs, None if self.loss.from_logits else self.loss.activation, "output")
+        if target_moments is not None:
+            mean, variance = target_moments
+            layers.append(
+                keras.layers.Rescaling(np.sqrt(variance).tolist(), mean.tolist(), name="rescaling")
+            )
+        return keras.Sequential(layers, name="probe")
+
+
+@dataclasses.dataclass(frozen=True)
+class Examples:
+    """What a probe is trained on or applied to.
+
+    Attributes:
+        features: float32 `(rows, dimensions)`, in memory or memory-mapped: one row per item or per
+            window.
+        targets: `(items, labels)`.
+        items: int `(rows,)`: which item each row belongs to; None where rows are items.
+        resident: whether the features may be held in memory a second time, for the device.
+    """
+
+    features: np.ndarray
+    targets: np.ndarray
+    items: np.ndarray | None = None
+    resident: bool = True
+
+
+def train(mlp, examples, batch_size, seed=0, progress=None):
+    """Trains a probe.
+
+    Batches follow one another through endlessly repeated random orders of the rows; a batch larger
+    than the data has rows repeatedly.
+
+    Args:
+        mlp: the `MLP`.
+        examples: the training `Examples`.
+        batch_size: rows in a batch.
+        seed: of weights, order and dropout.
+        progress: called with (steps done, mean loss since the last call, without the kernels'
+            penalty), or None.
+
+    Returns:
+        The trained Keras model. Equal seeds give equal models on one machine.
+
+    Raises:
+        DivergedError: the loss became NaN or infinite.
+    """
+    dimensions = examples.features.shape[1]
+    normalization = _moments(examples.features) if mlp.standardize else None
+    are_values = mlp.standardize and mlp.loss.activation is None
+    target_moments = _moments(examples.targets) if are_values else None
+    model = mlp.build(dimensions, examples.targets.shape[1], seed, normalization, target_moments)
+    run_steps = _training_steps(mlp, model)
+    per_call = STEPS_PER_CALL
+    if not examples.resident:
+        per_call = max(1, min(per_call, _CALL_BYTES // (4 * batch_size * dimensions)))
+    generator = np.random.default_rng(seed)
+    batches = _batches(len(examples.features), batch_size, mlp.steps, per_call, generator)
+    done = 0
+    for features, targets, rows, target_rows in _fed(examples, batches):
+        loss = float(run_steps(features, targets, rows, target_rows))
+        done += len(rows)
+        if not np.isfinite(loss):
+            raise DivergedError(
+                f"MLP: expected a finite loss, got {loss} after {done} of {mlp.steps} steps; lower "
+                f"the learning rate"
+            )
+        if progress is not None:
+            progress(done, loss)
+    return model
+
+
+def predict(mlp, model, examples, rows_per_call=4096):
+    """A probe's predictions, float32 `(items, labels)`: probabilities, or values.
+
+    Where rows are windows, the mean of an item's windows.
+    """
+    activation = keras.activations.get(mlp.loss.activation if mlp.loss.from_logits else None)
+    pieces = [
+        np.asarray(activation(model(np.asarray(piece, np.float32), training=False)))
+        for piece in _pieces(examples.features, rows_per_call)
+    ]
+    predictions = np.concatenate(pieces)
+    if examples.items is None:
+        return predictions
+    sums = np.zeros((len(examples.targets), predictions.shape[1]))
+    np.add.at(sums, examples.items, predictions)
+    counts = np.bincount(examples.items, minlength=len(sums))
+    return (sums / counts[:, None]).astype(np.float32)
+
+
+def report(mlp, model, examples, rows_per_call=1024):
+    """The loss and the configured metrics of a probe on some examples, `{name: value}`."""
+    meters = {"loss": keras.metrics.Mean()}
+    loss = mlp.loss.build()
+    metrics = [metric.build_metric() for metric in mlp.metrics or []]
+    for first in range(0, len(examples.features), rows_per_call):
+        rows = np.arange(first, min(first + rows_per_call, len(examples.features)))
+        targets = examples.targets[_items(examples, rows)].astype(np.float32)
+        outputs = model(np.asarray(examples.features[rows], np.float32), training=False)
+        meters["loss"].update_state(loss(targets, outputs), sample_weight=len(rows))
+        for metric in metrics:
+            metric.update_state(targets, outputs)
+    meters |= {metric.name: metric for metric in metrics}
+    return {name: float(meter.result()) for name, meter in meters.items()}
+
+
+def _training_steps(mlp, model):
+    """A compiled function that runs one step per row of `rows` and returns the mean loss."""
+    import tensorflow as tf
+
+    from mar.optim.fused_adam import FusedAdam
+
+    loss_of = mlp.loss.build()
+    variables = [variable.value for variable in model.trainable_variables]
+    kernels = {id(layer.kernel.value) for layer in model.layers if hasattr(layer, "kernel")}
+    adam = FusedAdam(mlp.optimizer, variables)
+    done = tf.Variable(0, dtype=tf.int64)
+
+    def gradients(features, targets):
+        with tf.GradientTape() as tape:
+            loss = loss_of(targets, model(features, training=True))
+        found = tape.gradient(loss, variables)
+        if mlp.l2_regularization:
+            found = [
+                gradient + 2 * mlp.l2_regularization * variable
+                if id(variable) in kernels
+                else gradient
+                for gradient, variable in zip(found, variables, strict=True)
+            ]
+        return loss, found
+
+    any_rows = tf.TensorSpec((None, None), tf.int32)
+    matrix = tf.TensorSpec((None, None), tf.float32)
+
+    @tf.function(input_signature=[matrix, matrix, any_rows, any_rows])
+    def run_steps(features, targets, rows, target_rows):
+        count, total = tf.shape(rows)[0], 0.0
+        steps = done + tf.range(tf.cast(count, tf.int64))
+        coefficients = adam.coefficients(steps)
+        for index in tf.range(count):
+            batch = tf.ensure_shape(tf.gather(features, rows[index]), (None, model.input_shape[1]))
+            loss, found = gradients(batch, tf.gather(targets, target_rows[index]))
+            adam.apply(found, *(values[index] for values in coefficients))
+            total += loss
+        done.assign_add(tf.cast(count, tf.int64))
+        return total / tf.cast(count, tf.float32)
+
+    return run_steps
+
+
+def _batches(rows, batch_size, steps, per_call, generator):
+    """Yields int32 `(up to per_call, batch_size)` until there were `steps` batches."""
+    left = np.zeros(0, np.int32)
+    for first in range(0, steps, per_call):
+        count = min(per_call, steps - first)
+        orders = [left]
+        missing = count * batch_size - len(left)
+        orders += [generator.permutation(rows).astype(np.int32) for _ in range(-(-missing // rows))]
+        stream = np.concatenate(orders)
+        left = stream[count * batch_size :]
+        yield stream[: count * batch_size].reshape(count, batch_size)
+
+
+def _fed(examples, batches):
+    """Yields the arguments of the compiled steps for each array of batches.
+
+    Resident features stay on the device and are gathered there. Others are read while the steps
+    before them run.
+    """
+    import tensorflow as tf
+
+    targets = tf.constant(examples.targets, tf.float32)
+    if examples.resident:
+        features = tf.convert_to_tensor(examples.features)
+        for rows in batches:
+            yield features, targets, rows, _items(examples, rows)
+        return
+
+    def read(rows):
+        order, inverse = np.unique(rows, return_inverse=True)
+        places = inverse.reshape(rows.shape).astype(np.int32)
+        return np.asarray(examples.features[order]), targets, places, _items(examples, rows)
+
+    with concurrent.futures.ThreadPoolExecutor(1) as reader:
+        waiting = None
+        for rows in batches:
+            following = reader.submit(read, rows)
+            if waiting is not None:
+                yield waiting.result()
+            waiting = following
+        yield waiting.result()
+
+
+def _items(examples, rows):
+    """The items that rows belong to, int32."""
+    return rows if examples.items is None else examples.items[rows].astype(np.int32)
+
+
+def _moments(features, rows_per_piece=65536):
+    """Mean and variance of every dimension, float32, in one pass over memory or file."""
+    total, squares = np.zeros(features.shape[1]), np.zeros(features.shape[1])
+    for piece in _pieces(features, rows_per_piece):
+        piece = np.asarray(piece, np.float64)
+        total += piece.sum(axis=0)
+        squares += (piece**2).sum(axis=0)
+    mean = total / len(features)
+    variance = np.maximum(squares / len(features) - mean**2, 0)
+    return mean.astype(np.float32), variance.astype(np.float32)
+
+
+def _pieces(features, rows):
+    return (features[first : first + rows] for first in range(0, len(features), rows))

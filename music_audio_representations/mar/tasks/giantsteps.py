@@ -1,0 +1,118 @@
+"""GiantSteps Key and GiantSteps MTG Key (Knees et al., 2015): 24 keys of electronic music.
+
+The 604 tracks of `giantsteps-key-dataset` are the test set (`annotations/key/*.key`, or jukemir's
+`giantsteps_clips.json.gz`). The 1,486 of `giantsteps-mtg-key-dataset` (`annotations.txt`,
+`beatport_metadata.txt`) are for training and validation where their key is sure (confidence 2)
+and one, split by artist as [24] does.
+"""
+
+import hashlib
+import re
+
+from mar.errors import InputError
+from mar.tasks import readers
+from mar.tasks.base import Items, Task, one_hot
+
+TONICS = ["C", "Db", "D", "Eb", "E", "F", "Gb", "G", "Ab", "A", "Bb", "B"]
+KEYS = [f"{tonic} {mode}" for mode in ("major", "minor") for tonic in TONICS]
+_FLATS = {"C#": "Db", "D#": "Eb", "F#": "Gb", "G#": "Ab", "A#": "Bb"}
+_KEY = re.compile(r"([A-Ga-g])([#b]?)\s+(major|minor)")
+_TEST, _MTG = "giantsteps-key-dataset", "giantsteps-mtg-key-dataset"
+
+
+def read(folder):
+    """Test tracks of the first data set, training and validation tracks of the second."""
+    rows = []
+    for id, key in sorted(_test_keys(folder).items(), key=lambda pair: int(pair[0])):
+        label = parse_key(key)
+        if label is None:
+            raise InputError(f"{folder}: {_TEST}: track {id}: expected a key, found {key!r}")
+        rows.append((id, _TEST, "test", label, ()))
+    artists, valid = _artists(folder)
+    for id, key in _sure_keys(folder):
+        if id not in artists:
+            raise InputError(f"{folder}: {_MTG}: beatport_metadata.txt lacks the track {id}")
+        split = "valid" if valid & set(artists[id]) else "train"
+        rows.append((id, _MTG, split, key, artists[id]))
+    rows.sort(key=lambda row: ("train", "valid", "test").index(row[2]))
+    ids, homes, splits, keys, names = map(list, zip(*rows, strict=True))
+    paths = [
+        (f"{home}/audio/{id}.LOFI.mp3", f"audio/{id}.LOFI.mp3", f"{id}.LOFI.mp3")
+        for id, home in zip(ids, homes, strict=True)
+    ]
+    return Items(ids, paths, splits, KEYS, one_hot(keys, KEYS), names)
+
+
+def parse_key(text):
+    """One of `KEYS` from either data set's spelling; None where it is not one key.
+
+    `F minor`, `f# minor<TAB>2<TAB>comment` and the two-line `#@format: key` are understood.
+    """
+    lines = [line for line in text.strip().splitlines() if not line.startswith("#@")]
+    line = lines[0] if lines else ""
+    line = re.sub(r"^key\s+\S+\s+", "", line)
+    match = _KEY.fullmatch(line.split("\t")[0].strip())
+    if match is None:
+        return None
+    tonic = match[1].upper() + match[2]
+    tonic = _FLATS.get(tonic, tonic)
+    return f"{tonic} {match[3]}" if tonic in TONICS else None
+
+
+def _test_keys(folder):
+    """Key as it is written, by track id."""
+    home = readers.find_optional(folder, f"{_TEST}/annotations/key")
+    if home is not None and home.is_dir() and not (home.parent / "annotations.txt").exists():
+        return {
+            path.name.split(".")[0]: readers.read_text(path)
+            for path in home.glob("[0-9]*.LOFI.key")
+        }
+    path = readers.find_optional(folder, "metadata/giantsteps_clips.json")
+    if path is None:
+        raise InputError(f"{folder}: expected {_TEST}/annotations/key/*.LOFI.key in it, found none")
+    clips = readers.read_json(path).values()
+    return {str(clip["extra"]["id"]): clip["y"] for clip in clips if clip["split"] == "test"}
+
+
+def _sure_keys(folder):
+    """`(id, key)` of the tracks with one key of the highest confidence."""
+    path = readers.find(folder, f"{_MTG}/annotations/annotations.txt")
+    for row in readers.read_table(path, ["ID", "MANUAL KEY", "C"], "\t"):
+        if row["C"] == "2" and "/" not in row["MANUAL KEY"]:
+            key = parse_key(row["MANUAL KEY"])
+            if key is None:
+                raise InputError(f"{path}: track {row['ID']}: {row['MANUAL KEY']!r} is no key")
+            yield row["ID"], key
+
+
+def _artists(folder):
+    """Artists of every track of the second data set, and which of them are for validation."""
+    path = readers.find(folder, f"{_MTG}/annotations/beatport_metadata.txt")
+    artists = {}
+    for row in readers.read_table(path, ["ID", "ARTIST"], "\t"):
+        artists[row["ID"]] = tuple(name.strip() for name in row["ARTIST"].split(","))
+    valid = {name for names in artists.values() for name in names if not _hashed_to_train(name)}
+    for _ in range(2):  # whoever made a track with one for validation follows them
+        for names in artists.values():
+            if valid & set(names):
+                valid |= set(names)
+    return artists, valid
+
+
+def _hashed_to_train(artist):
+    return int(hashlib.sha1(artist.lower().encode()).hexdigest(), 16) % 116 < 100
+
+
+TASKS = (
+    Task(
+        "GS_Key",
+        read,
+        "key",
+        labels=24,
+        counts={"train": 923, "valid": 236, "test": 604},
+        batch=512,
+        disjoint=("train", "valid"),
+        citation="P. Knees, A. Faraldo, P. Herrera, R. Vogl, S. Böck et al., ISMIR 2015",
+        licence="No licence stated; audio previews from Beatport",
+    ),
+)

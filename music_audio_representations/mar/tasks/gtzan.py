@@ -1,0 +1,36 @@
+"""GTZAN genre (Tzanetakis and Cook, 2002), fault-filtered: 930 clips in 10 classes.
+
+Files: `{train,valid,test}_filtered.txt`, one `genre/genre.000NN.wav` a line.
+"""
+
+from mar.tasks import readers
+from mar.tasks.base import Items, Task, one_hot
+
+
+def read(folder):
+    """Clips of the three lists; the folder is the class."""
+    names, splits = [], []
+    for split in ("train", "valid", "test"):
+        lines = readers.read_lines(readers.find(folder, f"GTZAN_split/{split}_filtered.txt"))
+        listed = [line.strip() for line in lines if line.strip()]
+        names += listed
+        splits += [split] * len(listed)
+    genres = [name.split("/")[0] for name in names]
+    labels = sorted(set(genres))
+    paths = [(name, f"genres/{name}", name.split("/")[-1]) for name in names]
+    return Items(names, paths, splits, labels, one_hot(genres, labels))
+
+
+TASKS = (
+    Task(
+        "GTZAN",
+        read,
+        "multiclass",
+        labels=10,
+        counts={"train": 443, "valid": 197, "test": 290},
+        batch=2560,
+        unreadable=("jazz/jazz.00054.wav",),
+        citation="G. Tzanetakis, P. Cook, IEEE TSAP 10(5), 2002",
+        licence="Lists MIT (music_dataset_split); audio without a stated licence",
+    ),
+)

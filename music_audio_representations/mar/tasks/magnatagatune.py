@@ -1,0 +1,104 @@
+"""MagnaTagATune (Law et al., 2009): 25,860 clips, the 50 most frequent of 188 tags.
+
+Official files: `annotations_final.csv`. The split is by the first character of the path. Clips
+without any of the 50 tags are kept, as the paper does; `MTT_filtered` is the list of 21,105 clips
+without them that other work uses.
+"""
+
+import numpy as np
+
+from mar.errors import InputError
+from mar.tasks import readers
+from mar.tasks.base import Items, Task
+
+CORRUPT = {"35644", "55753", "57881"}  # MP3s of length zero in the distribution
+_SPLITS = {**dict.fromkeys("0123456789ab", "train"), "c": "valid", **dict.fromkeys("def", "test")}
+_DIALECT = "tab-separated with every cell in double quotes"
+
+
+def read(folder):
+    """All clips with audio."""
+    path = readers.find(folder, "annotations_final.csv")
+    header, rows = readers.read_rows(path, ["clip_id", "mp3_path"], "\t")
+    tags = [name for name in header if name not in ("clip_id", "mp3_path")]
+    if not readers.read_bytes(path).startswith(b'"clip_id"\t'):
+        raise InputError(
+            f"{path}: expected the official file, {_DIALECT}; it was saved again by another program"
+        )
+    id_column, path_column = header.index("clip_id"), header.index("mp3_path")
+    tag_columns = [header.index(name) for name in tags]
+    ids, paths, flags = [], [], []
+    for row in rows:
+        ids.append(row[id_column])
+        paths.append(row[path_column])
+        flags.append([row[column] == "1" for column in tag_columns])
+    flags = np.array(flags, np.uint8)
+    # Most frequent over all annotated rows, ties in the order of the columns.
+    top = np.argsort(-flags.sum(axis=0, dtype=np.int64), kind="stable")[:50]
+    kept = [row for row, id in enumerate(ids) if id not in CORRUPT]
+    return Items(
+        ids=[ids[row] for row in kept],
+        paths=[paths[row] for row in kept],
+        splits=[_split(paths[row], path) for row in kept],
+        labels=[tags[column] for column in top],
+        targets=flags[np.ix_(kept, top)],
+    )
+
+
+def read_filtered(folder):
+    """The clips of jongpillee's `MTAT_split`, or of a split in minzwon's arrays."""
+    if readers.find_optional(folder, "MTAT_split/train_list_pub.cP"):
+        return _read_lists(folder)
+    return _read_arrays(folder)
+
+
+def _read_lists(folder):
+    labels = readers.read_lines(readers.find(folder, "MTAT_split/top50_tags.txt"))
+    ids, splits, targets = [], [], []
+    for split in ("train", "valid", "test"):
+        listed = readers.read_list(readers.find(folder, f"MTAT_split/{split}_list_pub.cP"))
+        path = readers.find(folder, f"MTAT_split/y_{split}_pub.npy")
+        targets.append(readers.read_flags(path, (len(listed), len(labels))))
+        ids += listed
+        splits += [split] * len(listed)
+    paths = [name.removesuffix(".npy") + ".mp3" for name in ids]
+    return Items(paths, paths, splits, labels, np.concatenate(targets))
+
+
+def _read_arrays(folder):
+    labels = readers.read_array(readers.find(folder, "tags.npy"), (None,)).tolist()
+    binary = readers.read_flags(readers.find(folder, "binary.npy"), (None, len(labels)))
+    rows, paths, splits = [], [], []
+    for split in ("train", "valid", "test"):
+        file = readers.find(folder, f"{split}.npy")
+        for row, path in readers.read_numbered(file, "\t"):
+            if row >= len(binary):
+                raise InputError(f"{file}: row {row} of {path}: binary.npy has {len(binary)}")
+            rows.append(row)
+            paths.append(path)
+            splits.append(split)
+    return Items(paths, paths, splits, labels, binary[rows])
+
+
+def _split(mp3_path, path):
+    if mp3_path[:1] not in _SPLITS or mp3_path[1:2] != "/":
+        raise InputError(f"{path}: expected paths in the folders 0 to f, found {mp3_path!r}")
+    return _SPLITS[mp3_path[0]]
+
+
+_COMMON = {
+    "kind": "multilabel",
+    "labels": 50,
+    "constraint": "[24]",
+    "citation": "E. Law, K. West, M. I. Mandel, M. Bay, J. S. Downie, ISMIR 2009",
+    "licence": "Annotations without a stated licence; audio CC BY-NC-SA (Magnatune)",
+}
+TASKS = (
+    Task("MTT", read, counts={"train": 18706, "valid": 1825, "test": 5329}, **_COMMON),
+    Task(
+        "MTT_filtered",
+        read_filtered,
+        counts={"train": 15244, "valid": 1529, "test": 4332},
+        **_COMMON,
+    ),
+)

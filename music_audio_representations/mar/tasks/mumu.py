@@ -1,0 +1,75 @@
+"""MuMu (Oramas et al., 2018): 147,295 tracks of the MSD, 250 genres of their albums.
+
+Files, in the layout of the split archive: `genre_labels_<NAME>.tsv`,
+`items_index_{train,val,test}_<NAME>.tsv` and `y_{train,val,test}_class_<DIM>_<NAME>.npy`. Where
+the items are albums (Amazon ids), `MuMu_dataset_multi-label.csv` gives their tracks: the paper
+evaluates tracks.
+"""
+
+import pathlib
+
+import numpy as np
+
+from mar.errors import InputError
+from mar.tasks import readers
+from mar.tasks.base import Items, Task
+from mar.tasks.msd import audio_paths
+
+_PARTS = {"train": "train", "valid": "val", "test": "test"}
+
+
+def read(folder):
+    """Tracks of the official split."""
+    labels = readers.read_lines(_only(folder, "genre_labels_*.tsv*"))
+    ids, splits, targets = [], [], []
+    for split, part in _PARTS.items():
+        listed = [
+            line.strip() for line in readers.read_lines(_only(folder, f"items_index_{part}_*"))
+        ]
+        path = _only(folder, f"y_{part}_class_*.npy*")
+        ids += listed
+        splits += [split] * len(listed)
+        targets.append(readers.read_flags(path, (len(listed), len(labels))))
+    targets = np.concatenate(targets)
+    tracks = _tracks_of_albums(folder)
+    if tracks and all(id in tracks for id in ids):
+        rows = [row for row, id in enumerate(ids) for _ in tracks[id]]
+        ids = [track for id in ids for track in tracks[id]]
+        splits, targets = [splits[row] for row in rows], targets[rows]
+    return Items(ids, audio_paths(ids, folder), splits, labels, targets)
+
+
+def _tracks_of_albums(folder):
+    """Track ids by Amazon id; empty where the table is not there."""
+    path = readers.find_optional(folder, "MuMu_dataset/MuMu_dataset_multi-label.csv")
+    if path is None:
+        return {}
+    header, rows = readers.read_rows(path, ["amazon_id", "MSD_track_id"])
+    album, track = header.index("amazon_id"), header.index("MSD_track_id")
+    tracks = {}
+    for row in rows:
+        tracks.setdefault(row[album].strip(), []).append(row[track].strip())
+    return tracks
+
+
+def _only(folder, pattern):
+    found = sorted(pathlib.Path(folder).rglob(pattern))
+    if len(found) != 1:
+        raise InputError(
+            f"{folder}: expected one {pattern} of MuMu's split archive, found "
+            f"{', '.join(path.name for path in found) or 'none'}"
+        )
+    return found[0]
+
+
+TASKS = (
+    Task(
+        "MuMu",
+        read,
+        "multilabel",
+        labels=250,
+        counts={"total": 147295},
+        citation="S. Oramas, F. Barbieri, O. Nieto Caballero, X. Serra, TISMIR 1(1), 2018",
+        licence="(c) 2017 MTG-UPF, for research; no audio",
+    ),
+)

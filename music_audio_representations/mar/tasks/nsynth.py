@@ -1,0 +1,71 @@
+"""NSynth (Engel et al., 2017): 305,979 notes; 112 pitches (NSynth_P), 11 families (NSynth_I).
+
+Files: `nsynth-{train,valid,test}/examples.json`, beside which lies `audio/<note>.wav`.
+"""
+
+import functools
+
+from mar.errors import InputError
+from mar.tasks import readers
+from mar.tasks.base import Items, Task, one_hot
+
+PITCHES = [str(pitch) for pitch in range(9, 121)]
+FAMILIES = [
+    *("bass", "brass", "flute", "guitar", "keyboard", "mallet"),
+    *("organ", "reed", "string", "synth_lead", "vocal"),
+]
+
+
+def read(folder, key, labels):
+    """Notes of the official split.
+
+    Args:
+        folder: holds the three parts.
+        key: the entry of a note that is its class.
+        labels: the classes.
+    """
+    notes, splits, classes, known = [], [], [], set(labels)
+    for split in ("train", "valid", "test"):
+        path = readers.find(folder, f"nsynth-{split}/examples.json")
+        if path.parent.name != f"nsynth-{split}":
+            raise InputError(f"{folder}: expected nsynth-{split}/examples.json in it")
+        for note, entry in readers.stream_object(path):
+            name = str(entry.get(key)) if isinstance(entry, dict) else None
+            if name not in known:
+                raise InputError(f"{path}: {note}: expected {key} as a known class, found {name}")
+            notes.append(note)
+            splits.append(split)
+            classes.append(name)
+    paths = [
+        (f"nsynth-{split}/audio/{note}.wav", f"audio/{note}.wav")
+        for note, split in zip(notes, splits, strict=True)
+    ]
+    return Items(notes, paths, splits, list(labels), one_hot(classes, labels))
+
+
+_COMMON = {
+    "kind": "multiclass",
+    "counts": {"train": 289205, "valid": 12678, "test": 4096},
+    "batch": 64,
+    "constraint": "[2]",
+    "citation": "J. Engel, C. Resnick, A. Roberts, S. Dieleman, M. Norouzi, D. Eck, K. Simonyan, "
+    "ICML 2017",
+    "licence": "CC BY 4.0",
+}
+TASKS = (
+    Task(
+        "NSynth_P",
+        functools.partial(read, key="pitch", labels=PITCHES),
+        labels=112,
+        # Four windows that adjoin.
+        windows={"window_seconds": 1.0, "hop_seconds": 1.0, "first_centre_seconds": 0.5},
+        **_COMMON,
+    ),
+    Task(
+        "NSynth_I",
+        functools.partial(read, key="instrument_family_str", labels=FAMILIES),
+        labels=11,
+        windows={"window_seconds": 4.0, "hop_seconds": 4.0, "first_centre_seconds": 2.0},
+        **_COMMON,
+    ),
+)

@@ -1,0 +1,143 @@
+"""A few steps of a small network from golden weights, for the tests that compare them."""
+
+import dataclasses
+from unittest import mock
+
+import numpy as np
+import tensorflow as tf
+
+from helpers import small_records
+from helpers.shared import fill_golden, small_network
+from mar.data.pipelines import PairDataset, SnippetDataset
+from mar.models import sfnfnet
+from mar.models.layers import NFBlock
+from mar.models.projectors import with_head
+from mar.optim.adam import ScoochAdam
+from mar.optim.fused_adam import FusedAdam
+from mar.training.objectives import ContrastiveObjective, SupervisedObjective
+from mar.training.step import TrainingStep
+
+BATCH, SEED, FRAMES = 8, 3, 64
+tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})  # starts sooner
+HEAD = {"projector": {"Projector": {"hidden_units": [16]}}, "mixup": {"Mixup": {}}}
+
+
+@dataclasses.dataclass(frozen=True)
+class Tunes:
+    """A source of tracks, each with bands and a rhythm of its own."""
+
+    def read(self, item):
+        rng = np.random.default_rng(item["seed"])
+        bands = rng.random((1, small_records.N_MELS)) ** 4
+        pulse = 1 + np.sin(np.arange(item["frames"])[:, None] / rng.uniform(1, 20))
+        noise = rng.random((item["frames"], small_records.N_MELS))
+        return (2 * bands * pulse + 0.5 * noise).astype(np.float16)
+
+    def seconds(self, item):
+        return item["frames"] / 100
+
+
+def records(folder, tracks=10):
+    """A data set of short tracks."""
+    job = small_records.job(range(100, 100 + 30 * tracks, 30))
+    small_records.write_here(dataclasses.replace(job, source=Tunes()), folder)
+    return str(folder)
+
+
+def parts(kind, records):
+    """Objective and data set."""
+    data = {"records": records, "batch_size": BATCH, "snippet_frames": FRAMES}
+    if kind == "supervised":
+        return SupervisedObjective(**HEAD), SnippetDataset(**data)
+    objective = ContrastiveObjective(**HEAD, dimensions=8)
+    return objective, PairDataset(**data)
+
+
+def short_network():
+    """Two of the network's stages from golden weights: half the time of tracing.
+
+    The residual is dropped for half of the examples in the second.
+    """
+    with mock.patch.object(sfnfnet, "STAGES", sfnfnet.STAGES[:2]):
+        settings = small_network(stochastic_depth=1.0, depths=[1, 1])
+        return fill_golden(settings.build(FRAMES, explicit_draws=True))
+
+
+def training_step(objective, dataset, microbatch=None):
+    """A step from golden weights and a head that depends on nothing, with much dropped.
+
+    Adam's epsilon is large: it would turn the rounding of tiny gradients into whole steps.
+    """
+    network = short_network()
+    head = objective.projector.build(network.output.shape[1], objective.output_size(dataset))
+    rng = np.random.default_rng(0)
+    head.set_weights([rng.normal(size=w.shape) / np.sqrt(w.shape[0]) for w in head.weights])
+    model = with_head(network, head)
+    variables = [variable.value for variable in model.trainable_variables]
+    adam = FusedAdam(ScoochAdam(learning_rate=0.01, epsilon=0.01), variables)
+    return TrainingStep(objective, model, adam, microbatch)
+
+
+def blocks(step):
+    return sum(isinstance(layer, NFBlock) for layer in step.model.layers)
+
+
+def gradients(kind, records, microbatch=None):
+    """Loss, measures and gradients of one step on one device."""
+    objective, dataset = parts(kind, records)
+    step = training_step(objective, dataset, microbatch)
+    draws = objective.draw(SEED, 0, BATCH, blocks(step))
+    batch = tuple(map(tf.constant, dataset.read(SEED, 0)))
+    arguments = batch, tf.nest.map_structure(tf.constant, draws), batch
+    return tf.function(step._gradients, autograph=False)(*arguments)
+
+
+def train(strategy, kind, records, microbatch=None, steps=5):
+    """Runs some steps under a strategy.
+
+    Returns:
+        NumPy arrays by name: each measure by step; the final `weights`; by how much they `moved`.
+    """
+    objective, dataset = parts(kind, records)
+    with strategy.scope():
+        step = training_step(objective, dataset, microbatch)
+    start = _weights(step)
+
+    @tf.function(autograph=False)
+    def run_step(batch, draws, number):
+        measures = strategy.run(step, (batch, draws, number))
+        return {k: strategy.experimental_local_results(v)[-1] for k, v in measures.items()}
+
+    batches = iter(
+        strategy.distribute_datasets_from_function(lambda context: dataset.build(context, SEED))
+    )
+    history = {}
+    for number in range(steps):
+        draws = objective.draw(SEED, number, BATCH, blocks(step))
+        draws = tf.nest.map_structure(tf.constant, draws)
+        measures = run_step(next(batches), draws, tf.constant(number, tf.int64))
+        for name, value in measures.items():
+            history.setdefault(name, []).append(float(value))
+    weights = _weights(step)
+    return {**history, "weights": weights, "moved": np.linalg.norm(weights - start)}
+
+
+def _weights(step):
+    return np.concatenate([np.ravel(weight) for weight in step.model.get_weights()])
+
+
+def logical_cpus(count):
+    """Divides the CPU; before TensorFlow's first operation."""
+    devices = [tf.config.LogicalDeviceConfiguration()] * count
+    tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], devices)
+
+
+def assert_equal_runs(one, other):
+    """Losses and what else is logged, and weights, of two runs of `train`."""
+    assert one.keys() == other.keys()
+    for name in one.keys() - {"weights", "moved"}:
+        np.testing.assert_allclose(other[name], one[name], rtol=2e-4, atol=1e-5, err_msg=name)
+    assert one["moved"] > 0.01
+    np.testing.assert_array_less(
+        np.linalg.norm(one["weights"] - other["weights"]), 1e-3 * one["moved"]
+    )

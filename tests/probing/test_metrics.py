@@ -1,0 +1,163 @@
+import mir_eval
+import numpy as np
+import pytest
+from sklearn import metrics as sklearn_metrics
+
+from mar.probing import metrics
+from mar.tasks.giantsteps import KEYS
+
+
+@pytest.fixture
+def tagging():
+    generator = np.random.default_rng(3)
+    targets = (generator.random((300, 6)) < [0.02, 0.1, 0.3, 0.5, 0.05, 0.0]).astype(np.uint8)
+    targets[0, :5], targets[1, :5] = 1, 0
+    scores = generator.random((300, 6)) + 0.3 * targets
+    scores[:, 3] = np.round(scores[:, 3], 1)  # many ties
+    return targets, scores.astype(np.float32)
+
+
+def test_tagging_metrics_are_scikit_learns_and_undefined_labels_are_left_out(tagging):
+    targets, scores = tagging
+    found = metrics.evaluate("multilabel", targets, scores, list("abcdef"), resamples=10)
+    for name, reference in (
+        ("map", sklearn_metrics.average_precision_score),
+        ("roc-auc", sklearn_metrics.roc_auc_score),
+    ):
+        expected = [reference(targets[:, label], scores[:, label]) for label in range(5)]
+        np.testing.assert_array_equal(found[name].per_label[:5], expected)
+        assert np.isnan(found[name].per_label[5])
+        assert found[name].value == pytest.approx(np.mean(expected))
+        assert found[name].value == pytest.approx(
+            reference(targets[:, :5], scores[:, :5], average="macro")
+        )
+    assert metrics.undefined_labels(targets).tolist() == [5]
+
+
+def test_a_bootstrap_resample_scores_as_if_its_items_were_repeated(tagging):
+    targets, scores = tagging
+    weights = metrics.draw_weights(len(targets), 8, seed=1)
+    assert (weights.sum(axis=0, dtype=int) == len(targets)).all()
+    found = metrics.evaluate("multilabel", targets, scores, list("abcdef"), resamples=8, seed=1)
+    for column in range(8):
+        rows = np.repeat(np.arange(len(targets)), weights[:, column])
+        drawn = targets[rows]
+        defined = np.flatnonzero((drawn.sum(axis=0) > 0) & (drawn.sum(axis=0) < len(rows)))
+        assert found["map"].samples[column] == pytest.approx(
+            np.nanmean(metrics.average_precision(drawn, scores[rows])[defined])
+        )
+        assert found["roc-auc"].samples[column] == pytest.approx(
+            np.nanmean(metrics.roc_auc(drawn, scores[rows])[defined])
+        )
+
+
+def test_a_label_without_positives_in_a_resample_is_left_out_of_it():
+    targets = np.zeros((40, 2), np.uint8)
+    targets[0, 0] = 1  # is drawn in two of three resamples
+    targets[::2, 1] = 1
+    scores = np.linspace(1, 0, 40)[:, None].repeat(2, axis=1)
+    found = metrics.evaluate("multilabel", targets, scores, ["rare", "often"], resamples=50)
+    weights = metrics.draw_weights(40, 50, seed=0)
+    absent = weights[0] == 0
+    assert 0 < absent.sum() < 50
+    often = [
+        metrics.ranking_samples(targets[:, 1], scores[:, 1], weights)[0],
+        metrics.ranking_samples(targets[:, 1], scores[:, 1], weights)[1],
+    ]
+    np.testing.assert_allclose(found["map"].samples[absent], often[0][absent])
+    np.testing.assert_allclose(found["map"].samples[~absent], (1 + often[0][~absent]) / 2)
+
+
+def test_the_interval_holds_the_value_of_the_population():
+    """Of 100 samples of one population, about 95 intervals hold its mean."""
+    generator = np.random.default_rng(0)
+    held = 0
+    for seed in range(100):
+        right = (generator.random(200) < 0.7).astype(int)
+        targets = np.eye(2, dtype=np.uint8)[np.zeros(200, int)]
+        predictions = np.eye(2)[1 - right]
+        scores = metrics.evaluate("multiclass", targets, predictions, ["a", "b"], 300, seed)
+        low, high = scores["accuracy"].interval
+        held += low <= 0.7 <= high
+    assert 88 <= held <= 99
+
+
+def test_accuracy_and_precision_of_each_class():
+    generator = np.random.default_rng(0)
+    true, guessed = generator.integers(4, size=200), generator.integers(3, size=200)
+    found = metrics.evaluate("multiclass", np.eye(4)[true], np.eye(4)[guessed], list("abcd"), 10)
+    assert found["accuracy"].value == sklearn_metrics.accuracy_score(true, guessed)
+    expected = sklearn_metrics.precision_score(true, guessed, average=None, zero_division=0)
+    np.testing.assert_allclose(found["accuracy"].per_label, expected)
+    assert found["accuracy"].per_label[3] == 0
+
+
+def test_balanced_accuracy_is_scikit_learns_in_every_resample():
+    generator = np.random.default_rng(0)
+    true = np.repeat(np.arange(4), [60, 20, 9, 1])  # of five classes
+    guessed = np.where(generator.random(90) < 0.6, true, generator.integers(5, size=90))
+    found = metrics.evaluate("multiclass", np.eye(5)[true], np.eye(5)[guessed], list("abcde"), 40)
+    score = found["balanced_accuracy"]
+    expected = sklearn_metrics.recall_score(true, guessed, average=None, labels=range(4)).mean()
+    assert score.value == pytest.approx(expected)
+    weights = metrics.draw_weights(90, 40, 0)
+    assert (weights[true == 3].sum(axis=0) == 0).any()  # some resamples lack a class
+    for column, value in enumerate(score.samples):
+        rows = np.repeat(np.arange(90), weights[:, column])
+        drawn = np.unique(true[rows])
+        recalls = sklearn_metrics.recall_score(
+            true[rows], guessed[rows], average=None, labels=drawn
+        )
+        assert value == pytest.approx(recalls.mean())
+
+
+@pytest.mark.parametrize(
+    ("estimated", "points", "both"),
+    [
+        *(("C major", 1.0, 1.0), ("G major", 0.5, 0.5), ("F major", 0.0, 0.5)),
+        *(("A minor", 0.3, 0.3), ("C minor", 0.2, 0.2), ("E minor", 0.0, 0.0)),
+    ],
+)
+def test_points_of_a_key(estimated, points, both):
+    assert metrics.key_points(["C major"], [estimated]) == [points]
+    assert metrics.key_points(["C major"], [estimated], both_fifths=True) == [both]
+
+
+def test_key_scores_are_mir_evals_for_every_pair_of_keys():
+    true = np.repeat(np.arange(24), 24)
+    guessed = np.tile(np.arange(24), 24)
+    found = metrics.evaluate("key", np.eye(24)[true], np.eye(24)[guessed], KEYS, resamples=5)
+    points = [mir_eval.key.weighted_score(KEYS[a], KEYS[b]) for a, b in zip(true, guessed)]  # noqa: B905
+    assert found["weighted"].value == pytest.approx(np.mean(points))
+    fifths_below = np.mean((true < 12) == (guessed < 12)) / 12 * 0.5
+    both = found["weighted_both_fifths"].value
+    assert both == pytest.approx(found["weighted"].value + fifths_below)
+    assert found["accuracy"].value == pytest.approx(1 / 24)
+
+
+def test_r2_of_each_target():
+    generator = np.random.default_rng(0)
+    targets = generator.standard_normal((125, 2)).astype(np.float32)
+    predictions = targets + generator.standard_normal((125, 2))
+    found = metrics.evaluate("regression", targets, predictions, ["a", "v"], 20, seed=4)
+    expected = sklearn_metrics.r2_score(targets, predictions, multioutput="raw_values")
+    assert [found["r2_a"].value, found["r2_v"].value] == pytest.approx(expected.tolist())
+    weights = metrics.draw_weights(125, 20, 4)
+    resampled = [
+        sklearn_metrics.r2_score(targets, predictions, sample_weight=weights[:, k])
+        for k in range(20)
+    ]
+    np.testing.assert_allclose(found["r2"].samples, resampled)
+    alone = metrics.evaluate("regression", targets[:, :1], predictions[:, :1], ["a"], resamples=0)
+    assert alone.keys() == {"r2"}, "the same twice"
+
+
+def test_a_difference_is_taken_on_the_same_resamples(tagging):
+    targets, scores = tagging
+    first = metrics.evaluate("multilabel", targets, scores, list("abcdef"), 50)["map"]
+    shifted = metrics.evaluate("multilabel", targets, scores * 2 + 1, list("abcdef"), 50)["map"]
+    assert metrics.difference(first, shifted) == pytest.approx((0, 0), abs=1e-3)
+    worse = metrics.evaluate("multilabel", targets, -scores, list("abcdef"), 50)["map"]
+    low, high = metrics.difference(first, worse)
+    assert 0 < low < high
+    assert high - low < (first.interval[1] - worse.interval[0])

@@ -1,0 +1,158 @@
+import itertools
+
+import numpy as np
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.text import Text
+
+from helpers.probe_runs import classes, noisy, tags, write_run
+from helpers.shared import small_network
+from mar.errors import InputError
+from mar.models.sfnfnet import STAGES
+from mar.probing import results
+from mar.reporting import comparison, diagram, figures
+
+
+def texts(figure):
+    """What is written in a figure, with its place in pixels."""
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    found = {t for t in figure.findobj(Text) if t.get_visible() and t.get_text().strip()}
+    for axis in (axis for axes in figure.axes for axis in (axes.xaxis, axes.yaxis)):
+        low, high = sorted(axis.get_view_interval())
+        ticks = {*axis.get_major_ticks(), *axis.get_minor_ticks()}
+        shown = axis.axes.axison
+        drawn = {tick for tick in ticks if shown and low <= tick.get_loc() <= high}
+        for tick in {*axis.majorTicks, *axis.minorTicks} - drawn:  # spare ones
+            found -= {tick.label1, tick.label2}
+    return [(text.get_text(), text.get_window_extent()) for text in found]
+
+
+def assert_legible(figure):
+    """No text lies over another one, or beyond the edge."""
+    width, height = FigureCanvasAgg(figure).get_width_height()
+    found = texts(figure)
+    assert len(found) > 5
+    for text, box in found:
+        inside = box.x0 >= -1 and box.y0 >= -1 and box.x1 <= width + 1 and box.y1 <= height + 1
+        assert inside, text
+    for (first, box), (second, other) in itertools.combinations(found, 2):
+        assert not box.padded(-1).overlaps(other.padded(-1)), (first, second)
+
+
+@pytest.fixture
+def runs(tmp_path):
+    """Two runs on forty tags, of which one has no positive item."""
+    targets = tags(60, 40)
+    targets[:, 7] = 0
+    labels = [f"mood---tag_{number} $x" for number in range(40)]
+    for model, noise in (("a model", 0.4), ("another_one", 1.5)):
+        predictions = noisy(targets, noise, seed=len(model))
+        write_run(tmp_path, "Jam", model, "multilabel", targets, predictions, labels)
+    return tmp_path / "Jam" / "a model", tmp_path / "Jam" / "another_one"
+
+
+def test_label_density_sorts_the_counts_and_draws_both_scales():
+    counts = {"mine_$1": np.array([3, 1000, 0, 40]), "other": np.array([7, 7])}
+    figure = figures.label_density(counts)
+    assert len(figure.axes) == 4
+    for axes, scale in zip(figure.axes, ["linear", "log"] * 2, strict=True):
+        assert axes.get_yscale() == scale
+    assert figure.axes[1].patches[0].get_data().values.tolist() == [1000, 40, 3, 0]
+    assert figure.axes[2].patches[0].get_data().values.tolist() == [7, 7]
+    assert_legible(figure)
+    assert_legible(figures.label_density({"without labels": np.zeros(3, int)}))
+
+
+def test_tasks_are_bars_of_the_scores(tmp_path):
+    targets = classes([20, 10])
+    for task in ("genre", "meter"):
+        for model, noise in (("a", 0.3), ("b", 0.9), ("c", 2.0)):
+            if (task, model) != ("meter", "b"):
+                write_run(tmp_path, task, model, "multiclass", targets, noisy(targets, noise))
+    shown = comparison.headlines(comparison.read(tmp_path))
+    figure = figures.tasks(shown)
+    (axes,) = figure.axes
+    bars = {
+        container.get_label(): [bar.get_height() for bar in container]
+        for container in axes.containers
+    }
+    assert bars == {
+        model: [found[model].value for found in shown.values() if model in found] for model in "abc"
+    }
+    assert len(bars["b"]) == 1
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == [
+        *("a", "b", "c", "95 % interval", "constant guess")
+    ]
+    lines = [line for found in shown.values() for line in found.values()]
+    (drawn,) = axes.collections
+    ends = {tuple(ends) for ends in drawn.get_segments() for ends in [ends[:, 1].tolist()]}
+    assert ends == {line.interval for line in lines}
+    assert_legible(figure)
+
+
+def test_labels_are_ordered_by_what_each_model_is_better_at(runs):
+    figure = figures.per_label(*runs)
+    bars, square = figure.axes
+    widths = [bar.get_width() for bar in bars.patches]
+    assert len(widths) == 30
+    assert widths == sorted(widths)
+    assert widths[-1] > 0
+    assert sum(len(points.get_offsets()) for points in square.collections) == 39
+    labels, first = results.read_per_label(runs[0])
+    _, second = results.read_per_label(runs[1])
+    differences = np.subtract(first["map"], second["map"])
+    top = bars.get_yticklabels()[-1].get_text()
+    assert top == labels[np.nanargmax(differences)]
+    assert widths[-1] == np.nanmax(differences)
+    assert_legible(figure)
+
+
+def test_runs_with_other_labels_are_refused(runs, tmp_path):
+    targets = tags(60, 3)
+    write_run(tmp_path, "Jam", "third", "multilabel", targets, noisy(targets, 1.0))
+    with pytest.raises(InputError, match="expected runs with the same labels"):
+        figures.per_label(runs[0], tmp_path / "Jam" / "third")
+
+
+def test_the_diagram_shows_the_network_that_was_built():
+    network = small_network(depths=[1, 2, 1, 1]).build(300)
+    found = diagram.facts(network)
+    assert found["input"] == (96, 300)
+    assert found["seconds"] == pytest.approx(3.0)
+    assert [(name, count) for name, count, _ in found["slow"]] == [
+        *(("stem", 4), ("stage 1", 1), ("stage 2", 2), ("stage 3", 1), ("stage 4", 1))
+    ]
+    mels = 24
+    for pathway, frames in (("slow", 19), ("fast", 75)):
+        mels = 24
+        for (_, _, shape), stage in zip(found[pathway][1:], STAGES, strict=True):
+            mels //= stage.frequency_stride
+            assert shape[:2] == (mels, frames)
+            assert abs(shape[2] - getattr(stage, pathway) / 10) <= 2
+    ends = found["slow"][-1][2][-1] + found["fast"][-1][2][-1]
+    assert found["embedding"] == ends == network.output.shape[-1]
+    assert found["parameters"] == network.count_params()
+
+    figure = diagram.architecture(network, {"NT-Xent": [8, 8, 4], "other": [16, "labels"]})
+    written = " ".join(text for text, _ in texts(figure))
+    expected = ["log-mel\n96 × 300\n3 s", f"embedding z\n{ends}", "2 blocks", "NT-Xent"]
+    expected += ["2 × 8 ReLU\n→ 4", "1 × 16 ReLU\n→ labels"]
+    expected += [f"+{channels}" for channels in found["fusions"]]
+    for text in expected:
+        assert text in written
+    assert_legible(figure)
+    assert_legible(diagram.architecture(small_network().build()))
+
+
+@pytest.mark.parametrize("suffix", [".svg", ".png", ".pdf"])
+def test_equal_figures_become_equal_files(suffix, runs, tmp_path):
+    files = [tmp_path / f"{number}{suffix}" for number in range(2)]
+    for file in files:
+        figures.save(figures.per_label(*runs), file)
+    first, second = (file.read_bytes() for file in files)
+    assert first == second
+    assert len(first) > 5000
+    with pytest.raises(InputError, match=r"ends in \.svg, \.png or \.pdf"):
+        figures.save(figures.per_label(*runs), tmp_path / "figure.txt")

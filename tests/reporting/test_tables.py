@@ -1,0 +1,442 @@
+import csv
+import dataclasses
+import html.parser
+import io
+import json
+import re
+
+import numpy as np
+import pytest
+
+import mar
+from helpers import small_records
+from helpers.probe_runs import classes, noisy, tags, write_run
+from helpers.shared import ROOT, reference, run_python, small_network
+from mar.errors import InputError
+from mar.probing import results
+from mar.reporting import comparison, formats, paper
+from mar.reporting.formats import Cell, Table
+
+
+def printed(first):
+    """A table of the paper: its lines from the one that begins so, without tags; and its bold."""
+    lines = reference("paper.md").read_text(encoding="utf-8").split("\n")
+    start = next(number for number, line in enumerate(lines) if line.startswith(first))
+    cells = [line.split("\t") for line in lines[start : lines.index("", start)]]
+    bold = [[cell.startswith("<b>") for cell in row] for row in cells]
+    return [[re.sub(r"<[^>]*>|[$\\]|\s", "", cell) for cell in row] for row in cells], bold
+
+
+def plain(name):
+    """A name without what two spellings of it may differ in."""
+    name = name.replace("R² valence", "V r2").replace("R² arousal", "A r2")
+    return re.sub("[^a-z0-9]", "", name.lower())
+
+
+# ------------------------------------------------------------------------------- the paper's tables
+
+
+@pytest.mark.parametrize(
+    ("number", "first", "exception"),
+    [
+        (3, "Model\tMTT", set()),
+        # 0.908 is in bold there, 0.013 below the best.
+        (4, "Model\tMSDS", {("Musicset-ULarge", "MSD50 ROC")}),
+    ],
+)
+def test_tables_3_and_4_are_the_papers(number, first, exception):
+    (groups, names, *rows), (_, _, *bold) = printed(first)
+    table = {3: paper.table3, 4: paper.table4}[number]()
+    for column in range(2, len(groups)):
+        groups[column] = groups[column] or groups[column - 1]
+    headers = [group + name for group, name in zip(groups, names, strict=True)]
+    assert [plain(header) for header in headers] == [plain(name) for name in table.columns]
+    shown = [[re.sub(r"\s", "", cell.text + cell.mark) for cell in row] for row in table.rows]
+    assert shown == rows
+    differing = {
+        (cells[0].text, column)
+        for cells, thick in zip(table.rows, bold, strict=True)
+        for cell, other, column in zip(cells[1:], thick[1:], table.columns[1:], strict=True)
+        if cell.bold != other
+    }
+    assert differing == exception
+
+
+def test_table_1_has_the_papers_numbers_and_the_tasks_agree_with_them():
+    (_, *rows), _ = printed("Dataset\tTask")
+    table = paper.table1()
+    kept = [0, 1, 7, 8, 9, 10]
+    found = [[cells[column].text for column in kept] for cells in table.rows]
+    assert [[plain(cell) for cell in row] for row in found] == [
+        [plain(cell) for cell in row] for row in rows
+    ]
+    for cells in table.rows:
+        name, items, labels = cells[0].text, cells[2].value, cells[6].value
+        parts = [cell.value for cell in cells[3:6]]
+        assert parts == [None] * 3 or items == sum(parts)
+        assert name == "Emo" or labels == float(cells[8].text)
+        if items and name != "GS_Key":  # whose number there is that of the published tracks
+            published = float(cells[7].text.rstrip("k")) * (1000 if "k" in cells[7].text else 1)
+            assert abs(items - published) <= 500
+
+
+def test_table_2_is_the_papers():
+    (_, *rows), _ = printed("Dataset\tLayers")
+    table = paper.table2(ROOT / "configs" / "probe")
+    shown = [[re.sub(r"\s", "", cell.text.replace("×", "times")) for cell in r] for r in table.rows]
+    assert [row[1:] for row in shown] == [row[1:] for row in rows]
+    assert [plain(row[0]) for row in shown] == [plain(row[0]) for row in rows]
+
+
+def test_every_entry_of_the_published_numbers_is_complete():
+    entries = [entry for number in (1, 3, 4) for entry in paper.published(number)]
+    assert len(entries) == len({(e.table, e.source, e.task, e.metric) for e in entries}) == 259
+    for entry in entries:
+        pre_trained = "Musicset-" in entry.source or "Audioset-" in entry.source
+        assert bool(entry.reference) == (entry.table > 1 and not pre_trained)
+
+
+@pytest.mark.parametrize(
+    ("model", "source"),
+    [
+        ("mule", "Musicset-ULarge"),
+        ("Musicset Supervised", "Musicset-Sup"),
+        ("audioset_usmall", "Audioset-USmall"),
+        ("random", None),
+    ],
+)
+def test_models_find_their_published_counterpart(model, source):
+    assert paper.counterpart(model) == source
+
+
+def test_the_published_files_stand_below_what_the_paper_made_of_them():
+    folder = reference("datasets/paper_results")
+    for table in (paper.table3(folder), paper.table4(folder)):
+        rows = {cells[0].text: (number, cells) for number, cells in enumerate(table.rows)}
+        for source, ours in (
+            ("Musicset-Sup", "Musicset Supervised (measured)"),
+            ("Musicset-ULarge", "Musicset ULarge (measured)"),
+            ("Audioset-USmall", "Audioset USmall (measured)"),
+        ):
+            (number, published), (below, measured) = rows[source], rows[ours]
+            assert below == number + 1
+            for name, theirs, cell in zip(table.columns, published, measured, strict=True):
+                if name != "Model":
+                    # The published files omit labels of these, which the paper's means include.
+                    omitted = re.match("Jam-All|Jam-MT|MuMu|MSD100|MSD500", name)
+                    assert cell.difference == pytest.approx(cell.value - float(theirs.text))
+                    assert abs(cell.difference) < (0.005 if omitted else 0.00056)
+
+
+# ---------------------------------------------------------------------------------- measured values
+
+
+@pytest.fixture
+def measured(tmp_path):
+    """MTT of two models; one of them is the paper's."""
+    targets = tags(60, 5)
+    for model, noise in (("mule", 0.4), ("my model", 2.0)):
+        write_run(tmp_path, "MTT", model, "multilabel", targets, noisy(targets, noise))
+    return tmp_path
+
+
+def test_measured_values_stand_beside_the_published_ones(measured):
+    rows = {cells[0].text: cells for cells in paper.table3(measured).rows}
+    assert list(rows)[2:4] == ["Musicset-ULarge", "mule (measured)"]
+    assert list(rows)[-1] == "my model (measured)"
+    ours, other = rows["mule (measured)"], rows["my model (measured)"]
+    test = results.read_run(measured / "MTT" / "mule")["test"]["map"]
+    assert ours[1].value == test["value"]
+    assert ours[1].text == f"{test['value']:.3f}"
+    assert ours[1].difference == pytest.approx(test["value"] - 0.404)
+    assert ours[1].interval == (test["low"], test["high"])
+    assert other[1].value > 0
+    assert other[1].difference is None
+    assert all(cell == Cell() for cell in ours[3:] + other[3:]), "what was not run is not empty"
+    # It is far above the published ones, so that none of these is among the best any more.
+    assert [name for name, cells in rows.items() if cells[1].bold] == ["mule (measured)"]
+    assert [cell.text for cell in paper.table4(measured).rows[0]][:2] == ["Musicset-Sup", "0.363"]
+    assert paper.table4(measured) == paper.table4()
+
+
+def test_what_makes_a_value_incomparable_is_told_below_the_table(measured):
+    path = measured / "MTT" / "mule" / "result.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "missing": 7}))
+    assert "mule, MTT: 7 items had no embedding." in paper.table3(measured).notes
+    assert not any("mule" in note for note in paper.table4(measured).notes)
+    published = paper.table3(reference("datasets/paper_results"))
+    assert "Jam-All: 182 of its 183 labels." in published.notes
+
+
+def test_bold_is_within_a_hundredth_of_the_best_of_the_column():
+    columns = [[0.414, 0.4037, 0.4034, 0.3], [-0.1, -0.2, None, -0.105], [None] * 4]
+    rows = [[formats.number(value) for value in row] for row in zip(*columns, strict=True)]
+    bold = np.array([[cell.bold for cell in row] for row in formats.with_best_bold(rows)]).T
+    assert bold.tolist() == [
+        [True, True, False, False],
+        [True, False, False, True],
+        [False, False, False, False],
+    ]
+
+
+# ------------------------------------------------------------------------------------- own tasks
+
+
+@pytest.fixture
+def own(tmp_path):
+    """A balanced and an unbalanced classification, a regression; three seeds of one probe."""
+    for task, counts in (("family", [20, 20, 20]), ("meter", [48, 12])):
+        for model, noise in (("contrastive", 0.3), ("supervised", 0.8)):
+            targets = classes(counts)
+            write_run(tmp_path, task, model, "multiclass", targets, noisy(targets, noise))
+            for seed in (1, 2):
+                again = noisy(targets, noise, seed)
+                other = tmp_path / "seeds" / str(seed)
+                write_run(other, task, model, "multiclass", targets, again)
+    tempo = np.random.default_rng(0).standard_normal((60, 1))
+    write_run(tmp_path, "tempo", "contrastive", "regression", tempo, noisy(tempo, 0.5), ["bpm"])
+    return tmp_path
+
+
+def test_scores_of_own_tasks(own):
+    lines = {(line.task, line.metric, line.model): line for line in comparison.read(own)}
+    assert {task for task, _, _ in lines} == {"family", "meter", "tempo"}
+    assert lines["meter", "accuracy", "supervised"].guess == pytest.approx(0.8)
+    assert lines["meter", "balanced_accuracy", "supervised"].guess == pytest.approx(0.5)
+    assert lines["family", "accuracy", "contrastive"].guess == pytest.approx(1 / 3)
+    assert lines["tempo", "r2", "contrastive"].guess == pytest.approx(0)
+    line = lines["meter", "accuracy", "supervised"]
+    runs = [own, own / "seeds" / "1", own / "seeds" / "2"]
+    seeds = [results.read_run(run / "meter" / "supervised")["test"]["accuracy"] for run in runs]
+    assert line.seeds == [run["value"] for run in seeds]
+    assert line.value == seeds[0]["value"]
+    assert line.interval == (seeds[0]["low"], seeds[0]["high"])
+    (row,) = [
+        cells
+        for cells in comparison.scores(list(lines.values())).rows
+        if [cell.text for cell in cells[:3]] == ["meter", "accuracy", "supervised"]
+    ]
+    values = [cell.value for cell in row[3:]]
+    expected = line.value, np.mean(line.seeds), np.std(line.seeds, ddof=1), 3, 0.8
+    assert values == pytest.approx(list(expected))
+    assert len(set(line.seeds)) > 1
+
+
+def test_the_overview_adds_balanced_accuracy_where_classes_are_unbalanced(own):
+    table = comparison.overview(comparison.read(own, models=["supervised", "contrastive"]))
+    assert table.columns == [
+        *("Model", "family, accuracy", "meter, accuracy", "meter, balanced accuracy"),
+        "tempo, R²",
+    ]
+    assert [cells[0].text for cells in table.rows] == [
+        "supervised",
+        "contrastive",
+        "constant guess",
+    ]
+    assert table.rows[0][-1] == Cell()
+    assert [cell.text for cell in table.rows[-1][1:]] == ["0.333", "0.800", "0.500", "0.000"]
+    assert not any(cell.bold for cell in table.rows[-1])
+
+
+def test_differences_are_paired(own):
+    table = comparison.differences(own, ["family"])
+    (accuracy, _balanced) = table.rows
+    assert [cell.text for cell in accuracy[:4]] == [
+        *("family", "accuracy", "contrastive", "supervised")
+    ]
+    tested = [results.score_again(own / "family" / name) for name in ("contrastive", "supervised")]
+    value, low, high = results.compare(*tested)["accuracy"]
+    assert (accuracy[4].value, accuracy[4].interval) == (value, (low, high))
+    assert accuracy[4].bold == (low > 0 or high < 0)
+
+
+def test_every_run_is_scored_once_for_all_its_differences(own):
+    targets = classes([20, 20, 20])
+    for model in ("third", "fourth"):
+        write_run(own, "family", model, "multiclass", targets, noisy(targets, 0.5))
+    scored = []
+    table = comparison.differences(own, progress=lambda *run: scored.append(run))
+    assert len(scored) == len(set(scored)) == 6, "four of family, two of meter, none of tempo"
+    assert len({cells[2].text + cells[3].text for cells in table.rows}) == 6
+
+
+def test_runs_on_other_items_are_named_rather_than_compared(own):
+    targets = classes([10, 10, 10])
+    write_run(own, "family", "other", "multiclass", targets, noisy(targets, 0.3))
+    table = comparison.differences(own, ["family"])
+    assert len(table.rows) == 2
+    assert len(table.notes) == 2
+    assert all("expected runs of one task on the same test items" in n for n in table.notes)
+
+
+def test_results_without_predictions_lack_what_follows_from_them(own):
+    (own / "tempo" / "contrastive" / "predictions.npz").unlink()
+    (own / "family" / "supervised" / "predictions.npz").unlink()
+    lines = {(line.task, line.model): line for line in comparison.read(own)}
+    assert np.isnan(lines["tempo", "contrastive"].guess)
+    assert np.isfinite(lines["tempo", "contrastive"].value)
+    table = comparison.differences(own)
+    assert {cells[0].text for cells in table.rows} == {"meter"}
+    assert "family/supervised/predictions.npz" in table.notes[0]
+
+
+def test_no_results_are_an_error_that_names_the_folder(tmp_path):
+    with pytest.raises(InputError, match="expected results as TASK/MODEL/result.json"):
+        comparison.read(tmp_path)
+    with pytest.raises(InputError, match="expected results of key as TASK"):
+        comparison.read(tmp_path, ["key"])
+
+
+# ---------------------------------------------------------------------------------------- formats
+
+
+class Cells(html.parser.HTMLParser):
+    """Texts of the cells of an HTML table, row by row, without its foot."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.rows, self.inside = [], False
+        self.feed(text.partition("<tfoot>")[0])
+
+    def handle_starttag(self, tag, attributes):
+        if tag == "tr":
+            self.rows.append([])
+        if tag in ("td", "th"):
+            self.inside = True
+            self.rows[-1].append("")
+
+    def handle_endtag(self, tag):
+        self.inside = self.inside and tag not in ("td", "th")
+
+    def handle_data(self, data):
+        if self.inside:
+            self.rows[-1][-1] += data
+
+
+def of_html(table):
+    return Cells(formats.html(table)).rows
+
+
+def of_markdown(table):
+    lines = [line for line in formats.markdown(table).split("\n") if line.startswith("|")]
+    rows = [re.split(r" ?(?<!\\)\| ?", line)[1:-1] for line in lines if not line.startswith("|--")]
+    rows = [[re.sub(r"(?<!\\)\*\*", "", cell) for cell in row] for row in rows]
+    return [[re.sub(r"\\(.)", r"\1", cell) for cell in row] for row in rows]
+
+
+def of_latex(table):
+    body = formats.latex(table).partition("\\toprule\n")[2].partition("\\bottomrule")[0]
+    body = body.replace("\\midrule\n", "").replace("$-$", "−").replace("$\\times$", "×")
+    body = body.replace("\\textsuperscript{2}", "²").replace("\\textdagger{}", "†")
+    body = body.replace("\\textasteriskcentered{}", "*").replace("\\textbackslash{}", "\\\\")
+    body = body.replace("\\textless{}", "<").replace("\\textbar{}", "|")
+    rows = [re.split(r"(?<!\\) & ", line) for line in body.removesuffix(" \\\\\n").split(" \\\\\n")]
+    rows = [[re.sub(r"\\textbf{(.*?)}", r"\1", cell) for cell in row] for row in rows]
+    return [[re.sub(r"\\(.)", r"\1", cell.removeprefix("{}")) for cell in row] for row in rows]
+
+
+AWKWARD = Table(
+    *("awkward", "Awkward", "50 % of <all> & |more|, a_b"),
+    ["Model_1 & 2", "R² [%]"],
+    [
+        [Cell("a|b_c*d"), Cell("0.5", 0.5, bold=True, difference=-0.0004, interval=(-0.1, 1.0))],
+        [Cell("<i>#1</i> 100 $"), Cell("−0.250", -0.25, mark="* [46]")],
+        [Cell("[2] x\\y"), Cell()],
+    ],
+    ["* note & <more>"],
+)
+
+
+@pytest.mark.parametrize("form", [of_html, of_markdown, of_latex])
+def test_every_format_shows_the_same(form, measured):
+    awkward = form(AWKWARD)
+    assert awkward == [
+        ["Model_1 & 2", "R² [%]"],
+        ["a|b_c*d", "0.5 (+0.000) [−0.100, 1.000]"],
+        ["<i>#1</i> 100 $", "−0.250* [46]"],
+        ["[2] x\\y", ""],
+    ]
+    for table in (paper.table1(), paper.table3(measured), paper.table4()):
+        assert form(table) == of_html(table)
+        assert form(table)[0] == table.columns
+        for shown, cells in zip(form(table)[1:], table.rows, strict=True):
+            assert all(s.startswith(c.text) for s, c in zip(shown, cells, strict=True))
+
+
+def test_a_table_without_rows_has_its_head_in_every_format():
+    empty = dataclasses.replace(AWKWARD, rows=[])
+    assert of_html(empty) == of_markdown(empty) == [AWKWARD.columns]
+    assert formats.csv(empty) == ",".join(AWKWARD.columns) + "\n"
+    assert "R\\textsuperscript{2}" in formats.latex(empty)
+
+
+def test_csv_has_columns_of_its_own_for_what_stands_beside_a_value(measured):
+    rows = list(csv.reader(io.StringIO(formats.csv(AWKWARD))))
+    assert rows == [
+        [
+            "Model_1 & 2",
+            *(f"R² [%]{kind}" for kind in ("", " difference", " low", " high", " note")),
+        ],
+        ["a|b_c*d", "0.5", "0.000", "-0.100", "1.000", ""],
+        ["<i>#1</i> 100 $", "-0.250", "", "", "", "* [46]"],
+        ["[2] x\\y", "", "", "", "", ""],
+    ]
+    for table in (paper.table1(), paper.table3(measured)):
+        found = {row["Model" if "Model" in row else "Dataset"]: row for row in csv.DictReader(
+            io.StringIO(formats.csv(table))
+        )}  # fmt: skip
+        for cells in table.rows:
+            for name, cell in zip(table.columns, cells, strict=True):
+                text = found[cells[0].text][name]
+                if cell.value is None:
+                    assert text == cell.text
+                else:
+                    assert float(text) == pytest.approx(cell.value, abs=0.0005)
+
+
+def test_bold_is_shown_in_every_format_that_has_it():
+    thin = dataclasses.replace(AWKWARD, rows=[[AWKWARD.rows[1][0], AWKWARD.rows[1][1]]])
+    for form, bold in (
+        (formats.markdown, "**0.5**"),
+        (formats.latex, r"\textbf{0.5}"),
+        (formats.html, "<b>0.5</b>"),
+    ):
+        assert bold in form(AWKWARD)
+        assert bold[:3] not in form(thin).partition("−0.250")[0].split("\n")[-1]
+
+
+# ---------------------------------------------------------------------------------------- command
+
+
+def test_the_command_writes_what_there_is_data_for(measured, tmp_path):
+    small_records.data_set(tmp_path / "records", [200] * 12)
+    mar.save(small_network().build(), tmp_path / "small.keras")
+    finished = run_python(
+        *("-m", "mar.tables", f"--results={measured}", "--output=out", "--model=small.keras"),
+        *("--records=records",),
+        cwd=tmp_path,
+    )
+    assert finished.returncode == 0, finished.stderr
+    assert "Table 2 left out: configs/probe is not here" in finished.stdout
+    names = ["table1", "table3", "table4", "overview", "scores", "differences"]
+    expected = {f"{name}{suffix}" for name in names for suffix in formats.FORMATS}
+    expected |= {"figure1.svg", "figure2.svg", "tasks.svg", "per_label/MTT/mule_vs_my model.svg"}
+    out = tmp_path / "out"
+    assert {str(p.relative_to(out)) for p in out.rglob("*") if p.is_file()} == expected
+    assert (out / "table3.md").read_text() == formats.markdown(paper.table3(measured))
+    assert "small.keras" not in finished.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--results=nowhere"], "--results: nowhere: expected a folder, found none"),
+        (["--probes=nowhere"], "--probes: nowhere: expected a folder, found none"),
+        (["results"], "expected flags alone, got ['results']"),
+    ],
+)
+def test_wrong_use_is_one_sentence(arguments, message, tmp_path):
+    process = run_python("-m", "mar.tables", *arguments, cwd=tmp_path)
+    assert process.returncode == 1
+    assert f"error: {message}" in process.stderr
+    assert not (tmp_path / "tables").exists()

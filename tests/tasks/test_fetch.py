@@ -1,0 +1,120 @@
+import functools
+import hashlib
+import http.server
+import pathlib
+import re
+import shutil
+import threading
+import urllib.parse
+
+import pytest
+
+from helpers.shared import reference, run_python
+from mar.errors import InputError
+from mar.tasks import TASKS, fetching, readers, task
+
+# Which of the real files stands for each upstream file.
+HERE = {
+    "MTT": "mtt",
+    "MTT_filtered": "mtt",
+    "GTZAN": "gtzan",
+    "MSDS": "msd",
+    "AMM": "amm",
+    "MuMu": "mumu",
+    "Emo": "emo/jukemir",
+    "GS_Key": "giantsteps",
+    "Jam-50": "jamendo",
+    "Jam-All": "jamendo",
+    "Jam-MT": "jamendo",
+}
+
+
+class _Handler(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *args):
+        pass
+
+
+@pytest.fixture
+def mirror(tmp_path, monkeypatch):
+    """Serves a folder in place of all addresses; the cache is another folder."""
+    served = tmp_path / "served"
+    served.mkdir()
+    handler = functools.partial(_Handler, directory=served)
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    monkeypatch.setenv("MAR_MIRROR", f"http://127.0.0.1:{server.server_port}")
+    monkeypatch.setenv("MAR_CACHE", str(tmp_path / "cache"))
+    yield served
+    server.shutdown()
+
+
+def real_file(name, upstream):
+    """The content of an upstream file, None where only a pointer to it is here."""
+    folder = reference(f"datasets/{HERE[name]}")
+    if upstream.endswith("_idx.npy"):
+        return None
+    for candidate in (upstream, f"jukemir/{pathlib.PurePath(upstream).name}"):
+        found = readers.find_optional(folder, candidate)
+        if found:
+            raw = upstream.endswith(".gz")
+            return found.read_bytes() if raw else readers.read_bytes(found)
+    raise AssertionError(f"{name}: {upstream} is not among the real files")
+
+
+def serve(served, name):
+    """Puts the real files of a task where their addresses point."""
+    for upstream, address, _ in fetching.official_files(name):
+        path = served / urllib.parse.urlsplit(address).path.lstrip("/")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(real_file(name, upstream))
+
+
+@pytest.mark.parametrize("name", HERE)
+def test_the_known_checksums_are_those_of_the_real_files(name):
+    listed = fetching.official_files(name)
+    assert listed
+    for upstream, address, sha256 in listed:
+        assert re.match(
+            r"https://(github|media\.githubusercontent)\.com/.*/[0-9a-f]{7,40}/", address
+        ) or (name == "MTT")
+        content = real_file(name, upstream)
+        if content is None:
+            pointer = reference(f"datasets/amm/lfs_pointers/{upstream.split('/')[1]}.pointer")
+            assert f"oid sha256:{sha256}\n" in pointer.read_text()
+        else:
+            assert hashlib.sha256(content).hexdigest() == sha256
+
+
+@pytest.mark.parametrize("name", ["MTT", "MTT_filtered", "GTZAN", "Emo", "GS_Key", "Jam-MT"])
+def test_what_is_fetched_is_all_that_the_task_reads(name, mirror, caplog):
+    serve(mirror, name)
+    paths = fetching.fetch(name)
+    assert len(paths) == len(fetching.official_files(name))
+    assert task(name).data.ids
+    assert caplog.text == ""
+    shutil.rmtree(mirror)
+    assert fetching.fetch(name) == paths  # nothing is downloaded twice
+
+
+def test_an_altered_file_is_not_kept(mirror):
+    serve(mirror, "GTZAN")
+    for path in mirror.rglob("test_filtered.txt"):
+        path.write_bytes(path.read_bytes() + b"blues/blues.00000.wav\n")
+    with pytest.raises(InputError, match="content differs from the published file"):
+        fetching.fetch("GTZAN")
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_every_task_says_what_is_to_be_had_elsewhere(name):
+    assert any("udio" in sentence for sentence in fetching.elsewhere(name))
+
+
+def test_the_command_fetches_and_says_the_rest(mirror):
+    serve(mirror, "GTZAN")
+    finished = run_python("-m", "mar.fetch", "gtzan", "NSynth_P")
+    assert finished.returncode == 0, finished.stderr
+    assert "GTZAN: 3 files in" in finished.stdout
+    assert "nsynth-{train,valid,test}.jsonwav.tar.gz" in finished.stdout
+    wrong = run_python("-m", "mar.fetch", "GTZANN")
+    assert wrong.returncode == 1
+    assert "did you mean GTZAN" in wrong.stderr

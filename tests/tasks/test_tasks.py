@@ -1,0 +1,475 @@
+"""Reading tasks: what the tiny distributions hold, and what is refused."""
+
+import gzip
+import io
+import json
+import os
+import pickle
+import typing
+
+import numpy as np
+import pytest
+
+from helpers.distributions import ITEMS, WRITERS, cp_list, mumu
+from mar.audio.windows import Windows
+from mar.errors import InputError
+from mar.tasks import TASKS, emomusic, find_task, readers, task
+from mar.tasks.giantsteps import parse_key
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_every_task_finds_its_audio_and_its_splits(name, tmp_path):
+    paths = WRITERS[name](tmp_path)
+    loaded = task(name.lower(), tmp_path)
+    assert loaded.name == name
+    assert loaded.citation
+    assert loaded.licence
+    found = [path for path in loaded.locate(paths) if path]
+    assert sorted(found) == sorted(paths)
+    # Converted to another format, it is the same audio.
+    converted = [path[:-4] + ".FLAC" for path in paths]
+    assert sorted(filter(None, loaded.locate(converted))) == sorted(converted)
+    for split, count in ITEMS.items():
+        if name not in ("Emo", "GS_Key", "MSDS", "MSD500"):
+            assert len(loaded.rows(split)) == count
+    assert loaded.data.targets.shape == (len(loaded.data.ids), len(loaded.labels))
+
+
+def test_the_embedder_is_given_what_lies_below_the_audio_root(tmp_path):
+    paths = WRITERS["NSynth_P"](tmp_path / "files")
+    for path in paths[1:]:
+        (tmp_path / "audio" / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "audio" / path).with_suffix(".flac").touch()
+    loaded = task("NSYNTH_P", tmp_path / "files")
+    items = loaded.items(tmp_path / "audio")
+    assert items[0].path == paths[0]  # is not there
+    assert [item.path for item in items[1:]] == [path[:-4] + ".flac" for path in paths[1:]]
+    assert (items[1].id, items[1].split) == (loaded.data.ids[1], "train")
+
+
+@pytest.mark.parametrize(("name", "starts"), [("NSynth_P", [0, 100, 200, 300]), ("NSynth_I", [0])])
+def test_windows_of_nsynths_notes_cover_their_four_seconds(name, starts):
+    """401 frames of 10 ms; four consecutive windows for pitch, one for instrument (section 3)."""
+    windows = Windows(**TASKS[name].windows).in_frames(0.01)
+    assert np.asarray(windows.starts(401)).tolist() == starts
+    assert windows.length == 400 // len(starts)
+
+
+def test_a_wrong_folder_of_audio_is_told_before_any_work(tmp_path):
+    WRITERS["GTZAN"](tmp_path)
+    loaded = task("GTZAN", tmp_path)
+    for folder in (tmp_path, tmp_path / "nowhere"):
+        with pytest.raises(InputError, match="the audio of GTZAN in this folder, .* of its 48"):
+            loaded.items(folder)
+
+
+def test_albums_become_their_tracks(tmp_path):
+    paths = mumu(tmp_path, albums=True)
+    loaded = task("MuMu", tmp_path)
+    assert len(loaded.data.ids) == 2 * sum(ITEMS.values()) == len(paths)
+    assert all(loaded.locate(paths))
+    np.testing.assert_array_equal(loaded.data.targets[0], loaded.data.targets[1])
+
+
+def test_only_tracks_with_a_tag_of_the_vocabulary_count(tmp_path):
+    paths = WRITERS["MSD500"](tmp_path)
+    loaded = task("MSD500", tmp_path)
+    assert len(loaded.data.ids) == sum(ITEMS.values()) - 1 == len(paths)
+    assert loaded.data.targets[0].tolist() == [1, 0, 0, 1, 0, 0]  # not the tag scored 20
+
+
+def test_minzwons_arrays_of_mtt(tmp_path):
+    names = [f"{digit}/clip-{n}.mp3" for digit in "0cd" for n in range(6)]
+    np.save(tmp_path / "tags.npy", np.array(["a", "b", "c"]))
+    np.save(tmp_path / "binary.npy", np.tile(np.eye(3), (6, 1)))
+    for split, first in (("train", 0), ("valid", 6), ("test", 12)):
+        entries = [f"{row}\t{names[row]}" for row in range(first, first + 6)]
+        np.save(tmp_path / f"{split}.npy", np.array(entries))
+    loaded = task("MTT_filtered", tmp_path)
+    assert loaded.data.paths == names
+    assert loaded.data.targets[4].tolist() == [0, 1, 0]
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("0.48", 48), ("1.2", 80), ("1.20", 80), ("1", 60), ("2.05", 125)]
+)
+def test_times_of_emo(text, seconds):
+    assert emomusic.seconds(text) == seconds
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ("F minor", "F minor"),
+        ("f# minor\t2\tsome comment\n", "Gb minor"),
+        ("#@format: key\ttimestamp(float)\tkey(string)\nkey 0 C minor\n", "C minor"),
+        ("key\t0\td minor\t2\t\n", "D minor"),
+        *(("B major ", "B major"), ("-", None), ("", None), ("G minor/major", None)),
+        *(("F minor / G# major", None), ("A-A# minor", None), ("H minor", None)),
+    ],
+)
+def test_keys_are_read_in_every_spelling(text, key):
+    assert parse_key(text) == key
+
+
+# ---------------------------------------------------------------------------- one's own collection
+
+
+def write_table(path, rows):
+    path.write_text("\n".join(rows) + "\n")
+    return path
+
+
+def test_a_folder_of_class_folders(tmp_path):
+    for label, count in (("dub", 40), ("ska", 20)):
+        for number in range(count):
+            file = tmp_path / "my music" / label / "deeper" / f"{number}.flac"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.touch()
+    (tmp_path / "my music" / "dub" / "cover.jpg").touch()
+    for hidden in (".cache/x.mp3", "dub/._x.mp3"):
+        (tmp_path / "my music" / hidden).parent.mkdir(exist_ok=True)
+        (tmp_path / "my music" / hidden).touch()
+    loaded = task(tmp_path / "my music")
+    assert (loaded.name, loaded.kind, loaded.labels) == ("my music", "multiclass", ["dub", "ska"])
+    assert {split: len(loaded.rows(split)) for split in ITEMS} == {
+        **{"train": 36, "valid": 12, "test": 12}
+    }
+    for split in ITEMS:
+        assert loaded.data.targets[loaded.rows(split)].mean(axis=0) == pytest.approx([2 / 3, 1 / 3])
+    assert task(tmp_path / "my music").data.splits == loaded.data.splits
+
+
+def test_names_that_are_not_utf8_are_refused(tmp_path):
+    for number in range(12):
+        path = os.path.join(os.fsencode(tmp_path), b"ab"[number % 2 :][:1], b"%d\xff.wav" % number)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        open(path, "wb").close()
+    with pytest.raises(InputError, match=r"expected names in UTF-8, found .*\\udcff"):
+        task(tmp_path)
+
+
+def test_a_folder_may_be_called_as_a_task_is(tmp_path):
+    for name in (f"MTT/{label}/{n}.wav" for label in "ab" for n in range(10)):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    assert task(tmp_path / "MTT").labels == ["a", "b"]
+
+
+def test_a_table_with_artists_is_split_between_them(tmp_path):
+    rows = [f"{n}.mp3,{'ab'[n % 2]},artist {n % 15}" for n in range(90)]
+    loaded = task(write_table(tmp_path / "songs.csv", ["path,label,artist", *rows]))
+    sides = {}
+    for artist, split in zip(loaded.data.artists, loaded.data.splits, strict=True):
+        assert sides.setdefault(artist, split) == split
+    assert set(sides.values()) == set(ITEMS)
+
+
+def test_a_table_may_begin_with_a_byte_order_mark(tmp_path):
+    rows = ["path,label", *(f"{n}.mp3,{n % 2}" for n in range(20))]
+    path = write_table(tmp_path / "songs.csv", rows)
+    plain = task(path)
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert task(path).data.paths == plain.data.paths
+    assert task(path).data.splits == plain.data.splits
+
+
+def test_tables_of_tags_and_of_numbers(tmp_path):
+    rows = [f"{n}.mp3\t{'a|b' if n % 2 else 'b'}{'|c' if n % 3 else ''}" for n in range(30)]
+    loaded = task(write_table(tmp_path / "tags.tsv", ["path\tlabels", *rows]))
+    assert (loaded.kind, loaded.labels) == ("multilabel", ["a", "b", "c"])
+    assert loaded.data.targets[1].tolist() == [1, 1, 1]
+    rows = [f"{n}.mp3,{90 + n / 2},{('train', 'val', 'test')[n % 3]}" for n in range(30)]
+    loaded = task(write_table(tmp_path / "tempo.csv", ["path,target,split", *rows]))
+    assert loaded.kind == "regression"
+    assert loaded.data.targets[2] == [91.0]
+    assert loaded.data.splits[:3] == ["train", "valid", "test"]
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        (["path,label,split", "../x.mp3,a,train"], "paths below the audio root, found '../x.mp3'"),
+        (
+            ["path,label,split", "/etc/passwd,a,train"],
+            "paths below the audio root, found '/etc/passwd'",
+        ),
+        (["path,label,split", "C:/x.mp3,a,train"], "paths below the audio root, found 'C:/x.mp3'"),
+        (["path,label,split", "..\\x.mp3,a,train"], r"paths below the audio root"),
+        (["path,label,split", "x.mp3,a,train", "x.mp3,b,test"], "'x.mp3' is in train and in test"),
+        (["path,label,split", "x.mp3,a,train", "x.mp3,b,train"], "'x.mp3' is twice in train"),
+        (
+            ["path,label,split,artist", "x.mp3,a,train,Ann", "y.mp3,b,test,Ann"],
+            "separated by artists, but 'Ann' is in train and in test",
+        ),
+        (["path,label,split", "x.mp3,a,training"], "expected the splits train, valid, test"),
+        (["path,label,split", "x.mp3,a,train", "y.mp3,b,train"], "the split 'valid' has no item"),
+        (["path,tag", "x.mp3,a"], "one of the columns label, labels, key, target"),
+        (["path,label", "x.mp3,a,b"], "row 2: expected 2 cells, found 3"),
+        (["path,target", "x.mp3,fast"], "expected a number, found 'fast'"),
+        (["path,target", "x.mp3,1", "y.mp3,nan"], "expected a number, found 'nan'"),
+        (["path,target", "x.mp3,"], "expected a number, found ''"),
+        (["path;label", "x.mp3;a"], "a spreadsheet program had saved it again"),
+        (["path,label"], "expected rows below the header"),
+        (["path,label", *(f"{n}.mp3,{n % 3}" for n in range(9))], "at least 5 .* found 3 and 9"),
+        (["path,label", "x.mp3,a"], "at least 5 files of a class, .* found 1 and 1"),
+    ],
+)
+def test_tables_that_cannot_be_meant_are_refused(tmp_path, rows, message):
+    path = write_table(tmp_path / "songs.csv", rows)
+    with pytest.raises(InputError, match=message):
+        task(path)
+
+
+def test_labels_that_are_constant_are_told(tmp_path, caplog):
+    rows = [
+        f"{n}.mp3,{'a|b' if n % 2 else 'b'},{('train', 'valid', 'test')[n % 3]}" for n in range(30)
+    ]
+    task(write_table(tmp_path / "tags.csv", ["path,labels,split", *rows]))
+    assert "constant in train (1 labels): b" in caplog.text
+    rows = [f"{n}.mp3,1,{('train', 'valid', 'test')[n % 3]}" for n in range(30)]
+    with pytest.raises(InputError, match=r"target is constant in the split 'train' \(10 items\)"):
+        task(write_table(tmp_path / "tempo.csv", ["path,target,split", *rows]))
+    rows = [row.replace(",1,", ",only,") for row in rows]
+    with pytest.raises(InputError, match="every label is constant in the split 'train'"):
+        task(write_table(tmp_path / "one.csv", ["path,label,split", *rows]))
+
+
+def test_an_unknown_name_is_answered_with_the_known_ones():
+    with pytest.raises(InputError, match=r"expected a task \(MSDS, .*did you mean MTT"):
+        find_task("MTTT")
+
+
+# ------------------------------------------------------------------------------- damaged official
+
+
+def changed(path, old, new):
+    data = path.read_bytes()
+    assert old in data
+    path.write_bytes(data.replace(old, new, 1))
+
+
+@pytest.mark.parametrize(
+    ("name", "file", "old", "new", "message"),
+    [
+        ("MTT", "annotations_final.csv", b'"clip_id"\t', b"clip_id\t", "saved again by another"),
+        ("MTT", "annotations_final.csv", b"0/artist", b"z/artist", "in the folders 0 to f"),
+        ("Emo", "songs_info.csv", b",0.48,", b",Jan 48,", "expected a time as min.sec"),
+        ("Emo", "songs_info.csv", b",1.33,", b",1.3,", "expected a segment of 45 s"),
+        ("Emo", "songs_info.csv", b"song_id,", b"song_id;", "song_id not found"),
+        ("Emo", "songs_info.csv", b"\n", b"\nx", "expected a number, found 'x"),
+        ("GS_Key", "giantsteps-key-dataset/annotations/key/1000.LOFI.key", b"C", b"X", "a key"),
+        (
+            "Jam-MT",
+            "data/splits/split-0/autotagging_moodtheme-test.tsv",
+            b"\tgenre---rock",
+            b",genre---rock",
+            "each in a field of its own",
+        ),
+        ("NSynth_I", "nsynth-test/examples.json", b'"bass"', b'"kazoo"', "found kazoo"),
+        ("NSynth_P", "nsynth-test/examples.json", b"\n}", b"\n", "not valid JSON, or truncated"),
+        (
+            "MTT_filtered",
+            "MTAT_split/test_list_pub.cP",
+            b"(lp1",
+            b"(dp1",
+            "pickled list of strings",
+        ),
+        ("MSD100", "train_ids.npy", b"0\0\0\0/", b"9\0\0\0/", "the split says that"),
+    ],
+)
+def test_damaged_files_are_refused(name, file, old, new, message, tmp_path):
+    WRITERS[name](tmp_path)
+    changed(tmp_path / file, old, new)
+    with pytest.raises(InputError, match=message):
+        task(name, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "file", "change", "message"),
+    [
+        ("AMM", "data/mood_target.npy", lambda a: a * 0.5, "an array of 0 and 1, found other"),
+        ("AMM", "data/val_idx.npy", lambda a: a - 99, "expected rows 0 to 47, found -"),
+        ("MSD100", "binaries.npy", lambda a: a * 2, "an array of 0 and 1, found other"),
+        (
+            "MSD100",
+            "train_ids.npy",
+            lambda a: np.arange(len(a)),
+            "entries '<row>//<name>', found 0",
+        ),
+        ("MTT_filtered", "MTAT_split/y_test_pub.npy", lambda a: a - 1, "an array of 0 and 1"),
+    ],
+)
+def test_arrays_of_other_values_are_refused(name, file, change, message, tmp_path):
+    WRITERS[name](tmp_path)
+    np.save(tmp_path / file, change(np.load(tmp_path / file)))
+    with pytest.raises(InputError, match=message):
+        task(name, tmp_path)
+
+
+def test_files_saved_again_by_a_spreadsheet_are_told(tmp_path):
+    WRITERS["MTT"](tmp_path)
+    file = tmp_path / "annotations_final.csv"
+    text = file.read_text()
+    for saved in (
+        text.replace("\t", ",").replace('"', ""),
+        text.replace("\t", ";"),
+    ):
+        file.write_text(saved, encoding="utf-8")
+        with pytest.raises(InputError, match="spreadsheet program had saved it again"):
+            task("MTT", tmp_path)
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_an_empty_folder_is_told_what_belongs_in_it(name, tmp_path):
+    with pytest.raises(InputError, match="expected"):
+        task(name, tmp_path)
+
+
+def test_lfs_pointers_are_told_from_arrays(tmp_path):
+    WRITERS["AMM"](tmp_path)
+    (tmp_path / "data" / "val_idx.npy").write_text(
+        "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 53688\n"
+    )
+    with pytest.raises(InputError, match=r"val_idx.npy: .*Git LFS pointer.*git lfs pull"):
+        task("AMM", tmp_path)
+
+
+def test_amms_labels_have_to_be_supplied(tmp_path):
+    WRITERS["AMM"](tmp_path)
+    (tmp_path / "data" / "mood_target.npy").unlink()
+    with pytest.raises(InputError, match="a 0/1 array of 48 x 4 .* not distributed"):
+        task("AMM", tmp_path)
+
+
+def test_artists_in_two_splits_of_an_official_file_are_refused(tmp_path):
+    WRITERS["Jam-All"](tmp_path)
+    file = tmp_path / "data" / "splits" / "split-0" / "autotagging-test.tsv"
+    changed(file, b"artist_test", b"artist_train")
+    with pytest.raises(InputError, match="'artist_train' is in train and in test"):
+        task("Jam-All", tmp_path)
+
+
+# ----------------------------------------------------------------------------------------- files
+
+
+@pytest.mark.parametrize("flipped", [12, 30, 200])
+def test_damaged_compressed_files_are_told(tmp_path, flipped):
+    path = tmp_path / "x.json.gz"
+    packed = bytearray(gzip.compress(json.dumps({str(n): n * n for n in range(999)}).encode()))
+    packed[flipped] ^= 255
+    path.write_bytes(packed)
+    for read in (readers.read_bytes, lambda path: list(readers.stream_object(path))):
+        with pytest.raises(InputError, match=r"x\.json\.gz: (cannot be read|not valid JSON)"):
+            read(path)
+
+
+def test_damaged_arrays_and_pickles_are_told(tmp_path):
+    path = tmp_path / "x.npy"
+    np.save(path, np.ones((10, 5)))
+    changed(path, b", 5)", b", 5(")
+    with pytest.raises(InputError, match="not a plain .npy array"):
+        readers.read_array(path)
+    path.write_bytes(pickle.dumps({"a": "b"}, 0).replace(b"s.", b"b."))  # builds a string
+    with pytest.raises(InputError, match="not a pickle of plain data"):
+        readers.read_mapping(path)
+
+
+def test_a_pickle_that_would_do_something_is_refused(tmp_path):
+    class Evil:
+        def __reduce__(self):
+            return (print, ("executed",))
+
+    for value in (Evil(), {"a": Evil()}):
+        (tmp_path / "x.cP").write_bytes(pickle.dumps(value, 0))
+        with pytest.raises(InputError, match="builtin.*print, which is not plain data"):
+            readers.read_mapping(tmp_path / "x.cP")
+
+
+class Python2Pickler(pickle._Pickler):
+    """Writes strings and bytes as Python 2 wrote its only kind of strings."""
+
+    dispatch: typing.ClassVar = dict(pickle._Pickler.dispatch)
+
+    def save_text(self, value):
+        data = value if isinstance(value, bytes) else value.encode()
+        self.write(pickle.BINSTRING + len(data).to_bytes(4, "little") + data)
+        self.memoize(value)
+
+    dispatch[bytes] = dispatch[str] = save_text
+
+
+def python2_pickle(value):
+    file = io.BytesIO()
+    Python2Pickler(file, 2).dump(value)
+    return file.getvalue()
+
+
+def test_damaged_pickles_never_crash(tmp_path):
+    """NumPy's own unpickling does, on some of these."""
+    path = tmp_path / "x.cP"
+    whole = python2_pickle({f"TR{n}": np.arange(3).reshape(1, 3) == n for n in range(3)})
+    generator, refused = np.random.default_rng(0), 0
+    for _ in range(3000):
+        data = bytearray(whole)
+        data[generator.integers(len(data))] = generator.integers(256)
+        path.write_bytes(data)
+        try:
+            readers.read_mapping(path)
+        except InputError:
+            refused += 1
+    assert refused > 500
+    path.write_text("version https://git-lfs.github.com/spec/v1\n")
+    with pytest.raises(InputError, match="Git LFS pointer"):
+        readers.read_mapping(path)
+
+
+@pytest.mark.parametrize("dump", [python2_pickle, lambda value: pickle.dumps(value, 0)])
+def test_mappings_of_strings_and_arrays_are_read(tmp_path, dump):
+    vectors = {f"TR{n}": np.arange(3).reshape(1, 3) % 2 == n for n in range(2)}
+    vectors["TR2"] = np.arange(250, 253).reshape(1, 3)  # bytes above 127
+    (tmp_path / "x.cP").write_bytes(dump(vectors))
+    found = readers.read_mapping(tmp_path / "x.cP")
+    assert {id: vector.ravel().tolist() for id, vector in found.items()} == {
+        **{"TR0": [True, False, True], "TR1": [False, True, False], "TR2": [250, 251, 252]}
+    }
+    (tmp_path / "x.pkl").write_bytes(dump({"TR1": "5504670"}))
+    assert readers.read_mapping(tmp_path / "x.pkl") == {"TR1": "5504670"}
+
+
+def test_msds_from_jongpillees_files_alone(tmp_path):
+    """Labels and 7digital paths from the pickled dictionaries."""
+    WRITERS["MSDS"](tmp_path)
+    home = tmp_path / "MSD_split"
+    ids = readers.read_list(home / "filtered_list_train.cP")
+    ids += readers.read_list(home / "filtered_list_test.cP")
+    before = task("MSDS", tmp_path).data
+    distinct = {row.tobytes(): row[None] > 0 for row in before.targets}
+    vectors = {id: distinct[row.tobytes()] for id, row in zip(ids, before.targets, strict=True)}
+    (home / "msd_id_to_tag_vector.cP").write_bytes(pickle.dumps(vectors, 0))
+    (home / "MSD_id_to_7D_id.pkl").write_bytes(python2_pickle({id: id[2:] for id in ids}))
+    numbers = {id[2:]: f"8/9/{id[2:]}.clip.mp3" for id in ids}
+    (home / "7D_id_to_path.pkl").write_bytes(python2_pickle(numbers))
+    for file in (tmp_path / "MSD_split_for_tagging").iterdir():
+        file.unlink()
+    loaded = task("MSDS", tmp_path).data
+    np.testing.assert_array_equal(loaded.targets, before.targets)
+    assert loaded.paths[0][0] == f"8/9/{ids[0][2:]}.clip.mp3"
+    vectors[ids[0]] = vectors[ids[0]][:, 1:]
+    (home / "msd_id_to_tag_vector.cP").write_bytes(pickle.dumps(vectors, 0))
+    with pytest.raises(InputError, match=rf"{ids[0]}: expected \d+ labels, found"):
+        task("MSDS", tmp_path)
+
+
+def test_lists_are_read_whatever_is_in_the_names(tmp_path):
+    names = ["a/b-0-29.npy", "it isn't, (really)", "lp1", "S'x'"[:-1]]
+    (tmp_path / "x.cP").write_text(cp_list(names))
+    assert readers.read_list(tmp_path / "x.cP") == names
+
+
+@pytest.mark.parametrize("chunk", [1, 7, 64, 1 << 20])
+def test_a_large_object_is_streamed_in_any_pieces(tmp_path, chunk):
+    text = '{ "a" : {"x": [1, 2, {"y": "}{"}]} ,\n"b":12345, "c": "ü\\"", "d": {} }\n'
+    (tmp_path / "x.json").write_text(text, encoding="utf-8")
+    found = list(readers.stream_object(tmp_path / "x.json", chunk))
+    assert found == [("a", {"x": [1, 2, {"y": "}{"}]}), ("b", 12345), ("c", 'ü"'), ("d", {})]
