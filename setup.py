@@ -17,6 +17,7 @@ REQUIRED = [
     "soxr>=0.3.6",  # streaming resampler
     "pyarrow>=15",  # manifests, embeddings, S3 and GCS
     "google-crc32c>=1.6",  # checksums of TFRecords, without TensorFlow
+    "pandas>=2.0",  # tables that are handed out
     "pooch>=1.8",  # verified downloads
     "scikit-learn>=1.3",  # metrics, folds, neighbours
     "mir_eval>=0.7",  # key score

@@ -55,12 +55,12 @@ def main(argv):
     loaded = [task(name, FLAGS.metadata) for name in FLAGS.task]
     _check_distinct("task", FLAGS.task, [each.name for each in loaded])
 
-    from mar.embedding.embeddings import open_embeddings
+    from mar.embedding.store import Embeddings
     from mar.probing import experiment  # with TensorFlow, which takes seconds
     from mar.probing.probe import MLP
 
     mlp = MLP(load(FLAGS.config, FLAGS.set))
-    opened = [open_embeddings(folder) for folder in FLAGS.embeddings]
+    opened = [Embeddings(folder) for folder in FLAGS.embeddings]
     for each, (embeddings, model), seed in itertools.product(
         loaded, zip(opened, models, strict=True), FLAGS.seed
     ):

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from helpers.small_embeddings import write_store
-from mar.embedding.embeddings import open_embeddings
+from mar.embedding.store import Embeddings
 from mar.errors import InputError
 
 
@@ -23,7 +23,7 @@ def test_means_come_in_the_order_asked_for(timelines, tmp_path, store, format):
     kept = {"store": store, "format": format}
     write_store(tmp_path, first, ["broken.mp3"], **kept)
     write_store(tmp_path, second, name="1", **kept, version="0.2.0")
-    embeddings = open_embeddings(tmp_path)
+    embeddings = Embeddings(tmp_path)
     assert set(embeddings.paths) == timelines.keys()
     assert embeddings.failures == {"broken.mp3": "truncated"}
     assert embeddings.dimensions == 6
@@ -36,7 +36,7 @@ def test_means_come_in_the_order_asked_for(timelines, tmp_path, store, format):
 @pytest.mark.parametrize("in_file", [False, True])
 def test_windows_come_in_the_order_asked_for(timelines, tmp_path, in_file, format):
     write_store(tmp_path / "emb", timelines, store="timeline", format=format)
-    embeddings = open_embeddings(tmp_path / "emb")
+    embeddings = Embeddings(tmp_path / "emb")
     paths = list(timelines)[::-3]
     before = sorted(tmp_path.iterdir())
     windows, items = embeddings.windows(paths, tmp_path if in_file else None)
@@ -51,7 +51,7 @@ def test_windows_come_in_the_order_asked_for(timelines, tmp_path, in_file, forma
 def test_means_hold_no_single_windows(timelines, tmp_path):
     write_store(tmp_path, timelines)
     with pytest.raises(InputError, match="holds one mean per file.*--store timeline"):
-        open_embeddings(tmp_path).windows(["a/0.mp3"])
+        Embeddings(tmp_path).windows(["a/0.mp3"])
 
 
 @pytest.mark.parametrize(
@@ -63,21 +63,21 @@ def test_embeddings_of_two_kinds_are_refused(timelines, tmp_path, changes):
         timelines = {"x": np.ones((1, 7))}
     write_store(tmp_path, timelines, name="1", **changes)
     with pytest.raises(InputError, match=f"made in another way .*{next(iter(changes))}: "):
-        open_embeddings(tmp_path)
+        Embeddings(tmp_path)
 
 
 def test_what_is_no_embedding_is_refused(tmp_path):
     with pytest.raises(InputError, match="holds no embeddings"):
-        open_embeddings(tmp_path)
+        Embeddings(tmp_path)
     (tmp_path / "x.parquet").write_bytes(b"PAR1")
     with pytest.raises(InputError, match="x.parquet: not a readable Parquet file"):
-        open_embeddings(tmp_path)
+        Embeddings(tmp_path)
 
 
 def test_nan_is_refused_by_name(timelines, tmp_path):
     timelines["a/7.mp3"][0, 2] = np.nan
     write_store(tmp_path, timelines, store="timeline")
-    embeddings = open_embeddings(tmp_path)
+    embeddings = Embeddings(tmp_path)
     for read in (embeddings.means, embeddings.windows):
         with pytest.raises(InputError, match="NaN or infinite values in the embedding of a/7.mp3"):
             read(list(timelines))

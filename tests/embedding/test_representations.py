@@ -6,7 +6,7 @@ import mar
 from helpers.shared import run_python
 from helpers.signals import music
 from mar.embedding import representations
-from mar.embedding.embeddings import open_embeddings
+from mar.embedding.store import Embeddings
 from mar.errors import InputError
 
 
@@ -28,7 +28,7 @@ def test_features_are_mean_and_deviation_over_time(collection, tmp_path):
     folder, paths = collection
     failures = representations.embed(representations.LogMelMean(), folder, paths, tmp_path / "emb")
     assert list(failures) == [paths[3]]
-    embeddings = open_embeddings(tmp_path / "emb")
+    embeddings = Embeddings(tmp_path / "emb")
     assert embeddings.failures == failures
     assert embeddings.provenance["model"] == "logmel_mean"
     frames = mar.LogMel().read(folder / paths[0])
@@ -48,11 +48,11 @@ def test_an_interrupted_run_goes_on_where_it_stopped(collection, tmp_path):
 
     with pytest.raises(KeyboardInterrupt):
         representations.embed(features, folder, paths, tmp_path / "emb", stopping)
-    assert len(open_embeddings(tmp_path / "emb").paths) == 5  # and one that failed
+    assert len(Embeddings(tmp_path / "emb").paths) == 5  # and one that failed
     representations.embed(features, folder, paths, tmp_path / "emb", lambda i: todo.extend(i) or i)
     assert [item.key for item in todo] == [paths[3], *paths[6:]]  # failed ones are tried again
     representations.embed(features, folder, paths, tmp_path / "whole")
-    resumed, whole = (open_embeddings(tmp_path / name) for name in ("emb", "whole"))
+    resumed, whole = (Embeddings(tmp_path / name) for name in ("emb", "whole"))
     good = [path for path in paths if path != paths[3]]
     np.testing.assert_array_equal(resumed.means(good), whole.means(good))
     assert resumed.failures.keys() == {paths[3]}
@@ -74,7 +74,7 @@ def test_musicnn_is_averaged_over_its_windows(tmp_path):
         pytest.skip(f"needs the wheel musicnn: {error}")
     soundfile.write(tmp_path / "x.wav", music(8.0, 16000, 1), 16000)
     assert representations.embed(features, tmp_path, ["x.wav"], tmp_path / "emb") == {}
-    embeddings = open_embeddings(tmp_path / "emb")
+    embeddings = Embeddings(tmp_path / "emb")
     times, values = features(tmp_path / "x.wav")
     assert times == pytest.approx([1.496, 4.488])
     np.testing.assert_allclose(embeddings.means(["x.wav"])[0], values.mean(axis=0), rtol=1e-5)

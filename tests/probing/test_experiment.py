@@ -12,7 +12,7 @@ from helpers.distributions import WRITERS
 from helpers.shared import ROOT, run_python
 from helpers.small_embeddings import separable, write_store
 from mar.config import load
-from mar.embedding.embeddings import open_embeddings
+from mar.embedding.store import Embeddings
 from mar.errors import InputError
 from mar.probing import experiment, results
 from mar.probing.probe import MLP
@@ -52,7 +52,7 @@ def prepared(tmp_path):
     def prepare(name, **provenance):
         paths = WRITERS[name](tmp_path / "metadata")
         loaded = task(name, tmp_path / "metadata")
-        return loaded, open_embeddings(embed(loaded, paths, tmp_path / "emb", **provenance))
+        return loaded, Embeddings(embed(loaded, paths, tmp_path / "emb", **provenance))
 
     return prepare
 
@@ -149,7 +149,7 @@ def test_missing_embeddings_stop_the_run_unless_allowed(tmp_path, caplog):
     loaded = task("GTZAN", tmp_path / "metadata")
     embed(loaded, paths[:-7], tmp_path / "emb")
     write_store(tmp_path / "emb", {"x.wav": np.ones((1, 8))}, paths[-2:-1], name="1")
-    embeddings = open_embeddings(tmp_path / "emb")
+    embeddings = Embeddings(tmp_path / "emb")
     with pytest.raises(InputError, match=r"missing for 7 of 48 items .*--allow_missing") as error:
         experiment.find_audio(loaded, embeddings)
     assert str(error.value).count(".wav") == 5
@@ -159,7 +159,7 @@ def test_missing_embeddings_stop_the_run_unless_allowed(tmp_path, caplog):
     assert "missing for 7 of 48" in caplog.text
     (tmp_path / "emb" / "part-0.parquet").unlink()
     with pytest.raises(InputError, match="no item of GTZAN's train split"):
-        experiment.find_audio(loaded, open_embeddings(tmp_path / "emb"), allow_missing=True)
+        experiment.find_audio(loaded, Embeddings(tmp_path / "emb"), allow_missing=True)
 
 
 def test_the_reason_why_an_embedding_is_missing_is_told(tmp_path):
@@ -168,7 +168,7 @@ def test_the_reason_why_an_embedding_is_missing_is_told(tmp_path):
     embed(loaded, paths[:-1], tmp_path / "emb")
     write_store(tmp_path / "emb", {"x.wav": np.ones((1, 8))}, paths[-1:], name="1")
     with pytest.raises(InputError, match=r"missing for 1 of 48 items.*\.wav \(truncated\)"):
-        experiment.find_audio(loaded, open_embeddings(tmp_path / "emb"))
+        experiment.find_audio(loaded, Embeddings(tmp_path / "emb"))
 
 
 def test_a_clip_that_is_known_to_be_broken_may_be_missing(tmp_path, caplog):
@@ -177,7 +177,7 @@ def test_a_clip_that_is_known_to_be_broken_may_be_missing(tmp_path, caplog):
     file.write_text(file.read_text() + "jazz/jazz.00054.wav\n")
     loaded = task("GTZAN", tmp_path / "metadata")
     embed(loaded, paths, tmp_path / "emb")
-    _, missing = experiment.find_audio(loaded, open_embeddings(tmp_path / "emb"))
+    _, missing = experiment.find_audio(loaded, Embeddings(tmp_path / "emb"))
     assert missing == 1
     assert "jazz.00054.wav: left out" in caplog.text
 
@@ -239,7 +239,7 @@ def test_two_collections_of_one_name_do_not_share_a_folder(tmp_path):
     (tmp_path / "own.csv").write_text("\n".join(["path,label", *rows]))
     timelines = separable(np.eye(2)[["ab".index(path[0]) for path in audio]])
     write_store(tmp_path / "emb", dict(zip(audio, timelines, strict=True)))
-    embeddings = open_embeddings(tmp_path / "emb")
+    embeddings = Embeddings(tmp_path / "emb")
     settings = embeddings, short("GTZAN"), tmp_path / "results", "toy"
     folder, table = task(tmp_path / "own"), task(tmp_path / "own.csv")
     first = experiment.run(folder, *settings, resamples=0)

@@ -14,7 +14,7 @@ from sklearn.neighbors import NearestNeighbors
 
 from helpers.miniature import write_miniature
 from helpers.shared import run_python
-from mar.embedding.embeddings import open_embeddings
+from mar.embedding.store import Embeddings
 from mar.errors import InputError
 from mar.probing import results
 from mar.reporting import comparison
@@ -66,7 +66,7 @@ def test_neighbours_are_those_that_scikit_learn_finds(quickstart):
     tracks = map.read_tracks(quickstart / "data")
     folder = quickstart / "embeddings" / "contrastive"
     (found,) = map.build(tracks, {"contrastive": folder})["representations"]
-    vectors = open_embeddings(folder).means([row["path"] for row in tracks])
+    vectors = Embeddings(folder).means([row["path"] for row in tracks])
     search = NearestNeighbors(n_neighbors=map.NEIGHBOURS, metric="cosine").fit(vectors)
     distances, nearest = search.kneighbors()
     np.testing.assert_array_equal(found["nearest"], nearest)

@@ -9,13 +9,14 @@ import os
 import sys
 import warnings
 
+import keras
 import numpy as np
 
 from mar.audio import decode
 from mar.audio.logmel import PUBLISHED, LogMel
 from mar.audio.windows import FrameWindows
 from mar.config import ConfigList, Configurable, Param
-from mar.embedding.embedder import Snippets
+from mar.embedding.engine import Waveform
 from mar.embedding.network import Network
 from mar.errors import ConfigError
 from mar.models.loading import load_model
@@ -46,7 +47,7 @@ class SliceExtractor(Extractor):
         bool, default=True, doc="Whether each slice is brought to mean 0 and deviation 1."
     )
 
-    def windows(self):
+    def windows(self) -> FrameWindows:
         """The slices, as `FrameWindows`."""
         length = self.look_backward + self.look_forward
         if min(self.look_backward, self.look_forward) < 0 or length < 1 or self.hop < 1:
@@ -93,7 +94,7 @@ class MelSpectrogram(Transform):
     mag_compression = LogMel.mag_compression
     mag_range = LogMel.mag_range
 
-    def log_mel(self, waveform):
+    def log_mel(self, waveform: AudioWaveform) -> LogMel:
         """The `mar.LogMel` of an `AudioWaveform`."""
         values = {**PUBLISHED, **self.resolved()["MelSpectrogram"]}
         del values["extractor"]
@@ -112,7 +113,7 @@ class EmbeddingFeature(Transform):
         bool, default=False, doc="Whether the softmax of the model's output is taken."
     )
 
-    def model(self):
+    def model(self) -> keras.Model:
         """Loads the model. Where the release's own file is not there, its weights are fetched."""
         location = self.model_location
         if location == PUBLISHED_MODEL and not os.path.exists(location):
@@ -164,7 +165,7 @@ class Analysis(Configurable):
         self._windows = self._embedding and self._embedding.extractor.windows()
         self._network = None
 
-    def __call__(self, path):
+    def __call__(self, path: str | os.PathLike) -> np.ndarray:
         """Analyses one audio file.
 
         Returns:
@@ -180,7 +181,8 @@ class Analysis(Configurable):
         elif self._embedding is None:
             columns = self._log_mel.stream_blocks(blocks)
         else:
-            snippets = Snippets(blocks, self._log_mel, self._windows)
+            waveform = Waveform(blocks, (self._windows.length - 1) * self._log_mel.hop_length)
+            snippets = self._windows.cut(self._log_mel.stream_blocks(waveform))
             columns = (values for _, values in self._loaded_network().stream(snippets))
         feature = np.concatenate(list(columns))
         if self._averaged:

@@ -5,6 +5,7 @@ import dataclasses
 import os
 import pathlib
 import re
+from collections.abc import Sequence
 
 from mar.errors import InputError
 
@@ -34,7 +35,7 @@ class AudioItem:
     expected: bool = True
 
 
-def find(inputs):
+def find(inputs: Sequence[str]) -> list[AudioItem]:
     """The files to embed, sorted by key.
 
     Args:
@@ -106,7 +107,7 @@ def _is_audio(path):
     return bool(AUDIO.search(path))
 
 
-def key(path):
+def key(path: str | bytes | os.PathLike) -> str:
     """A path as text: bytes that are not UTF-8 are written as `\\xNN`."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 

@@ -10,7 +10,8 @@ of the 3 s around the timestamp; what reaches over an end of the sound is silent
 import numpy as np
 import tensorflow as tf
 
-from mar.embedding.embedder import Embedder, Snippets
+from mar.embedding.engine import Waveform
+from mar.embedding.representations import NetworkWindows, representation
 
 TIMESTAMP_HOP_MS = 50  # the API asks for at most this
 _GROUP = 32
@@ -24,20 +25,20 @@ class HearModel(tf.Module):
         scene_embedding_size, timestamp_embedding_size: length of an embedding.
     """
 
-    def __init__(self, embedder):
+    def __init__(self, representation: NetworkWindows):
         super().__init__()
-        self.embedder = embedder
-        self.sample_rate = embedder.log_mel.sample_rate
-        self.scene_embedding_size = embedder.network.dimensions
-        self.timestamp_embedding_size = embedder.network.dimensions
+        self.representation = representation
+        self.sample_rate = representation.log_mel.sample_rate
+        self.scene_embedding_size = representation.dimensions
+        self.timestamp_embedding_size = representation.dimensions
 
 
-def load_model(model_file_path=""):
+def load_model(model_file_path: str = "") -> HearModel:
     """Loads what `mar.load_model` takes; without a path, the published weights."""
-    return HearModel(Embedder(model_file_path or "mule"))
+    return HearModel(representation(model_file_path or "mule"))
 
 
-def get_scene_embeddings(audio, model):
+def get_scene_embeddings(audio: tf.Tensor, model: HearModel) -> tf.Tensor:
     """One embedding per sound.
 
     Args:
@@ -47,17 +48,17 @@ def get_scene_embeddings(audio, model):
     Returns:
         float32 tensor `(sounds, scene_embedding_size)`.
     """
-    embedder = model.embedder
 
     def groups():
         for sound, samples in enumerate(_sounds(audio)):
-            for _, snippets in Snippets([samples], embedder.log_mel, embedder.windows):
+            waveform = Waveform([samples], model.representation.shortest)
+            for _, snippets in model.representation.pieces(waveform):
                 yield sound, snippets
 
-    return tf.stack([tf.reduce_mean(rows, axis=0) for rows in _by_sound(embedder, groups())])
+    return tf.stack([tf.reduce_mean(rows, axis=0) for rows in _by_sound(model, groups())])
 
 
-def get_timestamp_embeddings(audio, model):
+def get_timestamp_embeddings(audio: tf.Tensor, model: HearModel) -> tuple[tf.Tensor, tf.Tensor]:
     """Embeddings every 50 ms, from the first sample on.
 
     Args:
@@ -68,8 +69,8 @@ def get_timestamp_embeddings(audio, model):
         float32 tensors: embeddings `(sounds, timestamps, timestamp_embedding_size)` and the
         timestamps at their centres, milliseconds, `(sounds, timestamps)`.
     """
-    embedder, sounds = model.embedder, _sounds(audio)
-    log_mel, length = embedder.log_mel, embedder.windows.length
+    sounds = _sounds(audio)
+    log_mel, length = model.representation.log_mel, model.representation.windows.length
     seconds = sounds.shape[1] / log_mel.sample_rate
     times = np.arange(0, 1000 * seconds, TIMESTAMP_HOP_MS, np.float32)
     starts = np.round(times / 1000 / log_mel.hop_seconds).astype(int)
@@ -83,7 +84,7 @@ def get_timestamp_embeddings(audio, model):
                 group = starts[first : first + _GROUP]
                 yield sound, frames[group[:, None] + np.arange(length)]
 
-    embeddings = tf.stack(list(_by_sound(embedder, groups())))
+    embeddings = tf.stack(list(_by_sound(model, groups())))
     return embeddings, tf.tile(times[None], (len(sounds), 1))
 
 
@@ -97,9 +98,9 @@ def _sounds(audio):
     return sounds
 
 
-def _by_sound(embedder, groups):
+def _by_sound(model, groups):
     """Yields the embeddings `(n, dimensions)` of each sound, from groups of (sound, snippets)."""
     rows = {}
-    for sound, embedded in embedder.network.stream(groups):
+    for sound, embedded in model.representation.stream(groups):
         rows.setdefault(sound, []).append(embedded)
     return (np.concatenate(rows[sound]) for sound in sorted(rows))

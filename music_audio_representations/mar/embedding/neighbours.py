@@ -48,8 +48,10 @@ def nearest(
     Raises:
         InputError: the query cannot be embedded, or is of another length.
     """
-    key, vector = (None, query) if isinstance(query, np.ndarray) else _query(
-        embeddings, os.fspath(query), model
+    key, vector = (
+        (None, query)
+        if isinstance(query, np.ndarray)
+        else _query(embeddings, os.fspath(query), model)
     )
     if vector.shape != (embeddings.dimensions,) or not np.isfinite(vector).all():
         raise InputError(

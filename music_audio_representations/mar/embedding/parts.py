@@ -1,7 +1,7 @@
 """One Parquet file of a data set of embeddings: its columns, written whole and checked when read.
 
-`mar.embedding.store` alone uses it. The columns, of which all but `path` and `status` are null where
-they do not apply:
+`mar.embedding.store` alone uses it. The columns, of which all but `path` and `status` are null
+where they do not apply:
 
     path             key of the file, see `mar.embedding.files`
     status           ok, failed, or skipped (neither audio nor called so)
@@ -23,9 +23,9 @@ they do not apply:
 With the format npz, `<path>.npz` beside the Parquet files holds `embedding` (of the mean, or of
 every window), `timestamps` and `provenance`, and they lack the last columns.
 
-The JSON under the key `mar` of a file's metadata is the provenance, `schema` (2; version 0.1.0 wrote
-no number, and lacks the columns audio_hash, reader, channels, notes and damaged_seconds), and
-`written`: of two rows of one path, that of the later counts.
+The JSON under the key `mar` of a file's metadata is the provenance, `schema` (2; version 0.1.0
+wrote none, and lacks the columns audio_hash, reader, channels, notes and damaged_seconds), and
+`written`: of two rows of one path, that of the larger counts.
 
 Every page has a checksum. Floats are split into streams of their bytes: 5.9 KB of noise of 1,728
 dimensions, the worst case, where 0.1.0 took 7.5 KB.
@@ -114,13 +114,13 @@ class Part:
                 raise InputError(f"{path}: not written by mar.embed (no provenance in its schema)")
             provenance = json.loads(schema.metadata[_KEY])
             number, written = provenance.pop("schema", 1), provenance.pop("written", 0)
-            _check(provenance)
-        except InputError:
-            raise
-        except FileNotFoundError:
+            _check(provenance, schema.names)
+        except (InputError, FileNotFoundError):
             raise
         except _UNREADABLE as error:
-            raise InputError(f"{path}: not a readable Parquet file ({_first_line(error)})") from None
+            raise InputError(
+                f"{path}: not a readable Parquet file ({_first_line(error)})"
+            ) from None
         if number > SCHEMA:
             raise InputError(
                 f"{path}: expected a schema of at most {SCHEMA}, found {number}: a later version "
@@ -246,11 +246,18 @@ def _timelines(values: Sequence[np.ndarray | None], kind: pa.DataType) -> pa.Arr
     return pa.ListArray.from_arrays(pa.array([*offsets, end], pa.int32()), vectors).cast(kind)
 
 
-def _check(provenance: dict) -> None:
-    """Raises ValueError or KeyError where the text was damaged."""
-    kept = (provenance["store"], provenance["format"])
-    if kept[0] not in ("mean", "timeline") or kept[1] not in ("parquet", "npz"):
-        raise ValueError(f"store and format {kept}")
+def _check(provenance: dict, columns: Sequence[str]) -> None:
+    """Raises ValueError or KeyError where the texts of the metadata, which have no checksum, lack
+    what is needed.
+    """
+    store, format = provenance["store"], provenance["format"]
+    if store not in ("mean", "timeline") or format not in ("parquet", "npz"):
+        raise ValueError(f"store {store!r}, format {format!r}")
+    needed = {"path", "status", "reason", "size", "mtime_ns", "times", "duration", "sample_rate"}
+    if format == "parquet":
+        needed.add(store)
+    if not needed <= {*columns}:
+        raise ValueError(f"without the columns {sorted(needed - {*columns})}")
 
 
 def _first_line(error: Exception) -> str:

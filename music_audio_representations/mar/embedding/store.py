@@ -13,6 +13,7 @@ import os
 import pathlib
 import posixpath
 import tempfile
+import threading
 import time
 import types
 import uuid
@@ -109,7 +110,7 @@ class Embeddings:
     # ------------------------------------------------------------------------------------- reading
 
     def row(self, path: str) -> dict:
-        """What is known of an embedded file but its embedding: the columns of `mar.embedding.parts`.
+        """All columns of an embedded file but its embedding, see `mar.embedding.parts`.
 
         Raises:
             InputError: it was not embedded.
@@ -206,7 +207,7 @@ class Embeddings:
             with tempfile.TemporaryFile(dir=folder) as file:
                 windows = np.memmap(file, np.float32, "w+", shape=shape)
         for names, timelines in self._timelines(paths):
-            self._refuse_nan(names, [values.sum() for values in timelines])
+            self._refuse_nan(names, [values.sum(dtype=np.float64) for values in timelines])
             for path, values in zip(names, timelines, strict=True):
                 for row in rows_of.pop(path):
                     windows[ends[row] - counts[row] : ends[row]] = values
@@ -265,7 +266,7 @@ class Embeddings:
         return neighbours.nearest(self, query, k, model)
 
     def project(self, seed: int = 0) -> "pandas.DataFrame":
-        """A map of all files: columns `path`, `x` and `y`, see `mar.embedding.projection.project`."""
+        """A map of all files, see `mar.embedding.projection.project`: columns `path`, `x`, `y`."""
         import pandas
 
         from mar.embedding.projection import project
@@ -361,8 +362,7 @@ class Writer:
         shard: `(i, n)`: which of n writers that share the folder this is.
 
     Attributes:
-        before: the `Embeddings` as they were found; None where there were none.
-        done: `{path: Done}` of the files that did not fail.
+        done: `{path: Done}` of the files that had not failed before.
         written: number of this run, larger than that of earlier ones.
 
     Raises:
@@ -374,6 +374,7 @@ class Writer:
         self, folder: str | os.PathLike, provenance: dict, shard: tuple[int, int] = (0, 1)
     ):
         self.folder, self.provenance = pathlib.Path(folder).expanduser(), provenance
+        self._guard = threading.Lock()
         self._begin_part()
         make_folder(self.folder)
         self._lock = FolderLock(self.folder, shard)
@@ -386,8 +387,11 @@ class Writer:
                         f"{self.folder}: holds embeddings that were made in another way"
                         f"{difference}; give another --output"
                     )
-            self.before = _tidied(self.folder) if opened else None
-            self.done = {} if self.before is None else _done(self.before)
+            self._found = _tidied(self.folder) if opened else None  # None: it is to be opened anew
+            self.done = {} if self._found is None else _done(self._found)
+            self._path_of_audio = {
+                done.audio_hash: path for path, done in self.done.items() if done.status == "ok"
+            }
             latest = max((part.written for part in opened), default=0)
             self.written = max(time.time_ns(), latest + 1)  # clocks of machines differ
         except BaseException:
@@ -415,7 +419,10 @@ class Writer:
         It is on disk after a minute, after the next `flush`, or at the end.
         """
         row = storable(self.provenance, row)
-        self._rows[row.path] = row
+        with self._guard:
+            self._rows[row.path] = row
+            if row.status == "ok":
+                self._path_of_audio[row.audio_hash] = row.path
         self._bytes += 0 if row.values is None else row.values.nbytes
         if (
             len(self._rows) >= _PART_ROWS
@@ -425,16 +432,31 @@ class Writer:
             self.flush()
         return row
 
+    def find(self, audio_hash: str) -> Row | None:
+        """The row of a file with this audio, of this run or before; may be called in any thread."""
+        with self._guard:
+            path = self._path_of_audio.get(audio_hash)
+            if path is None or path in self._rows:
+                row = self._rows.get(path)
+            else:
+                self._found = self._found or Embeddings(self.folder)
+                row = _complete_row(self._found, path)
+        # Another audio may have come under its path since.
+        return row if row is not None and row.audio_hash == audio_hash else None
+
     def flush(self) -> None:
         """Writes the rows that were added as a new part."""
-        if self._rows:
-            self._lock.check()
-            rows = list(self._rows.values())
-            write_part(self.folder, self.provenance, rows, self._part, self.written)
-        self._begin_part()
+        with self._guard:
+            if self._rows:
+                self._lock.check()
+                rows = list(self._rows.values())
+                write_part(self.folder, self.provenance, rows, self._part, self.written)
+                self._found = None
+            self._begin_part()
 
     def _begin_part(self) -> None:
-        self._rows, self._bytes, self._flushed = {}, 0, time.monotonic()
+        self._rows: dict[str, Row] = {}
+        self._bytes, self._flushed = 0, time.monotonic()
         # Named before it is written: where a signal comes in just after that, and the rows are
         # flushed once more at the end, they replace themselves.
         self._part = f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-{uuid.uuid4().hex[:8]}"
@@ -454,10 +476,10 @@ def write_part(
     """
     if provenance["format"] == "npz":
         for row in rows:
-            if row.values is None:
-                npz_path(folder, row.path).unlink(missing_ok=True)
-            else:
+            if row.values is not None:
                 _write_npz(folder, provenance, row)
+            elif _has_npz_name(row.path):
+                npz_path(folder, row.path).unlink(missing_ok=True)
     parts.write(pathlib.Path(folder) / f"part-{name}.parquet", provenance, rows, written)
 
 
@@ -465,12 +487,11 @@ def storable(provenance: dict, row: Row) -> Row:
     """The row; or one that says why it failed, where its embedding cannot be kept."""
     if row.values is None:
         return row
-    reason, name = None, npz_path("", row.path).name
     if not np.isfinite(row.values).all():
         reason = "its embedding holds NaN or infinite values"
-    elif provenance["format"] == "npz" and len(name.encode()) > _NAME_BYTES:
-        reason = f"the name {name!r} is too long for a file"
-    if reason is None:
+    elif provenance["format"] == "npz" and not _has_npz_name(row.path):
+        reason = f"the name {npz_path('', row.path).name!r} is too long for a file"
+    else:
         return row
     return Row(row.path, "failed", reason, row.size, row.mtime_ns)
 
@@ -478,6 +499,10 @@ def storable(provenance: dict, row: Row) -> Row:
 def npz_path(folder: str | os.PathLike, path: str) -> pathlib.Path:
     """Where the `.npz` file of a path lies."""
     return pathlib.Path(folder) / f"{path.lstrip('/')}.npz"
+
+
+def _has_npz_name(path: str) -> bool:
+    return len(npz_path("", path).name.encode()) <= _NAME_BYTES
 
 
 def _write_npz(folder: str | os.PathLike, provenance: dict, row: Row) -> None:
@@ -540,6 +565,17 @@ def _done(embeddings: Embeddings) -> dict[str, Done]:
     return done
 
 
+def _complete_row(embeddings: Embeddings, path: str) -> Row | None:
+    """What was kept of a file, with its embedding."""
+    if path not in embeddings:
+        return None
+    known = embeddings.row(path)
+    known["times"] = np.array(known["times"], np.float32)
+    is_mean = embeddings.provenance["store"] == "mean"
+    values = embeddings.mean(path)[None] if is_mean else embeddings.timeline(path)
+    return Row(**known, values=values)
+
+
 def _light(columns: Sequence[str]) -> list[str]:
     """All columns but the embeddings."""
     return [name for name in columns if name not in _VALUES]
@@ -580,7 +616,7 @@ def _same_front_end(one: dict, other: dict) -> bool:
     from mar.audio.logmel import LogMel
 
     try:
-        first, second = (LogMel(config).hash() for config in configs)
+        first, second = (LogMel(config).resolved() for config in configs)
     except ConfigError:
         return False
     return first == second

@@ -7,11 +7,13 @@ need not be: only arrays are read from it.
 """
 
 import itertools
+import os
 import pathlib
 import subprocess
 import sys
 import tempfile
 import zipfile
+from collections.abc import Iterable, Iterator
 
 import keras
 import numpy as np
@@ -24,6 +26,7 @@ from mar.util.download import cache_folder
 CHECKPOINTS = ("MTT_musicnn", "MSD_musicnn")
 VERSION = "0.1.0"
 FRAMES, MELS = 187, 96  # 3 s
+TOO_SHORT = "expected at least 3 s of audio for MusiCNN, found less"
 EMBEDDING = 200  # dimensions of the last hidden layer
 TAGS = {
     "MTT_musicnn": (
@@ -63,7 +66,7 @@ class MusiCNN:
         front_end: the `LogMel` of its input.
     """
 
-    def __init__(self, checkpoint="MSD_musicnn", wheel=None):
+    def __init__(self, checkpoint: str = "MSD_musicnn", wheel: str | os.PathLike | None = None):
         if checkpoint not in CHECKPOINTS:
             raise InputError(
                 f"{checkpoint}: expected one of MusiCNN's checkpoints {', '.join(CHECKPOINTS)}"
@@ -78,25 +81,39 @@ class MusiCNN:
             for variable in layer.weights:
                 variable.assign(arrays[f"{layer.name}/{variable.name}"])
 
-    def __call__(self, path):
+    def patches(self, frame_blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+        """Cuts log-mel frames into what the network takes; the rest of less than 3 s is left out.
+
+        Args:
+            frame_blocks: arrays `(k, 96)`.
+
+        Yields:
+            float32 `(n, 187, 96)`, n of at least 1; nothing, where there are less than 3 s in all.
+        """
+        held = np.zeros((0, MELS), np.float32)
+        for block in frame_blocks:
+            held = np.concatenate([held, block])
+            count = len(held) // FRAMES
+            if count:
+                yield held[: count * FRAMES].reshape(count, FRAMES, MELS)
+                held = held[count * FRAMES :]
+
+    def __call__(self, path: str | os.PathLike) -> tuple[np.ndarray, np.ndarray]:
         """Tags `(n, 50)` and embeddings `(n, 200)` of an audio file, one row per 3 s.
 
         Raises:
             InputError: it cannot be decoded, or is shorter than 3 s.
         """
-        frames = self.front_end.read(path)
-        count = len(frames) // FRAMES
-        if not count:
-            raise InputError(f"{path}: expected at least 3 s of audio for MusiCNN, found less")
-        patches = frames[: count * FRAMES].reshape(count, FRAMES, MELS)
-        pieces = [self.model(patches[first : first + 64]) for first in range(0, count, 64)]
+        pieces = [self.model(patches) for patches in self.patches(self.front_end.stream(path))]
+        if not pieces:
+            raise InputError(f"{path}: {TOO_SHORT}")
         tags, embeddings = zip(*pieces, strict=True)
         return np.concatenate([*map(np.asarray, tags)]), np.concatenate(
             [*map(np.asarray, embeddings)]
         )
 
 
-def build():
+def build() -> keras.Model:
     """The network without weights; its layers are named as in the checkpoints."""
     spectrogram = keras.Input((FRAMES, MELS), name="spectrogram")
     named = {kind: _numbered(kind) for kind in ("conv2d", "batch_normalization", "dense")}
@@ -149,7 +166,7 @@ def _numbered(kind):
         yield f"{kind}_{number}"
 
 
-def read_checkpoint(wheel, checkpoint):
+def read_checkpoint(wheel: str | os.PathLike, checkpoint: str) -> dict[str, np.ndarray]:
     """The arrays of a checkpoint in the wheel, `{name: array}`.
 
     Raises:
@@ -173,7 +190,7 @@ def read_checkpoint(wheel, checkpoint):
         return {name: reader.get_tensor(name) for name in names}
 
 
-def fetch_wheel():
+def fetch_wheel() -> pathlib.Path:
     """The path of the wheel, which pip downloads once, without what it depends on."""
     name = f"musicnn-{VERSION}-py3-none-any.whl"
     folder = cache_folder() / "musicnn"
@@ -186,7 +203,7 @@ def fetch_wheel():
             if done.returncode:
                 raise InputError(
                     f"musicnn=={VERSION}: pip could not download it: {done.stderr.strip()[-300:]}. "
-                    f"Give the path of the wheel"
+                    f"Put the wheel at {folder / name} by hand"
                 )
             pathlib.Path(temporary, name).replace(folder / name)
     return folder / name

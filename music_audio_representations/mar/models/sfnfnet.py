@@ -7,7 +7,7 @@ before every stage. There is no normalisation layer anywhere.
 import dataclasses
 import itertools
 import math
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import keras
 
@@ -20,6 +20,9 @@ from mar.models.layers import (
     global_average_pool,
     scaled_activation,
 )
+
+if TYPE_CHECKING:
+    from mar.audio.logmel import LogMel
 
 
 @dataclasses.dataclass(frozen=True)
@@ -184,6 +187,24 @@ class SfNfNetF0(Configurable):
 
 def _joined(maps, name):
     return keras.layers.Concatenate(axis=-1, dtype=maps[0].dtype, name=name)(maps)
+
+
+def untrained(
+    network: SfNfNetF0, frames: int | None, front_end: "LogMel | None" = None, seed: int = 0
+) -> keras.Model:
+    """The network as it is before training; equal seeds give equal weights.
+
+    Args:
+        network: its description.
+        frames: of the input, or None for any number.
+        front_end: the `mar.LogMel` of its input; None for the paper's.
+        seed: all of Python's, NumPy's and the backend's random numbers begin anew with it.
+
+    Returns:
+        As `SfNfNetF0.build` does.
+    """
+    keras.utils.set_random_seed(seed)
+    return network.build(frames, front_end)
 
 
 def canonical_name(variable):

@@ -11,8 +11,8 @@ import av
 import numpy as np
 
 from mar.audio import decode
-from mar.embedding.embeddings import open_embeddings
 from mar.embedding.projection import project
+from mar.embedding.store import Embeddings
 from mar.errors import InputError
 
 LABELS = ("key", "instrument", "genre", "meter", "tempo_bpm")
@@ -63,7 +63,7 @@ def build(tracks, representations, audio=None):
 
 def _vectors(folder, tracks):
     """Mean embeddings `(tracks, dimensions)`."""
-    embeddings, paths = open_embeddings(folder), [row["path"] for row in tracks]
+    embeddings, paths = Embeddings(folder), [row["path"] for row in tracks]
     if missing := sorted(set(paths) - set(embeddings.paths)):
         raise InputError(
             f"{folder}: expected embeddings of all test tracks, {len(missing)} are missing, "
