@@ -17,7 +17,6 @@ import pathlib
 
 from absl import flags
 
-from mar.config import load
 from mar.errors import ConfigError
 from mar.util import cli
 
@@ -59,7 +58,7 @@ def main(argv):
     from mar.probing import experiment  # with TensorFlow, which takes seconds
     from mar.probing.probe import MLP
 
-    mlp = MLP(load(FLAGS.config, FLAGS.set))
+    mlp = MLP.load(FLAGS.config, FLAGS.set)
     opened = [open_embeddings(folder) for folder in FLAGS.embeddings]
     for each, (embeddings, model), seed in itertools.product(
         loaded, zip(opened, models, strict=True), FLAGS.seed

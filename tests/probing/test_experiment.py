@@ -11,7 +11,6 @@ import pytest
 from helpers.distributions import WRITERS
 from helpers.shared import ROOT, run_python
 from helpers.small_embeddings import separable, write_store
-from mar.config import load
 from mar.embedding.embeddings import open_embeddings
 from mar.errors import InputError
 from mar.probing import experiment, results
@@ -24,7 +23,7 @@ SCHEDULE = "MLP.optimizer.ScoochAdam.schedule.WarmupSchedule"
 def short(name, *overrides, steps=30, rate=0.01):
     """Our configuration of a task, with few steps and narrow layers."""
     path = ROOT / "configs" / "probe" / f"{name}.yaml"
-    widths = [16 for _ in load(path)["MLP"]["layer_widths"]]
+    widths = [16 for _ in MLP.load(path).layer_widths]
     settings = [
         f"{SCHEDULE}.warmup_steps=10",
         f"{SCHEDULE}.schedule.ScoochCosineDecay.decay_steps={steps - 10}",
@@ -33,7 +32,7 @@ def short(name, *overrides, steps=30, rate=0.01):
         f"MLP.layer_widths={widths}",
         "MLP.batch_size=32",
     ]
-    return MLP(load(path, [*settings, *overrides]))
+    return MLP.load(path, [*settings, *overrides])
 
 
 def embed(loaded, paths, folder, **provenance):

@@ -9,7 +9,6 @@ import copy
 import logging
 import math
 
-from mar.config import Config
 from mar.errors import ConfigError
 from mar.optim.schedules import ScoochCosineDecay
 from mar.probing.probe import MLP, DivergedError
@@ -93,7 +92,7 @@ def search(base, constraint, score, file, name, trials, seed=0):
         config = propose(trial, base.resolved(), constraint)
         trial.set_user_attr("config", config)
         try:
-            value = score(MLP(Config(config)))
+            value = score(MLP.from_config(config))
         except DivergedError:
             value = -math.inf
         if math.isnan(value):
@@ -111,7 +110,7 @@ def search(base, constraint, score, file, name, trials, seed=0):
     best = study.best_trial
     if best.value == -math.inf:
         raise DivergedError(f"MLP: the loss of all {done} trials became NaN or infinite")
-    return MLP(Config(best.user_attrs["config"])), best.value, done
+    return MLP.from_config(best.user_attrs["config"]), best.value, done
 
 
 def _set_dropout(mlp, rate):
