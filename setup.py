@@ -18,6 +18,7 @@ REQUIRED = [
     "pyarrow>=15",  # manifests, embeddings, S3 and GCS
     "google-crc32c>=1.6",  # checksums of TFRecords, without TensorFlow
     "pooch>=1.8",  # verified downloads
+    "pandas>=2.1.1",  # scores as one table
     "scikit-learn>=1.3",  # metrics, folds, neighbours
     "mir_eval>=0.7",  # key score
     "optuna>=3.5",  # probe search

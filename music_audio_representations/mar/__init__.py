@@ -15,6 +15,7 @@ _PUBLIC = {
     "LogMel": "mar.audio.logmel",
     "PairDataset": "mar.data.pipelines",
     "RecordReader": "mar.records.reader",
+    "Results": "mar.probing.results",
     "SfNfNetF0": "mar.models.sfnfnet",
     "SnippetDataset": "mar.data.pipelines",
     "Trainer": "mar.training.trainer",

@@ -4,11 +4,10 @@
 
 The task is one of the paper's fifteen, a folder of class folders, or a table `path,label[,split]`.
 Its official files are read from `--metadata`, or from where `python -m mar.fetch TASK` put them.
-Results are written to `results/<task>/<model>/`.
+Results are written to `results/<task>/<model>/<seed>/`.
 
 `--task`, `--embeddings` and `--seed` may be repeated: every task is probed on all embeddings with
-each seed. Results of the first seed are where those of one would be, of each other one in
-`results/seeds/<seed>/`.
+each seed.
 """
 
 import itertools
@@ -68,7 +67,7 @@ def main(argv):
             each,
             embeddings,
             mlp,
-            _output(seed),
+            FLAGS.output,
             model,
             trials=FLAGS.trials,
             seed=seed,
@@ -89,11 +88,6 @@ def _check_distinct(flag, given, names):
                 f"--{flag}: {' and '.join(alike)} are both called {name}, and so would their "
                 f"results be; rename one, or give them to commands with another --output"
             )
-
-
-def _output(seed):
-    folder = pathlib.Path(FLAGS.output)
-    return folder if seed == FLAGS.seed[0] else folder / "seeds" / str(seed)
 
 
 def summary(result):

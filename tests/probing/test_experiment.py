@@ -14,7 +14,7 @@ from helpers.small_embeddings import separable, write_store
 from mar.config import load
 from mar.embedding.embeddings import open_embeddings
 from mar.errors import InputError
-from mar.probing import experiment, results
+from mar.probing import experiment, published, results
 from mar.probing.probe import MLP
 from mar.tasks import TASKS, task
 
@@ -71,7 +71,7 @@ def test_every_task_runs_from_its_official_files_to_its_tables(name, prepared, t
         assert score["low"] <= score["high"]
         assert np.isfinite(score["value"])
     folder = tmp_path / "results" / name
-    written = {path.stem: results.read_table(path) for path in folder.glob("*.csv")}
+    written = {path.stem: published.read_table(path) for path in folder.glob("*.csv")}
     expected = {
         "multilabel": {"map", "roc-auc"},
         "multiclass": {"precision"},
@@ -136,7 +136,7 @@ def test_runs_of_two_models_are_compared_item_by_item(prepared, tmp_path):
     difference, low, high = results.compare(good, poor)["map"]
     assert 0 < low < difference < high
     assert results.compare(good, good)["map"] == (0, 0, 0)
-    table = results.read_table(tmp_path / "MTT" / "map.csv")
+    table = published.read_table(tmp_path / "MTT" / "map.csv")
     assert table.models == ["good", "poor"]
     assert table.labels == loaded.labels
 

@@ -13,7 +13,7 @@ import numpy as np
 
 import mar
 from mar.errors import InputError
-from mar.probing import metrics, results
+from mar.probing import metrics, published, results
 from mar.probing.probe import Examples, predict, report, train
 from mar.probing.search import search
 from mar.tasks.base import SPLITS, WINDOWS
@@ -61,7 +61,7 @@ def run(
     """
     check_windows(task, embeddings)
     paths, missing = find_audio(task, embeddings, allow_missing)
-    folder = _begin(task, pathlib.Path(output), model)
+    folder = _begin(task, pathlib.Path(output), model, seed)
     known = {
         split: examples(task, embeddings, paths, split, mlp.windows, folder)
         for split in ("train", "valid")
@@ -80,7 +80,7 @@ def run(
     tested = examples(task, embeddings, paths, "test", mlp.windows, folder)
     predictions = predict(mlp, probe, tested)
     scores = metrics.evaluate(task.kind, tested.targets, predictions, task.labels, resamples, seed)
-    result = {
+    facts = {
         "model": model,
         **_of_task(task, paths, tested.targets),
         **_of_training(mlp, task, embeddings),
@@ -90,34 +90,35 @@ def run(
         "trials": trained,
         "probe_seconds": round(seconds, 3),
         "resamples": resamples,
-        "valid": valid,
+        "valid": {name: results.known(value) for name, value in valid.items()},
+        "test": results.aggregates(scores),
     }
-    arrays = {
-        "ids": np.array([task.data.ids[row] for row in present(task, paths, "test")]),
-        "targets": tested.targets,
-        "predictions": predictions,
-    }
+    ids = np.array([task.data.ids[row] for row in present(task, paths, "test")])
     (folder / "result.json").unlink(missing_ok=True)  # of another probe than what follows
     mlp.write(folder / "config.yaml")
     probe.save(folder / "unfinished.keras")
     (folder / "unfinished.keras").replace(folder / "probe.keras")
-    results.write_run(folder, result, scores, task.labels, arrays)
-    results.collect(folder.parent)
-    return results.read_run(folder)
+    per_label = results.by_label(scores, task.labels, tested.targets)
+    tested = results.Predictions(ids, tested.targets, predictions)
+    results.write_run(folder, facts, per_label, tested)
+    runs = [results.read_run(path.parent) for path in folder.parents[1].glob("*/*/result.json")]
+    published.write_tables(runs, folder.parents[1])
+    return facts
 
 
-def _begin(task, output, model):
+def _begin(task, output, model, seed):
     """The folder of the run, in which it can be written and does not meet another collection."""
     if model in ("", ".", "..") or "/" in model:
         raise InputError(f"model: expected a name, which becomes a folder's, got {model!r}")
-    folder = output / task.name / model
+    results.refuse_earlier_layout(output)
+    folder = output / task.name / model / str(seed)
     make_folder(folder)
-    for path in folder.parent.glob("*/result.json"):
-        other = results.read_run(path.parent).get("items_sha256")
-        if other not in (None, items_hash(task)):
+    for path in folder.parents[1].glob("*/*/result.json"):
+        if results.read_run(path.parent).facts["items_sha256"] != items_hash(task):
             raise InputError(
-                f"{folder.parent}: holds results of another collection of the name {task.name}, "
-                f"or of this one with other items or labels; give another --output, or remove it"
+                f"{folder.parents[1]}: holds results of another collection of the name "
+                f"{task.name}, or of this one with other items or labels; give another --output, "
+                f"or remove it"
             )
     return folder
 
@@ -135,9 +136,11 @@ def _of_task(task, paths, tested):
     undefined = metrics.undefined_labels(tested) if task.kind == "multilabel" else []
     return {
         "task": task.name,
+        "protocol": "paper" if task.counts else "own",
         "kind": task.kind,
         "labels": task.labels,
         "undefined_labels": [task.labels[label] for label in undefined],
+        "constant_guess": metrics.constant_guess(task.kind, tested, task.labels),
         "items": {split: len(present(task, paths, split)) for split in SPLITS},
         "items_sha256": items_hash(task),
     }
@@ -147,6 +150,7 @@ def _of_training(mlp, task, embeddings):
     """What a result says of how the probe was made."""
     return {
         "embeddings": embeddings.provenance,
+        "pooling": "mean" if mlp.windows == "mean" else "windows",
         "config": mlp.resolved(),
         "config_sha256": mlp.hash(),
         "batch_size": batch_size(mlp, task),

@@ -81,6 +81,17 @@ def evaluate(kind, targets, predictions, labels, resamples=1000, seed=0):
     }
 
 
+def constant_guess(kind: str, targets: np.ndarray, labels: list[str]) -> dict[str, float]:
+    """`{metric: value}` of the same prediction for every item: the mean of the targets.
+
+    For tags and classes that is the labels' frequencies, so the accuracy is the rate of the most
+    frequent class.
+    """
+    constant = np.broadcast_to(targets.mean(axis=0), targets.shape)
+    scores = evaluate(kind, targets, constant, labels, resamples=0)
+    return {metric: score.value for metric, score in scores.items()}
+
+
 def draw_weights(items, resamples, seed):
     """How often each item is in each bootstrap resample, uint8 `(items, resamples)`."""
     generator = np.random.default_rng(seed)
