@@ -18,6 +18,7 @@ _PUBLIC = {
     "Results": "mar.probing.results",
     "SfNfNetF0": "mar.models.sfnfnet",
     "SnippetDataset": "mar.data.pipelines",
+    "Task": "mar.tasks",
     "Trainer": "mar.training.trainer",
     "Windows": "mar.audio.windows",
     "export": "mar.models.saving",

@@ -16,7 +16,7 @@ from mar.embedding.embeddings import open_embeddings
 from mar.errors import InputError
 from mar.probing import experiment, published, results
 from mar.probing.probe import MLP
-from mar.tasks import TASKS, task
+from mar.tasks import TASKS, Task
 
 SCHEDULE = "MLP.optimizer.ScoochAdam.schedule.WarmupSchedule"
 
@@ -40,7 +40,7 @@ def embed(loaded, paths, folder, **provenance):
     """A data set in which the items' targets can be read from the embeddings."""
     rows = {path: row for row, path in enumerate(loaded.locate(paths)) if path}
     order = [path for path in paths if path in rows]
-    timelines = separable(loaded.data.targets[[rows[path] for path in order]])
+    timelines = separable(loaded.targets[[rows[path] for path in order]])
     made = dict(zip(order, timelines, strict=True))
     return write_store(folder, made, **{**loaded.windows, **provenance})
 
@@ -51,7 +51,7 @@ def prepared(tmp_path):
 
     def prepare(name, **provenance):
         paths = WRITERS[name](tmp_path / "metadata")
-        loaded = task(name, tmp_path / "metadata")
+        loaded = Task(name, tmp_path / "metadata")
         return loaded, open_embeddings(embed(loaded, paths, tmp_path / "emb", **provenance))
 
     return prepare
@@ -146,7 +146,7 @@ def test_runs_of_two_models_are_compared_item_by_item(prepared, tmp_path):
 
 def test_missing_embeddings_stop_the_run_unless_allowed(tmp_path, caplog):
     paths = WRITERS["GTZAN"](tmp_path / "metadata")
-    loaded = task("GTZAN", tmp_path / "metadata")
+    loaded = Task("GTZAN", tmp_path / "metadata")
     embed(loaded, paths[:-7], tmp_path / "emb")
     write_store(tmp_path / "emb", {"x.wav": np.ones((1, 8))}, paths[-2:-1], name="1")
     embeddings = open_embeddings(tmp_path / "emb")
@@ -164,7 +164,7 @@ def test_missing_embeddings_stop_the_run_unless_allowed(tmp_path, caplog):
 
 def test_the_reason_why_an_embedding_is_missing_is_told(tmp_path):
     paths = WRITERS["GTZAN"](tmp_path / "metadata")
-    loaded = task("GTZAN", tmp_path / "metadata")
+    loaded = Task("GTZAN", tmp_path / "metadata")
     embed(loaded, paths[:-1], tmp_path / "emb")
     write_store(tmp_path / "emb", {"x.wav": np.ones((1, 8))}, paths[-1:], name="1")
     with pytest.raises(InputError, match=r"missing for 1 of 48 items.*\.wav \(truncated\)"):
@@ -175,7 +175,7 @@ def test_a_clip_that_is_known_to_be_broken_may_be_missing(tmp_path, caplog):
     paths = WRITERS["GTZAN"](tmp_path / "metadata")
     file = tmp_path / "metadata" / "train_filtered.txt"
     file.write_text(file.read_text() + "jazz/jazz.00054.wav\n")
-    loaded = task("GTZAN", tmp_path / "metadata")
+    loaded = Task("GTZAN", tmp_path / "metadata")
     embed(loaded, paths, tmp_path / "emb")
     _, missing = experiment.find_audio(loaded, open_embeddings(tmp_path / "emb"))
     assert missing == 1
@@ -241,7 +241,7 @@ def test_two_collections_of_one_name_do_not_share_a_folder(tmp_path):
     write_store(tmp_path / "emb", dict(zip(audio, timelines, strict=True)))
     embeddings = open_embeddings(tmp_path / "emb")
     settings = embeddings, short("GTZAN"), tmp_path / "results", "toy"
-    folder, table = task(tmp_path / "own"), task(tmp_path / "own.csv")
+    folder, table = Task(tmp_path / "own"), Task(tmp_path / "own.csv")
     first = experiment.run(folder, *settings, resamples=0)
     with pytest.raises(InputError, match=r"results/own: holds results of another collection"):
         experiment.run(table, *settings, resamples=0)
@@ -324,6 +324,6 @@ def test_several_tasks_embeddings_and_seeds_are_as_many_runs(tmp_path):
 def test_counts_that_differ_are_a_warning(tmp_path, caplog):
     WRITERS["GTZAN"](tmp_path)
     with caplog.at_level(logging.WARNING):
-        task("gtzan", tmp_path)
+        Task("gtzan", tmp_path)
     assert "expected 443 items (train), found 24" in caplog.text
     assert "expected 10 labels, found 3" in caplog.text
