@@ -262,10 +262,10 @@ def test_msds_labels_are_those_of_musicnns_files(msds):
 
 
 def test_vocabularies_are_those_of_the_published_results():
-    from mar.probing import results
+    from mar.probing import published
 
     tables = {
-        path.parent.name: results.read_table(path)
+        path.parent.name: published.read_table(path)
         for path in reference("datasets/paper_results").glob("*/map.csv")
     }
     for name, folder in (("MTT", "mtt"), ("Jam-50", "jamendo")):
