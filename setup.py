@@ -14,6 +14,7 @@ REQUIRED = [
     "librosa>=0.10.2",  # mel filters
     "soundfile>=0.12.1",  # decodes WAV, FLAC, OGG, Opus, MP3, AIFF
     "av>=13.1",  # decodes everything else that FFmpeg's libraries read
+    "psutil>=5.9",  # memory that is available
     "soxr>=0.3.6",  # streaming resampler
     "pyarrow>=15",  # manifests, embeddings, S3 and GCS
     "google-crc32c>=1.6",  # checksums of TFRecords, without TensorFlow

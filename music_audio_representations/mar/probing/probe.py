@@ -7,6 +7,7 @@ from typing import Literal
 
 import keras
 import numpy as np
+from sklearn.preprocessing import StandardScaler
 
 from mar.config import ConfigList, Configurable, Param
 from mar.errors import ConfigError
@@ -321,14 +322,10 @@ def _items(examples, rows):
 
 def _moments(features, rows_per_piece=65536):
     """Mean and variance of every dimension, float32, in one pass over memory or file."""
-    total, squares = np.zeros(features.shape[1]), np.zeros(features.shape[1])
+    scaler = StandardScaler()
     for piece in _pieces(features, rows_per_piece):
-        piece = np.asarray(piece, np.float64)
-        total += piece.sum(axis=0)
-        squares += (piece**2).sum(axis=0)
-    mean = total / len(features)
-    variance = np.maximum(squares / len(features) - mean**2, 0)
-    return mean.astype(np.float32), variance.astype(np.float32)
+        scaler.partial_fit(piece)
+    return scaler.mean_.astype(np.float32), scaler.var_.astype(np.float32)
 
 
 def _pieces(features, rows):

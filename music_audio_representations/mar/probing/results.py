@@ -11,6 +11,7 @@ A run is addressed by task, model and seed. `<results>/<task>/<model>/<seed>/` h
 import csv
 import dataclasses
 import functools
+import glob
 import io
 import json
 import math
@@ -26,7 +27,7 @@ import pandas as pd
 from mar.errors import InputError
 from mar.probing import metrics
 from mar.probing.facts import SCORE, check_facts
-from mar.util.atomic import whole
+from mar.util.atomic import make_folder, remove_abandoned, whole
 
 COLUMNS = (
     *("task", "protocol", "model", "pooling", "seed", "part"),
@@ -203,9 +204,10 @@ class Results:
         return f"Results({str(self.folder)!r}): {len(self.runs)} runs"
 
 
-def run_folders(folder: str | os.PathLike) -> list[pathlib.Path]:
-    """Folders of the runs in a folder of results, perhaps none."""
-    paths = pathlib.Path(folder).glob("*/*/*/result.json")
+def run_folders(folder: str | os.PathLike, task: str | None = None) -> list[pathlib.Path]:
+    """Folders of the runs in a folder of results, of all tasks or of one; perhaps none."""
+    tasks = "*" if task is None else glob.escape(task)
+    paths = pathlib.Path(folder).glob(f"{tasks}/*/*/result.json")
     return sorted(path.parent for path in paths if not path.parent.name.startswith("."))
 
 
@@ -247,6 +249,41 @@ def read_run(folder: str | os.PathLike) -> Run:
             f"{'/'.join(place)}, where it lies; put it where it belongs"
         )
     return Run(folder, facts, _read_per_label(folder / "per_label.csv", facts["labels"]))
+
+
+def check_name(model: str) -> None:
+    """Raises an InputError unless a model's name can be that of a folder."""
+    if model in ("", ".", "..") or "/" in model:
+        raise InputError(f"model: expected a name, which becomes a folder's, got {model!r}")
+
+
+def prepare(folder: str | os.PathLike, task: str, model: str, items_sha256: str) -> pathlib.Path:
+    """Makes the folder of the runs of a model on a task.
+
+    Args:
+        folder: of all results.
+        task: name of the task.
+        model: name of what made the embeddings.
+        items_sha256: of the task, `Task.hash()`.
+
+    Returns:
+        `<folder>/<task>/<model>`, in which can be written.
+
+    Raises:
+        InputError: it cannot be made, or the folder of results holds what does not go with it.
+    """
+    check_name(model)
+    refuse_earlier_layout(folder)
+    place = pathlib.Path(folder) / task / model
+    make_folder(place)
+    remove_abandoned(place)
+    for other in map(read_run, run_folders(folder, task)):
+        if other.facts["items_sha256"] != items_sha256:
+            raise InputError(
+                f"{place.parent}: holds results of another collection of the name {task}, or of "
+                f"this one with other items or labels; give another --output, or remove it"
+            )
+    return place
 
 
 def write_run(

@@ -1,6 +1,8 @@
 """The paper's fifteen evaluation tasks, and anyone's own."""
 
 import difflib
+import hashlib
+import json
 import os
 import pathlib
 from collections.abc import Iterable
@@ -98,6 +100,13 @@ class Task:
     def __repr__(self) -> str:
         counts = f"{len(self.items.ids)} items, {len(self.labels)} labels"
         return f"<Task {self.name}: {self.kind}, {counts}>"
+
+    def hash(self) -> str:
+        """SHA-256 (hex) of the items, their splits, labels and targets."""
+        items = self.items
+        parts = json.dumps([items.ids, items.paths, items.splits, items.labels])
+        targets = np.ascontiguousarray(items.targets)
+        return hashlib.sha256(parts.encode() + targets.tobytes()).hexdigest()
 
     def rows(self, split: str) -> np.ndarray:
         """Indices of the items of a split, in the official order."""

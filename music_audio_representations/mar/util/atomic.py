@@ -3,6 +3,7 @@
 import contextlib
 import os
 import pathlib
+import shutil
 import time
 import uuid
 
@@ -32,6 +33,36 @@ def whole(path, beside=None):
         raise InputError(f"{path}: cannot be written: {error.strerror or error}") from None
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def whole_folder(path):
+    """Yields a temporary folder that takes the name `path` when the block ends without error.
+
+    A folder that was there is replaced. Whatever the block raises, it is left as it was.
+
+    Args:
+        path: the final name; the folder above it exists.
+
+    Raises:
+        InputError: the system cannot write it, for want of space or permission.
+    """
+    path = pathlib.Path(path)
+    unfinished, replaced = (path.parent / f".{uuid.uuid4().hex}{_MARK}" for _ in range(2))
+    try:
+        unfinished.mkdir()
+        yield unfinished
+        for written in (*unfinished.rglob("*"), unfinished):
+            _to_disk(written)
+        with contextlib.suppress(FileNotFoundError):
+            os.replace(path, replaced)
+        os.replace(unfinished, path)
+        _to_disk(path.parent)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written: {error.strerror or error}") from None
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        shutil.rmtree(replaced, ignore_errors=True)
 
 
 def make_folder(path):
@@ -64,8 +95,8 @@ def _to_disk(path):
 
 
 def remove_abandoned(folder):
-    """Removes temporary files that killed processes left in a folder, once they are old enough."""
+    """Removes what killed processes left unfinished in a folder, once it is old enough."""
     for path in pathlib.Path(folder).glob(f".*{_MARK}"):
         with contextlib.suppress(FileNotFoundError):
             if time.time() - path.stat().st_mtime > _ABANDONED_SECONDS:
-                path.unlink()
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
