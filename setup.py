@@ -52,6 +52,7 @@ EXTRAS = {
 PACKAGES = [
     "mar",
     *(f"mar.{name}" for name in find_packages("music_audio_representations/mar")),
+    "mar.configs",
     "tfrecord_tools",
 ]
 
@@ -66,9 +67,11 @@ setup(
     packages=PACKAGES,
     package_dir={
         "mar": "music_audio_representations/mar",
+        "mar.configs": "configs",
         "tfrecord_tools": "tfrecord_tools",
     },
     package_data={
+        "mar.configs": ["*/*.yaml"],
         "mar.tasks": ["*.csv"],
         "mar.reporting": ["*.csv"],
         "mar.reporting.report": ["templates/*"],
