@@ -121,7 +121,7 @@ class Probe:
             "seed": seed,
             "trials": searched,
             "training_rows": len(training.features),
-            "valid": {name: results.known(value) for name, value in valid.items()},
+            "valid": {name: results.or_none(value) for name, value in valid.items()},
             "test": results.aggregates(scores),
             "resamples": resamples,
             "probe_seconds": round(seconds, 3),
@@ -253,7 +253,7 @@ def _task_facts(embedded: EmbeddedTask, targets: np.ndarray) -> dict:
         "items_sha256": task.hash(),
         "missing": embedded.missing,
         "constant_guess": {
-            metric: results.known(value)
+            metric: results.or_none(value)
             for metric, value in metrics.constant_guess(task.kind, targets, task.labels).items()
         },
     }

@@ -57,7 +57,7 @@ class Predictions(NamedTuple):
 def aggregates(scores: dict[str, metrics.Score]) -> dict[str, dict[str, float | None]]:
     """`{metric: {"value", "low", "high"}}` of `{metric: Score}`, undefined ones as None."""
     return {
-        metric: dict(zip(SCORE, map(known, (score.value, *score.interval)), strict=True))
+        metric: dict(zip(SCORE, map(or_none, (score.value, *score.interval)), strict=True))
         for metric, score in scores.items()
     }
 
@@ -305,7 +305,7 @@ def write_run(
         unfinished.write_text(text, encoding="utf-8")
 
 
-def known(value: float) -> float | None:
+def or_none(value: float) -> float | None:
     """A number for JSON, which has no NaN."""
     return None if math.isnan(value) else float(value)
 

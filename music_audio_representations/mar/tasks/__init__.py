@@ -156,7 +156,7 @@ def find_task(name: str | os.PathLike) -> TaskInfo:
     Raises:
         InputError: there is none.
     """
-    by_name = {_plain(known): task for known, task in TASKS.items()}
+    by_name = {_plain(title): task for title, task in TASKS.items()}
     if _plain(name) in by_name:
         return by_name[_plain(name)]
     if pathlib.Path(name).exists():
