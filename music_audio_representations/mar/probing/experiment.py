@@ -27,7 +27,7 @@ from mar.probing.results import Predictions, Run
 from mar.probing.search import search
 from mar.tasks import Task
 from mar.util import shipped
-from mar.util.atomic import make_folder, whole_folder
+from mar.util.atomic import make_folder, whole
 
 logger = logging.getLogger(__name__)
 
@@ -197,13 +197,17 @@ class Result:
         """
         facts = self.facts
         place = results.prepare(folder, facts["task"], facts["model"], facts["items_sha256"])
-        with whole_folder(place / str(facts["seed"])) as unfinished:
+        run = place / str(facts["seed"])
+        with whole(run) as unfinished:
+            unfinished.mkdir()
             self.mlp.write(unfinished / "config.yaml")
             self.network.save(unfinished / "probe.keras")
             results.write_run(unfinished, facts, self.per_label, self.predictions)
-        runs = [results.read_run(run) for run in results.run_folders(folder, facts["task"])]
+            if run.exists():  # a folder can take no other's name; this one goes with the unfinished
+                os.replace(run, unfinished.with_name("replaced"))
+        runs = list(map(results.read_run, results.run_folders(folder, facts["task"])))
         published.write_tables(runs, place.parent)
-        return results.read_run(place / str(facts["seed"]))
+        return results.read_run(run)
 
     def __str__(self) -> str:
         facts = self.facts
