@@ -17,13 +17,17 @@ from .models.sfnfnet import SfNfNetF0 as SfNfNetF0
 from .optim.adam import ScoochAdam as ScoochAdam
 from .optim.schedules import ScoochCosineDecay as ScoochCosineDecay
 from .optim.schedules import WarmupSchedule as WarmupSchedule
+from .probing.experiment import Probe as Probe
+from .probing.experiment import Result as Result
 from .probing.outputs import ScoochAUC as ScoochAUC
 from .probing.outputs import ScoochBinaryCrossentropy as ScoochBinaryCrossentropy
 from .probing.outputs import ScoochCategoricalAccuracy as ScoochCategoricalAccuracy
 from .probing.outputs import ScoochCategoricalCrossentropy as ScoochCategoricalCrossentropy
 from .probing.outputs import ScoochMeanSquaredError as ScoochMeanSquaredError
 from .probing.probe import MLP as MLP
+from .probing.results import Results as Results
 from .records.reader import RecordReader as RecordReader
+from .tasks import Task as Task
 from .training.objectives import ContrastiveObjective as ContrastiveObjective
 from .training.objectives import SupervisedObjective as SupervisedObjective
 from .training.trainer import Trainer as Trainer

@@ -29,7 +29,7 @@ class _Crossentropy(Loss):
     reduction: str = Param(default="auto", doc="`auto` is the mean over the batch.")
     name: str | None = Param(default=None, doc="Name in logs.")
 
-    def build(self):
+    def build(self) -> keras.losses.Loss:
         """The Keras loss."""
         return self._loss(
             from_logits=self.from_logits,
@@ -60,12 +60,12 @@ class ScoochMeanSquaredError(Loss, Metric):
     reduction: str = Param(default="auto", doc="`auto` is the mean over the batch.")
     name: str | None = Param(default=None, doc="Name in logs.")
 
-    def build(self):
+    def build(self) -> keras.losses.Loss:
         """The Keras loss."""
         name = self.name or "mean_squared_error"
         return keras.losses.MeanSquaredError(reduction=_reduction(self.reduction), name=name)
 
-    def build_metric(self):
+    def build_metric(self) -> keras.metrics.Metric:
         """The Keras metric."""
         return keras.metrics.MeanSquaredError(self.name or "mean_squared_error")
 
@@ -80,7 +80,7 @@ class ScoochAUC(Metric):
     num_thresholds: int = Param(default=200, doc="Thresholds that the curve is made of.")
     name: str | None = Param(default=None, doc="Name in logs.")
 
-    def build_metric(self):
+    def build_metric(self) -> keras.metrics.Metric:
         """The Keras metric."""
         return keras.metrics.AUC(
             num_thresholds=self.num_thresholds,
@@ -97,7 +97,7 @@ class ScoochCategoricalAccuracy(Metric):
 
     name: str | None = Param(default=None, doc="Name in logs.")
 
-    def build_metric(self):
+    def build_metric(self) -> keras.metrics.Metric:
         """The Keras metric."""
         return keras.metrics.CategoricalAccuracy(self.name or "categorical_accuracy")
 
