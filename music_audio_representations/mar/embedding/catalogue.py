@@ -10,7 +10,7 @@ from mar.embedding import engine
 from mar.embedding.embedder import Embedder
 from mar.embedding.engine import Summary
 from mar.embedding.files import AudioItem
-from mar.errors import ConfigError
+from mar.util.kinds import PositiveInt
 
 if TYPE_CHECKING:
     import keras
@@ -19,32 +19,22 @@ if TYPE_CHECKING:
 class Catalogue(Configurable):
     """How the files of a catalogue are embedded and kept."""
 
-    windows = Param(Windows, default={"Windows": {}}, doc="The windows that are embedded.")
-    store = Param(
-        Literal["mean", "timeline"],
+    windows: Windows = Param(default=Windows(), doc="The windows that are embedded.")
+    store: Literal["mean", "timeline"] = Param(
         default="mean",
         doc="What is kept of a file: its average embedding, or that of every window.",
     )
-    format = Param(
-        Literal["parquet", "npz"],
+    format: Literal["parquet", "npz"] = Param(
         default="parquet",
         doc="Whether embeddings are in the Parquet files, or in one .npz per file beside them.",
     )
-    precision = Param(
-        Literal["float32", "bfloat16"], default="float32", doc="Precision of the computation."
+    precision: Literal["float32", "bfloat16"] = Param(
+        default="float32", doc="Precision of the computation."
     )
-    batch_size = Param(int, default=32, doc="Windows that are embedded at once.")
-    workers = Param(
-        int | None, default=None, doc="Files that are decoded at once; null: one per core."
+    batch_size: PositiveInt = Param(default=32, doc="Windows that are embedded at once.")
+    workers: PositiveInt | None = Param(
+        default=None, doc="Files that are decoded at once; null: one per core."
     )
-
-    def __init__(self, config=None, **parameters):
-        super().__init__(config, **parameters)
-        for name in ("batch_size", "workers"):
-            if getattr(self, name) is not None and getattr(self, name) < 1:
-                raise ConfigError(
-                    f"Catalogue.{name}: expected at least 1, got {getattr(self, name)}"
-                )
 
     def embedder(self, model: "str | os.PathLike | keras.Model") -> Embedder:
         """The `mar.Embedder` of a model."""

@@ -91,7 +91,7 @@ class _Actor:
     """Holds the model; embeds and writes a batch of files."""
 
     def __init__(self, job, model, part, workers):
-        job = Catalogue(job)
+        job = Catalogue.from_config(job)
         self._embedder, self._workers = job.embedder(model), job.workers or workers
         self._provenance, self._output, self._written = part
 

@@ -616,7 +616,7 @@ def _same_front_end(one: dict, other: dict) -> bool:
     from mar.audio.logmel import LogMel
 
     try:
-        first, second = (LogMel(config).resolved() for config in configs)
+        first, second = (LogMel.from_config(config) for config in configs)
     except ConfigError:
         return False
     return first == second

@@ -2,7 +2,6 @@
 
 import hashlib
 import pathlib
-import tempfile
 
 import keras
 import numpy as np
@@ -11,6 +10,7 @@ from mar.audio.logmel import LogMel, standardize
 from mar.audio.windows import Windows
 from mar.errors import InputError
 from mar.models.layers import SpectrogramInput
+from mar.util.atomic import whole
 
 
 def front_end(model):
@@ -21,7 +21,7 @@ def front_end(model):
     """
     for layer in model.layers:
         if isinstance(layer, SpectrogramInput):
-            return LogMel(layer.front_end)
+            return LogMel.from_config(layer.front_end)
     found = ", ".join(f"{layer.name} ({type(layer).__name__})" for layer in model.layers[:2])
     raise InputError(
         f"the model {model.name!r} carries no front end: expected a SpectrogramInput as its first "
@@ -56,13 +56,8 @@ def save(model, path):
     front_end(model)
     if path.suffix != ".keras" or not path.parent.is_dir():
         raise InputError(f"{path}: expected a name that ends in .keras, in an existing folder")
-    try:
-        with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
-            unfinished = pathlib.Path(folder) / path.name
-            model.save(unfinished)
-            unfinished.replace(path)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written: {error.strerror or error}") from None
+    with whole(path) as unfinished:
+        model.save(unfinished)
 
 
 def load(path):
@@ -127,7 +122,5 @@ def export(model, folder):
     module = tf.Module()
     module.weights = [variable.value for variable in model.variables]
     signatures = {"embed_logmel": embed_logmel, "embed_waveform": embed_waveform}
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as temporary:
-        unfinished = pathlib.Path(temporary) / folder.name
+    with whole(folder) as unfinished:
         tf.saved_model.save(module, str(unfinished), signatures)
-        unfinished.rename(folder)
