@@ -251,8 +251,8 @@ def test_a_run_that_is_ended_goes_on_where_it_was(model, tmp_path, how):
         soundfile.write(library / f"{number:02}.wav", music(20.0, 8000, 1, number), 8000)
     script = """
 import sys
-from mar.embedding import store
-store._PART_ROWS = 4
+from mar.embedding import writer
+writer._PART_ROWS = 4
 from mar import embed
 from mar.util import cli
 cli.run(embed.main)

@@ -13,7 +13,8 @@ from helpers.signals import music
 from mar.embedding import engine, representations
 from mar.embedding.embedder import Embedder
 from mar.embedding.representations import MusiCNNWindows, representation
-from mar.embedding.store import Embeddings, Row, Writer
+from mar.embedding.store import Embeddings
+from mar.embedding.writer import Row, Writer
 from mar.errors import ConfigError, InputError
 from mar.models.musicnn import FRAMES, MusiCNN
 from mar.models.saving import fingerprint

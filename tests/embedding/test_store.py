@@ -10,8 +10,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from helpers.shared import DATA
-from mar.embedding import parts, store
-from mar.embedding.store import Done, Embeddings, Row, Writer
+from mar.embedding import parts
+from mar.embedding import writer as writing
+from mar.embedding.store import Embeddings
+from mar.embedding.writer import Done, Row, Writer
 from mar.errors import InputError
 
 EARLIER = DATA / "earlier" / "embeddings"
@@ -187,8 +189,8 @@ def test_only_parts_with_what_is_replaced_are_rewritten(tmp_path):
 
 def test_a_later_run_counts_where_the_clock_was_put_back(tmp_path, monkeypatch):
     write(tmp_path, [row("a")])
-    monkeypatch.setattr(store.time, "time_ns", lambda: 1)
-    monkeypatch.setattr(store.time, "strftime", lambda *_: "1999")
+    monkeypatch.setattr(writing.time, "time_ns", lambda: 1)
+    monkeypatch.setattr(writing.time, "strftime", lambda *_: "1999")
     write(tmp_path, [row("a", seed=7)])
     np.testing.assert_allclose(Embeddings(tmp_path).mean("a"), row("a", seed=7).mean, rtol=1e-6)
     assert raw_paths(tmp_path) == ["a"]
@@ -269,14 +271,14 @@ def test_rows_are_flushed_by_number_size_and_time(tmp_path, monkeypatch):
     with Writer(tmp_path, MADE) as writer:
         writer.add(row("a"))
         assert count() == 0
-        monkeypatch.setattr(store, "_PART_ROWS", 2)
+        monkeypatch.setattr(writing, "_PART_ROWS", 2)
         writer.add(row("b"))
         assert count() == 1
-        monkeypatch.setattr(store, "_PART_BYTES", 1)
+        monkeypatch.setattr(writing, "_PART_BYTES", 1)
         writer.add(row("c"))
         assert count() == 2
         monkeypatch.undo()
-        monkeypatch.setattr(store, "_PART_SECONDS", 0.0)
+        monkeypatch.setattr(writing, "_PART_SECONDS", 0.0)
         writer.add(row("d"))
         assert count() == 3
         monkeypatch.undo()
@@ -288,15 +290,15 @@ def test_rows_are_flushed_by_number_size_and_time(tmp_path, monkeypatch):
 def test_an_interruption_just_after_a_part_is_written_does_not_write_it_twice(
     tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(store, "_PART_ROWS", 1)
-    write_part = store.write_part
+    monkeypatch.setattr(writing, "_PART_ROWS", 1)
+    write_part = writing.write_part
 
     def interrupted(*arguments):
-        monkeypatch.setattr(store, "write_part", write_part)
+        monkeypatch.setattr(writing, "write_part", write_part)
         write_part(*arguments)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(store, "write_part", interrupted)
+    monkeypatch.setattr(writing, "write_part", interrupted)
     with pytest.raises(KeyboardInterrupt):
         write(tmp_path, [row("a")])
     assert raw_paths(tmp_path) == ["a"]
@@ -338,7 +340,7 @@ with Writer(sys.argv[2], MADE, (int(sys.argv[3]), int(sys.argv[4]))) as writer:
 """
 
 
-def writing(folder, shard=(0, 1)):
+def hold_open(folder, shard=(0, 1)):
     """Another process that holds a data set open until its input ends."""
     command = [sys.executable, "-c", WRITE, str(DATA.parent), str(folder), *map(str, shard)]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
@@ -347,7 +349,7 @@ def writing(folder, shard=(0, 1)):
 
 
 def test_one_writes_at_a_time_and_all_may_read(tmp_path):
-    process = writing(tmp_path)
+    process = hold_open(tmp_path)
     with pytest.raises(InputError, match=f"process {process.pid} on .* writes into it since"):
         Writer(tmp_path, MADE)
     assert Embeddings(tmp_path).paths == ["0/0", "0/1", "0/2"]
@@ -359,7 +361,7 @@ def test_one_writes_at_a_time_and_all_may_read(tmp_path):
 
 def test_shards_write_at_a_time_and_replace_rows(tmp_path):
     write(tmp_path, [row(f"{shard}/{number}", seed=5) for shard in range(2) for number in range(3)])
-    processes = [writing(tmp_path, (shard, 2)) for shard in range(2)]
+    processes = [hold_open(tmp_path, (shard, 2)) for shard in range(2)]
     with pytest.raises(InputError, match="writes into it since"):
         Writer(tmp_path, MADE, (1, 2))
     for process in processes:

@@ -4,7 +4,7 @@ import time
 
 import numpy as np
 
-from mar.embedding.store import Row, write_part
+from mar.embedding.writer import Row, write_part
 
 PROVENANCE = {
     "model": "a" * 64,

@@ -15,7 +15,7 @@ from mar.embedding import engine
 from mar.embedding.catalogue import Catalogue
 from mar.embedding.engine import InMemory, Row, Summary
 from mar.embedding.files import AudioItem
-from mar.embedding.store import Writer, write_part
+from mar.embedding.writer import Writer, write_part
 from mar.errors import InputError
 
 _FILES = 32  # that an actor embeds, and writes as one part, at a time

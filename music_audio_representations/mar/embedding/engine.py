@@ -18,7 +18,9 @@ import tqdm
 from mar.audio import decode
 from mar.audio.isolated import IsolatedDecoder
 from mar.embedding.files import AudioItem
-from mar.embedding.store import Row, Writer, npz_path, storable
+from mar.embedding.parts import Row
+from mar.embedding.store import npz_path
+from mar.embedding.writer import Writer, storable
 from mar.errors import InputError
 
 if TYPE_CHECKING:

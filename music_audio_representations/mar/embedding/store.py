@@ -1,4 +1,4 @@
-"""A folder of embeddings, a row per audio file: `Embeddings` opens one, `Writer` adds to one.
+"""A folder of embeddings, a row per audio file; `mar.embedding.writer` adds to one.
 
 The rows lie in Parquet files, whose columns `mar.embedding.parts` describes. Files are only added;
 of two rows of one path, that of the later run counts, and the other is removed by the next writer.
@@ -8,38 +8,28 @@ import collections
 import contextlib
 import difflib
 import functools
-import json
 import os
 import pathlib
 import posixpath
 import tempfile
-import threading
-import time
 import types
-import uuid
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 
 from mar.embedding import parts
-from mar.embedding.parts import Part, Row
+from mar.embedding.parts import Part
 from mar.errors import ConfigError, InputError
-from mar.util.atomic import make_folder, remove_abandoned, whole
-from mar.util.lock import FolderLock
 
 if TYPE_CHECKING:
     import pandas
 
     from mar.embedding.neighbours import Neighbour
 
-__all__ = ["Embeddings", "Row", "Writer", "npz_path", "storable", "write_part"]
-
 _NOT_COMPARED = ("version", "model_source", "front_end", "front_end_config")
 _VALUES = ("mean", "timeline")
-_NAME_BYTES = 255
-_PART_ROWS, _PART_BYTES, _PART_SECONDS = 1000, 64e6, 60.0
 _TRIES = 10
 
 
@@ -58,7 +48,7 @@ class Embeddings:
 
     def __init__(self, folder: str | os.PathLike):
         self._folder = pathlib.Path(folder).expanduser()
-        self._parts = _open_parts(self._folder)
+        self._parts = open_parts(self._folder)
         if not self._parts:
             raise InputError(
                 f"{self._folder}: holds no embeddings (no .parquet file that mar.embed wrote)"
@@ -341,180 +331,9 @@ class Embeddings:
             )
 
 
-class Done(NamedTuple):
-    """What a data set knows of a file: whether it must be embedded again can be told from it."""
-
-    status: str
-    size: int | None
-    mtime_ns: int | None
-    audio_hash: str | None
-
-
-class Writer:
-    """Adds rows to a data set, in a folder that may have some already.
-
-    It holds the folder's lock until `close`, or the end of a `with` block.
-
-    Args:
-        folder: is created where it does not exist.
-        provenance: how the embeddings are made; `store` and `format` say how they are kept,
-            `dimensions` how long they are.
-        shard: `(i, n)`: which of n writers that share the folder this is.
-
-    Attributes:
-        done: `{path: Done}` of the files that had not failed before.
-        written: number of this run, larger than that of earlier ones.
-
-    Raises:
-        InputError: the folder holds embeddings that were made in another way, or another process
-            writes into it.
-    """
-
-    def __init__(
-        self, folder: str | os.PathLike, provenance: dict, shard: tuple[int, int] = (0, 1)
-    ):
-        self.folder, self.provenance = pathlib.Path(folder).expanduser(), provenance
-        self._guard = threading.Lock()
-        self._begin_part()
-        make_folder(self.folder)
-        self._lock = FolderLock(self.folder, shard)
-        try:
-            remove_abandoned(self.folder)
-            opened = _open_parts(self.folder)
-            for part in opened:
-                if difference := _difference(part.provenance, provenance):
-                    raise InputError(
-                        f"{self.folder}: holds embeddings that were made in another way"
-                        f"{difference}; give another --output"
-                    )
-            self._found = _tidied(self.folder) if opened else None  # None: it is to be opened anew
-            self.done = {} if self._found is None else _done(self._found)
-            self._path_of_audio = {
-                done.audio_hash: path for path, done in self.done.items() if done.status == "ok"
-            }
-            latest = max((part.written for part in opened), default=0)
-            self.written = max(time.time_ns(), latest + 1)  # clocks of machines differ
-        except BaseException:
-            self._lock.release()
-            raise
-
-    def __enter__(self) -> "Writer":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Writes what was added, removes the rows that it replaced, and releases the lock."""
-        try:
-            self.flush()
-            if _open_parts(self.folder):
-                _tidied(self.folder)
-        finally:
-            self._lock.release()
-
-    def add(self, row: Row) -> Row:
-        """Adds one row, and returns it as it is kept.
-
-        It is on disk after a minute, after the next `flush`, or at the end.
-        """
-        row = storable(self.provenance, row)
-        with self._guard:
-            self._rows[row.path] = row
-            if row.status == "ok":
-                self._path_of_audio[row.audio_hash] = row.path
-        self._bytes += 0 if row.values is None else row.values.nbytes
-        if (
-            len(self._rows) >= _PART_ROWS
-            or self._bytes >= _PART_BYTES
-            or time.monotonic() - self._flushed >= _PART_SECONDS
-        ):
-            self.flush()
-        return row
-
-    def find(self, audio_hash: str) -> Row | None:
-        """The row of a file with this audio, of this run or before; may be called in any thread."""
-        with self._guard:
-            path = self._path_of_audio.get(audio_hash)
-            if path is None or path in self._rows:
-                row = self._rows.get(path)
-            else:
-                self._found = self._found or Embeddings(self.folder)
-                row = _complete_row(self._found, path)
-        # Another audio may have come under its path since.
-        return row if row is not None and row.audio_hash == audio_hash else None
-
-    def flush(self) -> None:
-        """Writes the rows that were added as a new part."""
-        with self._guard:
-            if self._rows:
-                self._lock.check()
-                rows = list(self._rows.values())
-                write_part(self.folder, self.provenance, rows, self._part, self.written)
-                self._found = None
-            self._begin_part()
-
-    def _begin_part(self) -> None:
-        self._rows: dict[str, Row] = {}
-        self._bytes, self._flushed = 0, time.monotonic()
-        # Named before it is written: where a signal comes in just after that, and the rows are
-        # flushed once more at the end, they replace themselves.
-        self._part = f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-{uuid.uuid4().hex[:8]}"
-
-
-def write_part(
-    folder: str | os.PathLike, provenance: dict, rows: Sequence[Row], name: str, written: int
-) -> None:
-    """Writes rows as one part of a data set, whose lock the caller holds.
-
-    Args:
-        folder: of the data set.
-        provenance: how they were made.
-        rows: as `storable` returns them; one of each path.
-        name: of the part; one of the same name is replaced.
-        written: `Writer.written` of the run.
-    """
-    if provenance["format"] == "npz":
-        for row in rows:
-            if row.values is not None:
-                _write_npz(folder, provenance, row)
-            elif _has_npz_name(row.path):
-                npz_path(folder, row.path).unlink(missing_ok=True)
-    parts.write(pathlib.Path(folder) / f"part-{name}.parquet", provenance, rows, written)
-
-
-def storable(provenance: dict, row: Row) -> Row:
-    """The row; or one that says why it failed, where its embedding cannot be kept."""
-    if row.values is None:
-        return row
-    if not np.isfinite(row.values).all():
-        reason = "its embedding holds NaN or infinite values"
-    elif provenance["format"] == "npz" and not _has_npz_name(row.path):
-        reason = f"the name {npz_path('', row.path).name!r} is too long for a file"
-    else:
-        return row
-    return Row(row.path, "failed", reason, row.size, row.mtime_ns)
-
-
 def npz_path(folder: str | os.PathLike, path: str) -> pathlib.Path:
     """Where the `.npz` file of a path lies."""
     return pathlib.Path(folder) / f"{path.lstrip('/')}.npz"
-
-
-def _has_npz_name(path: str) -> bool:
-    return len(npz_path("", path).name.encode()) <= _NAME_BYTES
-
-
-def _write_npz(folder: str | os.PathLike, provenance: dict, row: Row) -> None:
-    path = npz_path(folder, row.path)
-    make_folder(path.parent)
-    with whole(path, beside=folder) as unfinished, open(unfinished, "wb") as file:
-        np.savez(
-            file,
-            embedding=row.mean if provenance["store"] == "mean" else row.values,
-            timestamps=row.times,
-            provenance=json.dumps(provenance),
-        )
 
 
 def _read_npz(folder: pathlib.Path, path: str) -> np.ndarray:
@@ -529,51 +348,13 @@ def _read_npz(folder: pathlib.Path, path: str) -> np.ndarray:
         ) from None
 
 
-def _open_parts(folder: pathlib.Path) -> list[Part]:
+def open_parts(folder: pathlib.Path) -> list[Part]:
     """The parts of a folder, those of later runs last."""
     for _ in range(_TRIES):
         with contextlib.suppress(FileNotFoundError):  # a writer removed one meanwhile: look again
             found = [Part.open(path) for path in folder.glob("[!.]*.parquet")]
             return sorted(found, key=lambda part: (part.written, part.path.name))
     raise InputError(f"{folder}: changes all the time; wait for the end of the run")
-
-
-def _tidied(folder: pathlib.Path) -> Embeddings:
-    """Removes rows that later ones replace, and opens the data set.
-
-    Several processes may do so at a time: the latest row of a path is never removed.
-    """
-    embeddings = Embeddings(folder)
-    latest = collections.Counter(embeddings._part_of.values())
-    if all(latest[number] == part.rows for number, part in enumerate(embeddings._parts)):
-        return embeddings
-    for number, part in enumerate(embeddings._parts):
-        if latest[number] != part.rows:
-            paths = [p for batch in part.batches(["path"]) for p in batch["path"].to_pylist()]
-            part.keep([embeddings._part_of[path] == number for path in paths])
-    return Embeddings(folder)
-
-
-def _done(embeddings: Embeddings) -> dict[str, Done]:
-    done = {}
-    for number, part in enumerate(embeddings._parts):
-        for batch in part.batches(["path", *Done._fields]):
-            for row in batch.to_pylist():
-                path = row.pop("path")
-                if row["status"] != "failed" and embeddings._part_of[path] == number:
-                    done[path] = Done(**{"audio_hash": None, **row})
-    return done
-
-
-def _complete_row(embeddings: Embeddings, path: str) -> Row | None:
-    """What was kept of a file, with its embedding."""
-    if path not in embeddings:
-        return None
-    known = embeddings.row(path)
-    known["times"] = np.array(known["times"], np.float32)
-    is_mean = embeddings.provenance["store"] == "mean"
-    values = embeddings.mean(path)[None] if is_mean else embeddings.timeline(path)
-    return Row(**known, values=values)
 
 
 def _light(columns: Sequence[str]) -> list[str]:
@@ -591,13 +372,13 @@ def _rows_of(paths: Sequence[str]) -> dict[str, list[int]]:
 
 def _refuse_mixture(opened: Sequence[Part]) -> None:
     for part in opened[1:]:
-        if difference := _difference(opened[0].provenance, part.provenance):
+        if differing := difference(opened[0].provenance, part.provenance):
             raise InputError(
-                f"{part.path}: made in another way than the rest of its folder{difference}"
+                f"{part.path}: made in another way than the rest of its folder{differing}"
             )
 
 
-def _difference(one: dict, other: dict) -> str:
+def difference(one: dict, other: dict) -> str:
     """How two provenances differ, for a message; empty where they do not."""
     names = [name for name in one | other if name not in _NOT_COMPARED]
     differing = [name for name in names if one.get(name) != other.get(name)]
