@@ -85,7 +85,7 @@ def test_nan_is_refused_by_name(timelines, tmp_path):
             read(list(timelines))
 
 
-# ------------------------------------------------------------------------------- one file, one table
+# ---------------------------------------------------------------------------- one file, one table
 
 
 @pytest.mark.parametrize("format", ["parquet", "npz"])

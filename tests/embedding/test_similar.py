@@ -100,15 +100,14 @@ def test_the_same_name_size_and_time_in_two_folders(model, tmp_path):
             soundfile.write(library / folder / name, tone, 16000)
             os.utime(library / folder / name, (0, 0))
     Catalogue().run(model, files.find([str(library)]), tmp_path / "out")
-    for _ in range(2):
+    (part,) = (tmp_path / "out").glob("*.parquet")
+    for left_out in ([], ["audio_hash", "reader", "channels", "notes", "damaged_seconds"]):
+        pq.write_table(pq.read_table(part).drop_columns(left_out), part)
         opened = Embeddings(tmp_path / "out")
         for folder in ("train", "test"):
             best, *others = opened.nearest(library / folder / "0.wav")
             assert best.path == f"{folder}/other.wav"
             assert f"{folder}/0.wav" not in {track.path for track in others}
-        (part,) = (tmp_path / "out").glob("*.parquet")  # once more as version 0.1.0 wrote it
-        table = pq.read_table(part)
-        pq.write_table(table.drop_columns(["audio_hash", "reader", "channels", "notes"]), part)
 
 
 def test_a_copy_from_elsewhere_needs_no_model(embeddings, library, tmp_path, monkeypatch):

@@ -234,7 +234,7 @@ class Embeddings:
         tables = []
         for number, part in enumerate(self._parts):
             for batch in part.batches(_light(part.columns)):
-                latest = [self._part_of[path] == number for path in batch["path"].to_pylist()]
+                latest = [self._part_of.get(path) == number for path in batch["path"].to_pylist()]
                 table = pa.Table.from_batches([batch]).filter(pa.array(latest))
                 tables.append(table.replace_schema_metadata(None))
         table = pa.concat_tables(tables, promote_options="default")
@@ -278,7 +278,7 @@ class Embeddings:
         for number in numbers:
             for batch in self._parts[number].batches(["path", *columns]):
                 wanted = [
-                    self._part_of[path] == number
+                    self._part_of.get(path) == number
                     and path not in self._failures
                     and (paths is None or path in paths)
                     for path in batch["path"].to_pylist()
