@@ -24,7 +24,7 @@ class Projector(Configurable):
                 f"Projector.hidden_units: expected widths of at least 1, got {self.hidden_units}"
             )
 
-    def build(self, inputs, outputs):
+    def build(self, inputs: int, outputs: int) -> keras.Model:
         """Builds the head.
 
         Args:
@@ -49,6 +49,6 @@ class Projector(Configurable):
         return keras.Sequential([keras.Input((inputs,)), *hidden, output], name="projector")
 
 
-def with_head(network, head):
+def with_head(network: keras.Model, head: keras.Model) -> keras.Model:
     """The Keras model `[spectrogram, draws]` → outputs of the head."""
     return keras.Model(network.inputs, head(network.output), name="pretraining")
