@@ -4,8 +4,9 @@ import contextlib
 import functools
 import os
 import stat
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import av
 import numpy as np
@@ -20,6 +21,7 @@ BLOCK_SECONDS = 10.0
 _SHORTFALL_SECONDS = 0.5
 
 Downmix = Literal["mean", "sum"]
+Path = str | bytes | os.PathLike
 
 
 @dataclass(frozen=True)
@@ -37,19 +39,25 @@ class AudioInfo:
     duration_seconds: float | None
 
 
-def info(path):
-    """The `AudioInfo` of an audio file. Raises InputError where it is none."""
+def info(path: Path) -> AudioInfo:
+    """The `AudioInfo` of an audio file.
+
+    Raises:
+        InputError: it cannot be read, or is not audio.
+    """
     with _open(path) as source:
         frames = source.frames
         seconds = None if frames is None else frames / source.sample_rate
         return AudioInfo(source.sample_rate, source.channels, seconds)
 
 
-def blocks(path, sample_rate=None, downmix="mean", **resampling):
+def blocks(
+    path: Path, sample_rate: int | None = None, downmix: Downmix = "mean", **resampling: Any
+) -> Iterator[np.ndarray]:
     """Mono samples of an audio file.
 
     libsndfile reads WAV, FLAC, OGG, Opus, MP3 and AIFF, FFmpeg's libraries read the rest (M4A,
-    AAC, WMA, the sound of videos …). The format is told by the content, not by the name.
+    AAC, WMA, the sound of videos …). The content tells the format, not the name.
 
     Args:
         path: str, bytes or os.PathLike.
@@ -61,8 +69,8 @@ def blocks(path, sample_rate=None, downmix="mean", **resampling):
         float32 arrays `(samples,)`, full scale ±1 (of one channel), about ten seconds each.
 
     Raises:
-        InputError: unreadable, not audio, truncated, without a sample, or with NaN samples. A
-            defect behind the beginning shows only when the blocks before it were yielded.
+        InputError: it cannot be read, is not audio, is truncated, has no samples, or has NaN
+            samples. A later defect shows only after the blocks before it.
     """
     with _open(path) as source:
         mono, rate, given = _checked(path, source, downmix), source.sample_rate, 0
@@ -73,7 +81,7 @@ def blocks(path, sample_rate=None, downmix="mean", **resampling):
             raise InputError(f"{shown(path)}: too short for one sample at {sample_rate} Hz")
 
 
-def mix(samples, downmix="mean"):
+def mix(samples: np.ndarray, downmix: Downmix = "mean") -> np.ndarray:
     """`(samples, channels)` or `(samples,)` → mono `(samples,)`, by mean or sum of the channels."""
     if samples.ndim == 1:
         return samples
@@ -81,8 +89,8 @@ def mix(samples, downmix="mean"):
     return total / samples.shape[1] if downmix == "mean" else total
 
 
-def shown(path):
-    """A path as it can be printed on one line, whatever bytes are in it."""
+def shown(path: Path) -> str:
+    """A path as it can be printed on one line, whatever bytes it has."""
     name = os.fsdecode(path)
     return name if name.isprintable() else repr(name)
 
@@ -111,6 +119,7 @@ def _checked(path, source, downmix):
 def _open(path):
     """The first of the two decoders that takes the file, closed afterwards."""
     with _regular_file(path) as file:
+        source: _SoundFile | _FFmpeg
         try:
             source = _SoundFile(path)
         except (soundfile.LibsndfileError, TypeError) as error:  # TypeError: headerless `.raw`

@@ -8,6 +8,10 @@ import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
 
 from mar.audio import decode
 from mar.errors import InputError
@@ -21,28 +25,30 @@ class IsolatedDecoder:
     Used as a context manager. The process starts with the first file.
     """
 
-    def __init__(self):
-        self._process = None  # its pipe and its standard error come and go with it
+    def __init__(self) -> None:
+        self._process: Any = None  # its pipe and its standard error come and go with it
         self._unread = False  # whether it has more to say of the file that was opened last
 
-    def __enter__(self):
+    def __enter__(self) -> "IsolatedDecoder":
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object) -> None:
         self._stop()
 
-    def interrupt(self):
-        """Ends what another thread waits for: the file that it decodes fails."""
+    def interrupt(self) -> None:
+        """Makes the file fail that another thread is decoding, so that its wait ends."""
         if (process := self._process) is not None:
             process.kill()
 
-    def info(self, path):
+    def info(self, path: decode.Path) -> decode.AudioInfo:
         """The `AudioInfo` of an audio file; raises as `open` does."""
         info, blocks = self._request(path, None)
         next(blocks, None)
         return info
 
-    def open(self, path, **decoding):
+    def open(
+        self, path: decode.Path, **decoding: Any
+    ) -> tuple[decode.AudioInfo, Iterator[np.ndarray]]:
         """Opens an audio file.
 
         Args:
