@@ -1,7 +1,7 @@
 # make test    creates .venv, installs what is needed, runs the tests
 # make test-io the same in .venv-io, with tensorflow-io, which needs TensorFlow 2.17, and with the
 #              lowest supported versions of everything else
-# make lint    checks style and formatting
+# make lint    checks style, formatting and types
 # make quickstart, make miniature: the paper on a small data set, see below
 # PYTHON chooses the interpreter (3.10 to 3.12), VENV where the environment lies.
 
@@ -23,6 +23,7 @@ test-io: .venv-io/installed
 lint: $(VENV)/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 
 format: $(VENV)/installed
 	$(BIN)/ruff check --fix .

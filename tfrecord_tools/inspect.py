@@ -17,8 +17,8 @@ flags.DEFINE_string("output", ".", "Folder of the two pictures.", short_name="o"
 flags.DEFINE_integer("snippet_frames", 300, "Tracks shorter than this are named.")
 
 
-def main(argv):
-    """Prints the summary and draws the pictures."""
+def main(argv: list[str]) -> int:
+    """Prints the summary, draws the pictures and returns the exit code."""
     if len(argv) != 2:
         raise app.UsageError("expected one data set: its folder or manifest")
     from mar.records import reader, summary, writer

@@ -24,8 +24,8 @@ TASKS = ("genre", "instrument", "key", "meter", "pitch", "tempo")
 # After the fifth file of the worker, either it or the command is killed.
 KILLED = """
 import os, pathlib, signal, sys, time
-from mar import atomic
 from mar.quickstart import build
+from mar.util import atomic
 
 folder, victim = sys.argv[1:]
 finish, finished = atomic.finish, []
@@ -187,13 +187,13 @@ def test_tables_for_records_hold_the_labels_and_no_test_tracks(data):
     vocabulary = table.read_vocabulary(data / "labels.txt")
     tracks = {row["id"]: row for row in rows(data / "tracks.csv")}
     for split, count in (("train", 14), ("valid", 5)):
-        items = table.read_items(data / f"{split}.csv", vocabulary)
-        assert len(items.table) == count
-        for item in items.table.to_pylist():
-            row = tracks[item["id"]]
+        listed = table.read_tracks(data / f"{split}.csv", vocabulary)
+        assert len(listed.rows) == count
+        for track in listed.rows.to_pylist():
+            row = tracks[track["id"]]
             assert row["split"] == split
-            assert item["path"] == row["path"]
-            names = {items.names[label] for label in item["labels"]}
+            assert track["path"] == row["path"]
+            names = {listed.vocabulary[label] for label in track["labels"]}
             assert names == {row["instrument"], row["genre"], row["meter"]}
 
 

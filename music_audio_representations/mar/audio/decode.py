@@ -7,7 +7,11 @@ import os
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
+<<<<<<< HEAD
 from typing import BinaryIO, Literal
+=======
+from typing import Any, Literal
+>>>>>>> main
 
 import av
 import numpy as np
@@ -22,6 +26,7 @@ BLOCK_SECONDS = 10.0
 _SHORTFALL_SECONDS = 0.5
 
 Downmix = Literal["mean", "sum"]
+Path = str | bytes | os.PathLike
 
 
 @dataclass(frozen=True)
@@ -41,17 +46,27 @@ class AudioInfo:
     reader: str
 
 
+<<<<<<< HEAD
 AudioPath = str | bytes | os.PathLike
 
 
 def info(path: AudioPath) -> AudioInfo:
     """The `AudioInfo` of an audio file. Raises InputError where it is none."""
+=======
+def info(path: Path) -> AudioInfo:
+    """The `AudioInfo` of an audio file.
+
+    Raises:
+        InputError: it cannot be read, or is not audio.
+    """
+>>>>>>> main
     with _open(path) as source:
         frames = source.frames
         seconds = None if frames is None else frames / source.sample_rate
         return AudioInfo(source.sample_rate, source.channels, seconds, source.reader)
 
 
+<<<<<<< HEAD
 def audio_hash(path: AudioPath) -> str:
     """SHA-256 (hex) of the audio in a file, whatever its tags, cover and name.
 
@@ -80,11 +95,15 @@ def blocks(
     sample_rate: int | None = None,
     downmix: Downmix = "mean",
     **resampling: str | int | None,
+=======
+def blocks(
+    path: Path, sample_rate: int | None = None, downmix: Downmix = "mean", **resampling: Any
+>>>>>>> main
 ) -> Iterator[np.ndarray]:
     """Mono samples of an audio file.
 
     libsndfile reads WAV, FLAC, OGG, Opus, MP3 and AIFF, FFmpeg's libraries read the rest (M4A,
-    AAC, WMA, the sound of videos …). The format is told by the content, not by the name.
+    AAC, WMA, the sound of videos …). The content tells the format, not the name.
 
     Args:
         path: str, bytes or os.PathLike.
@@ -96,8 +115,8 @@ def blocks(
         float32 arrays `(samples,)`, full scale ±1 (of one channel), about ten seconds each.
 
     Raises:
-        InputError: unreadable, not audio, truncated, without a sample, or with NaN samples. A
-            defect behind the beginning shows only when the blocks before it were yielded.
+        InputError: it cannot be read, is not audio, is truncated, has no samples, or has NaN
+            samples. A later defect shows only after the blocks before it.
     """
     with _open(path) as source:
         mono, rate, given = _checked(path, source, downmix), source.sample_rate, 0
@@ -116,8 +135,13 @@ def mix(samples: np.ndarray, downmix: Downmix = "mean") -> np.ndarray:
     return total / samples.shape[1] if downmix == "mean" else total
 
 
+<<<<<<< HEAD
 def shown(path: AudioPath) -> str:
     """A path as it can be printed on one line, whatever bytes are in it."""
+=======
+def shown(path: Path) -> str:
+    """A path as it can be printed on one line, whatever bytes it has."""
+>>>>>>> main
     name = os.fsdecode(path)
     return name if name.isprintable() else repr(name)
 
@@ -146,6 +170,7 @@ def _checked(path, source, downmix):
 def _open(path):
     """The first of the two decoders that takes the file, closed afterwards."""
     with _regular_file(path) as file:
+        source: _SoundFile | _FFmpeg
         try:
             source = _SoundFile(path)
         except (soundfile.LibsndfileError, TypeError) as error:  # TypeError: headerless `.raw`

@@ -1,7 +1,11 @@
 """`load_model`: our own models, and the weights that the paper's authors published (MULE)."""
 
+import os
 import pathlib
 import sys
+from collections.abc import Iterator, Sequence
+
+import keras
 
 from mar.audio.logmel import PUBLISHED, LogMel
 from mar.errors import InputError
@@ -20,7 +24,7 @@ The MULE weights are licensed CC BY-NC 4.0 (https://creativecommons.org/licenses
 attribution to their authors (McCallum et al., ISMIR 2022), no commercial use."""
 FRAMES = 300
 
-# The variables of a layer, by the release's class, as ours are named.
+# The endings of our names for the variables of a layer, by the class of the published layer.
 _PARTS = {
     "WeightStandardization": (".kernel", ".gain", ".bias"),
     "Dense": (".kernel", ".bias"),
@@ -28,7 +32,7 @@ _PARTS = {
 }
 
 
-def load_model(source):
+def load_model(source: str | os.PathLike[str]) -> keras.Model:
     """Loads a model.
 
     Args:
@@ -50,15 +54,15 @@ def load_model(source):
     return saving.load(path) if layers is None else _published(path, layers)
 
 
-def fetch_mule():
-    """Downloads the published weights once and shows their licence then; returns the path."""
+def fetch_mule() -> pathlib.Path:
+    """The path of the published weights, which are downloaded once, after showing their licence."""
     name = f"mule/{MULE_COMMIT}/model.keras"
     if not (cache_folder() / name).exists():
         print(MULE_LICENCE, file=sys.stderr)
     return download(MULE_ADDRESS, MULE_SHA256, name)
 
 
-def _published(path, layers):
+def _published(path: pathlib.Path, layers: Sequence[keras2.Layer]) -> keras.Model:
     """Our network with the weights of a published file's layers, in the order of the walk."""
     model = SfNfNetF0().build(FRAMES, LogMel(**PUBLISHED))
     ours = {canonical_name(variable): variable for variable in model.weights}
@@ -82,8 +86,8 @@ def _published(path, layers):
     return model
 
 
-def _walk():
-    """(canonical name, the release's class) of every layer with weights, inputs before outputs."""
+def _walk() -> Iterator[tuple[str, str]]:
+    """Yields `(canonical name, class of the published layer)`, inputs before outputs."""
     for pathway, stem in STEMS.items():
         for index in range(len(stem)):
             yield f"{pathway}.stem.{index}", "WeightStandardization"

@@ -17,7 +17,7 @@ class Projector(Configurable):
         default=(4096, 4096, 4096), doc="Widths of the ReLU layers, first to last."
     )
 
-    def build(self, inputs, outputs):
+    def build(self, inputs: int, outputs: int) -> keras.Model:
         """Builds the head.
 
         Args:
@@ -42,6 +42,6 @@ class Projector(Configurable):
         return keras.Sequential([keras.Input((inputs,)), *hidden, output], name="projector")
 
 
-def with_head(network, head):
+def with_head(network: keras.Model, head: keras.Model) -> keras.Model:
     """The Keras model `[spectrogram, draws]` → outputs of the head."""
     return keras.Model(network.inputs, head(network.output), name="pretraining")

@@ -1,7 +1,9 @@
 """Our own models on disk, and the front end that each carries."""
 
 import hashlib
+import os
 import pathlib
+from typing import Any
 
 import keras
 import numpy as np
@@ -13,33 +15,33 @@ from mar.models.layers import SpectrogramInput
 from mar.util.atomic import whole
 
 
-def front_end(model):
+def front_end(model: keras.Model) -> LogMel:
     """The `mar.LogMel` that the model's weights expect.
 
     Raises:
-        InputError: the model has none: it was not made by this package.
+        InputError: the model has none, as this package did not make it.
     """
     for layer in model.layers:
         if isinstance(layer, SpectrogramInput):
             return LogMel.from_config(layer.front_end)
-    found = ", ".join(f"{layer.name} ({type(layer).__name__})" for layer in model.layers[:2])
+    first = ", ".join(f"{layer.name} ({type(layer).__name__})" for layer in model.layers[:2])
     raise InputError(
         f"the model {model.name!r} carries no front end: expected a SpectrogramInput as its first "
-        f"layer, found {found or 'no layers'}"
+        f"layer, found {first or 'no layers'}"
     )
 
 
-def fingerprint(model):
-    """SHA-256 (hex) of the model's weights: equal for equal weights, whatever file they lay in."""
+def fingerprint(model: keras.Model) -> str:
+    """SHA-256 (hex) of the model's weights; it does not depend on the file they came from."""
     digest = hashlib.sha256()
     for weight in model.weights:
         array = np.ascontiguousarray(keras.ops.convert_to_numpy(weight))
         digest.update(f"{weight.path} {array.dtype} {array.shape}".encode())
-        digest.update(array)
+        digest.update(array.data)
     return digest.hexdigest()
 
 
-def save(model, path):
+def save(model: keras.Model, path: str | os.PathLike[str]) -> None:
     """Writes a model as one `.keras` file, whole or not at all.
 
     It opens with `keras.saving.load_model` once `mar.models` is imported, and with
@@ -60,11 +62,11 @@ def save(model, path):
         model.save(unfinished)
 
 
-def load(path):
+def load(path: str | os.PathLike[str]) -> keras.Model:
     """Opens a file that `save` wrote.
 
     Raises:
-        InputError: it is not one.
+        InputError: it is no such file.
     """
     try:
         model = keras.saving.load_model(path, compile=False, safe_mode=True)
@@ -78,7 +80,7 @@ def load(path):
     return model
 
 
-def export(model, folder):
+def export(model: keras.Model, folder: str | os.PathLike[str]) -> None:
     """Writes a TensorFlow SavedModel that runs without this package.
 
     It has two signatures:
@@ -92,6 +94,9 @@ def export(model, folder):
     Args:
         model: as `SfNfNetF0.build` or `mar.load_model` returns it, on the TensorFlow backend.
         folder: is created, whole or not at all; must not exist.
+
+    Raises:
+        InputError: the folder exists, or cannot be written.
     """
     import tensorflow as tf
 
@@ -100,23 +105,23 @@ def export(model, folder):
         raise InputError(f"{folder}: exists already; export into a new folder")
     log_mel = front_end(model)
     frames = model.inputs[0].shape[2]
-    seconds = {} if frames is None else {"window_seconds": frames * log_mel.hop_seconds}
-    windows = Windows(**seconds).in_frames(log_mel.hop_seconds)
+    windows = Windows() if frames is None else Windows(window_seconds=frames * log_mel.hop_seconds)
+    frame_windows = windows.in_frames(log_mel.hop_seconds)
 
     logmel_spec = tf.TensorSpec((None, frames, log_mel.n_mels), tf.float32, "logmel")
     waveform_spec = tf.TensorSpec((None,), tf.float32, "waveform")
 
     @tf.function(input_signature=[logmel_spec])
-    def embed_logmel(logmel):
+    def embed_logmel(logmel: Any) -> dict[str, Any]:
         return {"embedding": model(standardize(logmel))}
 
     @tf.function(input_signature=[waveform_spec])
-    def embed_waveform(waveform):
-        silence = (windows.length - 1) * log_mel.hop_length - tf.shape(waveform)[0]
+    def embed_waveform(waveform: Any) -> dict[str, Any]:
+        silence = (frame_windows.length - 1) * log_mel.hop_length - tf.shape(waveform)[0]
         logmel = log_mel.log_mel(tf.pad(waveform, [[0, tf.maximum(0, silence)]]))
-        starts = windows.starts(tf.shape(logmel)[0])
-        snippets = tf.gather(logmel, starts[:, None] + tf.range(windows.length))
-        times = windows.centres(tf.cast(starts, tf.float32)) * log_mel.hop_seconds
+        starts = frame_windows.starts(tf.shape(logmel)[0])
+        snippets = tf.gather(logmel, starts[:, None] + tf.range(frame_windows.length))
+        times = frame_windows.centres(tf.cast(starts, tf.float32)) * log_mel.hop_seconds
         return {"embedding": model(standardize(snippets)), "times": times}
 
     module = tf.Module()

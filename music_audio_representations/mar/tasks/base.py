@@ -44,11 +44,11 @@ class Items:
     """
 
     ids: list[str]
-    paths: list[str | tuple[str, ...]]
+    paths: Sequence[str | tuple[str, ...]]
     splits: list[str]
     labels: list[str]
     targets: np.ndarray
-    artists: list[str | tuple[str, ...]] | None = None
+    artists: Sequence[str | tuple[str, ...]] | None = None
 
 
 @dataclasses.dataclass(frozen=True)
