@@ -7,11 +7,7 @@ import os
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
-<<<<<<< HEAD
-from typing import BinaryIO, Literal
-=======
-from typing import Any, Literal
->>>>>>> main
+from typing import Any, BinaryIO, Literal
 
 import av
 import numpy as np
@@ -46,28 +42,19 @@ class AudioInfo:
     reader: str
 
 
-<<<<<<< HEAD
-AudioPath = str | bytes | os.PathLike
-
-
-def info(path: AudioPath) -> AudioInfo:
-    """The `AudioInfo` of an audio file. Raises InputError where it is none."""
-=======
 def info(path: Path) -> AudioInfo:
     """The `AudioInfo` of an audio file.
 
     Raises:
         InputError: it cannot be read, or is not audio.
     """
->>>>>>> main
     with _open(path) as source:
         frames = source.frames
         seconds = None if frames is None else frames / source.sample_rate
         return AudioInfo(source.sample_rate, source.channels, seconds, source.reader)
 
 
-<<<<<<< HEAD
-def audio_hash(path: AudioPath) -> str:
+def audio_hash(path: Path) -> str:
     """SHA-256 (hex) of the audio in a file, whatever its tags, cover and name.
 
     Of the packets of its audio stream, as they are: nothing is decoded. Of the samples where
@@ -86,19 +73,12 @@ def audio_hash(path: AudioPath) -> str:
         with _open(path) as source:
             digest = hashlib.sha256(f"samples {source.sample_rate} {source.channels} ".encode())
             for block in source.blocks(int(BLOCK_SECONDS * source.sample_rate)):
-                digest.update(np.ascontiguousarray(block))
+                digest.update(np.ascontiguousarray(block).data)
             return digest.hexdigest()
 
 
 def blocks(
-    path: AudioPath,
-    sample_rate: int | None = None,
-    downmix: Downmix = "mean",
-    **resampling: str | int | None,
-=======
-def blocks(
     path: Path, sample_rate: int | None = None, downmix: Downmix = "mean", **resampling: Any
->>>>>>> main
 ) -> Iterator[np.ndarray]:
     """Mono samples of an audio file.
 
@@ -135,13 +115,8 @@ def mix(samples: np.ndarray, downmix: Downmix = "mean") -> np.ndarray:
     return total / samples.shape[1] if downmix == "mean" else total
 
 
-<<<<<<< HEAD
-def shown(path: AudioPath) -> str:
-    """A path as it can be printed on one line, whatever bytes are in it."""
-=======
 def shown(path: Path) -> str:
     """A path as it can be printed on one line, whatever bytes it has."""
->>>>>>> main
     name = os.fsdecode(path)
     return name if name.isprintable() else repr(name)
 
@@ -250,12 +225,12 @@ class _SoundFile:
         return self._file.frames
 
 
-def _demuxed(file: BinaryIO) -> av.container.InputContainer:
+def _demuxed(file: BinaryIO) -> Any:
     """No protocol is allowed, so that a playlist cannot open other files."""
     return av.open(file, options={"protocol_whitelist": "none"})
 
 
-def _audio_stream(container: av.container.InputContainer) -> av.AudioStream | None:
+def _audio_stream(container: Any) -> Any:
     """The stream that is decoded, and hashed."""
     return container.streams.best("audio")
 

@@ -9,15 +9,11 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-<<<<<<< HEAD
-=======
 from typing import Any
->>>>>>> main
 
 import numpy as np
 
 from mar.audio import decode
-from mar.audio.decode import AudioInfo, AudioPath
 from mar.errors import InputError
 
 STALL_SECONDS = 120.0
@@ -30,11 +26,7 @@ class IsolatedDecoder:
     """
 
     def __init__(self) -> None:
-<<<<<<< HEAD
-        self._process = None  # its pipe and its standard error come and go with it
-=======
         self._process: Any = None  # its pipe and its standard error come and go with it
->>>>>>> main
         self._unread = False  # whether it has more to say of the file that was opened last
 
     def __enter__(self) -> "IsolatedDecoder":
@@ -44,24 +36,15 @@ class IsolatedDecoder:
         self._stop()
 
     def interrupt(self) -> None:
-<<<<<<< HEAD
-        """Ends what another thread waits for: the file that it decodes fails."""
-        if (process := self._process) is not None:
-            process.kill()
-
-    def info(self, path: AudioPath) -> AudioInfo:
-=======
         """Makes the file fail that another thread is decoding, so that its wait ends."""
         if (process := self._process) is not None:
             process.kill()
 
     def info(self, path: decode.Path) -> decode.AudioInfo:
->>>>>>> main
         """The `AudioInfo` of an audio file; raises as `open` does."""
         return self._answer("info", path)
 
-<<<<<<< HEAD
-    def audio_hash(self, path: AudioPath) -> str | None:
+    def audio_hash(self, path: decode.Path) -> str | None:
         """See `mar.audio.decode.audio_hash`; None of what cannot be read.
 
         Raises:
@@ -70,13 +53,8 @@ class IsolatedDecoder:
         return self._answer("audio_hash", path)
 
     def open(
-        self, path: AudioPath, **decoding: str | int | None
-    ) -> tuple[AudioInfo, Iterator[np.ndarray]]:
-=======
-    def open(
         self, path: decode.Path, **decoding: Any
     ) -> tuple[decode.AudioInfo, Iterator[np.ndarray]]:
->>>>>>> main
         """Opens an audio file.
 
         Args:

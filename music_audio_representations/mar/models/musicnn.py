@@ -13,12 +13,8 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-<<<<<<< HEAD
 from collections.abc import Iterable, Iterator
-=======
-from collections.abc import Iterator
 from typing import Any
->>>>>>> main
 
 import keras
 import numpy as np
@@ -73,13 +69,9 @@ class MusiCNN:
         front_end: the `LogMel` of its input.
     """
 
-<<<<<<< HEAD
-    def __init__(self, checkpoint: str = "MSD_musicnn", wheel: str | os.PathLike | None = None):
-=======
     def __init__(
         self, checkpoint: str = "MSD_musicnn", wheel: str | os.PathLike[str] | None = None
     ) -> None:
->>>>>>> main
         if checkpoint not in CHECKPOINTS:
             raise InputError(
                 f"{checkpoint}: expected one of MusiCNN's checkpoints {', '.join(CHECKPOINTS)}"
@@ -94,7 +86,6 @@ class MusiCNN:
             for variable in layer.weights:
                 variable.assign(arrays[f"{layer.name}/{variable.name}"])
 
-<<<<<<< HEAD
     def patches(self, frame_blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
         """Cuts log-mel frames into what the network takes; the rest of less than 3 s is left out.
 
@@ -112,29 +103,15 @@ class MusiCNN:
                 yield held[: count * FRAMES].reshape(count, FRAMES, MELS)
                 held = held[count * FRAMES :]
 
-    def __call__(self, path: str | os.PathLike) -> tuple[np.ndarray, np.ndarray]:
-=======
     def __call__(self, path: str | bytes | os.PathLike) -> tuple[np.ndarray, np.ndarray]:
->>>>>>> main
         """Tags `(n, 50)` and embeddings `(n, 200)` of an audio file, one row per 3 s.
 
         Raises:
             InputError: it cannot be decoded, or is shorter than 3 s.
         """
-<<<<<<< HEAD
         pieces = [self.model(patches) for patches in self.patches(self.front_end.stream(path))]
         if not pieces:
-            raise InputError(f"{path}: {TOO_SHORT}")
-=======
-        frames = self.front_end.read(path)
-        count = len(frames) // FRAMES
-        if not count:
-            raise InputError(
-                f"{shown(path)}: expected at least 3 s of audio for MusiCNN, found less"
-            )
-        patches = frames[: count * FRAMES].reshape(count, FRAMES, MELS)
-        pieces = [self.model(patches[first : first + 64]) for first in range(0, count, 64)]
->>>>>>> main
+            raise InputError(f"{shown(path)}: {TOO_SHORT}")
         tags, embeddings = zip(*pieces, strict=True)
         return np.concatenate([*map(np.asarray, tags)]), np.concatenate(
             [*map(np.asarray, embeddings)]
@@ -194,11 +171,7 @@ def _numbered(kind: str) -> Iterator[str]:
         yield f"{kind}_{number}"
 
 
-<<<<<<< HEAD
-def read_checkpoint(wheel: str | os.PathLike, checkpoint: str) -> dict[str, np.ndarray]:
-=======
 def read_checkpoint(wheel: str | os.PathLike[str], checkpoint: str) -> dict[str, np.ndarray]:
->>>>>>> main
     """The arrays of a checkpoint in the wheel, `{name: array}`.
 
     Raises:
@@ -223,15 +196,11 @@ def read_checkpoint(wheel: str | os.PathLike[str], checkpoint: str) -> dict[str,
 
 
 def fetch_wheel() -> pathlib.Path:
-<<<<<<< HEAD
-    """The path of the wheel, which pip downloads once, without what it depends on."""
-=======
     """The path of the wheel, which pip downloads once, without its dependencies.
 
     Raises:
         InputError: it cannot be downloaded.
     """
->>>>>>> main
     name = f"musicnn-{VERSION}-py3-none-any.whl"
     folder = cache_folder() / "musicnn"
     if not (folder / name).exists():

@@ -7,12 +7,8 @@ before every stage. There is no normalisation layer anywhere.
 import dataclasses
 import itertools
 import math
-<<<<<<< HEAD
-from typing import TYPE_CHECKING, Annotated, Literal
-=======
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal
->>>>>>> main
 
 import keras
 from annotated_types import Len
@@ -195,7 +191,6 @@ def _joined(maps: Sequence[Any], name: str) -> Any:
     return keras.layers.Concatenate(axis=-1, dtype=maps[0].dtype, name=name)(maps)
 
 
-<<<<<<< HEAD
 def untrained(
     network: SfNfNetF0, frames: int | None, front_end: "LogMel | None" = None, seed: int = 0
 ) -> keras.Model:
@@ -214,11 +209,7 @@ def untrained(
     return network.build(frames, front_end)
 
 
-def canonical_name(variable):
-    """Of a variable of an SF-NFNet, e.g. `slow.stage0.block1.conv2.kernel`."""
-=======
 def canonical_name(variable: keras.Variable) -> str:
     """The name of a variable of an SF-NFNet, such as `slow.stage0.block1.conv2.kernel`."""
->>>>>>> main
     layer, *rest = variable.path.split("/")
     return ".".join([*layer.split("_"), *rest])
