@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import Any
 
 import numpy as np
@@ -54,7 +54,7 @@ class IsolatedDecoder:
 
     def open(
         self, path: decode.Path, **decoding: Any
-    ) -> tuple[decode.AudioInfo, Iterator[np.ndarray]]:
+    ) -> tuple[decode.AudioInfo, Generator[np.ndarray, None, None]]:
         """Opens an audio file.
 
         Args:

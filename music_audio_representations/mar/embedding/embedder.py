@@ -87,8 +87,10 @@ class Embedder:
                 f"window_seconds=3.0)), got {windows!r}"
             )
         self.representation = representation(model, windows, batch_size, precision)
-        is_named = isinstance(model, (str, os.PathLike))
-        self._source = os.fspath(model) if is_named else type(model).__name__
+        if isinstance(model, (str, os.PathLike)):
+            self._source = os.fspath(model)
+        else:
+            self._source = type(model).__name__
 
     def __repr__(self) -> str:
         return f"<mar.Embedder of {self._source}: {self.dimensions} dimensions>"
@@ -136,12 +138,14 @@ class Embedder:
         if isinstance(audio, (str, bytes, os.PathLike)):
             if sample_rate is not None:
                 raise InputError("a file tells its own sample rate; sample_rate is for arrays")
-            name, sample_rate = decode.shown(audio), decode.info(audio).sample_rate
+            name, rate = decode.shown(audio), decode.info(audio).sample_rate
             blocks = decode.blocks(audio, **log_mel.decoding)
         else:
-            name, mono = "the samples", decode.mix(_checked(audio, sample_rate), log_mel.downmix)
-            rates = (sample_rate, log_mel.sample_rate)
-            blocks = resample([mono], *rates, log_mel.resampler, log_mel.via_rate)
+            name, rate = "the samples", _whole(sample_rate)
+            mono = decode.mix(_checked(audio), log_mel.downmix)
+            blocks = resample(
+                [mono], rate, log_mel.sample_rate, log_mel.resampler, log_mel.via_rate
+            )
         waveform = engine.Waveform(blocks, self.representation.shortest)
         try:
             groups = list(self.representation.stream(self.representation.pieces(waveform)))
@@ -154,7 +158,7 @@ class Embedder:
             times=np.concatenate(times),
             values=np.concatenate(values),
             duration_seconds=waveform.samples / log_mel.sample_rate,
-            sample_rate=sample_rate,
+            sample_rate=rate,
             padded=waveform.padded,
         )
 
@@ -193,11 +197,15 @@ class Embedder:
         return Embeddings(output)
 
 
-def _checked(samples: np.ndarray, sample_rate: int | None) -> np.ndarray:
-    """Samples as float32, if they can be what they should be."""
-    samples = np.asarray(samples)
+def _whole(sample_rate: object) -> int:
     if not isinstance(sample_rate, numbers.Integral) or sample_rate < 1:
         raise InputError(f"samples need their sample_rate, whole Hz; got {sample_rate!r}")
+    return int(sample_rate)
+
+
+def _checked(samples: np.ndarray) -> np.ndarray:
+    """Samples as float32, if they can be what they should be."""
+    samples = np.asarray(samples)
     if samples.dtype.kind != "f":
         raise InputError(
             f"expected samples as floats in ±1, got {samples.dtype}; divide integers by their "

@@ -9,8 +9,8 @@ import sys
 import threading
 import time
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import tqdm
@@ -81,7 +81,7 @@ class Summary:
         """Takes one `Row` into account."""
         self.counts[row.status] += 1
         if row.status == "failed":
-            self.failures.append((row.path, row.reason))
+            self.failures.append((row.path, row.reason or ""))
         self.seconds += row.duration or 0.0
 
     def rate(self) -> str:
@@ -95,7 +95,7 @@ class Kept(Protocol):
 
     def add(self, row: Row) -> Row: ...
 
-    def find(self, audio_hash: str) -> Row | None: ...
+    def find(self, audio_hash: str | None) -> Row | None: ...
 
 
 class InMemory:
@@ -110,14 +110,14 @@ class InMemory:
 
     def __init__(self, provenance: dict):
         self._provenance = provenance
-        self.rows = {}
+        self.rows: dict[str, Row] = {}
 
     def add(self, row: Row) -> Row:
         """Adds one row, and returns it as it is kept."""
         row = self.rows[row.path] = storable(self._provenance, row)
         return row
 
-    def find(self, audio_hash: str) -> Row | None:
+    def find(self, audio_hash: str | None) -> Row | None:
         """The row of a file with this audio."""
         rows = list(self.rows.values())
         return next((r for r in rows if r.status == "ok" and r.audio_hash == audio_hash), None)
@@ -174,16 +174,19 @@ def missing(writer: Writer, items: Sequence[AudioItem]) -> list[AudioItem]:
 
 def rows(
     embedder: "Embedder", items: Sequence[AudioItem], kept: Kept, workers: int | None = None
-) -> Iterator[Row]:
+) -> Generator[Row, None, None]:
     """Embeds items and keeps their rows; yields each as it is kept, when it is finished.
 
     Of items with the same audio one is embedded; so is none, where there is a row of it already.
     """
     workers = min(workers or len(os.sched_getaffinity(0)), max(1, len(items)))
-    times, values = collections.defaultdict(list), collections.defaultdict(list)
+    times: dict[AudioItem, list] = collections.defaultdict(list)
+    values: dict[AudioItem, list] = collections.defaultdict(list)
     duplicates = _Duplicates(kept)
     with contextlib.closing(_groups(embedder, items, duplicates, workers)) as groups:
-        for (item, told), embeddings in embedder.representation.stream(groups):
+        tag: tuple[AudioItem, Any]
+        for tag, embeddings in embedder.representation.stream(groups):
+            item, told = tag
             if not isinstance(told, Row):
                 times[item].append(told)
                 values[item].append(embeddings)
@@ -207,7 +210,8 @@ class _Duplicates:
     """
 
     def __init__(self, kept: Kept):
-        self._kept, self._waiting, self._lock = kept, {}, threading.Lock()
+        self._kept, self._lock = kept, threading.Lock()
+        self._waiting: dict[str | None, list[Row]] = {}
 
     def is_first(self, row: Row) -> bool | Row:
         """True: embed it; False: its row comes with that of another; or the finished row."""
@@ -241,14 +245,14 @@ def _state(path: str) -> tuple[int | None, int | None]:
 
 def _groups(
     embedder: "Embedder", items: Sequence[AudioItem], duplicates: _Duplicates, workers: int
-) -> Iterator[tuple]:
+) -> Generator[tuple, None, None]:
     """Yields `((item, times), pieces)` of all items, ahead of the model.
 
     An item's last group has its `Row`, as far as it is known then, in place of times, and no
     pieces.
     """
     jobs, lock, stop = iter(items), threading.Lock(), threading.Event()
-    groups = queue.Queue(max(workers, _GROUPS_AHEAD))
+    groups: queue.Queue = queue.Queue(max(workers, _GROUPS_AHEAD))
     decoders = [IsolatedDecoder() for _ in range(workers)]
 
     def put(group):

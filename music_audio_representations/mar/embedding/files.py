@@ -45,7 +45,7 @@ def find(inputs: Sequence[str]) -> list[AudioItem]:
     Raises:
         InputError: an input does not exist, or two files have the same key.
     """
-    items = {}
+    items: dict[str, AudioItem] = {}
     for given in inputs:
         if os.path.isdir(given):
             found = _in_folder(given)
@@ -71,7 +71,8 @@ def _in_folder(root):
     def item(path, expected):
         return AudioItem(key(os.path.relpath(path, root)), path, expected)
 
-    closed, seen = [], set()
+    closed: list[OSError] = []
+    seen = set()
     for folder, folders, files in os.walk(root, onerror=closed.append, followlinks=True):
         status = os.stat(folder)
         if (status.st_dev, status.st_ino) in seen:  # a link to a folder above

@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from mar.embedding.engine import Waveform
 from mar.embedding.representations import NetworkWindows, representation
+from mar.errors import ConfigError
 
 TIMESTAMP_HOP_MS = 50  # the API asks for at most this
 _GROUP = 32
@@ -35,7 +36,10 @@ class HearModel(tf.Module):
 
 def load_model(model_file_path: str = "") -> HearModel:
     """Loads what `mar.load_model` takes; without a path, the published weights."""
-    return HearModel(representation(model_file_path or "mule"))
+    network = representation(model_file_path or "mule")
+    if not isinstance(network, NetworkWindows):
+        raise ConfigError(f"expected the path of a network, got {model_file_path}")
+    return HearModel(network)
 
 
 def get_scene_embeddings(audio: tf.Tensor, model: HearModel) -> tf.Tensor:
@@ -72,7 +76,7 @@ def get_timestamp_embeddings(audio: tf.Tensor, model: HearModel) -> tuple[tf.Ten
     sounds = _sounds(audio)
     log_mel, length = model.representation.log_mel, model.representation.windows.length
     seconds = sounds.shape[1] / log_mel.sample_rate
-    times = np.arange(0, 1000 * seconds, TIMESTAMP_HOP_MS, np.float32)
+    times = np.arange(0, 1000 * seconds, TIMESTAMP_HOP_MS, dtype=np.float32)
     starts = np.round(times / 1000 / log_mel.hop_seconds).astype(int)
     half = length // 2 * log_mel.hop_length
 
@@ -100,7 +104,7 @@ def _sounds(audio):
 
 def _by_sound(model, groups):
     """Yields the embeddings `(n, dimensions)` of each sound, from groups of (sound, snippets)."""
-    rows = {}
+    rows: dict[int, list] = {}
     for sound, embedded in model.representation.stream(groups):
         rows.setdefault(sound, []).append(embedded)
     return (np.concatenate(rows[sound]) for sound in sorted(rows))

@@ -58,7 +58,7 @@ def nearest(
             f"{embeddings.folder}: expected a query of {embeddings.dimensions} finite values, got "
             f"the shape {vector.shape}"
         )
-    best = []
+    best: list[Neighbour] = []
     for paths, vectors in embeddings.vectors():
         norms = np.linalg.norm(vectors, axis=1) * np.linalg.norm(vector)
         similarities = vectors @ vector / np.maximum(norms, 1e-12)
@@ -80,8 +80,8 @@ def _query(
         key = files.key(track)
         return key, embeddings.mean(key)
     audio_hash = decode.audio_hash(track)
-    if (key := _key(embeddings, track, audio_hash)) is not None:
-        return key, embeddings.mean(key)
+    if (same_file := _key(embeddings, track, audio_hash)) is not None:
+        return same_file, embeddings.mean(same_file)
     if same := embeddings.paths_of_audio(audio_hash):
         return None, embeddings.mean(same[0])
     return None, _embedder(embeddings, model)(track).mean

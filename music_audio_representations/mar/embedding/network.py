@@ -89,7 +89,9 @@ def in_batches(
     Yields:
         `(tag, embeddings (k, dimensions))` of every group, in order.
     """
-    pending, waiting, count = collections.deque(), [], 0
+    pending: collections.deque[tuple[Tag, int]] = collections.deque()
+    waiting: list[np.ndarray] = []
+    count = 0
     done = np.zeros((0, dimensions), np.float32)
     groups = iter(groups)
     while True:

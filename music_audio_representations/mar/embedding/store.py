@@ -54,7 +54,8 @@ class Embeddings:
                 f"{self._folder}: holds no embeddings (no .parquet file that mar.embed wrote)"
             )
         _refuse_mixture(self._parts)
-        self._part_of, self._failures = {}, {}
+        self._part_of: dict[str, int] = {}
+        self._failures: dict[str, str] = {}
         for number, part in enumerate(self._parts):
             for batch in part.batches(["path", "status", "reason"]):
                 for path, status, reason in zip(*map(pa.Array.to_pylist, batch), strict=True):
@@ -168,7 +169,7 @@ class Embeddings:
         return self.windows([path])[0]
 
     def windows(
-        self, paths: Sequence[str], folder: str | os.PathLike | None = None
+        self, paths: Sequence[str], folder: str | os.PathLike[str] | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
         """All windows of each path.
 
@@ -194,7 +195,7 @@ class Embeddings:
         if folder is None:
             windows = np.empty(shape, np.float32)
         else:
-            with tempfile.TemporaryFile(dir=folder) as file:
+            with tempfile.TemporaryFile(dir=os.fspath(folder)) as file:
                 windows = np.memmap(file, np.float32, "w+", shape=shape)
         for names, timelines in self._timelines(paths):
             self._refuse_nan(names, [values.sum(dtype=np.float64) for values in timelines])
@@ -239,7 +240,7 @@ class Embeddings:
                 tables.append(table.replace_schema_metadata(None))
         table = pa.concat_tables(tables, promote_options="default")
         frame = table.to_pandas(types_mapper=kinds.get).sort_values("path", ignore_index=True)
-        means = {}
+        means: dict[str, np.ndarray] = {}
         for names, vectors in self.vectors():
             means.update(zip(names, vectors, strict=True))
         frame["mean"] = [means.get(path) for path in frame["path"]]
@@ -271,7 +272,7 @@ class Embeddings:
     ) -> Iterator[pa.RecordBatch]:
         """Batches of `path` and these columns, of these paths or of all that were embedded."""
         if paths is None:
-            numbers = range(len(self._parts))
+            numbers = list(range(len(self._parts)))
         else:
             numbers = sorted({self._number(path) for path in paths})
             paths = set(paths)
@@ -313,7 +314,7 @@ class Embeddings:
         nearest = difflib.get_close_matches(str(path), alike or self._part_of, n=1, cutoff=0)
         return "".join(f"; the nearest is {path}" for path in nearest)
 
-    def _refuse_nan(self, paths: Sequence[str], values: Sequence) -> None:
+    def _refuse_nan(self, paths: Sequence[str], values: Sequence | np.ndarray) -> None:
         """Raises InputError where a row of values is not finite."""
         finite = np.isfinite(np.asarray(values).reshape(len(paths), -1)).all(axis=1)
         if not finite.all():
@@ -391,8 +392,8 @@ def _same_front_end(one: dict, other: dict) -> bool:
     """Whether the settings are equal: the hashes that were recorded may be of another version."""
     if one.get("front_end") == other.get("front_end"):
         return True
-    configs = [made.get("front_end_config") for made in (one, other)]
-    if None in configs:
+    configs = [made.get("front_end_config") or {} for made in (one, other)]
+    if {} in configs:
         return False
     from mar.audio.logmel import LogMel
 

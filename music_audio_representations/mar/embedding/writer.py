@@ -71,7 +71,7 @@ class Writer:
                     )
             self._found = _tidied(self.folder) if opened else None  # None: it is to be opened anew
             self.done = {} if self._found is None else _done(self._found)
-            self._path_of_audio = {
+            self._path_of_audio: dict[str | None, str] = {
                 done.audio_hash: path for path, done in self.done.items() if done.status == "ok"
             }
             latest = max((part.written for part in opened), default=0)
@@ -114,12 +114,14 @@ class Writer:
             self.flush()
         return row
 
-    def find(self, audio_hash: str) -> Row | None:
+    def find(self, audio_hash: str | None) -> Row | None:
         """The row of a file with this audio, of this run or before; may be called in any thread."""
         with self._guard:
             path = self._path_of_audio.get(audio_hash)
-            if path is None or path in self._rows:
-                row = self._rows.get(path)
+            if path is None:
+                return None
+            if path in self._rows:
+                row: Row | None = self._rows[path]
             else:
                 self._found = self._found or Embeddings(self.folder)
                 row = _complete_row(self._found, path)
@@ -158,8 +160,8 @@ def write_part(
     """
     if provenance["format"] == "npz":
         for row in rows:
-            if row.values is not None:
-                _write_npz(folder, provenance, row)
+            if row.values is not None and row.times is not None:
+                _write_npz(folder, provenance, row.path, row.times, row.values)
             elif _has_npz_name(row.path):
                 npz_path(folder, row.path).unlink(missing_ok=True)
     parts.write(pathlib.Path(folder) / f"part-{name}.parquet", provenance, rows, written)
@@ -182,14 +184,16 @@ def _has_npz_name(path: str) -> bool:
     return len(npz_path("", path).name.encode()) <= _NAME_BYTES
 
 
-def _write_npz(folder: str | os.PathLike, provenance: dict, row: Row) -> None:
-    path = npz_path(folder, row.path)
-    make_folder(path.parent)
-    with whole(path, beside=folder) as unfinished, open(unfinished, "wb") as file:
+def _write_npz(
+    folder: str | os.PathLike, provenance: dict, path: str, times: np.ndarray, values: np.ndarray
+) -> None:
+    file = npz_path(folder, path)
+    make_folder(file.parent)
+    with whole(file, beside=folder) as unfinished, open(unfinished, "wb") as opened:
         np.savez(
-            file,
-            embedding=row.mean if provenance["store"] == "mean" else row.values,
-            timestamps=row.times,
+            opened,
+            embedding=values.mean(axis=0) if provenance["store"] == "mean" else values,
+            timestamps=times,
             provenance=json.dumps(provenance),
         )
 
