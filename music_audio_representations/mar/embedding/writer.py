@@ -226,8 +226,9 @@ def _done(embeddings: Embeddings) -> dict[str, Done]:
 
 
 def _complete_row(embeddings: Embeddings, path: str) -> Row | None:
-    """What was kept of a file, with its embedding."""
-    if path not in embeddings:
+    """What was kept of a file, with its embedding; None where that is gone."""
+    in_file = embeddings.provenance["format"] == "npz"
+    if path not in embeddings or (in_file and not npz_path(embeddings.folder, path).exists()):
         return None
     known = embeddings.row(path)
     known["times"] = np.array(known["times"], np.float32)
