@@ -19,10 +19,11 @@ _PUBLIC = {
     "SnippetDataset": "mar.data.pipelines",
     "Trainer": "mar.training.trainer",
     "Windows": "mar.audio.windows",
-    "export": "mar.models.saving",
     "front_end": "mar.models.saving",
     "load_model": "mar.models.loading",
     "save": "mar.models.saving",
+    "save_waveform_model": "mar.models.saving",
+    "standardize": "mar.audio.logmel",
 }
 
 __all__ = sorted(_PUBLIC)

@@ -10,8 +10,9 @@ from mar.config import Configurable, Param
 from mar.data import sampling
 from mar.errors import ConfigError
 from mar.records.reader import RecordReader
-from mar.util.exit_guard import python_calls
+from mar.util.exit_guard import exit_guard
 
+_LOG = logging.getLogger(__name__)
 _FOREVER = 2**63 - 1
 _PREFETCHED_STEPS = 2
 
@@ -54,7 +55,7 @@ class RecordDataset(Configurable):
         rows = np.flatnonzero(self.manifest.frames >= self._needed_frames())
         excluded = len(self.manifest) - len(rows)
         if excluded:
-            logging.warning(
+            _LOG.warning(
                 "%s: %d of %d tracks are shorter than %d frames and are left out",
                 *(self.records, excluded, len(self.manifest), self._needed_frames()),
             )
@@ -109,12 +110,12 @@ class RecordDataset(Configurable):
         self.indices(seed, first_step)  # whatever is wrong shows here, not in TensorFlow's threads
         local = replicas // workers
         signature = self._signature(tf)
-        calls = python_calls()
+        guard = exit_guard()
 
         def replica_batch(element):
             step, replica = divmod(int(element), local)
-            with calls as go_on:
-                if not go_on:
+            with guard as process_lives:
+                if not process_lives:
                     shapes = [[0, *spec.shape[1:]] for spec in signature]
                     dtypes = [spec.dtype.as_numpy_dtype for spec in signature]
                     return tuple(map(np.empty, shapes, dtypes))

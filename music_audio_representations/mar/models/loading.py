@@ -1,7 +1,11 @@
 """`load_model`: our own models, and the weights that the paper's authors published (MULE)."""
 
+import os
 import pathlib
 import sys
+from collections.abc import Iterator
+
+import keras
 
 from mar.audio.logmel import PUBLISHED, LogMel
 from mar.errors import InputError
@@ -28,7 +32,7 @@ _PARTS = {
 }
 
 
-def load_model(source):
+def load_model(source: str | os.PathLike[str]) -> keras.Model:
     """Loads a model.
 
     Args:
@@ -50,7 +54,7 @@ def load_model(source):
     return saving.load(path) if layers is None else _published(path, layers)
 
 
-def fetch_mule():
+def fetch_mule() -> pathlib.Path:
     """Downloads the published weights once and shows their licence then; returns the path."""
     name = f"mule/{MULE_COMMIT}/model.keras"
     if not (cache_folder() / name).exists():
@@ -58,7 +62,7 @@ def fetch_mule():
     return download(MULE_ADDRESS, MULE_SHA256, name)
 
 
-def _published(path, layers):
+def _published(path: pathlib.Path, layers: list[keras2.Layer]) -> keras.Model:
     """Our network with the weights of a published file's layers, in the order of the walk."""
     model = SfNfNetF0().build(FRAMES, LogMel(**PUBLISHED))
     ours = {canonical_name(variable): variable for variable in model.weights}
@@ -82,7 +86,7 @@ def _published(path, layers):
     return model
 
 
-def _walk():
+def _walk() -> Iterator[tuple[str, str]]:
     """(canonical name, the release's class) of every layer with weights, inputs before outputs."""
     for pathway, stem in STEMS.items():
         for index in range(len(stem)):

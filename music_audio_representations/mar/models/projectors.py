@@ -24,7 +24,7 @@ class Projector(Configurable):
                 f"Projector.hidden_units: expected widths of at least 1, got {self.hidden_units}"
             )
 
-    def build(self, inputs, outputs):
+    def build(self, inputs: int, outputs: int) -> keras.Model:
         """Builds the head.
 
         Args:
@@ -49,6 +49,11 @@ class Projector(Configurable):
         return keras.Sequential([keras.Input((inputs,)), *hidden, output], name="projector")
 
 
-def with_head(network, head):
-    """The Keras model `[spectrogram, draws]` → outputs of the head."""
+def with_head(network: keras.Model, head: keras.Model) -> keras.Model:
+    """The model that is trained: `[spectrogram, draws]` → outputs of the head.
+
+    Args:
+        network: as `SfNfNetF0.build(explicit_draws=True)` returns it.
+        head: as `Projector.build` returns it.
+    """
     return keras.Model(network.inputs, head(network.output), name="pretraining")

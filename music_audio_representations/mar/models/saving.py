@@ -1,6 +1,7 @@
 """Our own models on disk, and the front end that each carries."""
 
 import hashlib
+import os
 import pathlib
 import tempfile
 
@@ -13,7 +14,7 @@ from mar.errors import InputError
 from mar.models.layers import SpectrogramInput
 
 
-def front_end(model):
+def front_end(model: keras.Model) -> LogMel:
     """The `mar.LogMel` that the model's weights expect.
 
     Raises:
@@ -29,7 +30,7 @@ def front_end(model):
     )
 
 
-def fingerprint(model):
+def fingerprint(model: keras.Model) -> str:
     """SHA-256 (hex) of the model's weights: equal for equal weights, whatever file they lay in."""
     digest = hashlib.sha256()
     for weight in model.weights:
@@ -39,7 +40,7 @@ def fingerprint(model):
     return digest.hexdigest()
 
 
-def save(model, path):
+def save(model: keras.Model, path: str | os.PathLike[str]) -> None:
     """Writes a model as one `.keras` file, whole or not at all.
 
     It opens with `keras.saving.load_model` once `mar.models` is imported, and with
@@ -65,7 +66,7 @@ def save(model, path):
         raise InputError(f"{path}: cannot be written: {error.strerror or error}") from None
 
 
-def load(path):
+def load(path: str | os.PathLike[str]) -> keras.Model:
     """Opens a file that `save` wrote.
 
     Raises:
@@ -83,7 +84,7 @@ def load(path):
     return model
 
 
-def export(model, folder):
+def save_waveform_model(model: keras.Model, folder: str | os.PathLike[str]) -> None:
     """Writes a TensorFlow SavedModel that runs without this package.
 
     It has two signatures:
@@ -97,12 +98,15 @@ def export(model, folder):
     Args:
         model: as `SfNfNetF0.build` or `mar.load_model` returns it, on the TensorFlow backend.
         folder: is created, whole or not at all; must not exist.
+
+    Raises:
+        InputError: the folder exists, or the model carries no front end.
     """
     import tensorflow as tf
 
     folder = pathlib.Path(folder)
     if folder.exists():
-        raise InputError(f"{folder}: exists already; export into a new folder")
+        raise InputError(f"{folder}: exists already; give the name of a new folder")
     log_mel = front_end(model)
     frames = model.inputs[0].shape[2]
     seconds = {} if frames is None else {"window_seconds": frames * log_mel.hop_seconds}

@@ -1,10 +1,16 @@
-"""Optimizers."""
+"""Adam as it is configured; `fused_adam` has what runs, and needs TensorFlow."""
 
-import keras
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from mar.config import Configurable, Param
 from mar.errors import ConfigError
 from mar.optim.schedules import Schedule
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+    from mar.optim.fused_adam import FusedAdam
 
 
 class ScoochAdam(Configurable):
@@ -29,17 +35,12 @@ class ScoochAdam(Configurable):
                 given = getattr(self, name)
                 raise ConfigError(f"ScoochAdam.{name}: expected {expected}, got {given}")
 
-    def rate(self):
-        """The learning rate: a number, or a Keras schedule."""
-        return self.learning_rate if self.schedule is None else self.schedule.build()
+    def build(self, variables: Iterable["tf.Variable"]) -> "FusedAdam":
+        """Builds the optimizer of some variables, under the scope of the strategy that has them.
 
-    def build(self):
-        """The `keras.optimizers.Adam`."""
-        return keras.optimizers.Adam(
-            self.rate(),
-            beta_1=self.beta_1,
-            beta_2=self.beta_2,
-            epsilon=self.epsilon,
-            amsgrad=self.amsgrad,
-            name=self.name,
-        )
+        Args:
+            variables: `tf.Variable`s, in the order in which gradients come.
+        """
+        from mar.optim.fused_adam import FusedAdam
+
+        return FusedAdam(self, variables)

@@ -20,11 +20,11 @@ class ScoochCosineDecay(Schedule):
     name = Param(str | None, default=None, doc="Name in graphs.")
 
     @property
-    def steps(self):
+    def steps(self) -> int:
         """Steps until the schedule is constant."""
         return self.decay_steps
 
-    def build(self):
+    def build(self) -> keras.optimizers.schedules.CosineDecay:
         """The `keras.optimizers.schedules.CosineDecay`."""
         if self.decay_steps < 1:
             raise ConfigError(
@@ -48,11 +48,11 @@ class WarmupSchedule(Schedule):
     schedule = Param(Schedule, doc="What follows the line.")
 
     @property
-    def steps(self):
+    def steps(self) -> int:
         """Steps until the schedule is constant."""
         return self.warmup_steps + self.schedule.steps - self.initial_step
 
-    def build(self):
+    def build(self) -> keras.optimizers.schedules.LearningRateSchedule:
         """A Keras learning-rate schedule."""
         if self.warmup_steps < 0:
             raise ConfigError(

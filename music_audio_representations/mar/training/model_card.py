@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 import mar
 from mar.errors import InputError
-from mar.models.saving import export, fingerprint, save
+from mar.models.saving import fingerprint, save, save_waveform_model
 from mar.training import logs
 from mar.util.atomic import whole
 
@@ -69,7 +69,7 @@ def write(trainer, network, folder, hardware):
     try:
         save(model, folder / "model.keras")
         if not (folder / "saved_model").exists():
-            export(model, folder / "saved_model")
+            save_waveform_model(model, folder / "saved_model")
     except (OSError, tf.errors.OpError) as error:
         raise InputError(
             f"{folder}: the model cannot be written: {str(error).strip().splitlines()[0]}; it is "

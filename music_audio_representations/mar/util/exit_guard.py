@@ -1,4 +1,4 @@
-"""Python functions that TensorFlow's threads call, and the end of the process."""
+"""The end of the process, guarded against Python functions that TensorFlow's threads call."""
 
 import atexit
 import functools
@@ -8,31 +8,40 @@ import time
 _QUIET_SECONDS = 0.1
 
 
-class PythonCalls:
-    """Calls of Python functions by TensorFlow's threads, none of which may be left at exit.
+class ExitGuard:
+    """Lets the process end only when none of TensorFlow's threads is inside a Python function.
 
     The interpreter never answers a call that comes while it is ending, and an iterator is only
-    destroyed when its calls have returned: the process would hang. So before the end calls return
-    at once, until the buffers are full and no more come.
+    destroyed when its calls have returned: the process would hang. So each call is made under the
+    guard, and before the end calls return at once, until the buffers are full and no more come.
+
+    ```python
+    with exit_guard() as process_lives:
+        return read(batch) if process_lives else EMPTY
+    ```
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._running, self._last = 0, 0.0
         self._lock = threading.Lock()
         atexit.register(self._wait)
 
-    def __enter__(self):
+    def __enter__(self) -> bool:
+        """Whether the process goes on; where it ends, the call is to return at once."""
         with self._lock:
             self._running += 1
         return threading.main_thread().is_alive()
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object) -> None:
         with self._lock:
             self._running, self._last = self._running - 1, time.monotonic()
 
-    def _wait(self):
+    def _wait(self) -> None:
         while self._running or time.monotonic() - self._last < _QUIET_SECONDS:
             time.sleep(_QUIET_SECONDS / 10)
 
 
-python_calls = functools.cache(PythonCalls)  # one for the process
+@functools.cache
+def exit_guard() -> ExitGuard:
+    """The one guard of the process."""
+    return ExitGuard()
