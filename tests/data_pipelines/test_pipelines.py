@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+import mar
 from helpers import small_records
-from helpers.shared import run_python
+from helpers.shared import run_python, small_network
 from mar.data.pipelines import PairDataset, SnippetDataset
 from mar.errors import ConfigError
 
@@ -164,6 +165,23 @@ def test_tracks_that_are_too_short_are_counted(folder, caplog):
     assert PairDataset(records=folder, hard_negatives=1).tracks.tolist() == [4, 6, 7, 9]
     with pytest.raises(ConfigError, match="no track has the 3000 frames"):
         SnippetDataset(records=folder, snippet_frames=3000).build()
+
+
+def test_a_network_takes_what_standardize_makes_of_a_batch(folder):
+    """Against NumPy, of what is stored in half precision."""
+    network = small_network().build(300)
+    (batch,) = SnippetDataset(records=folder, batch_size=4).build().take(1)
+    assert batch["snippets"].dtype == tf.float16
+    snippets = batch["snippets"].numpy().astype(np.float64)
+    deviation = np.maximum(snippets.std(axis=(1, 2), keepdims=True), 0.01)
+    expected = (snippets - snippets.mean(axis=(1, 2), keepdims=True)) / deviation
+    inputs = mar.standardize(batch["snippets"])
+    assert inputs.dtype == tf.float32
+    np.testing.assert_allclose(inputs[..., 0], expected.swapaxes(1, 2), rtol=1e-4, atol=1e-4)
+    embeddings = network(inputs)
+    assert embeddings.shape == (4, network.output_shape[1])
+    assert np.isfinite(embeddings).all()
+    assert np.array_equal(network(mar.standardize(batch["snippets"].numpy())), embeddings)
 
 
 def test_float32_records_stay_float32(tmp_path):

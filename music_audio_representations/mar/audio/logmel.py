@@ -4,7 +4,7 @@ One implementation in `keras.ops` makes the records, the embeddings and the expo
 """
 
 import functools
-from typing import Literal
+from typing import Any, Literal
 
 import keras
 import librosa
@@ -211,11 +211,19 @@ PUBLISHED = {
 }
 
 
-def standardize(logmel):
+def standardize(logmel: Any) -> Any:
     """Snippets of log-mel as the network takes them: minus mean, over max(std, 0.01), transposed.
 
+    It is the step between what data sets yield and what `mar.load_model` returns, on the device:
+
+    ```python
+    batch = next(iter(mar.SnippetDataset(records="records/", batch_size=8).build()))
+    embeddings = model(mar.standardize(batch["snippets"]))
+    ```
+
     Args:
-        logmel: `(batch, frames, mels)`, plain log-mel of any float type.
+        logmel: `(batch, frames, mels)`, plain log-mel of any float type; an array, or a tensor of
+            the backend.
 
     Returns:
         float32 `(batch, mels, frames, 1)`.

@@ -142,19 +142,19 @@ def facts(
     }
 
 
-def card(facts: dict[str, Any]) -> str:
+def card(described: dict[str, Any]) -> str:
     """The model card, Markdown, of what the function `facts` returns."""
-    rate = facts["snippets_per_second"]
+    rate = described["snippets_per_second"]
     measures = ["| part | step | measure | value |", "|---|---|---|---|"]
-    for part, record in facts["measures"].items():
+    for part, record in described["measures"].items():
         for name, value in record.items():
             if name not in ("part", "step"):
                 measures.append(f"| {part} | {record['step']} | {name} | {value:.6g} |")
     return _CARD.format(
-        **facts,
+        **described,
         rate="not measured" if rate is None else f"{rate:,.0f} snippets/s",
         measures_table="\n".join(measures),
-        front_end_list="\n".join(f"* {k}: {v}" for k, v in facts["front_end"].items()),
+        front_end_list="\n".join(f"* {k}: {v}" for k, v in described["front_end"].items()),
     )
 
 

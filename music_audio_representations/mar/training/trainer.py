@@ -113,15 +113,16 @@ class Trainer(Configurable):
             ConfigError, InputError: what is wrong, before the first step where that can be known;
                 a loss that is not finite; a checkpoint that cannot be written.
         """
-        folder, place = pathlib.Path(folder), pathlib.Path(folder) / checkpoints.FOLDER
+        folder = pathlib.Path(folder)
+        checkpoint_folder = folder / checkpoints.FOLDER
         checks.check_records(self)
-        with explained(place):
+        with explained(checkpoint_folder):
             strategy = distribution.strategy(self.strategy, self.device)
             checks.check_batches(self, strategy.num_replicas_in_sync)
             with strategy.scope():
                 network, model = self.build()
                 optimizer = self.optimizer.build(v.value for v in model.trainable_variables)
-            anew = fresh or tf.train.latest_checkpoint(place) is None
+            anew = fresh or tf.train.latest_checkpoint(checkpoint_folder) is None
             if anew and self.initial_weights is not None:
                 checkpoints.warm_start(network, self.initial_weights)
 
@@ -131,9 +132,9 @@ class Trainer(Configurable):
                     checkpoints.set_aside(folder)
                 folder.mkdir(parents=True, exist_ok=True)
             distribution.of_all_replicas(strategy, 0)  # until the chief is there
-            saved = Checkpoints(place, self.keep, model, optimizer, self.facts(), chief)
+            saved = Checkpoints(checkpoint_folder, self.keep, model, optimizer, self.facts(), chief)
             done = saved.restore()
-            checks.check_workers(place, distribution.of_all_replicas(strategy, done))
+            checks.check_workers(checkpoint_folder, distribution.of_all_replicas(strategy, done))
             if chief:
                 self.write(folder / CONFIGURATION)
 
