@@ -9,15 +9,20 @@ REQUIRED = [
     "keras>=3.5",  # the network, on TensorFlow, JAX or PyTorch
     "h5py",  # the weights inside .keras files
     "scooch>=1.1,<2",  # configurations that instantiate components
+    "annotated-types>=0.6",  # bounds of their parameters
+    "typing-extensions>=4.4",  # what Python 3.10 lacks of typing
+    "lazy-loader>=0.3",  # `import mar` without TensorFlow
     "absl-py",  # command lines
     "numpy",  # arrays between the parts
     "librosa>=0.10.2",  # mel filters
     "soundfile>=0.12.1",  # decodes WAV, FLAC, OGG, Opus, MP3, AIFF
     "av>=13.1",  # decodes everything else that FFmpeg's libraries read
+    "psutil>=5.9",  # memory that is available
     "soxr>=0.3.6",  # streaming resampler
     "pyarrow>=15",  # manifests, embeddings, S3 and GCS
     "google-crc32c>=1.6",  # checksums of TFRecords, without TensorFlow
     "pooch>=1.8",  # verified downloads
+    "pandas>=2.1.1",  # scores as one table
     "scikit-learn>=1.3",  # metrics, folds, neighbours
     "mir_eval>=0.7",  # key score
     "optuna>=3.5",  # probe search
@@ -50,6 +55,7 @@ EXTRAS = {
 PACKAGES = [
     "mar",
     *(f"mar.{name}" for name in find_packages("music_audio_representations/mar")),
+    "mar.configs",
     "tfrecord_tools",
 ]
 
@@ -64,9 +70,12 @@ setup(
     packages=PACKAGES,
     package_dir={
         "mar": "music_audio_representations/mar",
+        "mar.configs": "configs",
         "tfrecord_tools": "tfrecord_tools",
     },
     package_data={
+        "mar": ["*.pyi", "py.typed"],
+        "mar.configs": ["*/*.yaml"],
         "mar.tasks": ["*.csv"],
         "mar.reporting": ["*.csv"],
         "mar.reporting.report": ["templates/*"],

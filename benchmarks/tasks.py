@@ -2,7 +2,7 @@
 
     python benchmarks/tasks.py [TASK=FOLDER ...]
 
-Prints, each from a process of its own, the seconds and the peak memory of `tasks.task` for the
+Prints, each from a process of its own, the seconds and the peak memory of `mar.Task` for the
 given tasks, and for NSynth_P with a full-size `examples.json` (289,205 notes) that is made for it.
 Then the seconds of 1,000 bootstrap resamples of mAP and ROC-AUC at Jam-All's size (11,565 x 183),
 and, from a few resamples, what calling scikit-learn on each would take.
@@ -22,12 +22,12 @@ from mar.probing import metrics
 
 READ = """
 import resource, sys, time
-from mar.tasks import task
+from mar import Task
 started = time.perf_counter()
-loaded = task(sys.argv[1], sys.argv[2])
+task = Task(sys.argv[1], sys.argv[2])
 seconds = time.perf_counter() - started
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-print(f"{sys.argv[1]}: {len(loaded.data.ids)} items in {seconds:.1f} s, peak {peak:.0f} MB")
+print(f"{sys.argv[1]}: {len(task.items.ids)} items in {seconds:.1f} s, peak {peak:.0f} MB")
 """
 
 

@@ -9,6 +9,8 @@ import pytest
 
 import mar
 from helpers.shared import ROOT, run_python
+from mar.errors import ConfigError
+from mar.util import shipped
 
 
 def test_importing_mar_does_not_import_tensorflow():
@@ -25,13 +27,19 @@ def test_public_names_exist_and_are_no_modules(name):
 
 
 def test_unknown_names_are_refused():
-    with pytest.raises(AttributeError, match="no attribute 'lod_model'"):
+    with pytest.raises(AttributeError, match="No mar attribute lod_model"):
         mar.lod_model  # noqa: B018
 
 
 def files_below(folder):
     found = (path.relative_to(folder) for path in folder.rglob("*.*") if path.is_file())
     return {path for path in found if "__pycache__" not in path.parts}
+
+
+def test_a_shipped_configuration_is_found_by_name():
+    assert shipped.configuration("probe/Jam-All") == ROOT / "configs" / "probe" / "Jam-All.yaml"
+    with pytest.raises(ConfigError, match=r"did you mean probe/Jam-All\?"):
+        shipped.configuration("probe/Jam-Alll")
 
 
 def test_both_packages_are_installed_and_work_outside_the_clone(tmp_path):
@@ -44,10 +52,14 @@ def test_both_packages_are_installed_and_work_outside_the_clone(tmp_path):
     (wheel,) = tmp_path.glob("*.whl")
     site = tmp_path / "site"
     subprocess.run([sys.executable, "-m", "zipfile", "-e", str(wheel), str(site)], check=True)
-    for source, name in (("music_audio_representations/mar", "mar"), ("tfrecord_tools",) * 2):
-        assert files_below(site / name) == files_below(ROOT / source)
+    assert files_below(site / "tfrecord_tools") == files_below(ROOT / "tfrecord_tools")
+    configurations = {"configs" / path for path in files_below(ROOT / "configs")}
+    package = files_below(ROOT / "music_audio_representations" / "mar")
+    assert files_below(site / "mar") == package | configurations
+    code = "import mar, tfrecord_tools; print(mar.__file__, mar.__version__);"
+    code += "from mar.util import shipped; print(shipped.configuration('probe/MTT'))"
     process = subprocess.run(
-        [sys.executable, "-c", "import mar, tfrecord_tools; print(mar.__file__, mar.__version__)"],
+        [sys.executable, "-c", code],
         cwd=tmp_path,
         env={"PYTHONPATH": str(site)},
         capture_output=True,
@@ -55,4 +67,5 @@ def test_both_packages_are_installed_and_work_outside_the_clone(tmp_path):
         check=True,
     )
     assert process.stdout.startswith(str(site))
+    assert process.stdout.splitlines()[1] == str(site / "mar" / "configs" / "probe" / "MTT.yaml")
     assert mar.__version__ in wheel.name

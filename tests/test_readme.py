@@ -168,4 +168,4 @@ def test_evaluate(home, monkeypatch):
     monkeypatch.setenv("MAR_CACHE", str(home / "cache"))
     run_all("Evaluate", home)
     server.shutdown()
-    assert (home / "results" / "MTT" / "mule" / "result.json").exists()
+    assert (home / "results" / "MTT" / "mule" / "0" / "result.json").exists()

@@ -32,7 +32,7 @@ def main(argv):
     if len(argv) > 1:
         raise ConfigError(f"expected flags alone, got {argv[1:]}")
     from mar.embedding import representations
-    from mar.tasks import task
+    from mar.tasks import Task
 
     if FLAGS.features == "random":
         representations.random_network(FLAGS.output, FLAGS.seed)
@@ -48,8 +48,8 @@ def main(argv):
         features = representations.LogMelMean()
     else:
         features = representations.MusiCNNWindows(FLAGS.features, FLAGS.wheel)
-    tasks = [task(name, FLAGS.metadata) for name in FLAGS.task]
-    paths = list({item.path: None for each in tasks for item in each.items(FLAGS.audio)})
+    tasks = [Task(name, FLAGS.metadata) for name in FLAGS.task]
+    paths = list({path: None for task in tasks for path in task.audio(FLAGS.audio)})
     failures = representations.embed(features, FLAGS.audio, paths, FLAGS.output, tqdm.tqdm)
     for path, reason in failures.items():
         print(f"failed: {path}: {reason}", file=sys.stderr)

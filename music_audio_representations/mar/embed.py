@@ -69,14 +69,11 @@ def main(argv):
 def _of_task():
     """The items of the task, and its windows as an override."""
     from mar.embedding.files import AudioItem
-    from mar.tasks import task
+    from mar.tasks import Task
 
-    loaded = task(FLAGS.task, FLAGS.metadata)
-    found = [
-        AudioItem(item.path, os.path.join(FLAGS.audio, item.path))
-        for item in loaded.items(FLAGS.audio)
-    ]
-    return found, f"Catalogue.windows={json.dumps({'Windows': loaded.windows})}"
+    task = Task(FLAGS.task, FLAGS.metadata)
+    items = [AudioItem(path, os.path.join(FLAGS.audio, path)) for path in task.audio(FLAGS.audio)]
+    return items, f"Catalogue.windows={json.dumps({'Windows': task.windows})}"
 
 
 def _report(summary, output):

@@ -1,14 +1,15 @@
 """Trains and tests a probe on embeddings.
 
-    python -m mar.probe --task MTT --embeddings emb/ --config configs/probe/MTT.yaml
+    python -m mar.probe --task MTT --embeddings emb/
 
 The task is one of the paper's fifteen, a folder of class folders, or a table `path,label[,split]`.
 Its official files are read from `--metadata`, or from where `python -m mar.fetch TASK` put them.
-Results are written to `results/<task>/<model>/`.
+The probe is that of the paper's Table 2, or a linear one for a task of your own; `--config` names
+another, `--set` changes one of its values.
+Results are written to `results/<task>/<model>/<seed>/`.
 
 `--task`, `--embeddings` and `--seed` may be repeated: every task is probed on all embeddings with
-each seed. Results of the first seed are where those of one would be, of each other one in
-`results/seeds/<seed>/`.
+each seed.
 """
 
 import itertools
@@ -17,7 +18,6 @@ import pathlib
 
 from absl import flags
 
-from mar.config import load
 from mar.errors import ConfigError
 from mar.util import cli
 
@@ -37,7 +37,7 @@ flags.DEFINE_multi_integer(
 )
 flags.DEFINE_integer("resamples", 1000, "Of the confidence intervals.", lower_bound=0)
 flags.DEFINE_bool("allow_missing", False, "Go on without items that have no embedding.")
-cli.define_config_flags()
+cli.define_config_flags(required=False)
 flags.mark_flags_as_required(["task", "embeddings"])
 
 
@@ -45,39 +45,46 @@ def main(argv):
     if len(argv) > 1:
         raise ConfigError(f"expected flags alone, got {argv[1:]}")
     logging.getLogger("mar").setLevel(logging.INFO)
-    from mar.tasks import task
+    from mar.tasks import Task
 
     if FLAGS.model is not None and len(FLAGS.embeddings) > 1:
         raise ConfigError(f"--model: expected one for each of {FLAGS.embeddings}; leave it out")
     models = [pathlib.Path(folder).resolve().name for folder in FLAGS.embeddings]
     models = models if FLAGS.model is None else [FLAGS.model]
     _check_distinct("embeddings", FLAGS.embeddings, models)
-    loaded = [task(name, FLAGS.metadata) for name in FLAGS.task]
-    _check_distinct("task", FLAGS.task, [each.name for each in loaded])
+    tasks = [Task(name, FLAGS.metadata) for name in FLAGS.task]
+    _check_distinct("task", FLAGS.task, [task.name for task in tasks])
 
     from mar.embedding.embeddings import open_embeddings
-    from mar.probing import experiment  # with TensorFlow, which takes seconds
-    from mar.probing.probe import MLP
+    from mar.probing import results
 
-    mlp = MLP(load(FLAGS.config, FLAGS.set))
     opened = [open_embeddings(folder) for folder in FLAGS.embeddings]
-    for each, (embeddings, model), seed in itertools.product(
-        loaded, zip(opened, models, strict=True), FLAGS.seed
+    probes = [_probe(task) for task in tasks]
+    for probe, (embeddings, model), seed in itertools.product(
+        probes, zip(opened, models, strict=True), FLAGS.seed
     ):
-        result = experiment.run(
-            each,
+        task = probe.task
+        result = probe.run(
             embeddings,
-            mlp,
-            _output(seed),
-            model,
+            model=model,
             trials=FLAGS.trials,
             seed=seed,
-            allow_missing=FLAGS.allow_missing,
             resamples=FLAGS.resamples,
-            progress=_Progress(),
+            allow_missing=FLAGS.allow_missing,
+            scratch=results.prepare(FLAGS.output, task.name, model, task.hash()),
         )
-        print(summary(result), flush=True)
+        result.save(FLAGS.output)
+        print(result, flush=True)
     return 0
+
+
+def _probe(task):
+    """The one that the flags describe; without --config the one that the task comes with."""
+    from mar.probing.experiment import MLP, Probe  # with TensorFlow, which takes seconds
+
+    if FLAGS.config:
+        return Probe(MLP.load(FLAGS.config, FLAGS.set), task)
+    return Probe.for_task(task, FLAGS.set)
 
 
 def _check_distinct(flag, given, names):
@@ -89,40 +96,6 @@ def _check_distinct(flag, given, names):
                 f"--{flag}: {' and '.join(alike)} are both called {name}, and so would their "
                 f"results be; rename one, or give them to commands with another --output"
             )
-
-
-def _output(seed):
-    folder = pathlib.Path(FLAGS.output)
-    return folder if seed == FLAGS.seed[0] else folder / "seeds" / str(seed)
-
-
-def summary(result):
-    """The result in a few lines."""
-    lines = [f"{result['task']}, {result['model']}, seed {result['seed']}:"]
-    for name, score in result["test"].items():
-        interval = "" if score["low"] is None else f"  [{score['low']:.4f}, {score['high']:.4f}]"
-        lines.append(f"  {name:<22} {score['value']:.4f}{interval}")
-    items = " / ".join(str(count) for count in result["items"].values())
-    lines.append(f"  {items} items to train / validate / test, {result['missing']} missing")
-    if result["undefined_labels"]:
-        lines.append(f"  undefined, left out: {', '.join(result['undefined_labels'])}")
-    lines.append(
-        f"  {result['steps']} steps in {result['probe_seconds']:.0f} s on {result['cpus']} CPUs, "
-        f"after {result['trials']} trials"
-    )
-    return "\n".join(lines)
-
-
-class _Progress:
-    """Logs the loss ever more rarely."""
-
-    def __init__(self):
-        self._next = 0
-
-    def __call__(self, done, loss):
-        if done >= self._next:
-            logging.getLogger("mar").info("step %d: loss %.4f", done, loss)
-            self._next = 1.5 * done
 
 
 if __name__ == "__main__":

@@ -1,19 +1,49 @@
 """Results of runs with known predictions, for the tests that share them."""
 
+import pathlib
+
 import numpy as np
 
+from helpers.small_embeddings import PROVENANCE
 from mar.probing import metrics, results
 
 
-def write_run(folder, task, model, kind, targets, predictions, labels=None, ids=None):
-    """Writes `<folder>/<task>/<model>/`, as `mar.probe` does; returns the `Score`s."""
+def facts(task, model, kind, labels, items, seed=0, **others):
+    """What `result.json` of a run says, without its scores.
+
+    Args:
+        items: their number in each split.
+        **others: what differs from facts that no test here asks for.
+    """
+    return {
+        **{"task": task, "protocol": "own", "kind": kind, "labels": labels},
+        **{"undefined_labels": [], "items": items, "items_sha256": "1" * 64, "missing": 0},
+        **{"model": model, "embeddings": {**PROVENANCE, "model": model}, "pooling": "mean"},
+        **{"config": {"MLP": {}}, "config_sha256": "c" * 64, "batch_size": 256, "steps": 500},
+        **{"seed": seed, "trials": 0, "training_rows": items["train"], "resamples": 40},
+        **{"valid": {}, "probe_seconds": 1.5, "cpus": 2, "mar_version": "0.1.0"},
+        "date": "2026-01-02T03:04:05+00:00",
+        **others,
+    }
+
+
+def write_run(
+    folder, task, model, kind, targets, predictions, labels=None, ids=None, seed=0, **others
+):
+    """Writes `<folder>/<task>/<model>/<seed>/`, as `mar.probe` does; returns the `Score`s."""
     labels = labels or [f"label {number}" for number in range(targets.shape[1])]
-    scores = metrics.evaluate(kind, targets, predictions, labels, resamples=40)
     ids = np.arange(len(targets)).astype(str) if ids is None else ids
+    scores = metrics.evaluate(kind, targets, predictions, labels, resamples=40)
     items = {"train": 3, "valid": 2, "test": len(targets)}
-    result = {"model": model, "task": task, "kind": kind, "labels": labels, "items": items}
-    arrays = {"ids": ids, "targets": targets, "predictions": predictions}
-    results.write_run(folder / task / model, result, scores, labels, arrays)
+    known = {
+        **facts(task, model, kind, labels, items, seed, **others),
+        "test": results.aggregates(scores),
+        "constant_guess": metrics.constant_guess(kind, targets, labels),
+    }
+    place = pathlib.Path(folder) / task / model / str(seed)
+    place.mkdir(parents=True, exist_ok=True)
+    per_label = results.by_label(scores, labels, targets)
+    results.write_run(place, known, per_label, results.Predictions(ids, targets, predictions))
     return scores
 
 

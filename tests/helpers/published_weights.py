@@ -10,6 +10,8 @@ import h5py
 import numpy as np
 
 from mar.models import keras2
+from mar.util import protobuf
+from mar.util.protobuf import field
 
 
 def shifted(name, by):
@@ -98,8 +100,11 @@ def rewrite_saved_model(source, target, shift=0, seed=None):
 
     (target / "variables").mkdir(parents=True)
     metadata = (source / "keras_metadata.pb").read_bytes()
-    nodes = [dict(keras2._fields(node)) for _, node in keras2._fields(metadata)]
-    described = {node[3].decode(): json.loads(node[5]) for node in nodes}
+    described = {}
+    for node in protobuf.spans(metadata, (0, len(metadata)), number=1):
+        ((start, end),) = protobuf.spans(metadata, node, number=3)
+        (description,) = protobuf.spans(metadata, node, number=5)
+        described[metadata[start:end].decode()] = json.loads(metadata[slice(*description)])
     layers = described["root"]["config"]["layers"]
     listing = layers if seed is None else relisted(layers, seed)
     # Keras numbers the layers that have weights in the order in which it lists them.
@@ -112,7 +117,7 @@ def rewrite_saved_model(source, target, shift=0, seed=None):
     described = {moves.get(path, path): renamed(value, names) for path, value in described.items()}
     (target / "keras_metadata.pb").write_bytes(
         b"".join(
-            _field(1, _field(3, path.encode()) + _field(5, json.dumps(value).encode()))
+            field(1, field(3, path.encode()) + field(5, json.dumps(value).encode()))
             for path, value in described.items()
         )
     )
@@ -131,18 +136,6 @@ def rewrite_saved_model(source, target, shift=0, seed=None):
         shape_and_slices=[""] * len(tensors),
         tensors=[np.asarray(v) if name != key else v for name, v in tensors.items()],
     )
-
-
-def _field(number, content):
-    return _varint(number * 8 + 2) + _varint(len(content)) + content
-
-
-def _varint(value):
-    encoded = b""
-    while value > 0x7F:
-        encoded += bytes([value & 0x7F | 0x80])
-        value >>= 7
-    return encoded + bytes([value])
 
 
 def copy_saved_model(source, target):

@@ -5,10 +5,10 @@ import pytest
 import tensorflow as tf
 
 from helpers.shared import reference
-from mar.config import load
 from mar.errors import ConfigError
 from mar.optim.adam import ScoochAdam
 from mar.optim.schedules import ScoochCosineDecay, WarmupSchedule
+from mar.util import yaml_file
 
 
 def warmup(**changes):
@@ -69,7 +69,7 @@ def test_published_schedules_reach_their_rates_and_end_at_zero():
     paths = sorted(reference("reference/release/configs/models/probes").glob("*/*.yml"))
     assert len(paths) == 90
     for path in paths:
-        adam = ScoochAdam({"ScoochAdam": load(path)["MLP"]["optimizer"]["ScoochAdam"]})
+        adam = ScoochAdam.from_config(yaml_file.read(path)["MLP"]["optimizer"])
         rate, schedule = adam.schedule.build(), adam.schedule
         assert float(rate(0)) == 0
         assert float(rate(schedule.warmup_steps)) == pytest.approx(

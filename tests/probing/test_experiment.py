@@ -1,22 +1,27 @@
 """Every task from its official files to its tables."""
 
 import csv
+import dataclasses
+import itertools
 import json
 import logging
 import shutil
 
+import keras
 import numpy as np
+import pandas as pd
 import pytest
 
+import mar
 from helpers.distributions import WRITERS
-from helpers.shared import ROOT, run_python
+from helpers.shared import DATA, ROOT, run_python
 from helpers.small_embeddings import separable, write_store
-from mar.config import load
 from mar.embedding.embeddings import open_embeddings
 from mar.errors import InputError
-from mar.probing import experiment, results
+from mar.probing import joining, published, results
+from mar.probing.experiment import Probe
 from mar.probing.probe import MLP
-from mar.tasks import TASKS, task
+from mar.tasks import TASKS, Task
 
 SCHEDULE = "MLP.optimizer.ScoochAdam.schedule.WarmupSchedule"
 
@@ -24,7 +29,7 @@ SCHEDULE = "MLP.optimizer.ScoochAdam.schedule.WarmupSchedule"
 def short(name, *overrides, steps=30, rate=0.01):
     """Our configuration of a task, with few steps and narrow layers."""
     path = ROOT / "configs" / "probe" / f"{name}.yaml"
-    widths = [16 for _ in load(path)["MLP"]["layer_widths"]]
+    widths = [16 for _ in MLP.load(path).layer_widths]
     settings = [
         f"{SCHEDULE}.warmup_steps=10",
         f"{SCHEDULE}.schedule.ScoochCosineDecay.decay_steps={steps - 10}",
@@ -33,14 +38,14 @@ def short(name, *overrides, steps=30, rate=0.01):
         f"MLP.layer_widths={widths}",
         "MLP.batch_size=32",
     ]
-    return MLP(load(path, [*settings, *overrides]))
+    return MLP.load(path, [*settings, *overrides])
 
 
 def embed(loaded, paths, folder, **provenance):
     """A data set in which the items' targets can be read from the embeddings."""
     rows = {path: row for row, path in enumerate(loaded.locate(paths)) if path}
     order = [path for path in paths if path in rows]
-    timelines = separable(loaded.data.targets[[rows[path] for path in order]])
+    timelines = separable(loaded.targets[[rows[path] for path in order]])
     made = dict(zip(order, timelines, strict=True))
     return write_store(folder, made, **{**loaded.windows, **provenance})
 
@@ -51,10 +56,17 @@ def prepared(tmp_path):
 
     def prepare(name, **provenance):
         paths = WRITERS[name](tmp_path / "metadata")
-        loaded = task(name, tmp_path / "metadata")
+        loaded = Task(name, tmp_path / "metadata")
         return loaded, open_embeddings(embed(loaded, paths, tmp_path / "emb", **provenance))
 
     return prepare
+
+
+def run(loaded, embeddings, mlp, output, model, **options):
+    """Runs a probe and saves what it found; returns the `Result`."""
+    result = Probe(mlp, loaded).run(embeddings, model=model, **options)
+    result.save(output)
+    return result
 
 
 @pytest.mark.parametrize("name", TASKS)
@@ -62,16 +74,17 @@ def test_every_task_runs_from_its_official_files_to_its_tables(name, prepared, t
     loaded, embeddings = prepared(name)
     mlp = short("MTT" if name == "MTT_filtered" else name)
     missing = name == "MSDS"  # of its 201,680 tracks for training few are embedded
-    result = experiment.run(
+    result = run(
         loaded, embeddings, mlp, tmp_path / "results", "toy", allow_missing=missing, resamples=20
     )
-    assert result["items"]["train"] >= 20
+    assert result.facts["items"]["train"] >= 20
+    assert result.facts["protocol"] == ("filtered" if name == "MTT_filtered" else "paper")
     for metric in loaded.metrics:
-        score = result["test"][metric]
+        score = result.facts["test"][metric]
         assert score["low"] <= score["high"]
         assert np.isfinite(score["value"])
     folder = tmp_path / "results" / name
-    written = {path.stem: results.read_table(path) for path in folder.glob("*.csv")}
+    written = {path.stem: published.read_table(path) for path in folder.glob("*.csv")}
     expected = {
         "multilabel": {"map", "roc-auc"},
         "multiclass": {"precision"},
@@ -82,61 +95,130 @@ def test_every_task_runs_from_its_official_files_to_its_tables(name, prepared, t
     for metric, table in written.items():
         key = {"precision": "accuracy"}.get(metric, metric)
         assert table.models == ["toy"]
-        assert table.aggregates == pytest.approx(result["test"][key]["value"])
+        assert table.aggregates == pytest.approx(result.facts["test"][key]["value"])
+
+
+def test_what_was_found_is_what_was_saved(prepared, tmp_path):
+    loaded, embeddings = prepared("MTT")
+    result = run(loaded, embeddings, short("MTT"), tmp_path / "results", "toy", seed=3)
+    (saved,) = mar.Results(tmp_path / "results").runs
+    assert saved.facts == result.facts
+    assert (saved.task, saved.model, saved.seed) == ("MTT", "toy", 3)
+    pd.testing.assert_frame_equal(saved.per_label, result.per_label, check_dtype=False)
+    pd.testing.assert_frame_equal(saved.scores, result.scores)
+    for mine, theirs in zip(saved.predictions(), result.predictions, strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+    assert sorted(path.name for path in saved.folder.iterdir()) == [
+        *("config.yaml", "per_label.csv", "predictions.npz", "probe.keras", "result.json")
+    ]
+    assert MLP.load(saved.folder / "config.yaml").hash() == result.facts["config_sha256"]
+    network = keras.models.load_model(saved.folder / "probe.keras")
+    for mine, theirs in zip(network.get_weights(), result.network.get_weights(), strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+
+
+def test_no_seed_is_lost_or_counted_twice(prepared, tmp_path):
+    """In version 0.1 the first seed of a call was written where that of any other call was."""
+    loaded, embeddings = prepared("GTZAN")
+    for seeds in ((0, 1), (1, 2)):
+        for seed in seeds:
+            run(loaded, embeddings, short("GTZAN"), tmp_path, "toy", seed=seed, resamples=0)
+    runs = mar.Results(tmp_path).runs
+    assert [(run.seed, run.folder.name) for run in runs] == [(0, "0"), (1, "1"), (2, "2")]
+
+
+@pytest.mark.parametrize("name", sorted(TASKS))
+def test_a_task_comes_with_the_probe_of_table_2(name, prepared):
+    loaded, _ = prepared(name)
+    shipped = ROOT / "configs" / "probe" / f"{name.removesuffix('_filtered')}.yaml"
+    probe = mar.Probe.for_task(loaded, ["MLP.activation=tanh"])
+    assert probe.task is loaded
+    assert probe.mlp.hash() == MLP.load(shipped, ["MLP.activation=tanh"]).hash()
+    assert probe.mlp.hash() != mar.Probe.for_task(loaded).mlp.hash()
+    # The published configurations have no batch size: it is that of Table 2.
+    unsized = mar.Probe(MLP.load(shipped, ["MLP.batch_size=null"]), loaded)
+    assert unsized._batch_size(unsized.mlp) == MLP.load(shipped).batch_size
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "metric"),
+    [
+        ("label", ("dub", "ska"), "accuracy"),
+        ("labels", ("dub|ska", "ska"), "map"),
+        ("key", ("C major", "A minor"), "weighted"),
+        ("target", ("90", "180"), "r2"),
+    ],
+)
+def test_a_table_of_ones_own_comes_with_a_probe_that_learns(column, values, metric, tmp_path):
+    rows = [f"{number}.wav,{values[number % 2]},g{number // 2 % 10}" for number in range(80)]
+    (tmp_path / "own.csv").write_text("\n".join([f"path,{column},artist", *rows]) + "\n")
+    timelines = separable(np.eye(2)[np.arange(80) % 2])
+    write_store(tmp_path / "emb", {f"{n}.wav": line for n, line in enumerate(timelines)})
+    task = mar.Task(tmp_path / "own.csv")
+    result = mar.Probe.for_task(task).run(open_embeddings(tmp_path / "emb"), resamples=10)
+    scores = result.scores[result.scores["label"].isna()].set_index(["part", "metric"])["value"]
+    assert scores["test", metric] > 0.95
+    assert set(result.scores["protocol"]) == {"own"}
+    assert set(result.scores["model"]) == {"emb"}
 
 
 def test_a_probe_learns_what_the_embeddings_say(prepared, tmp_path):
     loaded, embeddings = prepared("MTT", store="timeline")
     for windows in ("mean", "single"):
         mlp = short("MTT", f"MLP.windows={windows}", "MLP.dropout=0.0", steps=400)
-        result = experiment.run(loaded, embeddings, mlp, tmp_path / "results", windows)
-        assert result["test"]["map"]["value"] > 0.98
-        assert result["training_rows"] == result["items"]["train"] * (1 if windows == "mean" else 3)
+        facts = run(loaded, embeddings, mlp, tmp_path / "results", windows).facts
+        assert facts["test"]["map"]["value"] > 0.98
+        assert facts["training_rows"] == facts["items"]["train"] * (1 if windows == "mean" else 3)
+        assert facts["pooling"] == ("mean" if windows == "mean" else "windows")
 
 
-def test_windows_that_do_not_fit_into_memory_are_mapped(prepared, tmp_path, monkeypatch):
+def test_windows_that_do_not_fit_into_memory_are_mapped(prepared, tmp_path, monkeypatch, caplog):
     loaded, embeddings = prepared("MTT", store="timeline")
-    mlp = short("MTT", "MLP.windows=single")
-    resident = experiment.run(loaded, embeddings, mlp, tmp_path / "results", "resident")
-    monkeypatch.setattr(experiment, "available_bytes", lambda: 0)
-    folder, seen = tmp_path / "results" / "MTT" / "mapped", []
-    mapped = experiment.run(
-        loaded,
-        *(embeddings, mlp, tmp_path / "results", "mapped"),
-        progress=lambda *_: seen.append(list(folder.iterdir())),
-    )
-    assert seen[0] == [], "a file that a kill would leave"
-    assert mapped["test"] == resident["test"]
-    assert mapped["valid"] == resident["valid"]
+    probe = Probe(short("MTT", "MLP.windows=single"), loaded)
+    resident = probe.run(embeddings)
+    monkeypatch.setattr(joining, "_MEMORY_SHARE", 0)
+    kept = []
+
+    class Watcher(logging.Handler):
+        def emit(self, record):
+            kept.append(list((tmp_path / "scratch").iterdir()))
+
+    caplog.set_level(logging.INFO, "mar.probing.experiment")
+    logger, watcher = logging.getLogger("mar.probing.experiment"), Watcher()
+    logger.addHandler(watcher)
+    mapped = probe.run(embeddings, scratch=tmp_path / "scratch")
+    logger.removeHandler(watcher)
+    assert kept[0] == [], "a file that a kill would leave"
+    pd.testing.assert_frame_equal(mapped.scores, resident.scores)
 
 
 def test_the_test_set_is_read_once_and_a_search_does_not_see_it(prepared, tmp_path, monkeypatch):
     loaded, embeddings = prepared("GTZAN")
     read = []
-    original = experiment.examples
+    original = joining.EmbeddedTask.examples
 
-    def watched(task, embeddings, paths, split, *rest):
+    def watched(self, split, *rest):
         read.append(split)
-        return original(task, embeddings, paths, split, *rest)
+        return original(self, split, *rest)
 
-    monkeypatch.setattr(experiment, "examples", watched)
-    result = experiment.run(
-        loaded, embeddings, short("GTZAN"), tmp_path / "results", "toy", trials=3, resamples=5
-    )
+    monkeypatch.setattr(joining.EmbeddedTask, "examples", watched)
+    probe = Probe(short("GTZAN"), loaded)
+    result = probe.run(embeddings, trials=3, resamples=5, scratch=tmp_path / "scratch")
     assert read == ["train", "valid", "test"]
-    assert result["trials"] == 3
+    assert result.facts["trials"] == 3
+    assert [path.name for path in (tmp_path / "scratch").iterdir()] == ["search.sqlite3"]
 
 
 def test_runs_of_two_models_are_compared_item_by_item(prepared, tmp_path):
     loaded, embeddings = prepared("MTT")
     for model, steps in (("good", 400), ("poor", 20)):
         mlp = short("MTT", "MLP.dropout=0.0", steps=steps)
-        experiment.run(loaded, embeddings, mlp, tmp_path, model, resamples=5)
-    good, poor = (results.score_again(tmp_path / "MTT" / model) for model in ("good", "poor"))
+        run(loaded, embeddings, mlp, tmp_path, model, resamples=5)
+    good, poor = map(results.score_again, mar.Results(tmp_path).runs)
     difference, low, high = results.compare(good, poor)["map"]
     assert 0 < low < difference < high
     assert results.compare(good, good)["map"] == (0, 0, 0)
-    table = results.read_table(tmp_path / "MTT" / "map.csv")
+    table = published.read_table(tmp_path / "MTT" / "map.csv")
     assert table.models == ["good", "poor"]
     assert table.labels == loaded.labels
 
@@ -146,39 +228,36 @@ def test_runs_of_two_models_are_compared_item_by_item(prepared, tmp_path):
 
 def test_missing_embeddings_stop_the_run_unless_allowed(tmp_path, caplog):
     paths = WRITERS["GTZAN"](tmp_path / "metadata")
-    loaded = task("GTZAN", tmp_path / "metadata")
+    loaded = Task("GTZAN", tmp_path / "metadata")
     embed(loaded, paths[:-7], tmp_path / "emb")
     write_store(tmp_path / "emb", {"x.wav": np.ones((1, 8))}, paths[-2:-1], name="1")
     embeddings = open_embeddings(tmp_path / "emb")
     with pytest.raises(InputError, match=r"missing for 7 of 48 items .*--allow_missing") as error:
-        experiment.find_audio(loaded, embeddings)
+        joining.join(loaded, embeddings)
     assert str(error.value).count(".wav") == 5
-    found, missing = experiment.find_audio(loaded, embeddings, allow_missing=True)
-    assert missing == 7
-    assert found.count(None) == 7
+    assert joining.join(loaded, embeddings, allow_missing=True).missing == 7
     assert "missing for 7 of 48" in caplog.text
     (tmp_path / "emb" / "part-0.parquet").unlink()
     with pytest.raises(InputError, match="no item of GTZAN's train split"):
-        experiment.find_audio(loaded, open_embeddings(tmp_path / "emb"), allow_missing=True)
+        joining.join(loaded, open_embeddings(tmp_path / "emb"), allow_missing=True)
 
 
 def test_the_reason_why_an_embedding_is_missing_is_told(tmp_path):
     paths = WRITERS["GTZAN"](tmp_path / "metadata")
-    loaded = task("GTZAN", tmp_path / "metadata")
+    loaded = Task("GTZAN", tmp_path / "metadata")
     embed(loaded, paths[:-1], tmp_path / "emb")
     write_store(tmp_path / "emb", {"x.wav": np.ones((1, 8))}, paths[-1:], name="1")
     with pytest.raises(InputError, match=r"missing for 1 of 48 items.*\.wav \(truncated\)"):
-        experiment.find_audio(loaded, open_embeddings(tmp_path / "emb"))
+        joining.join(loaded, open_embeddings(tmp_path / "emb"))
 
 
 def test_a_clip_that_is_known_to_be_broken_may_be_missing(tmp_path, caplog):
     paths = WRITERS["GTZAN"](tmp_path / "metadata")
     file = tmp_path / "metadata" / "train_filtered.txt"
     file.write_text(file.read_text() + "jazz/jazz.00054.wav\n")
-    loaded = task("GTZAN", tmp_path / "metadata")
+    loaded = Task("GTZAN", tmp_path / "metadata")
     embed(loaded, paths, tmp_path / "emb")
-    _, missing = experiment.find_audio(loaded, open_embeddings(tmp_path / "emb"))
-    assert missing == 1
+    assert joining.join(loaded, open_embeddings(tmp_path / "emb")).missing == 1
     assert "jazz.00054.wav: left out" in caplog.text
 
 
@@ -189,45 +268,49 @@ def test_nsynth_needs_its_own_windows_and_others_are_warned(prepared, tmp_path, 
         "around 1 s; embed with --task NSynth_P"
     )
     with pytest.raises(InputError, match=message):
-        experiment.check_windows(loaded, embeddings)
+        joining.join(loaded, embeddings)
     loaded, embeddings = prepared("MTT", hop_seconds=1.0)
-    experiment.check_windows(loaded, embeddings)
+    joining.join(loaded, embeddings)
     assert "found 3 s every 1 s, the first around 1 s" in caplog.text
     caplog.clear()
     for same in ({"first_centre_seconds": 2.0}, {"window_seconds": None}):
         loaded, embeddings = prepared("MTT", **same)
-        experiment.check_windows(loaded, embeddings)
+        joining.join(loaded, embeddings)
     assert "expects windows" not in caplog.text
 
 
-def test_a_run_that_ends_early_leaves_no_result_of_another_probe(prepared, tmp_path):
+def test_a_result_is_saved_whole_or_not_at_all(prepared, tmp_path):
     loaded, embeddings = prepared("GTZAN")
-    run = loaded, embeddings, short("GTZAN"), tmp_path / "results", "toy"
-    experiment.run(*run, resamples=5)
-    folder = tmp_path / "results" / "GTZAN" / "toy"
-    (folder / "config.yaml").unlink()
-    (folder / "config.yaml").mkdir()  # cannot be replaced by a file
-    with pytest.raises((InputError, OSError)):
-        experiment.run(*run, resamples=5)
-    assert not (folder / "result.json").exists()
-    (folder / "config.yaml").rmdir()
-    experiment.run(*run, resamples=5)
-    assert (folder / "result.json").exists()
+    result = Probe(short("GTZAN"), loaded).run(embeddings, model="toy", resamples=5)
+    unwritable = dataclasses.replace(result, facts={**result.facts, "embeddings": {"x": object()}})
+    with pytest.raises(TypeError):
+        unwritable.save(tmp_path / "results")
+    assert list((tmp_path / "results").rglob("*.*")) == []
+    result.save(tmp_path / "results")
+    before = {path: path.read_bytes() for path in (tmp_path / "results").rglob("*.*")}
+    assert len(before) == 6  # with the table of the task
+    with pytest.raises(TypeError):
+        unwritable.save(tmp_path / "results")
+    after = {path: path.read_bytes() for path in (tmp_path / "results").rglob("*.*")}
+    assert after == before
+    other = Probe(short("GTZAN", steps=50), loaded).run(embeddings, model="toy", resamples=5)
+    assert other.save(tmp_path / "results").facts == other.facts
+    assert {path.name for path in (tmp_path / "results" / "GTZAN" / "toy").iterdir()} == {"0"}
 
 
 @pytest.mark.parametrize("model", ["../../x", "", "..", "/x", "a/b"])
 def test_a_model_that_is_no_name_is_refused(model, prepared, tmp_path):
     loaded, embeddings = prepared("GTZAN")
     with pytest.raises(InputError, match=f"expected a name.*got {model!r}"):
-        experiment.run(loaded, embeddings, short("GTZAN"), tmp_path / "results", model)
+        Probe(short("GTZAN"), loaded).run(embeddings, model=model)
     assert not (tmp_path / "results").exists()
 
 
 def test_an_output_that_cannot_be_written_is_told_before_training(prepared, tmp_path):
-    loaded, embeddings = prepared("GTZAN")
+    loaded, _ = prepared("GTZAN")
     (tmp_path / "results").write_text("a file")
     with pytest.raises(InputError, match=r"results/GTZAN/toy: cannot be made: Not a directory"):
-        experiment.run(loaded, embeddings, short("GTZAN"), tmp_path / "results", "toy")
+        results.prepare(tmp_path / "results", loaded.name, "toy", loaded.hash())
 
 
 def test_two_collections_of_one_name_do_not_share_a_folder(tmp_path):
@@ -241,12 +324,20 @@ def test_two_collections_of_one_name_do_not_share_a_folder(tmp_path):
     write_store(tmp_path / "emb", dict(zip(audio, timelines, strict=True)))
     embeddings = open_embeddings(tmp_path / "emb")
     settings = embeddings, short("GTZAN"), tmp_path / "results", "toy"
-    folder, table = task(tmp_path / "own"), task(tmp_path / "own.csv")
-    first = experiment.run(folder, *settings, resamples=0)
+    folder, table = Task(tmp_path / "own"), Task(tmp_path / "own.csv")
+    first = run(folder, *settings, resamples=0)
     with pytest.raises(InputError, match=r"results/own: holds results of another collection"):
-        experiment.run(table, *settings, resamples=0)
-    assert results.read_run(tmp_path / "results" / "own" / "toy") == first
-    experiment.run(folder, *settings, resamples=0)
+        results.prepare(tmp_path / "results", table.name, "toy", table.hash())
+    with pytest.raises(InputError, match=r"results/own: holds results of another collection"):
+        run(table, *settings, resamples=0)
+    assert [run.facts for run in mar.Results(tmp_path / "results").runs] == [first.facts]
+    run(folder, *settings, resamples=0)
+
+
+def test_new_results_are_not_put_among_those_of_the_earlier_layout(tmp_path):
+    shutil.copytree(DATA / "earlier" / "results", tmp_path / "results")
+    with pytest.raises(InputError, match=r"is a result of version 0\.1"):
+        results.prepare(tmp_path / "results", "tempo", "random", "1" * 64)
 
 
 # --------------------------------------------------------------------------------------- command
@@ -266,7 +357,7 @@ def test_the_command_prints_and_writes_what_it_found(tmp_path):
     finished = run_python(*command, "--resamples", 50)
     assert finished.returncode == 0, finished.stderr
     assert "accuracy" in finished.stdout
-    folder = tmp_path / "results" / "songs" / "emb"
+    folder = tmp_path / "results" / "songs" / "emb" / "0"
     result = json.loads((folder / "result.json").read_text())
     assert result["test"]["accuracy"]["value"] == 1.0
     assert result["embeddings"]["model"] == "a" * 64
@@ -278,7 +369,7 @@ def test_the_command_prints_and_writes_what_it_found(tmp_path):
     ]
     without = run_python(*command, "--resamples", 0, "--model", "quick")
     assert "accuracy               1.0000\n" in without.stdout
-    quick = json.loads((folder.parent / "quick" / "result.json").read_text())
+    quick = json.loads((folder.parents[1] / "quick" / "0" / "result.json").read_text())
     assert quick["test"]["accuracy"] == {"value": 1.0, "low": None, "high": None}
     wrong = run_python(*command, "--set", "MLP.layer_width=3")
     assert wrong.returncode == 1
@@ -302,15 +393,9 @@ def test_several_tasks_embeddings_and_seeds_are_as_many_runs(tmp_path):
     command += [part for name in ("emb", "other") for part in ("-e", tmp_path / name)]
     finished = run_python(*command, "--seed", 3, "--seed", 4)
     assert finished.returncode == 0, finished.stderr
-    found = {
-        path.parent.relative_to(tmp_path / "results").as_posix(): json.loads(path.read_text())
-        for path in (tmp_path / "results").glob("**/result.json")
-    }
-    runs = [f"{task}/{model}" for task in ("one", "two") for model in ("emb", "other")]
-    assert found.keys() == {*runs, *(f"seeds/4/{run}" for run in runs)}
-    for where, result in found.items():
-        assert where.endswith(f"{result['task']}/{result['model']}")
-        assert result["seed"] == (4 if where.startswith("seeds") else 3)
+    assert [(run.task, run.model, run.seed) for run in mar.Results(tmp_path / "results").runs] == [
+        *itertools.product(("one", "two"), ("emb", "other"), (3, 4))
+    ]
     single = run_python(*command[:2], *command[2:8], *command[10:], "--seed", 4, "--model", "x")
     assert single.returncode == 1
     assert "--model" in single.stderr
@@ -324,6 +409,6 @@ def test_several_tasks_embeddings_and_seeds_are_as_many_runs(tmp_path):
 def test_counts_that_differ_are_a_warning(tmp_path, caplog):
     WRITERS["GTZAN"](tmp_path)
     with caplog.at_level(logging.WARNING):
-        task("gtzan", tmp_path)
+        Task("gtzan", tmp_path)
     assert "expected 443 items (train), found 24" in caplog.text
     assert "expected 10 labels, found 3" in caplog.text

@@ -161,3 +161,24 @@ def test_a_difference_is_taken_on_the_same_resamples(tagging):
     low, high = metrics.difference(first, worse)
     assert 0 < low < high
     assert high - low < (first.interval[1] - worse.interval[0])
+
+
+def test_the_worked_example_of_the_ranking_metrics():
+    drawn = np.array([[2], [1], [1], [0]], np.uint8)
+    average, area = metrics.ranking_samples(
+        np.array([1, 0, 1, 0]), np.array([0.9, 0.7, 0.7, 0.2]), drawn
+    )
+    assert (average[0], area[0]) == pytest.approx((11 / 12, 5 / 6))
+
+
+@pytest.mark.parametrize(
+    ("kind", "targets", "expected"),
+    [
+        ("multiclass", np.eye(3)[[0, 1, 1, 1, 2]], {"accuracy": 0.6, "balanced_accuracy": 1 / 3}),
+        ("multilabel", np.array([[1, 0], [0, 1], [0, 1]]), {"map": 0.5, "roc-auc": 0.5}),
+        ("regression", np.array([[1.0], [2.0], [6.0]]), {"r2": 0.0}),
+    ],
+)
+def test_a_constant_guess_scores_what_the_frequencies_say(kind, targets, expected):
+    labels = [f"label {number}" for number in range(targets.shape[1])]
+    assert metrics.constant_guess(kind, targets, labels) == pytest.approx(expected)

@@ -17,7 +17,7 @@ from helpers.shared import needs, run_python
 from helpers.small_records import contents
 from mar.quickstart import scores
 from mar.records import table
-from mar.tasks import task
+from mar.tasks import Task
 
 SIZE = ("--tracks", 24, "--notes", 55)
 TASKS = ("genre", "instrument", "key", "meter", "pitch", "tempo")
@@ -199,18 +199,18 @@ def test_tables_for_records_hold_the_labels_and_no_test_tracks(data):
 
 @pytest.mark.parametrize("name", TASKS)
 def test_tasks_are_read_with_their_labels(data, name):
-    loaded = task(data / "tasks" / f"{name}.csv")
+    loaded = Task(data / "tasks" / f"{name}.csv")
     expected = rows(data / ("notes.csv" if name == "pitch" else "tracks.csv"))
-    assert list(loaded.data.paths) == [row["path"] for row in expected]
-    assert list(loaded.data.splits) == [row["split"] for row in expected]
+    assert list(loaded.items.paths) == [row["path"] for row in expected]
+    assert list(loaded.splits) == [row["split"] for row in expected]
     assert loaded.task.kind == {"key": "key", "tempo": "regression"}.get(name, "multiclass")
     if name == "tempo":
         tempi = [float(row["tempo_bpm"]) for row in expected]
-        np.testing.assert_allclose(2 ** loaded.data.targets[:, 0], tempi, rtol=1e-4)
+        np.testing.assert_allclose(2 ** loaded.targets[:, 0], tempi, rtol=1e-4)
     else:
-        found = [loaded.data.labels[column] for column in loaded.data.targets.argmax(axis=1)]
+        found = [loaded.labels[column] for column in loaded.targets.argmax(axis=1)]
         assert found == [row[name] for row in expected]
-        assert (loaded.data.targets.sum(axis=1) == 1).all()
+        assert (loaded.targets.sum(axis=1) == 1).all()
 
 
 def test_the_readme_is_honest(data):

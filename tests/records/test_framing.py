@@ -75,7 +75,7 @@ def test_tensorflow_parses_what_we_encode(size):
     assert parsed["none"].int64_list.value[:] == []
     assert parsed["x"].bytes_list.value[:] == [value]
     ours = example.decode(front + value)
-    assert ours["x"].values == [(len(front), len(front) + size)]
+    assert ours["x"].spans == [(len(front), len(front) + size)]
 
 
 def test_we_parse_what_tensorflow_encodes():
@@ -94,9 +94,9 @@ def test_we_parse_what_tensorflow_encodes():
         "ints": "int64_list",
         "empty": "bytes_list",
     }
-    assert [message[slice(*span)] for span in ours["bytes"].values] == [b"one", b"", b"two"]
-    assert message[slice(*ours["floats"].values[0])] == floats.tobytes()
-    assert ours["ints"].values == [-1, 0, 2**62]
+    assert [message[slice(*span)] for span in ours["bytes"].spans] == [b"one", b"", b"two"]
+    assert message[slice(*ours["floats"].spans[0])] == floats.tobytes()
+    assert ours["ints"].integers == [-1, 0, 2**62]
 
 
 def test_integers_may_be_unpacked():
@@ -105,7 +105,7 @@ def test_integers_may_be_unpacked():
     entry = b"\x0a\x01i\x12" + bytes([len(unpacked)]) + unpacked
     message = b"\x0a" + bytes([len(entry) + 2]) + b"\x0a" + bytes([len(entry)]) + entry
     assert tf.train.Example.FromString(message).features.feature["i"].int64_list.value == [5, 300]
-    assert example.decode(message)["i"].values == [5, 300]
+    assert example.decode(message)["i"].integers == [5, 300]
 
 
 @pytest.mark.parametrize("data", [b"\x0a\x7f", b"\xff" * 20, b"\x0b", b"hello world"])

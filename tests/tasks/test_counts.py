@@ -15,7 +15,7 @@ import pytest
 from helpers.distributions import cp_list
 from helpers.shared import reference
 from mar.probing.metrics import undefined_labels
-from mar.tasks import TASKS, msd, readers, task
+from mar.tasks import TASKS, Task, msd, readers
 from mar.tasks.giantsteps import parse_key
 from mar.tasks.magnatagatune import CORRUPT
 
@@ -34,7 +34,7 @@ def no_warning(caplog):
 
 
 def of(loaded, split):
-    return loaded.data.targets[loaded.rows(split)]
+    return loaded.targets[loaded.rows(split)]
 
 
 def check(loaded, expected):
@@ -46,14 +46,16 @@ def check(loaded, expected):
         if "positives" in known:
             assert int(targets.sum()) == known["positives"]
         if "artists" in known:
-            assert len({loaded.data.artists[row] for row in loaded.rows(split)}) == known["artists"]
+            assert (
+                len({loaded.items.artists[row] for row in loaded.rows(split)}) == known["artists"]
+            )
         if "per_class" in known:
             found = dict(zip(loaded.labels, targets.sum(axis=0).tolist(), strict=True))
             assert found == known["per_class"]
         if "classes" in known:
             assert (targets.sum(axis=0) > 0).sum() == known["classes"]
     if "total" in expected:
-        assert len(loaded.data.ids) == expected["total"]
+        assert len(loaded.items.ids) == expected["total"]
 
 
 @pytest.mark.parametrize("name", sorted(TASKS.keys() - {"MTT_filtered"}))
@@ -78,7 +80,7 @@ def test_amms_splits_are_as_long_as_its_pointers_say():
 @pytest.mark.usefixtures("no_warning")
 def test_mtt(counts):
     known, folder = counts["MTT"], reference("datasets/mtt")
-    loaded = task("MTT", folder)
+    loaded = Task("MTT", folder)
     check(loaded, known)
     for split, expected in known["splits"].items():
         assert (of(loaded, split).sum(axis=1) == 0).sum() == expected["no_top50_tag"]
@@ -93,12 +95,12 @@ def test_mtt(counts):
 
 def test_mtt_agrees_with_other_readings_of_it():
     folder = reference("datasets/mtt")
-    loaded = task("MTT", folder)
+    loaded = Task("MTT", folder)
     camel = [line.lower() for line in readers.read_lines(folder / "MTAT_split" / "top50_tags.txt")]
     assert [label.replace(" ", "") for label in loaded.labels] == camel
     with gzip.open(folder / "converted" / "mtt_25860_split.tsv.gz", "rt", newline="") as file:
         rows = {row["clip_id"]: row for row in csv.DictReader(file, delimiter="\t")}
-    data = loaded.data
+    data = loaded.items
     for id, path, split, flags in zip(data.ids, data.paths, data.splits, data.targets, strict=True):
         row = rows.pop(id)
         assert (row["mp3_path"], row["split"]) == (path, split)
@@ -110,31 +112,31 @@ def test_mtt_agrees_with_other_readings_of_it():
 @pytest.mark.usefixtures("no_warning")
 def test_mtt_filtered(counts):
     folder = reference("datasets/mtt")
-    loaded = task("MTT_filtered", folder)
+    loaded = Task("MTT_filtered", folder)
     found = {split: len(loaded.rows(split)) for split in ("train", "valid", "test")}
     assert found == counts["MTT"]["jongpillee_list"]
-    everything = task("MTT", folder).data
+    everything = Task("MTT", folder).items
     tags = dict(zip(everything.paths, everything.targets, strict=True))
-    for path, flags in zip(loaded.data.paths, loaded.data.targets, strict=True):
+    for path, flags in zip(loaded.items.paths, loaded.targets, strict=True):
         np.testing.assert_array_equal(tags[path], flags)
 
 
 @pytest.mark.usefixtures("no_warning")
 def test_gtzan(counts):
     folder = reference("datasets/gtzan")
-    loaded = task("GTZAN", folder)
+    loaded = Task("GTZAN", folder)
     check(loaded, counts["GTZAN"])
     entries = readers.read_json(folder / "jukemir" / "gtzan_ff.json.gz").values()
     theirs = {entry["extra"]["id"]: entry["split"] for entry in entries}
-    names = [id.split("/")[1].removesuffix(".wav") for id in loaded.data.ids]
-    assert dict(zip(names, loaded.data.splits, strict=True)) == theirs
+    names = [id.split("/")[1].removesuffix(".wav") for id in loaded.items.ids]
+    assert dict(zip(names, loaded.splits, strict=True)) == theirs
 
 
 @pytest.mark.usefixtures("no_warning")
 @pytest.mark.parametrize("name", ["Jam-50", "Jam-All", "Jam-MT"])
 def test_jamendo(name, counts):
     folder = reference("datasets/jamendo")
-    loaded = task(name, folder)
+    loaded = Task(name, folder)
     check(loaded, counts[name])
     for split in ("train", "valid", "test"):
         assert not len(undefined_labels(of(loaded, split)))
@@ -148,12 +150,10 @@ def test_jamendo(name, counts):
 def test_emo(source, counts):
     """The official tables, and the same values in jukemir's file."""
     folder = reference("datasets/emo")
-    loaded = task("Emo", folder / source)
+    loaded = Task("Emo", folder / source)
     check(loaded, counts["Emo"])
     theirs = readers.read_json(folder / "jukemir" / "emomusic.json.gz")
-    for id, split, target in zip(
-        loaded.data.ids, loaded.data.splits, loaded.data.targets, strict=True
-    ):
+    for id, split, target in zip(loaded.items.ids, loaded.splits, loaded.targets, strict=True):
         entry = theirs.pop(f"{int(id):04d}")
         assert entry["split"] == split
         np.testing.assert_allclose(target, entry["y"], atol=1e-5)  # arousal, valence
@@ -176,15 +176,13 @@ def giantsteps(tmp_path_factory):
 
 @pytest.mark.usefixtures("no_warning")
 def test_gs_key(giantsteps, counts):
-    known, loaded = counts["GS_Key"], task("GS_Key", giantsteps)
+    known, loaded = counts["GS_Key"], Task("GS_Key", giantsteps)
     check(loaded, known)
     with open(reference("datasets/giantsteps/converted/gs_key_split.tsv"), newline="") as file:
         rows = {r["track_id"]: r for r in csv.DictReader(file, delimiter="\t")}
     found = {
         id: (split, loaded.labels[target.argmax()])
-        for id, split, target in zip(
-            loaded.data.ids, loaded.data.splits, loaded.data.targets, strict=True
-        )
+        for id, split, target in zip(loaded.items.ids, loaded.splits, loaded.targets, strict=True)
     }
     assert found == {id: (row["split"], row["key"]) for id, row in rows.items()}
     published = {
@@ -202,9 +200,9 @@ def test_gs_key_from_jukemirs_file(giantsteps, tmp_path):
     )
     source = reference("datasets/giantsteps/jukemir/giantsteps_clips.json.gz")
     shutil.copy(source, tmp_path / source.name)
-    both = task("GS_Key", tmp_path), task("GS_Key", giantsteps)
-    assert both[0].data.ids == both[1].data.ids
-    np.testing.assert_array_equal(both[0].data.targets, both[1].data.targets)
+    both = Task("GS_Key", tmp_path), Task("GS_Key", giantsteps)
+    assert both[0].items.ids == both[1].items.ids
+    np.testing.assert_array_equal(both[0].targets, both[1].targets)
 
 
 def test_both_spellings_of_a_key_say_the_same(giantsteps):
@@ -240,14 +238,14 @@ def msds(tmp_path_factory):
 @pytest.mark.usefixtures("no_warning")
 def test_msds(msds, counts):
     known = counts["MSDS"]
-    loaded = task("MSDS", msds)
+    loaded = Task("MSDS", msds)
     check(loaded, known)
     for split in ("valid", "test"):
         assert (of(loaded, split).sum(axis=1) == 0).sum() == known["splits"][split]["no_tag"]
     for split, expected in known["parent_split_keunwoochoi"].items():
         path = readers.find(msds, f"MSD_split_for_tagging/{split}_x_msd_id.txt")
         assert len(readers.read_lines(path)) == expected
-    assert sum(len(paths) == 4 for paths in loaded.data.paths) >= 11774 + 28435  # 7digital paths
+    assert sum(len(paths) == 4 for paths in loaded.items.paths) >= 11774 + 28435  # 7digital paths
 
 
 def test_msds_labels_are_those_of_musicnns_files(msds):
@@ -264,14 +262,14 @@ def test_msds_labels_are_those_of_musicnns_files(msds):
 
 
 def test_vocabularies_are_those_of_the_published_results():
-    from mar.probing import results
+    from mar.probing import published
 
     tables = {
-        path.parent.name: results.read_table(path)
+        path.parent.name: published.read_table(path)
         for path in reference("datasets/paper_results").glob("*/map.csv")
     }
     for name, folder in (("MTT", "mtt"), ("Jam-50", "jamendo")):
-        loaded = task(name, reference(f"datasets/{folder}"))
+        loaded = Task(name, reference(f"datasets/{folder}"))
         assert sorted(tables[name].labels) == sorted(loaded.labels)
     moods = readers.read_lines(reference("datasets/amm/moods.txt"))
     assert tables["AMM"].labels == moods

@@ -9,7 +9,7 @@ import soundfile
 
 import mar
 from helpers.distributions import nsynth
-from helpers.shared import ROOT, run_python, small_network
+from helpers.shared import run_python, small_network
 
 
 @pytest.fixture
@@ -42,7 +42,6 @@ def test_embed_takes_items_and_windows_from_the_task_and_probe_takes_those(colle
 
     probe = ["-m", "mar.probe", "--task", "NSynth_P", "--metadata", folder / "nsynth"]
     probe += ["--embeddings", folder / "emb", "--output", folder / "results", "--resamples", 20]
-    probe += ["--config", ROOT / "configs" / "probe" / "NSynth_P.yaml"]
     schedule = "MLP.optimizer.ScoochAdam.schedule.WarmupSchedule"
     rate = {"warm_learning_rate": 0.01, "schedule.ScoochCosineDecay.initial_learning_rate": 0.01}
     steps = {"warmup_steps": 10, "schedule.ScoochCosineDecay.decay_steps": 500}
@@ -53,7 +52,7 @@ def test_embed_takes_items_and_windows_from_the_task_and_probe_takes_those(colle
     assert "embeddings are missing for 1 of 48 items of NSynth_P" in stopped.stderr
     finished = run_python(*probe, "--allow_missing")
     assert finished.returncode == 0, finished.stderr
-    result = json.loads((folder / "results" / "NSynth_P" / "emb" / "result.json").read_text())
+    result = json.loads((folder / "results/NSynth_P/emb/0/result.json").read_text())
     assert result["items"] == {"train": 24, "valid": 12, "test": 11}
     assert result["test"]["accuracy"]["value"] == 1.0  # of four pitches
 

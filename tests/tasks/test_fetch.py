@@ -11,7 +11,7 @@ import pytest
 
 from helpers.shared import reference, run_python
 from mar.errors import InputError
-from mar.tasks import TASKS, fetching, readers, task
+from mar.tasks import TASKS, Task, fetching, readers
 
 # Which of the real files stands for each upstream file.
 HERE = {
@@ -90,7 +90,7 @@ def test_what_is_fetched_is_all_that_the_task_reads(name, mirror, caplog):
     serve(mirror, name)
     paths = fetching.fetch(name)
     assert len(paths) == len(fetching.official_files(name))
-    assert task(name).data.ids
+    assert Task(name).items.ids
     assert caplog.text == ""
     shutil.rmtree(mirror)
     assert fetching.fetch(name) == paths  # nothing is downloaded twice

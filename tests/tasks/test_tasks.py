@@ -13,17 +13,17 @@ import pytest
 from helpers.distributions import ITEMS, WRITERS, cp_list, mumu
 from mar.audio.windows import Windows
 from mar.errors import InputError
-from mar.tasks import TASKS, emomusic, find_task, readers, task
+from mar.tasks import TASKS, Task, emomusic, find_task, readers
 from mar.tasks.giantsteps import parse_key
 
 
 @pytest.mark.parametrize("name", TASKS)
 def test_every_task_finds_its_audio_and_its_splits(name, tmp_path):
     paths = WRITERS[name](tmp_path)
-    loaded = task(name.lower(), tmp_path)
+    loaded = Task(name.lower(), tmp_path)
     assert loaded.name == name
-    assert loaded.citation
-    assert loaded.licence
+    assert loaded.info.citation
+    assert loaded.info.licence
     found = [path for path in loaded.locate(paths) if path]
     assert sorted(found) == sorted(paths)
     # Converted to another format, it is the same audio.
@@ -32,7 +32,7 @@ def test_every_task_finds_its_audio_and_its_splits(name, tmp_path):
     for split, count in ITEMS.items():
         if name not in ("Emo", "GS_Key", "MSDS", "MSD500"):
             assert len(loaded.rows(split)) == count
-    assert loaded.data.targets.shape == (len(loaded.data.ids), len(loaded.labels))
+    assert loaded.targets.shape == (len(loaded.items.ids), len(loaded.labels))
 
 
 def test_the_embedder_is_given_what_lies_below_the_audio_root(tmp_path):
@@ -40,11 +40,10 @@ def test_the_embedder_is_given_what_lies_below_the_audio_root(tmp_path):
     for path in paths[1:]:
         (tmp_path / "audio" / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "audio" / path).with_suffix(".flac").touch()
-    loaded = task("NSYNTH_P", tmp_path / "files")
-    items = loaded.items(tmp_path / "audio")
-    assert items[0].path == paths[0]  # is not there
-    assert [item.path for item in items[1:]] == [path[:-4] + ".flac" for path in paths[1:]]
-    assert (items[1].id, items[1].split) == (loaded.data.ids[1], "train")
+    loaded = Task("NSYNTH_P", tmp_path / "files")
+    located = loaded.audio(tmp_path / "audio")
+    assert located[0] == paths[0]  # is not there
+    assert located[1:] == [path[:-4] + ".flac" for path in paths[1:]]
 
 
 @pytest.mark.parametrize(("name", "starts"), [("NSynth_P", [0, 100, 200, 300]), ("NSynth_I", [0])])
@@ -57,25 +56,25 @@ def test_windows_of_nsynths_notes_cover_their_four_seconds(name, starts):
 
 def test_a_wrong_folder_of_audio_is_told_before_any_work(tmp_path):
     WRITERS["GTZAN"](tmp_path)
-    loaded = task("GTZAN", tmp_path)
+    loaded = Task("GTZAN", tmp_path)
     for folder in (tmp_path, tmp_path / "nowhere"):
         with pytest.raises(InputError, match="the audio of GTZAN in this folder, .* of its 48"):
-            loaded.items(folder)
+            loaded.audio(folder)
 
 
 def test_albums_become_their_tracks(tmp_path):
     paths = mumu(tmp_path, albums=True)
-    loaded = task("MuMu", tmp_path)
-    assert len(loaded.data.ids) == 2 * sum(ITEMS.values()) == len(paths)
+    loaded = Task("MuMu", tmp_path)
+    assert len(loaded.items.ids) == 2 * sum(ITEMS.values()) == len(paths)
     assert all(loaded.locate(paths))
-    np.testing.assert_array_equal(loaded.data.targets[0], loaded.data.targets[1])
+    np.testing.assert_array_equal(loaded.targets[0], loaded.targets[1])
 
 
 def test_only_tracks_with_a_tag_of_the_vocabulary_count(tmp_path):
     paths = WRITERS["MSD500"](tmp_path)
-    loaded = task("MSD500", tmp_path)
-    assert len(loaded.data.ids) == sum(ITEMS.values()) - 1 == len(paths)
-    assert loaded.data.targets[0].tolist() == [1, 0, 0, 1, 0, 0]  # not the tag scored 20
+    loaded = Task("MSD500", tmp_path)
+    assert len(loaded.items.ids) == sum(ITEMS.values()) - 1 == len(paths)
+    assert loaded.targets[0].tolist() == [1, 0, 0, 1, 0, 0]  # not the tag scored 20
 
 
 def test_minzwons_arrays_of_mtt(tmp_path):
@@ -85,9 +84,9 @@ def test_minzwons_arrays_of_mtt(tmp_path):
     for split, first in (("train", 0), ("valid", 6), ("test", 12)):
         entries = [f"{row}\t{names[row]}" for row in range(first, first + 6)]
         np.save(tmp_path / f"{split}.npy", np.array(entries))
-    loaded = task("MTT_filtered", tmp_path)
-    assert loaded.data.paths == names
-    assert loaded.data.targets[4].tolist() == [0, 1, 0]
+    loaded = Task("MTT_filtered", tmp_path)
+    assert loaded.items.paths == names
+    assert loaded.targets[4].tolist() == [0, 1, 0]
 
 
 @pytest.mark.parametrize(
@@ -130,14 +129,14 @@ def test_a_folder_of_class_folders(tmp_path):
     for hidden in (".cache/x.mp3", "dub/._x.mp3"):
         (tmp_path / "my music" / hidden).parent.mkdir(exist_ok=True)
         (tmp_path / "my music" / hidden).touch()
-    loaded = task(tmp_path / "my music")
+    loaded = Task(tmp_path / "my music")
     assert (loaded.name, loaded.kind, loaded.labels) == ("my music", "multiclass", ["dub", "ska"])
     assert {split: len(loaded.rows(split)) for split in ITEMS} == {
         **{"train": 36, "valid": 12, "test": 12}
     }
     for split in ITEMS:
-        assert loaded.data.targets[loaded.rows(split)].mean(axis=0) == pytest.approx([2 / 3, 1 / 3])
-    assert task(tmp_path / "my music").data.splits == loaded.data.splits
+        assert loaded.targets[loaded.rows(split)].mean(axis=0) == pytest.approx([2 / 3, 1 / 3])
+    assert Task(tmp_path / "my music").splits == loaded.splits
 
 
 def test_names_that_are_not_utf8_are_refused(tmp_path):
@@ -146,21 +145,21 @@ def test_names_that_are_not_utf8_are_refused(tmp_path):
         os.makedirs(os.path.dirname(path), exist_ok=True)
         open(path, "wb").close()
     with pytest.raises(InputError, match=r"expected names in UTF-8, found .*\\udcff"):
-        task(tmp_path)
+        Task(tmp_path)
 
 
 def test_a_folder_may_be_called_as_a_task_is(tmp_path):
     for name in (f"MTT/{label}/{n}.wav" for label in "ab" for n in range(10)):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
-    assert task(tmp_path / "MTT").labels == ["a", "b"]
+    assert Task(tmp_path / "MTT").labels == ["a", "b"]
 
 
 def test_a_table_with_artists_is_split_between_them(tmp_path):
     rows = [f"{n}.mp3,{'ab'[n % 2]},artist {n % 15}" for n in range(90)]
-    loaded = task(write_table(tmp_path / "songs.csv", ["path,label,artist", *rows]))
+    loaded = Task(write_table(tmp_path / "songs.csv", ["path,label,artist", *rows]))
     sides = {}
-    for artist, split in zip(loaded.data.artists, loaded.data.splits, strict=True):
+    for artist, split in zip(loaded.items.artists, loaded.splits, strict=True):
         assert sides.setdefault(artist, split) == split
     assert set(sides.values()) == set(ITEMS)
 
@@ -168,22 +167,22 @@ def test_a_table_with_artists_is_split_between_them(tmp_path):
 def test_a_table_may_begin_with_a_byte_order_mark(tmp_path):
     rows = ["path,label", *(f"{n}.mp3,{n % 2}" for n in range(20))]
     path = write_table(tmp_path / "songs.csv", rows)
-    plain = task(path)
+    plain = Task(path)
     path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
-    assert task(path).data.paths == plain.data.paths
-    assert task(path).data.splits == plain.data.splits
+    assert Task(path).items.paths == plain.items.paths
+    assert Task(path).splits == plain.splits
 
 
 def test_tables_of_tags_and_of_numbers(tmp_path):
     rows = [f"{n}.mp3\t{'a|b' if n % 2 else 'b'}{'|c' if n % 3 else ''}" for n in range(30)]
-    loaded = task(write_table(tmp_path / "tags.tsv", ["path\tlabels", *rows]))
+    loaded = Task(write_table(tmp_path / "tags.tsv", ["path\tlabels", *rows]))
     assert (loaded.kind, loaded.labels) == ("multilabel", ["a", "b", "c"])
-    assert loaded.data.targets[1].tolist() == [1, 1, 1]
+    assert loaded.targets[1].tolist() == [1, 1, 1]
     rows = [f"{n}.mp3,{90 + n / 2},{('train', 'val', 'test')[n % 3]}" for n in range(30)]
-    loaded = task(write_table(tmp_path / "tempo.csv", ["path,target,split", *rows]))
+    loaded = Task(write_table(tmp_path / "tempo.csv", ["path,target,split", *rows]))
     assert loaded.kind == "regression"
-    assert loaded.data.targets[2] == [91.0]
-    assert loaded.data.splits[:3] == ["train", "valid", "test"]
+    assert loaded.targets[2] == [91.0]
+    assert loaded.splits[:3] == ["train", "valid", "test"]
 
 
 @pytest.mark.parametrize(
@@ -218,21 +217,21 @@ def test_tables_of_tags_and_of_numbers(tmp_path):
 def test_tables_that_cannot_be_meant_are_refused(tmp_path, rows, message):
     path = write_table(tmp_path / "songs.csv", rows)
     with pytest.raises(InputError, match=message):
-        task(path)
+        Task(path)
 
 
 def test_labels_that_are_constant_are_told(tmp_path, caplog):
     rows = [
         f"{n}.mp3,{'a|b' if n % 2 else 'b'},{('train', 'valid', 'test')[n % 3]}" for n in range(30)
     ]
-    task(write_table(tmp_path / "tags.csv", ["path,labels,split", *rows]))
+    Task(write_table(tmp_path / "tags.csv", ["path,labels,split", *rows]))
     assert "constant in train (1 labels): b" in caplog.text
     rows = [f"{n}.mp3,1,{('train', 'valid', 'test')[n % 3]}" for n in range(30)]
     with pytest.raises(InputError, match=r"target is constant in the split 'train' \(10 items\)"):
-        task(write_table(tmp_path / "tempo.csv", ["path,target,split", *rows]))
+        Task(write_table(tmp_path / "tempo.csv", ["path,target,split", *rows]))
     rows = [row.replace(",1,", ",only,") for row in rows]
     with pytest.raises(InputError, match="every label is constant in the split 'train'"):
-        task(write_table(tmp_path / "one.csv", ["path,label,split", *rows]))
+        Task(write_table(tmp_path / "one.csv", ["path,label,split", *rows]))
 
 
 def test_an_unknown_name_is_answered_with_the_known_ones():
@@ -282,7 +281,7 @@ def test_damaged_files_are_refused(name, file, old, new, message, tmp_path):
     WRITERS[name](tmp_path)
     changed(tmp_path / file, old, new)
     with pytest.raises(InputError, match=message):
-        task(name, tmp_path)
+        Task(name, tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -304,7 +303,7 @@ def test_arrays_of_other_values_are_refused(name, file, change, message, tmp_pat
     WRITERS[name](tmp_path)
     np.save(tmp_path / file, change(np.load(tmp_path / file)))
     with pytest.raises(InputError, match=message):
-        task(name, tmp_path)
+        Task(name, tmp_path)
 
 
 def test_files_saved_again_by_a_spreadsheet_are_told(tmp_path):
@@ -317,13 +316,13 @@ def test_files_saved_again_by_a_spreadsheet_are_told(tmp_path):
     ):
         file.write_text(saved, encoding="utf-8")
         with pytest.raises(InputError, match="spreadsheet program had saved it again"):
-            task("MTT", tmp_path)
+            Task("MTT", tmp_path)
 
 
 @pytest.mark.parametrize("name", TASKS)
 def test_an_empty_folder_is_told_what_belongs_in_it(name, tmp_path):
     with pytest.raises(InputError, match="expected"):
-        task(name, tmp_path)
+        Task(name, tmp_path)
 
 
 def test_lfs_pointers_are_told_from_arrays(tmp_path):
@@ -332,14 +331,14 @@ def test_lfs_pointers_are_told_from_arrays(tmp_path):
         "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 53688\n"
     )
     with pytest.raises(InputError, match=r"val_idx.npy: .*Git LFS pointer.*git lfs pull"):
-        task("AMM", tmp_path)
+        Task("AMM", tmp_path)
 
 
 def test_amms_labels_have_to_be_supplied(tmp_path):
     WRITERS["AMM"](tmp_path)
     (tmp_path / "data" / "mood_target.npy").unlink()
     with pytest.raises(InputError, match="a 0/1 array of 48 x 4 .* not distributed"):
-        task("AMM", tmp_path)
+        Task("AMM", tmp_path)
 
 
 def test_artists_in_two_splits_of_an_official_file_are_refused(tmp_path):
@@ -347,7 +346,7 @@ def test_artists_in_two_splits_of_an_official_file_are_refused(tmp_path):
     file = tmp_path / "data" / "splits" / "split-0" / "autotagging-test.tsv"
     changed(file, b"artist_test", b"artist_train")
     with pytest.raises(InputError, match="'artist_train' is in train and in test"):
-        task("Jam-All", tmp_path)
+        Task("Jam-All", tmp_path)
 
 
 # ----------------------------------------------------------------------------------------- files
@@ -443,7 +442,7 @@ def test_msds_from_jongpillees_files_alone(tmp_path):
     home = tmp_path / "MSD_split"
     ids = readers.read_list(home / "filtered_list_train.cP")
     ids += readers.read_list(home / "filtered_list_test.cP")
-    before = task("MSDS", tmp_path).data
+    before = Task("MSDS", tmp_path).items
     distinct = {row.tobytes(): row[None] > 0 for row in before.targets}
     vectors = {id: distinct[row.tobytes()] for id, row in zip(ids, before.targets, strict=True)}
     (home / "msd_id_to_tag_vector.cP").write_bytes(pickle.dumps(vectors, 0))
@@ -452,13 +451,13 @@ def test_msds_from_jongpillees_files_alone(tmp_path):
     (home / "7D_id_to_path.pkl").write_bytes(python2_pickle(numbers))
     for file in (tmp_path / "MSD_split_for_tagging").iterdir():
         file.unlink()
-    loaded = task("MSDS", tmp_path).data
+    loaded = Task("MSDS", tmp_path).items
     np.testing.assert_array_equal(loaded.targets, before.targets)
     assert loaded.paths[0][0] == f"8/9/{ids[0][2:]}.clip.mp3"
     vectors[ids[0]] = vectors[ids[0]][:, 1:]
     (home / "msd_id_to_tag_vector.cP").write_bytes(pickle.dumps(vectors, 0))
     with pytest.raises(InputError, match=rf"{ids[0]}: expected \d+ labels, found"):
-        task("MSDS", tmp_path)
+        Task("MSDS", tmp_path)
 
 
 def test_lists_are_read_whatever_is_in_the_names(tmp_path):

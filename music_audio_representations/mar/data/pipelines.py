@@ -12,6 +12,7 @@ from mar.errors import ConfigError
 from mar.records.manifest import Manifest
 from mar.records.reader import RecordReader
 from mar.util.exit_guard import exit_guard
+from mar.util.kinds import NonNegativeInt, PositiveFloat, PositiveInt
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -36,20 +37,18 @@ class RecordDataset(Configurable):
     smaller.
     """
 
-    records = Param(str, doc="Folder of the TFRecords, or their manifest; a path or a URI.")
-    batch_size = Param(int, default=512, doc="Examples in the global batch, over all replicas.")
-    snippet_frames = Param(int, default=300, doc="Frames of a snippet; 300 are 3 s.")
-    windows = Param(
-        Literal["random", "fixed"],
+    records: str = Param(doc="Folder of the TFRecords, or their manifest; a path or a URI.")
+    batch_size: PositiveInt = Param(
+        default=512, doc="Examples in the global batch, over all replicas."
+    )
+    snippet_frames: PositiveInt = Param(default=300, doc="Frames of a snippet; 300 are 3 s.")
+    windows: Literal["random", "fixed"] = Param(
         default="random",
         doc="random: tracks and places drawn afresh. fixed: the same ones each time (validation).",
     )
-    windows_per_track = Param(int, default=1, doc="With fixed windows, examples of each track.")
-
-    def __init__(self, config=None, **parameters):
-        super().__init__(config, **parameters)
-        for name in ("batch_size", "snippet_frames", "windows_per_track"):
-            _expect(getattr(self, name) > 0, self, name, "a positive number")
+    windows_per_track: PositiveInt = Param(
+        default=1, doc="With fixed windows, examples of each track."
+    )
 
     @functools.cached_property
     def reader(self) -> RecordReader:
@@ -217,8 +216,7 @@ class SnippetDataset(RecordDataset):
     them: `model(mar.standardize(batch["snippets"]))`.
     """
 
-    track_sampling = Param(
-        Literal["uniform", "label_balanced"],
+    track_sampling: Literal["uniform", "label_balanced"] = Param(
         default="uniform",
         doc="How tracks are drawn: all alike, or so that each label comes equally often.",
     )
@@ -262,27 +260,20 @@ class PairDataset(RecordDataset):
     log-mel in the stored type, see `mar.standardize`.
     """
 
-    max_centre_distance_seconds = Param(
-        float | None,
+    max_centre_distance_seconds: PositiveFloat | None = Param(
         default=5.0,
         doc="The centres of a pair are less than this apart; null: anywhere in the track "
         "(AudioSet).",
     )
-    hard_negatives = Param(
-        int,
+    hard_negatives: NonNegativeInt = Param(
         default=0,
         doc="For each anchor, more snippets of its track, farther away than a positive can be.",
     )
 
-    def __init__(self, config=None, **parameters):
-        super().__init__(config, **parameters)
-        distance = self.max_centre_distance_seconds
+    def __post_init__(self) -> None:
         _expect(
-            distance is None or distance > 0, self, "max_centre_distance_seconds", "more than 0"
-        )
-        _expect(self.hard_negatives >= 0, self, "hard_negatives", "0 or more")
-        _expect(
-            not self.hard_negatives or (distance is not None and self.windows == "random"),
+            not self.hard_negatives
+            or (self.max_centre_distance_seconds is not None and self.windows == "random"),
             self,
             "hard_negatives",
             "0 where max_centre_distance_seconds is null or windows are fixed",

@@ -13,6 +13,7 @@ import zipfile
 import zlib
 
 from mar.errors import InputError
+from mar.util import protobuf
 
 # Where the object graph of a checkpoint has the variables of a layer, by the layer's class.
 _CHECKPOINT_PARTS = {
@@ -216,44 +217,21 @@ def _read_metadata(path):
     (`root.layer_with_weights-7`) and whose field 5 describes it in JSON.
     """
     try:
-        nodes = [dict(_fields(node)) for _, node in _fields(path.read_bytes())]
-        described = {node[3].decode(): json.loads(node[5]) for node in nodes}
+        data = path.read_bytes()
+        described = {}
+        for node in protobuf.spans(data, (0, len(data)), number=1):
+            ((start, end),) = protobuf.spans(data, node, number=3)
+            (description,) = protobuf.spans(data, node, number=5)
+            described[data[start:end].decode()] = json.loads(data[slice(*description)])
         graph = described["root"]
         node_of = {
             value["name"]: node.removeprefix("root.")
             for node, value in described.items()
             if node.startswith("root.layer")
         }
-    except (IndexError, KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{path}: damaged, or not written by Keras 2 ({error!r})") from None
     return graph, node_of
-
-
-def _fields(message):
-    """(number, content) of the length-delimited fields of a protocol buffer."""
-    position = 0
-    while position < len(message):
-        key, position = _varint(message, position)
-        length, position = _varint(message, position)
-        number, wire_type = divmod(key, 8)
-        if wire_type == 2:
-            if position + length > len(message):
-                raise ValueError("truncated")
-            yield number, message[position : position + length]
-            position += length
-        elif wire_type != 0:
-            raise ValueError(f"unexpected wire type {wire_type}")
-
-
-def _varint(message, position):
-    value = shift = 0
-    while True:
-        byte = message[position]
-        position += 1
-        value |= (byte & 0x7F) << shift
-        shift += 7
-        if byte < 0x80:
-            return value, position
 
 
 def _arrays_of_checkpoint(layers, node_of, reader):

@@ -19,6 +19,7 @@ from keras import layers, ops
 
 from mar.audio.logmel import LogMel
 from mar.errors import InputError
+from mar.util.atomic import make_folder, whole
 from mar.util.download import cache_folder
 
 CHECKPOINTS = ("MTT_musicnn", "MSD_musicnn")
@@ -178,15 +179,14 @@ def fetch_wheel():
     name = f"musicnn-{VERSION}-py3-none-any.whl"
     folder = cache_folder() / "musicnn"
     if not (folder / name).exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder) as temporary:
+        make_folder(folder)
+        with whole(folder / name) as unfinished:
             command = [sys.executable, "-m", "pip", "download", "--no-deps", "--quiet"]
-            command += ["--dest", temporary, f"musicnn=={VERSION}"]
+            command += ["--dest", str(unfinished.parent), f"musicnn=={VERSION}"]
             done = subprocess.run(command, capture_output=True, text=True, check=False)
             if done.returncode:
                 raise InputError(
                     f"musicnn=={VERSION}: pip could not download it: {done.stderr.strip()[-300:]}. "
                     f"Give the path of the wheel"
                 )
-            pathlib.Path(temporary, name).replace(folder / name)
     return folder / name

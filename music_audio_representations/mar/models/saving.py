@@ -3,7 +3,6 @@
 import hashlib
 import os
 import pathlib
-import tempfile
 
 import keras
 import numpy as np
@@ -12,6 +11,7 @@ from mar.audio.logmel import LogMel, standardize
 from mar.audio.windows import Windows
 from mar.errors import InputError
 from mar.models.layers import SpectrogramInput
+from mar.util.atomic import whole
 
 
 def front_end(model: keras.Model) -> LogMel:
@@ -22,7 +22,7 @@ def front_end(model: keras.Model) -> LogMel:
     """
     for layer in model.layers:
         if isinstance(layer, SpectrogramInput):
-            return LogMel(layer.front_end)
+            return LogMel.from_config(layer.front_end)
     found = ", ".join(f"{layer.name} ({type(layer).__name__})" for layer in model.layers[:2])
     raise InputError(
         f"the model {model.name!r} carries no front end: expected a SpectrogramInput as its first "
@@ -57,13 +57,8 @@ def save(model: keras.Model, path: str | os.PathLike[str]) -> None:
     front_end(model)
     if path.suffix != ".keras" or not path.parent.is_dir():
         raise InputError(f"{path}: expected a name that ends in .keras, in an existing folder")
-    try:
-        with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
-            unfinished = pathlib.Path(folder) / path.name
-            model.save(unfinished)
-            unfinished.replace(path)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written: {error.strerror or error}") from None
+    with whole(path) as unfinished:
+        model.save(unfinished)
 
 
 def load(path: str | os.PathLike[str]) -> keras.Model:
@@ -131,7 +126,5 @@ def save_waveform_model(model: keras.Model, folder: str | os.PathLike[str]) -> N
     module = tf.Module()
     module.weights = [variable.value for variable in model.variables]
     signatures = {"embed_logmel": embed_logmel, "embed_waveform": embed_waveform}
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as temporary:
-        unfinished = pathlib.Path(temporary) / folder.name
+    with whole(folder) as unfinished:
         tf.saved_model.save(module, str(unfinished), signatures)
-        unfinished.rename(folder)

@@ -1,5 +1,7 @@
-"""One run: a task, embeddings and a probe's configuration in, test scores out."""
+"""A probe of a task: embeddings in, test scores out."""
 
+import contextlib
+import dataclasses
 import datetime
 import functools
 import hashlib
@@ -7,266 +9,286 @@ import json
 import logging
 import os
 import pathlib
+import tempfile
 import time
+from collections.abc import Iterator, Sequence
 
+import keras
 import numpy as np
+import pandas as pd
 
 import mar
-from mar.errors import InputError
-from mar.probing import metrics, results
-from mar.probing.probe import Examples, predict, report, train
+from mar.embedding.embeddings import Embeddings
+from mar.probing import metrics, published, results
+from mar.probing.joining import EmbeddedTask, join
+from mar.probing.probe import MLP, Examples, predict, report, train
+from mar.probing.results import Predictions, Run
 from mar.probing.search import search
-from mar.tasks.base import SPLITS, WINDOWS
-from mar.util.atomic import make_folder
+from mar.tasks import Task
+from mar.util import shipped
+from mar.util.atomic import make_folder, whole
 
-_MEMORY_SHARE = 0.6  # of what is available, that training examples may take
-_COPIES = 2.2  # of the features: read, and on the device
-
-logger = logging.getLogger("mar")
+logger = logging.getLogger(__name__)
 
 
-def run(
-    task,
-    embeddings,
-    mlp,
-    output,
-    model,
-    trials=0,
-    seed=0,
-    allow_missing=False,
-    resamples=1000,
-    progress=None,
-):
-    """Trains a probe, chosen by a search if asked for, and tests it once.
+class Probe:
+    """A shallow network for a task, on frozen embeddings.
 
     Args:
-        task: a `LoadedTask`.
-        embeddings: open `Embeddings` of its audio.
+        config: an `MLP`, or its configuration, `{"MLP": {…}}`.
+        task: the `Task` that it is trained, validated and tested on.
+
+    Attributes:
         mlp: the `MLP`.
-        output: the folder of all results; `<output>/<task>/<model>` and the task's tables are
-            written there.
-        model: name of what made the embeddings, the row in the tables.
-        trials: of a search on the validation set; 0 trains the configuration as it is.
-        seed: of the search, of training and of the bootstrap.
-        allow_missing: whether to go on without the items that have no embedding.
-        resamples: for the confidence intervals.
-        progress: see `mar.probing.probe.train`.
-
-    Returns:
-        What `result.json` holds.
-
-    Raises:
-        InputError: embeddings are missing, or were made with other windows than the task's.
-        ConfigError: the probe cannot be trained so.
+        task: the `Task`.
     """
-    check_windows(task, embeddings)
-    paths, missing = find_audio(task, embeddings, allow_missing)
-    folder = _begin(task, pathlib.Path(output), model)
-    known = {
-        split: examples(task, embeddings, paths, split, mlp.windows, folder)
-        for split in ("train", "valid")
-    }
-    trained = 0
-    if trials:
-        file, name = folder / "search.sqlite3", study_name(mlp, embeddings, paths, seed)
-        objective = functools.partial(_validation_score, task, known, seed)
-        mlp, _, trained = search(mlp, task.constraint, objective, file, name, trials, seed)
-    started = time.perf_counter()
-    probe = train(mlp, known["train"], batch_size(mlp, task), seed, progress)
-    seconds = time.perf_counter() - started
-    valid = report(mlp, probe, known["valid"]) | {
-        name: value.value for name, value in score(task, mlp, probe, known["valid"]).items()
-    }
-    tested = examples(task, embeddings, paths, "test", mlp.windows, folder)
-    predictions = predict(mlp, probe, tested)
-    scores = metrics.evaluate(task.kind, tested.targets, predictions, task.labels, resamples, seed)
-    result = {
-        "model": model,
-        **_of_task(task, paths, tested.targets),
-        **_of_training(mlp, task, embeddings),
-        "missing": missing,
-        "training_rows": len(known["train"].features),
-        "seed": seed,
-        "trials": trained,
-        "probe_seconds": round(seconds, 3),
-        "resamples": resamples,
-        "valid": valid,
-    }
-    arrays = {
-        "ids": np.array([task.data.ids[row] for row in present(task, paths, "test")]),
-        "targets": tested.targets,
-        "predictions": predictions,
-    }
-    (folder / "result.json").unlink(missing_ok=True)  # of another probe than what follows
-    mlp.write(folder / "config.yaml")
-    probe.save(folder / "unfinished.keras")
-    (folder / "unfinished.keras").replace(folder / "probe.keras")
-    results.write_run(folder, result, scores, task.labels, arrays)
-    results.collect(folder.parent)
-    return results.read_run(folder)
+
+    def __init__(self, config: MLP | dict, task: Task):
+        self.mlp = config if isinstance(config, MLP) else MLP.from_config(config)
+        self.task = task
+
+    @classmethod
+    def for_task(cls, task: Task, overrides: Sequence[str] = ()) -> "Probe":
+        """The probe that a task comes with.
+
+        That of Table 2 for the paper's tasks; for a table or folder of your own a linear one, by
+        what it holds: `configs/probe/tags.yaml`, `classes.yaml` (keys too) or `values.yaml`.
+
+        Args:
+            task: the `Task`.
+            overrides: changes of that configuration, `MLP.param=value`.
+        """
+        return cls(MLP.load(_shipped_configuration(task), overrides), task)
+
+    def __repr__(self) -> str:
+        return f"<Probe of {self.task.name}: {self.mlp.resolved()}>"
+
+    def run(
+        self,
+        embeddings: Embeddings,
+        *,
+        model: str | None = None,
+        trials: int = 0,
+        seed: int = 0,
+        resamples: int = 1000,
+        allow_missing: bool = False,
+        scratch: str | os.PathLike | None = None,
+    ) -> "Result":
+        """Trains the probe, with parameters that a search chose if asked for, and tests it once.
+
+        Args:
+            embeddings: the open folder of embeddings of the task's audio.
+            model: name of what made the embeddings; by default the name of their folder.
+            trials: of a search on the validation set; 0 trains the configuration as it is.
+            seed: of the search, of training and of the bootstrap.
+            resamples: for the confidence intervals.
+            allow_missing: whether to go on without the items that have no embedding.
+            scratch: folder of the search's study, by which an interrupted one resumes, and on whose
+                disk windows are kept that exceed memory; None for a temporary one.
+
+        Raises:
+            InputError: embeddings are missing, or were made with other windows than the task's.
+            ConfigError: the probe cannot be trained so.
+        """
+        model = pathlib.Path(embeddings.folder).resolve().name if model is None else model
+        results.check_name(model)
+        embedded = join(self.task, embeddings, allow_missing)
+        with _folder(scratch) as folder:
+            training = embedded.examples("train", self.mlp.windows, folder)
+            validation = embedded.examples("valid", self.mlp.windows, folder)
+            mlp, searched = self.mlp, 0
+            if trials:
+                objective = functools.partial(self._value, training, validation, seed)
+                study = folder / "search.sqlite3", self._study_name(embedded, seed)
+                mlp, _, searched = search(
+                    self.mlp, self.task.info.constraint, objective, *study, trials, seed
+                )
+            started = time.perf_counter()
+            network = train(mlp, training, self._batch_size(mlp), seed, _LogLoss())
+            seconds = time.perf_counter() - started
+            valid = report(mlp, network, validation) | self._evaluate(mlp, network, validation)
+            test = embedded.examples("test", mlp.windows, folder)
+        predictions = predict(mlp, network, test)
+        kind, labels = self.task.kind, self.task.labels
+        scores = metrics.evaluate(kind, test.targets, predictions, labels, resamples, seed)
+        facts = {
+            **_task_facts(embedded, test.targets),
+            **_probe_facts(mlp, self._batch_size(mlp)),
+            **_machine_facts(),
+            "model": model,
+            "embeddings": embeddings.provenance,
+            "seed": seed,
+            "trials": searched,
+            "training_rows": len(training.features),
+            "valid": {name: results.or_none(value) for name, value in valid.items()},
+            "test": results.aggregates(scores),
+            "resamples": resamples,
+            "probe_seconds": round(seconds, 3),
+        }
+        return Result(
+            facts,
+            results.by_label(scores, labels, test.targets),
+            Predictions(np.array(embedded.ids("test")), test.targets, predictions),
+            mlp,
+            network,
+        )
+
+    def _batch_size(self, mlp: MLP) -> int:
+        """Of the configuration, or else of the one that the task comes with."""
+        return mlp.batch_size or MLP.load(_shipped_configuration(self.task)).batch_size
+
+    def _evaluate(
+        self, mlp: MLP, network: keras.Model, examples: Examples, resamples: int = 0
+    ) -> dict[str, float]:
+        """`{metric: value}` of the task's metrics."""
+        predictions = predict(mlp, network, examples)
+        scores = metrics.evaluate(
+            self.task.kind, examples.targets, predictions, self.task.labels, resamples
+        )
+        return {name: score.value for name, score in scores.items()}
+
+    def _value(self, training: Examples, validation: Examples, seed: int, mlp: MLP) -> float:
+        """What a search maximises: the task's first metric on the validation set."""
+        network = train(mlp, training, self._batch_size(mlp), seed)
+        return self._evaluate(mlp, network, validation)[self.task.metrics[0]]
+
+    def _study_name(self, embedded: EmbeddedTask, seed: int) -> str:
+        """Of a search: all that its trials depend on. Studies of version 0.1 are not resumed."""
+        settings = [self.mlp.hash(), self._batch_size(self.mlp), self.task.hash()]
+        parts = [*settings, embedded.embeddings.provenance, embedded.paths, seed]
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
-def _begin(task, output, model):
-    """The folder of the run, in which it can be written and does not meet another collection."""
-    if model in ("", ".", "..") or "/" in model:
-        raise InputError(f"model: expected a name, which becomes a folder's, got {model!r}")
-    folder = output / task.name / model
-    make_folder(folder)
-    for path in folder.parent.glob("*/result.json"):
-        other = results.read_run(path.parent).get("items_sha256")
-        if other not in (None, items_hash(task)):
-            raise InputError(
-                f"{folder.parent}: holds results of another collection of the name {task.name}, "
-                f"or of this one with other items or labels; give another --output, or remove it"
-            )
-    return folder
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """What one run of a probe found.
+
+    Attributes:
+        facts: about the run, with its aggregate scores, see `mar.probing.facts`.
+        per_label: a row for each label, see `mar.probing.results.by_label`.
+        predictions: ids, targets and predictions of the test items.
+        mlp: the `MLP`, with the parameters that a search chose.
+        network: the trained Keras model, embeddings `(items, dimensions)` → `(items, labels)`.
+    """
+
+    facts: dict
+    per_label: pd.DataFrame
+    predictions: Predictions
+    mlp: MLP
+    network: keras.Model
+
+    @property
+    def scores(self) -> pd.DataFrame:
+        """The scores, a row each, as those of `mar.Results`."""
+        return results.tidy(self.facts, self.per_label)
+
+    def save(self, folder: str | os.PathLike) -> Run:
+        """Writes `<folder>/<task>/<model>/<seed>/`, whole or not at all, in place of an older one.
+
+        The task's tables in the published layout, `<folder>/<task>/<metric>.csv`, follow.
+
+        Args:
+            folder: of all results.
+
+        Raises:
+            InputError: it cannot be written, or holds what does not go with it: results of version
+                0.1, or of another collection of this task's name.
+        """
+        facts = self.facts
+        place = results.prepare(folder, facts["task"], facts["model"], facts["items_sha256"])
+        run = place / str(facts["seed"])
+        with whole(run) as unfinished:
+            unfinished.mkdir()
+            self.mlp.write(unfinished / "config.yaml")
+            self.network.save(unfinished / "probe.keras")
+            results.write_run(unfinished, facts, self.per_label, self.predictions)
+            if run.exists():  # a folder can take no other's name; this one goes with the unfinished
+                os.replace(run, unfinished.with_name("replaced"))
+        runs = list(map(results.read_run, results.run_folders(folder, facts["task"])))
+        published.write_tables(runs, place.parent)
+        return results.read_run(run)
+
+    def __str__(self) -> str:
+        facts = self.facts
+        lines = [f"{facts['task']}, {facts['model']}, seed {facts['seed']}:"]
+        for metric, score in facts["test"].items():
+            value = "undefined" if score["value"] is None else f"{score['value']:.4f}"
+            known = score["low"] is not None
+            interval = f"  [{score['low']:.4f}, {score['high']:.4f}]" if known else ""
+            lines.append(f"  {metric:<22} {value}{interval}")
+        counts = " / ".join(map(str, facts["items"].values()))
+        lines.append(f"  {counts} items to train / validate / test, {facts['missing']} missing")
+        if facts["undefined_labels"]:
+            lines.append(f"  undefined, left out: {', '.join(facts['undefined_labels'])}")
+        lines.append(
+            f"  {facts['steps']} steps in {facts['probe_seconds']:.0f} s on {facts['cpus']} CPUs, "
+            f"after {facts['trials']} trials"
+        )
+        return "\n".join(lines)
 
 
-def items_hash(task):
-    """SHA-256 of a task's items, their parts and their labels."""
-    items = task.data
-    parts = json.dumps([items.ids, items.paths, items.splits, items.labels])
-    targets = np.ascontiguousarray(items.targets)
-    return hashlib.sha256(parts.encode() + targets.tobytes()).hexdigest()
+def _shipped_configuration(task: Task) -> pathlib.Path:
+    return shipped.configuration(f"probe/{task.info.probe or task.name}")
 
 
-def _of_task(task, paths, tested):
-    """What a result says of its task."""
-    undefined = metrics.undefined_labels(tested) if task.kind == "multilabel" else []
+@contextlib.contextmanager
+def _folder(path: str | os.PathLike | None) -> Iterator[pathlib.Path]:
+    """The folder, which is made, or a temporary one."""
+    if path is None:
+        with tempfile.TemporaryDirectory() as temporary:
+            yield pathlib.Path(temporary)
+    else:
+        make_folder(path)
+        yield pathlib.Path(path)
+
+
+def _task_facts(embedded: EmbeddedTask, targets: np.ndarray) -> dict:
+    """What a result says of its task, whose test items have these targets."""
+    task = embedded.task
+    undefined = metrics.undefined_labels(targets) if task.kind == "multilabel" else []
     return {
         "task": task.name,
+        "protocol": task.protocol,
         "kind": task.kind,
         "labels": task.labels,
         "undefined_labels": [task.labels[label] for label in undefined],
-        "items": {split: len(present(task, paths, split)) for split in SPLITS},
-        "items_sha256": items_hash(task),
+        "items": embedded.counts,
+        "items_sha256": task.hash(),
+        "missing": embedded.missing,
+        "constant_guess": {
+            metric: results.or_none(value)
+            for metric, value in metrics.constant_guess(task.kind, targets, task.labels).items()
+        },
     }
 
 
-def _of_training(mlp, task, embeddings):
-    """What a result says of how the probe was made."""
+def _probe_facts(mlp: MLP, batch_size: int) -> dict:
+    """What a result says of its probe."""
     return {
-        "embeddings": embeddings.provenance,
+        "pooling": "mean" if mlp.windows == "mean" else "windows",
         "config": mlp.resolved(),
         "config_sha256": mlp.hash(),
-        "batch_size": batch_size(mlp, task),
+        "batch_size": batch_size,
         "steps": mlp.steps,
+    }
+
+
+def _machine_facts() -> dict:
+    """What a result says of when and where it was obtained."""
+    return {
         "cpus": os.cpu_count(),
         "mar_version": mar.__version__,
         "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
     }
 
 
-def check_windows(task, embeddings):
-    """Refuses NSynth's notes embedded with other windows than its own; warns elsewhere.
+class _LogLoss:
+    """Logs the loss ever more rarely."""
 
-    Baselines that have no windows are taken as they are.
-    """
-    found = {key: embeddings.provenance.get(key) for key in WINDOWS}
-    if found["window_seconds"] is None or _filled(found) == _filled(task.windows):
-        return
-    problem = (
-        f"{embeddings.folder}: {task.name} expects windows of {_shown(task.windows)}, found "
-        f"{_shown(found)}; embed with --task {task.name}"
-    )
-    if task.windows != WINDOWS:
-        raise InputError(problem)
-    logger.warning("%s", problem)
+    def __init__(self):
+        self._next = 0
 
-
-def _filled(windows):
-    """Parameters of `mar.audio.windows.Windows` as numbers."""
-    first = windows["first_centre_seconds"]
-    return {**windows, "first_centre_seconds": windows["hop_seconds"] if first is None else first}
-
-
-def _shown(windows):
-    filled = _filled(windows)
-    return (
-        f"{filled['window_seconds']:g} s every {filled['hop_seconds']:g} s, the first around "
-        f"{filled['first_centre_seconds']:g} s"
-    )
-
-
-def find_audio(task, embeddings, allow_missing=False):
-    """Which embedded path is each item's, None where none is, and the number of missing items.
-
-    Raises:
-        InputError: some are missing and that is not allowed; or a whole split is.
-    """
-    paths = task.locate(embeddings.paths)
-    failed = task.locate(embeddings.failures)
-    absent = [row for row, path in enumerate(paths) if path is None]
-    grave = [row for row in absent if task.data.ids[row] not in task.unreadable]
-    for row in set(absent) - set(grave):
-        logger.warning("%s: left out, known to be unreadable", task.data.ids[row])
-    if grave:
-        shown = ", ".join(
-            f"{task.data.ids[row]}"
-            + (f" ({embeddings.failures[failed[row]]})" if failed[row] else "")
-            for row in grave[:5]
-        )
-        problem = (
-            f"{embeddings.folder}: embeddings are missing for {len(grave)} of {len(paths)} items "
-            f"of {task.name}, e.g. {shown}"
-        )
-        if not allow_missing:
-            raise InputError(f"{problem}. Embed them, or go on without with --allow_missing")
-        logger.warning("%s", problem)
-    for split in SPLITS:
-        if not len(present(task, paths, split)):
-            raise InputError(
-                f"{embeddings.folder}: no item of {task.name}'s {split} split is in it"
-            )
-    return paths, len(absent)
-
-
-def present(task, paths, split):
-    """Rows of a split whose audio was embedded."""
-    return [row for row in task.rows(split) if paths[row] is not None]
-
-
-def examples(task, embeddings, paths, split, windows, folder):
-    """The `Examples` of one split; on the disk of `folder`, unseen there, where memory is short."""
-    rows = present(task, paths, split)
-    found = [paths[row] for row in rows]
-    targets = task.data.targets[rows]
-    count = len(found) if windows == "mean" else int(embeddings.window_counts(found).sum())
-    size = 4 * count * embeddings.dimensions
-    fits = _COPIES * size < _MEMORY_SHARE * available_bytes()
-    if windows == "mean":
-        return Examples(embeddings.means(found), targets, resident=fits)
-    features, items = embeddings.windows(found, None if fits else folder)
-    return Examples(features, targets, items, resident=fits)
-
-
-def batch_size(mlp, task):
-    """Of the configuration, or of Table 2."""
-    return mlp.batch_size or task.batch
-
-
-def score(task, mlp, probe, known):
-    """The task's metrics of a probe, without confidence intervals."""
-    predictions = predict(mlp, probe, known)
-    return metrics.evaluate(task.kind, known.targets, predictions, task.labels, resamples=0)
-
-
-def study_name(mlp, embeddings, paths, seed):
-    """Of a search: all that its trials depend on."""
-    parts = [mlp.hash(), json.dumps([embeddings.provenance, paths, seed], sort_keys=True)]
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
-
-
-def available_bytes():
-    """Memory that can be used without swapping."""
-    for line in pathlib.Path("/proc/meminfo").read_text().splitlines():
-        name, value = line.split(":")
-        if name == "MemAvailable":
-            return 1024 * int(value.split()[0])
-    return 0
-
-
-def _validation_score(task, known, seed, candidate):
-    """What a search maximises: the task's first metric on the validation set."""
-    probe = train(candidate, known["train"], batch_size(candidate, task), seed)
-    return score(task, candidate, probe, known["valid"])[task.metrics[0]].value
+    def __call__(self, done: int, loss: float) -> None:
+        if done >= self._next:
+            logger.info("step %d: loss %.4f", done, loss)
+            self._next = 1.5 * done

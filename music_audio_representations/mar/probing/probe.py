@@ -3,15 +3,18 @@
 import concurrent.futures
 import dataclasses
 import itertools
+from collections.abc import Callable
 from typing import Literal
 
 import keras
 import numpy as np
+from sklearn.preprocessing import StandardScaler
 
-from mar.config import ConfigList, Configurable, Param
+from mar.config import Configurable, Param
 from mar.errors import ConfigError
 from mar.optim.adam import ScoochAdam
 from mar.probing.outputs import Loss, Metric
+from mar.util.kinds import NonNegativeFloat, PositiveInt, Rate
 
 STEPS_PER_CALL = 200
 _CALL_BYTES = 256 << 20  # of examples handed to one call where they do not stay in memory
@@ -27,40 +30,39 @@ class MLP(Configurable):
     It is trained for as many steps as the optimizer's schedule has.
     """
 
-    layer_widths = Param(list[int], default=[], doc="Widths of the hidden layers; none is linear.")
-    activation = Param(str, default="relu", doc="Activation of the hidden layers.")
-    input_dropout = Param(float | None, default=None, doc="Dropout rate of the input.")
-    layer_dropouts = Param(
-        list[float] | None, default=None, doc="Dropout rate behind each hidden layer."
+    layer_widths: tuple[PositiveInt, ...] = Param(
+        default=(), doc="Widths of the hidden layers; none is linear."
     )
-    dropout = Param(float | None, default=None, doc="Dropout rate behind every hidden layer.")
-    output_dropout = Param(
-        float | None, default=None, doc="Dropout rate of what the output layer is given."
+    activation: str = Param(default="relu", doc="Activation of the hidden layers.")
+    input_dropout: Rate | None = Param(default=None, doc="Dropout rate of the input.")
+    layer_dropouts: tuple[Rate, ...] | None = Param(
+        default=None, doc="Dropout rate behind each hidden layer."
     )
-    l2_regularization = Param(
-        float, default=0.0, doc="Weight of the kernels' squares in the loss; biases are free."
+    dropout: Rate | None = Param(default=None, doc="Dropout rate behind every hidden layer.")
+    output_dropout: Rate | None = Param(
+        default=None, doc="Dropout rate of what the output layer is given."
     )
-    loss = Param(Loss, doc="What is minimised.")
-    metrics = Param(
-        ConfigList(Metric), default=None, doc="What is reported beside the task's own metrics."
+    l2_regularization: NonNegativeFloat = Param(
+        default=0.0, doc="Weight of the kernels' squares in the loss; biases are free."
     )
-    optimizer = Param(ScoochAdam, doc="How it is minimised, and in how many steps.")
-    batch_size = Param(int | None, default=None, doc="Batch size; null is that of Table 2.")
-    standardize = Param(
-        bool,
+    loss: Loss = Param(doc="What is minimised.")
+    metrics: tuple[Metric, ...] | None = Param(
+        default=None, doc="What is reported beside the task's own metrics."
+    )
+    optimizer: ScoochAdam = Param(doc="How it is minimised, and in how many steps.")
+    batch_size: PositiveInt | None = Param(default=None, doc="Batch size; null is that of Table 2.")
+    standardize: bool = Param(
         default=False,
         doc="Whether every dimension, and a value that is to be predicted, gets mean 0 and "
         "variance 1 in training.",
     )
-    windows = Param(
-        Literal["mean", "single"],
+    windows: Literal["mean", "single"] = Param(
         default="mean",
         doc="`mean` trains on an item's mean embedding; `single` on each of its windows, whose "
         "predictions are averaged.",
     )
 
-    def __init__(self, config=None, **parameters):
-        super().__init__(config, **parameters)
+    def __post_init__(self) -> None:
         if self.layer_dropouts is not None and self.dropout is not None:
             raise ConfigError("MLP: expected layer_dropouts or dropout, got both")
         rates = self.layer_dropouts
@@ -69,10 +71,6 @@ class MLP(Configurable):
                 f"MLP.layer_dropouts: expected one for each of the {len(self.layer_widths)} "
                 f"layer_widths, got {rates}"
             )
-        given = [self.input_dropout, self.dropout, self.output_dropout, *(rates or [])]
-        for rate in given:
-            if rate is not None and not 0 <= rate < 1:
-                raise ConfigError(f"MLP: expected dropout rates from 0 to below 1, got {rate}")
         if self.optimizer.schedule is None or self.steps < 1:
             raise ConfigError(
                 "MLP.optimizer.ScoochAdam.schedule: expected a schedule of at least one step; it "
@@ -80,11 +78,18 @@ class MLP(Configurable):
             )
 
     @property
-    def steps(self):
+    def steps(self) -> int:
         """Training steps."""
         return self.optimizer.schedule.steps
 
-    def build(self, inputs, outputs, seed=0, normalization=None, target_moments=None):
+    def build(
+        self,
+        inputs: int,
+        outputs: int,
+        seed: int = 0,
+        normalization: tuple[np.ndarray, np.ndarray] | None = None,
+        target_moments: tuple[np.ndarray, np.ndarray] | None = None,
+    ) -> keras.Model:
         """Builds the network.
 
         Args:
@@ -147,7 +152,13 @@ class Examples:
     resident: bool = True
 
 
-def train(mlp, examples, batch_size, seed=0, progress=None):
+def train(
+    mlp: MLP,
+    examples: Examples,
+    batch_size: int,
+    seed: int = 0,
+    progress: Callable[[int, float], None] | None = None,
+) -> keras.Model:
     """Trains a probe.
 
     Batches follow one another through endlessly repeated random orders of the rows; a batch larger
@@ -192,7 +203,9 @@ def train(mlp, examples, batch_size, seed=0, progress=None):
     return model
 
 
-def predict(mlp, model, examples, rows_per_call=4096):
+def predict(
+    mlp: MLP, model: keras.Model, examples: Examples, rows_per_call: int = 4096
+) -> np.ndarray:
     """A probe's predictions, float32 `(items, labels)`: probabilities, or values.
 
     Where rows are windows, the mean of an item's windows.
@@ -211,7 +224,9 @@ def predict(mlp, model, examples, rows_per_call=4096):
     return (sums / counts[:, None]).astype(np.float32)
 
 
-def report(mlp, model, examples, rows_per_call=1024):
+def report(
+    mlp: MLP, model: keras.Model, examples: Examples, rows_per_call: int = 1024
+) -> dict[str, float]:
     """The loss and the configured metrics of a probe on some examples, `{name: value}`."""
     meters = {"loss": keras.metrics.Mean()}
     loss = mlp.loss.build()
@@ -240,15 +255,15 @@ def _training_steps(mlp, model):
     def gradients(features, targets):
         with tf.GradientTape() as tape:
             loss = loss_of(targets, model(features, training=True))
-        found = tape.gradient(loss, variables)
+        slopes = tape.gradient(loss, variables)
         if mlp.l2_regularization:
-            found = [
+            slopes = [
                 gradient + 2 * mlp.l2_regularization * variable
                 if id(variable) in kernels
                 else gradient
-                for gradient, variable in zip(found, variables, strict=True)
+                for gradient, variable in zip(slopes, variables, strict=True)
             ]
-        return loss, found
+        return loss, slopes
 
     any_rows = tf.TensorSpec((None, None), tf.int32)
     matrix = tf.TensorSpec((None, None), tf.float32)
@@ -260,8 +275,8 @@ def _training_steps(mlp, model):
         coefficients = adam.coefficients(steps)
         for index in tf.range(count):
             batch = tf.ensure_shape(tf.gather(features, rows[index]), (None, model.input_shape[1]))
-            loss, found = gradients(batch, tf.gather(targets, target_rows[index]))
-            adam.apply(found, *(values[index] for values in coefficients))
+            loss, slopes = gradients(batch, tf.gather(targets, target_rows[index]))
+            adam.apply(slopes, *(values[index] for values in coefficients))
             total += loss
         done.assign_add(tf.cast(count, tf.int64))
         return total / tf.cast(count, tf.float32)
@@ -319,14 +334,10 @@ def _items(examples, rows):
 
 def _moments(features, rows_per_piece=65536):
     """Mean and variance of every dimension, float32, in one pass over memory or file."""
-    total, squares = np.zeros(features.shape[1]), np.zeros(features.shape[1])
+    scaler = StandardScaler()
     for piece in _pieces(features, rows_per_piece):
-        piece = np.asarray(piece, np.float64)
-        total += piece.sum(axis=0)
-        squares += (piece**2).sum(axis=0)
-    mean = total / len(features)
-    variance = np.maximum(squares / len(features) - mean**2, 0)
-    return mean.astype(np.float32), variance.astype(np.float32)
+        scaler.partial_fit(piece)
+    return scaler.mean_.astype(np.float32), scaler.var_.astype(np.float32)
 
 
 def _pieces(features, rows):

@@ -1,199 +1,333 @@
-"""Results on disk, one reader for the published tables and our own.
+"""Results of probes: one folder a run, one tidy table of them all.
 
-A run writes `results/<task>/<model>/`: `result.json`, `per_label.csv`, `predictions.npz` and the
-trained `probe.keras`. From all runs of a task follow `results/<task>/{map,roc-auc,…}.csv`, in the
-layout in which the paper's were published: rows are models, columns labels, then the aggregate.
+A run is addressed by task, model and seed. `<results>/<task>/<model>/<seed>/` holds
+
+* `result.json`: the facts of the run (`mar.probing.facts`), with the aggregate scores;
+* `per_label.csv`: the scores of each label on the test set;
+* `predictions.npz`: ids, targets and predictions of the test items;
+* `config.yaml` and `probe.keras`: the probe, as it was trained.
 """
 
 import csv
 import dataclasses
+import functools
+import glob
 import io
 import json
 import math
+import os
 import pathlib
-import re
+import zipfile
+import zlib
+from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 
 from mar.errors import InputError
 from mar.probing import metrics
-from mar.util.atomic import make_folder, whole
+from mar.probing.facts import SCORE, check_facts
+from mar.util.atomic import make_folder, remove_abandoned, whole
 
-PRECISION_AGGREGATE = "precision_micro_class_micro_update"
-_LABEL_COLUMNS = {
-    "map": re.compile(r"map_(.*)"),
-    "roc-auc": re.compile(r"roc-auc_(.*)"),
-    "precision": re.compile(r"precision_class_<?(.*?)>?_micro"),
-}
-TABLES = ("map", "roc-auc", "precision", "weighted", "r2_a", "r2_v", "r2")
+COLUMNS = (
+    *("task", "protocol", "model", "pooling", "seed", "part"),
+    *("metric", "label", "value", "low", "high", "items"),
+)
+# The scores of each label that belong to an aggregate, where they have another name.
+PER_LABEL_METRICS = {"accuracy": "precision"}
+
+
+class Predictions(NamedTuple):
+    """What a probe predicts of the test items.
+
+    Attributes:
+        ids: `(items,)` of text.
+        targets: `(items, labels)`: 0/1, one-hot, or values.
+        predictions: `(items, labels)`: probabilities, or values.
+    """
+
+    ids: np.ndarray
+    targets: np.ndarray
+    predictions: np.ndarray
+
+
+# -------------------------------------------------------------------------------------- in memory
+
+
+def aggregates(scores: dict[str, metrics.Score]) -> dict[str, dict[str, float | None]]:
+    """`{metric: {"value", "low", "high"}}` of `{metric: Score}`, undefined ones as None."""
+    return {
+        metric: dict(zip(SCORE, map(or_none, (score.value, *score.interval)), strict=True))
+        for metric, score in scores.items()
+    }
+
+
+def by_label(
+    scores: dict[str, metrics.Score], labels: list[str], targets: np.ndarray
+) -> pd.DataFrame:
+    """A row for each label: `label`, its scores and, unless it is a value, `positives`.
+
+    Args:
+        scores: `{metric: Score}` on the test set.
+        labels: their names.
+        targets: `(items, labels)` of the test set. Where they are 0 and 1, `positives` counts the
+            items that have the label.
+    """
+    columns = {
+        PER_LABEL_METRICS.get(metric, metric): score.per_label
+        for metric, score in scores.items()
+        if score.per_label is not None
+    }
+    if np.isin(targets, (0, 1)).all():
+        columns["positives"] = targets.sum(axis=0, dtype=np.int64)
+    return pd.DataFrame({"label": labels, **columns})
+
+
+def tidy(facts: dict, per_label: pd.DataFrame) -> pd.DataFrame:
+    """The scores of one run, a row each.
+
+    Args:
+        facts: see `mar.probing.facts`.
+        per_label: see `by_label`.
+
+    Returns:
+        The columns `COLUMNS`. `label` is missing (`isna()`) for the aggregate, `low` and `high`
+        are NaN where there is no interval, `items` counts the items of the `part`.
+    """
+    rows = [("valid", metric, None, value, None, None) for metric, value in facts["valid"].items()]
+    for metric, score in facts["test"].items():
+        rows.append(("test", metric, None, score["value"], score["low"], score["high"]))
+    for metric in per_label.columns.drop(["label", "positives"], errors="ignore"):
+        rows += [
+            ("test", metric, label, value, None, None)
+            for label, value in zip(per_label["label"], per_label[metric], strict=True)
+        ]
+    table = pd.DataFrame(rows, columns=["part", "metric", "label", *SCORE])
+    table = table.astype(dict.fromkeys(SCORE, float))
+    table["items"] = table["part"].map(facts["items"]).astype(int)
+    address = {name: facts[name] for name in COLUMNS if name in facts and name != "items"}
+    return table.assign(**address)[list(COLUMNS)]
+
+
+# ---------------------------------------------------------------------------------------- on disk
 
 
 @dataclasses.dataclass(frozen=True)
-class Table:
-    """One metric of several models.
+class Run:
+    """One run, as it was found on the disk: its facts and scores are whole and checked.
 
     Attributes:
-        metric: "map", "roc-auc", "precision", "weighted", "r2_a", "r2_v" or "r2".
-        models: names of the rows.
-        labels: names of the label columns, perhaps none.
-        values: `(models, labels)`, NaN where undefined.
-        aggregates: `(models,)`: of its own column, or else the mean of the defined values.
+        folder: `<results>/<task>/<model>/<seed>`.
+        facts: what `result.json` says, see `mar.probing.facts`.
+        per_label: what `per_label.csv` says, see `by_label`.
     """
 
-    metric: str
-    models: list
-    labels: list
-    values: np.ndarray
-    aggregates: np.ndarray
+    folder: pathlib.Path
+    facts: dict
+    per_label: pd.DataFrame
+
+    @property
+    def task(self) -> str:
+        """Name of the task."""
+        return self.facts["task"]
+
+    @property
+    def model(self) -> str:
+        """Name of what made the embeddings."""
+        return self.facts["model"]
+
+    @property
+    def seed(self) -> int:
+        """Of the probe and the search."""
+        return self.facts["seed"]
+
+    @property
+    def scores(self) -> pd.DataFrame:
+        """See `tidy`."""
+        return tidy(self.facts, self.per_label)
+
+    def predictions(self) -> Predictions:
+        """Reads the predictions of the test items.
+
+        Raises:
+            InputError: they are not there, are damaged or do not belong to the result.
+        """
+        path = self.folder / "predictions.npz"
+        try:
+            with np.load(path, allow_pickle=False) as arrays:
+                predictions = Predictions(*(arrays[name] for name in Predictions._fields))
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+            raise InputError(f"{path}: not the predictions of a run: {error}") from None
+        items, labels = self.facts["items"]["test"], len(self.facts["labels"])
+        shapes = [array.shape for array in predictions]
+        if shapes != [(items,), (items, labels), (items, labels)]:
+            raise InputError(
+                f"{path}: expected ids, targets and predictions of {items} items and {labels} "
+                f"labels, got arrays of {', '.join(map(str, shapes))}"
+            )
+        return predictions
 
 
-def read_table(path):
-    """Reads a table, published or our own; its name says which metric it holds.
-
-    Raises:
-        InputError: it is not one.
-    """
-    path = pathlib.Path(path)
-    try:
-        header, *rows = list(csv.reader(io.StringIO(path.read_text(encoding="utf-8"), newline="")))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: not a table of results: {error}") from None
-    metric = path.stem
-    if metric not in TABLES or "model-name" not in header:
-        raise InputError(
-            f"{path}: expected a column model-name in a table named {', '.join(TABLES)}.csv"
-        )
-    pattern, labels, columns, aggregate = _LABEL_COLUMNS.get(metric), [], [], None
-    for column, name in enumerate(header):
-        if name in ("", "model-name"):
-            continue
-        if name in (metric, PRECISION_AGGREGATE):
-            aggregate = column
-        elif pattern and (match := pattern.fullmatch(name)):
-            labels.append(match[1])
-            columns.append(column)
-        else:
-            raise InputError(f"{path}: expected columns of {metric} by label, found {name!r}")
-    values = np.array([[_number(row[column]) for column in columns] for row in rows])
-    values = values.reshape(len(rows), len(labels))
-    if aggregate is not None:
-        aggregates = np.array([_number(row[aggregate]) for row in rows])
-    else:
-        aggregates = np.nanmean(values, axis=1)
-    models = [row[header.index("model-name")] for row in rows]
-    return Table(metric, models, labels, values, aggregates)
-
-
-def write_table(table, path):
-    """Writes a table in the published layout, its aggregate in the last column."""
-    names = [_label_column(table.metric, label) for label in table.labels]
-    last = PRECISION_AGGREGATE if table.metric == "precision" else table.metric
-    rows = [["", "model-name", *names, last]]
-    for index, (model, values, aggregate) in enumerate(
-        zip(table.models, table.values, table.aggregates, strict=True)
-    ):
-        rows.append([index, model, *map(_text, values), _text(aggregate)])
-    _write_csv(path, rows)
-
-
-def write_run(folder, result, scores, labels, arrays):
-    """Writes what one run found, `result.json` last.
+class Results:
+    """All runs in a folder of results.
 
     Args:
-        folder: `results/<task>/<model>`, is made if there is none.
-        result: plain data for `result.json`; the test scores are added to it.
-        scores: `{metric: Score}` on the test set.
-        labels: names of the labels.
-        arrays: for `predictions.npz`: `ids`, `targets` and `predictions` of the test items.
+        folder: as `Result.save` and `mar.probe` fill it.
+
+    Attributes:
+        folder: the same.
+        runs: `Run`s, by task, model and seed.
+
+    Raises:
+        InputError: there is none, one is damaged or lies where another belongs, or the folder is of
+            the layout of version 0.1.
+    """
+
+    def __init__(self, folder: str | os.PathLike):
+        self.folder = pathlib.Path(folder)
+        refuse_earlier_layout(self.folder)
+        self.runs = sorted(
+            map(read_run, run_folders(self.folder)), key=lambda run: (run.task, run.model, run.seed)
+        )
+        if not self.runs:
+            raise InputError(
+                f"{self.folder}: expected results as TASK/MODEL/SEED/result.json, which mar.probe "
+                f"writes, found none"
+            )
+
+    @functools.cached_property
+    def scores(self) -> pd.DataFrame:
+        """The scores of all runs, see `tidy`; make a copy to change it."""
+        return pd.concat([run.scores for run in self.runs], ignore_index=True)
+
+    def __repr__(self) -> str:
+        return f"Results({str(self.folder)!r}): {len(self.runs)} runs"
+
+
+def run_folders(folder: str | os.PathLike, task: str | None = None) -> list[pathlib.Path]:
+    """Folders of the runs in a folder of results, of all tasks or of one; perhaps none."""
+    tasks = "*" if task is None else glob.escape(task)
+    paths = pathlib.Path(folder).glob(f"{tasks}/*/*/result.json")
+    return sorted(path.parent for path in paths if not path.parent.name.startswith("."))
+
+
+def refuse_earlier_layout(folder: str | os.PathLike) -> None:
+    """Raises an InputError where a folder of results has runs of the layout of version 0.1."""
+    folder = pathlib.Path(folder)
+    for pattern in ("*/*/result.json", "seeds/*/*/*/result.json"):
+        for path in sorted(folder.glob(pattern)):
+            raise InputError(
+                f"{path}: is a result of version 0.1, which had no folder for each seed; probe "
+                f"again (results now are TASK/MODEL/SEED/result.json), with these moved out of "
+                f"{folder} or with another --output"
+            )
+
+
+def read_run(folder: str | os.PathLike) -> Run:
+    """Reads a run and checks it.
+
+    Args:
+        folder: `<results>/<task>/<model>/<seed>`.
+
+    Raises:
+        InputError: a file of it is damaged, or it is another run than its folder says.
     """
     folder = pathlib.Path(folder)
-    make_folder(folder)
-    with whole(folder / "predictions.npz") as unfinished, open(unfinished, "wb") as file:
-        np.savez_compressed(file, **arrays)
-    by_label = {
-        ("precision" if name == "accuracy" else name): score.per_label
-        for name, score in scores.items()
-        if score.per_label is not None
-    }
-    positives = arrays["targets"].sum(axis=0)
-    rows = [["label", *by_label, "positives"]]
-    for row, label in enumerate(labels):
-        rows.append([label, *(_text(v[row]) for v in by_label.values()), _text(positives[row])])
-    _write_csv(folder / "per_label.csv", rows)
-    test = {
-        name: dict(
-            zip(("value", "low", "high"), map(_known, (score.value, *score.interval)), strict=True)
-        )
-        for name, score in scores.items()
-    }
-    _write_text(folder / "result.json", json.dumps({**result, "test": test}, indent=1))
-
-
-def read_run(folder):
-    """`result.json` of one run."""
-    path = pathlib.Path(folder) / "result.json"
+    path = folder / "result.json"
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        facts = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: not the result of a run: {error}") from None
+    check_facts(path, facts)
+    place, address = (
+        pathlib.Path(os.path.abspath(folder)).parts[-3:],
+        (facts["task"], facts["model"], facts["seed"]),
+    )
+    if place != tuple(map(str, address)):
+        raise InputError(
+            f"{path}: is the run of {'/'.join(map(str, address))}, expected that of "
+            f"{'/'.join(place)}, where it lies; put it where it belongs"
+        )
+    return Run(folder, facts, _read_per_label(folder / "per_label.csv", facts["labels"]))
 
 
-def read_predictions(folder):
-    """`predictions.npz` of one run: ids, targets and predictions of the test items."""
-    path = pathlib.Path(folder) / "predictions.npz"
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            return arrays["ids"], arrays["targets"], arrays["predictions"]
-    except (OSError, ValueError, KeyError) as error:
-        raise InputError(f"{path}: not the predictions of a run: {error}") from None
+def check_name(model: str) -> None:
+    """Raises an InputError unless a model's name can be that of a folder."""
+    if model in ("", ".", "..") or "/" in model:
+        raise InputError(f"model: expected a name, which becomes a folder's, got {model!r}")
 
 
-def read_per_label(folder):
-    """`per_label.csv` of one run: the labels, and `{metric: values}`, NaN where undefined."""
-    path = pathlib.Path(folder) / "per_label.csv"
-    try:
-        header, *rows = list(csv.reader(io.StringIO(path.read_text(encoding="utf-8"), newline="")))
-        columns = {
-            name: [_number(row[column]) for row in rows]
-            for column, name in enumerate(header)
-            if name not in ("label", "positives")
-        }
-    except (OSError, ValueError, IndexError) as error:
-        raise InputError(f"{path}: not the labels of a run: {error}") from None
-    return [row[0] for row in rows], columns
+def prepare(folder: str | os.PathLike, task: str, model: str, items_sha256: str) -> pathlib.Path:
+    """Makes the folder of the runs of a model on a task.
 
-
-def collect(folder):
-    """Derives the tables of one task, `<folder>/<metric>.csv`, from the runs in its sub-folders.
+    Args:
+        folder: of all results.
+        task: name of the task.
+        model: name of what made the embeddings.
+        items_sha256: of the task, `Task.hash()`.
 
     Returns:
-        The `Table`s, by metric.
+        `<folder>/<task>/<model>`, in which can be written.
+
+    Raises:
+        InputError: it cannot be made, or the folder of results holds what does not go with it.
+    """
+    check_name(model)
+    refuse_earlier_layout(folder)
+    place = pathlib.Path(folder) / task / model
+    make_folder(place)
+    remove_abandoned(place)
+    for other in map(read_run, run_folders(folder, task)):
+        if other.facts["items_sha256"] != items_sha256:
+            raise InputError(
+                f"{place.parent}: holds results of another collection of the name {task}, or of "
+                f"this one with other items or labels; give another --output, or remove it"
+            )
+    return place
+
+
+def write_run(
+    folder: str | os.PathLike, facts: dict, per_label: pd.DataFrame, predictions: Predictions
+) -> None:
+    """Writes what a run found into its folder, which exists: all but the probe itself.
+
+    Raises:
+        InputError: the facts are not what `mar.probing.facts` says, or a file cannot be written.
     """
     folder = pathlib.Path(folder)
-    runs = sorted(path.parent for path in folder.glob("*/result.json"))
-    found = {}
-    for run in runs:
-        result = read_run(run)
-        labels, per_label = read_per_label(run)
-        for name, score in result["test"].items():
-            metric = "precision" if name == "accuracy" else name
-            if metric in TABLES:
-                values = per_label.get(metric) if metric in _LABEL_COLUMNS else None
-                entry = (result["model"], labels if values is not None else [], values)
-                found.setdefault(metric, []).append((*entry, score["value"]))
-    tables = {}
-    for metric, entries in found.items():
-        models, labels, values, aggregates = zip(*entries, strict=True)
-        if any(other != labels[0] for other in labels):
-            raise InputError(
-                f"{folder}: the runs {', '.join(models)} have different labels; put runs on "
-                f"different label sets into different folders"
-            )
-        values = [[] if row is None else row for row in values]
-        array = np.array(values, float).reshape(len(models), len(labels[0]))
-        tables[metric] = Table(metric, list(models), labels[0], array, np.array(aggregates))
-        write_table(tables[metric], folder / f"{metric}.csv")
-    return tables
+    check_facts(folder / "result.json", facts)
+    with whole(folder / "predictions.npz") as unfinished, open(unfinished, "wb") as file:
+        np.savez_compressed(file, **predictions._asdict())
+    with whole(folder / "per_label.csv") as unfinished:
+        per_label.to_csv(unfinished, index=False, lineterminator="\n", encoding="utf-8")
+    text = json.dumps(facts, indent=1, allow_nan=False)
+    with whole(folder / "result.json") as unfinished:
+        unfinished.write_text(text, encoding="utf-8")
+
+
+def or_none(value: float) -> float | None:
+    """A number for JSON, which has no NaN."""
+    return None if math.isnan(value) else float(value)
+
+
+def _read_per_label(path: pathlib.Path, labels: list[str]) -> pd.DataFrame:
+    """`per_label.csv`, cell by cell: `pandas.read_csv` fills rows up and takes "NA" for nothing."""
+    try:
+        header, *rows = csv.reader(io.StringIO(path.read_text(encoding="utf-8"), newline=""))
+        columns = dict(zip(header, zip(*rows, strict=True), strict=True))
+        names = list(columns.pop("label"))
+        scores = {name: [float(cell or "nan") for cell in cells] for name, cells in columns.items()}
+    except (OSError, ValueError, KeyError, csv.Error) as error:
+        raise InputError(f"{path}: not the labels of a run: {error}") from None
+    if names != labels:
+        raise InputError(
+            f"{path}: expected a row for each of the {len(labels)} labels of its result.json, got "
+            f"{names!r:.80}"
+        )
+    return pd.DataFrame({"label": names, **scores})
+
+
+# -------------------------------------------------------------------------- differences of models
 
 
 @dataclasses.dataclass(frozen=True)
@@ -201,43 +335,39 @@ class Tested:
     """What a run predicted, scored on resamples of the test set that runs share.
 
     Attributes:
-        folder: of the run.
-        task: its name.
+        run: the `Run`.
         ids: of the test items.
-        labels: names of the labels.
         scores: `{metric: Score}`.
     """
 
-    folder: pathlib.Path
-    task: str
-    ids: list
-    labels: list
-    scores: dict
+    run: Run
+    ids: list[str]
+    scores: dict[str, metrics.Score]
 
 
-def score_again(folder, resamples=1000, seed=0):
-    """The `Tested` of a run.
+def score_again(run: Run, resamples: int = 1000, seed: int = 0) -> Tested:
+    """Scores the predictions of a run anew.
 
     Args:
-        folder: of the run.
+        run: the `Run`.
         resamples: bootstrap resamples of the test set.
         seed: of them.
 
     Raises:
-        InputError: its result or its predictions cannot be read.
+        InputError: its predictions cannot be read.
     """
-    result = read_run(folder)
-    ids, targets, predictions = read_predictions(folder)
-    kind, labels = result["kind"], result["labels"]
-    scores = metrics.evaluate(kind, targets, predictions, labels, resamples, seed)
-    return Tested(pathlib.Path(folder), result["task"], ids.tolist(), labels, scores)
+    ids, targets, predictions = run.predictions()
+    scores = metrics.evaluate(
+        run.facts["kind"], targets, predictions, run.facts["labels"], resamples, seed
+    )
+    return Tested(run, ids.tolist(), scores)
 
 
-def compare(first, second):
+def compare(first: Tested, second: Tested) -> dict[str, tuple[float, float, float]]:
     """Differences of two runs of one task, on the same bootstrap resamples of the test set.
 
     Args:
-        first: `Tested` of one run.
+        first: of one run.
         second: of the other, with as many resamples of the same seed.
 
     Returns:
@@ -246,42 +376,15 @@ def compare(first, second):
     Raises:
         InputError: the runs were not tested on the same items.
     """
-    if (first.task, first.ids, first.labels) != (second.task, second.ids, second.labels):
+    items = [(side.run.task, side.ids, side.run.facts["labels"]) for side in (first, second)]
+    if items[0] != items[1]:
         raise InputError(
-            f"{first.folder} and {second.folder}: expected runs of one task on the same test "
-            f"items, found {first.task} with {len(first.ids)} and {second.task} with "
+            f"{first.run.folder} and {second.run.folder}: expected runs of one task on the same "
+            f"test items, found {first.run.task} with {len(first.ids)} and {second.run.task} with "
             f"{len(second.ids)}"
         )
-    return {
-        name: (score.value - other.value, *metrics.difference(score, other))
-        for name, score in first.scores.items()
-        for other in [second.scores[name]]
-    }
-
-
-def _label_column(metric, label):
-    return f"precision_class_<{label}>_micro" if metric == "precision" else f"{metric}_{label}"
-
-
-def _number(text):
-    return float(text) if text else math.nan
-
-
-def _text(value):
-    return "" if math.isnan(value) else repr(float(value))
-
-
-def _known(value):
-    """For JSON, which has no NaN."""
-    return None if math.isnan(value) else value
-
-
-def _write_csv(path, rows):
-    text = io.StringIO(newline="")
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    _write_text(path, text.getvalue())
-
-
-def _write_text(path, text):
-    with whole(path) as unfinished:
-        unfinished.write_text(text, encoding="utf-8")
+    differences = {}
+    for metric, score in first.scores.items():
+        other = second.scores[metric]
+        differences[metric] = score.value - other.value, *metrics.difference(score, other)
+    return differences

@@ -1,25 +1,32 @@
 """Choosing a probe's parameters on the validation set, within what Table 2 allows.
 
-The search is an Optuna study in an SQLite file, so that an interrupted one goes on where it stopped
-and ends as if it had not been interrupted: each trial's draws depend on the seed and on the trials
-before it alone.
+The search is an Optuna study in an SQLite file, so that an interrupted one resumes, and ends as one
+that was not: each trial's draws depend on the seed and on the trials before it alone.
 """
 
+import contextlib
 import copy
 import logging
 import math
+import os
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
-from mar.config import Config
 from mar.errors import ConfigError
 from mar.optim.schedules import ScoochCosineDecay
 from mar.probing.probe import MLP, DivergedError
+
+if TYPE_CHECKING:
+    import optuna
+
+logger = logging.getLogger(__name__)
 
 # Multiples of the configuration's own number of steps.
 STEPS = (0.5, 0.75, 1.0, 1.25, 1.5)
 L2 = (0.0, 1e-6, 2e-6, 5e-6, 1e-5, 2e-5, 1e-4)
 
 
-def propose(trial, base, constraint):
+def propose(trial: "optuna.Trial", base: dict, constraint: str | None) -> dict:
     """The configuration of one trial.
 
     Args:
@@ -56,7 +63,15 @@ def propose(trial, base, constraint):
     return config
 
 
-def search(base, constraint, score, file, name, trials, seed=0):
+def search(
+    base: MLP,
+    constraint: str | None,
+    score: Callable[[MLP], float],
+    file: str | os.PathLike,
+    name: str,
+    trials: int,
+    seed: int = 0,
+) -> tuple[MLP, float, int]:
     """Runs the trials that are missing from a study.
 
     Args:
@@ -84,34 +99,47 @@ def search(base, constraint, score, file, name, trials, seed=0):
             f"ScoochCosineDecay, whose steps and rate a search varies; got "
             f"{type(base.optimizer.schedule).__name__}"
         )
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    study = optuna.create_study(
-        storage=f"sqlite:///{file}", study_name=name, direction="maximize", load_if_exists=True
-    )
 
     def objective(trial):
         config = propose(trial, base.resolved(), constraint)
         trial.set_user_attr("config", config)
         try:
-            value = score(MLP(Config(config)))
+            value = score(MLP.from_config(config))
         except DivergedError:
             value = -math.inf
         if math.isnan(value):
             raise ConfigError(
                 "MLP: expected a value on the validation set, got NaN: no label is in it"
             )
-        logging.getLogger("mar").info("trial %d: %.4f %s", trial.number, value, trial.params)
+        logger.info("trial %d: %.4f %s", trial.number, value, trial.params)
         return value
 
-    for unfinished in study.get_trials(states=[TrialState.RUNNING]):  # of a killed process
-        study.tell(unfinished.number, state=TrialState.FAIL)
-    while (done := len(study.get_trials(states=[TrialState.COMPLETE]))) < trials:
-        study.sampler = optuna.samplers.TPESampler(seed=seed + done)
-        study.optimize(objective, n_trials=1)
+    with _quiet():
+        study = optuna.create_study(
+            storage=f"sqlite:///{file}", study_name=name, direction="maximize", load_if_exists=True
+        )
+        for unfinished in study.get_trials(states=[TrialState.RUNNING]):  # of a killed process
+            study.tell(unfinished.number, state=TrialState.FAIL)
+        while (done := len(study.get_trials(states=[TrialState.COMPLETE]))) < trials:
+            study.sampler = optuna.samplers.TPESampler(seed=seed + done)
+            study.optimize(objective, n_trials=1)
     best = study.best_trial
     if best.value == -math.inf:
         raise DivergedError(f"MLP: the loss of all {done} trials became NaN or infinite")
-    return MLP(Config(best.user_attrs["config"])), best.value, done
+    return MLP.from_config(best.user_attrs["config"]), best.value, done
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Optuna reports nothing but warnings meanwhile: the search logs its trials itself."""
+    import optuna
+
+    verbosity = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    try:
+        yield
+    finally:
+        optuna.logging.set_verbosity(verbosity)
 
 
 def _set_dropout(mlp, rate):

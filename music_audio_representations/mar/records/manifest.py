@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from mar.errors import InputError
 from mar.records import storage
 from mar.records.framing import crc32c
+from mar.util.atomic import appearing
 
 NAME = "manifest.parquet"
 FINGERPRINT_BYTES = 4096
@@ -191,11 +192,15 @@ def write(path, header, table, scratch=None):
         path: local file.
         header: `Header`.
         table: rows of `SCHEMA`.
-        scratch: see `storage.write_whole`.
+        scratch: folder, on the same file system, for the unfinished file; None for that of `path`.
+
+    Raises:
+        OSError: it cannot be written.
     """
     metadata = {_METADATA: json.dumps({"format": FORMAT, **dataclasses.asdict(header)})}
     table = table.cast(SCHEMA).replace_schema_metadata(metadata)
-    storage.write_whole(path, parquet(table), scratch)
+    with appearing(path, scratch) as unfinished:
+        unfinished.write_bytes(parquet(table))
 
 
 def parquet(table):

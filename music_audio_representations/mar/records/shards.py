@@ -2,16 +2,15 @@
 
 import hashlib
 import json
-import uuid
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 
 from mar.errors import InputError
-from mar.records import framing, schema, storage
+from mar.records import framing, schema
 from mar.records import manifest as manifests
-from mar.util.atomic import finish
+from mar.util.atomic import appearing, remove_abandoned
 
 PARTS = "parts"
 SHARD_BYTES = 256_000_000
@@ -92,16 +91,14 @@ def write_shard(job, folder, name, part, items):
         part: path of the Parquet file of its rows: those of the manifest, and the failures.
         items: table.
     """
-    for leftover in part.parent.glob(f".{name}.*"):
-        leftover.unlink(missing_ok=True)
-    unfinished = part.with_name(f".{name}.{uuid.uuid4().hex}")
-    try:
-        with open(unfinished, "xb") as file:
-            rows = [_write_track(job, file, name, item) for item in items.to_pylist()]
-        finish(unfinished, folder / name)
-    finally:
-        unfinished.unlink(missing_ok=True)
-    storage.write_whole(part, manifests.parquet(pa.Table.from_pylist(rows, PART_SCHEMA)))
+    remove_abandoned(part.parent, name)
+    with (
+        appearing(folder / name, beside=part.parent) as unfinished,
+        open(unfinished, "xb") as file,
+    ):
+        rows = [_write_track(job, file, name, item) for item in items.to_pylist()]
+    with appearing(part) as unfinished:
+        unfinished.write_bytes(manifests.parquet(pa.Table.from_pylist(rows, PART_SCHEMA)))
 
 
 def _write_track(job, file, name, item):

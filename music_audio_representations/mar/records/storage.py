@@ -1,4 +1,4 @@
-"""Files: random access wherever they lie, and local ones written whole or not at all.
+"""Files to be read at any place, wherever they lie.
 
 Local files are read with `pread`, `s3://` and `gs://` through `pyarrow.fs`, and every other scheme
 (`hdfs://`, Azure's `az://`) through TensorFlow's file systems, some of which `tensorflow-io`
@@ -14,14 +14,11 @@ import contextlib
 import errno
 import functools
 import os
-import pathlib
 import posixpath
 import stat
-import uuid
 from urllib.parse import urlsplit, urlunsplit
 
 from mar.errors import InputError
-from mar.util.atomic import finish
 
 _ARROW_SCHEMES = ("s3", "gs", "gcs")
 REMOTE_THREADS = 32
@@ -74,23 +71,6 @@ def sizes(locations):
             return _size(location)
 
         return list(pool.map(size, locations))
-
-
-def write_whole(path, data, scratch=None):
-    """Writes a local file which has its name only when all of it is on the disk.
-
-    Args:
-        path: of the file.
-        data: bytes.
-        scratch: folder, of the same file system, for the unfinished file; None: the file's own.
-    """
-    path = pathlib.Path(path)
-    unfinished = pathlib.Path(scratch or path.parent) / f".{path.name}.{uuid.uuid4().hex}"
-    try:
-        unfinished.write_bytes(data)
-        finish(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)
 
 
 class LocalFile:

@@ -29,6 +29,7 @@ from mar.errors import ConfigError, InputError
 from mar.records import manifest as manifests
 from mar.records import storage
 from mar.records.shards import PARTS, Shards, write_shard
+from mar.util.atomic import appearing
 from mar.util.processes import end_with_parent
 
 FAILED = "failed.csv"
@@ -157,7 +158,8 @@ def _tracks_per_shard(job, folder):
         plan.parent.mkdir(parents=True, exist_ok=True)
         tracks = _fitting_tracks(job)
         text = json.dumps({"job": job.hash(), "tracks_per_shard": tracks})
-        storage.write_whole(plan, text.encode())
+        with appearing(plan) as unfinished:
+            unfinished.write_text(text)
     begun = json.loads(plan.read_text())
     if begun["job"] != job.hash():
         raise ConfigError(f"{folder}: {_OTHER}")
@@ -203,7 +205,8 @@ def _merge_parts(shards):
     if len(failed):
         text = pa.BufferOutputStream()
         pyarrow.csv.write_csv(failed, text)
-        storage.write_whole(folder / FAILED, text.getvalue().to_pybytes(), folder / PARTS)
+        with appearing(folder / FAILED, beside=folder / PARTS) as unfinished:
+            unfinished.write_bytes(text.getvalue().to_pybytes())
     rows = table.filter(pc.is_null(table["reason"])).select(manifests.SCHEMA.names)
     header = shards.job.header(described)
     manifests.write(folder / manifests.NAME, header, rows, folder / PARTS)

@@ -1,7 +1,13 @@
 """The paper's fifteen evaluation tasks, and anyone's own."""
 
 import difflib
+import hashlib
+import json
+import os
 import pathlib
+from collections.abc import Iterable
+
+import numpy as np
 
 from mar.errors import InputError
 from mar.tasks import (
@@ -16,6 +22,7 @@ from mar.tasks import (
     mumu,
     nsynth,
 )
+from mar.tasks.base import Items, TaskInfo, alternatives, stem
 from mar.tasks.folder import folder_task
 from mar.util.download import cache_folder
 
@@ -26,47 +33,145 @@ _COLLECTIONS = (
 TASKS = {task.name: task for collection in _COLLECTIONS for task in collection.TASKS}
 
 
-def find_task(name):
-    """The `Task` of this name, in whatever case, or of a folder or table of one's own.
+class Task:
+    """An evaluation task with its items.
+
+    Args:
+        source: name of one of the paper's tasks, in whatever case, or path of your own folder of
+            class folders or table, see `mar.tasks.folder`.
+        metadata: folder with the official files of one of the paper's; None for where
+            `python -m mar.fetch` puts them.
+
+    Attributes:
+        info: what is known of it without its items, e.g. `info.citation`.
+        items: the `Items`: `items.ids`, `.paths`, `.artists` and what follows.
+
+    Raises:
+        InputError: there is no such task, or its files are missing or not what they should be.
+    """
+
+    def __init__(self, source: str | os.PathLike, metadata: str | os.PathLike | None = None):
+        self.info = find_task(source)
+        own = TASKS.get(self.info.name) is not self.info
+        self.items: Items = self.info.load(
+            source if own else metadata or fetched_folder(self.info.name)
+        )
+
+    @property
+    def name(self) -> str:
+        """As in the paper's tables, or that of the folder or table."""
+        return self.info.name
+
+    @property
+    def kind(self) -> str:
+        """`multilabel`, `multiclass`, `key` or `regression`."""
+        return self.info.kind
+
+    @property
+    def protocol(self) -> str:
+        """`paper`, `own`, or the name of another split."""
+        return self.info.protocol
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """Names of its metrics, the one that is optimised first."""
+        return self.info.metrics
+
+    @property
+    def windows(self) -> dict[str, float | None]:
+        """How items are embedded: parameters of `mar.Windows`."""
+        return self.info.windows
+
+    @property
+    def labels(self) -> list[str]:
+        """Names of the labels, classes or targets."""
+        return self.items.labels
+
+    @property
+    def splits(self) -> list[str]:
+        """`train`, `valid` or `test` of each item."""
+        return self.items.splits
+
+    @property
+    def targets(self) -> np.ndarray:
+        """`(items, labels)`: 0/1, one-hot, or float32 values."""
+        return self.items.targets
+
+    def __repr__(self) -> str:
+        counts = f"{len(self.items.ids)} items, {len(self.labels)} labels"
+        return f"<Task {self.name}: {self.kind}, {counts}>"
+
+    def hash(self) -> str:
+        """SHA-256 (hex) of the items, their splits, labels and targets."""
+        items = self.items
+        parts = json.dumps([items.ids, items.paths, items.splits, items.labels])
+        targets = np.ascontiguousarray(items.targets)
+        return hashlib.sha256(parts.encode() + targets.tobytes()).hexdigest()
+
+    def rows(self, split: str) -> np.ndarray:
+        """Indices of the items of a split, in the official order."""
+        return np.flatnonzero(np.asarray(self.splits) == split)
+
+    def locate(self, paths: Iterable[str]) -> list[str | None]:
+        """Which of `paths` is each item's audio; None where none is.
+
+        The format does not matter: `a/b.wav` is the audio of `a/b.mp3`.
+        """
+        by_stem = {}
+        for path in paths:
+            by_stem.setdefault(stem(path), path)
+        return [
+            next((by_stem[s] for s in map(stem, alternatives(path)) if s in by_stem), None)
+            for path in self.items.paths
+        ]
+
+    def audio(self, root: str | os.PathLike) -> list[str]:
+        """The path, below `root`, that each item's audio has there.
+
+        That of an item whose audio is not there is the official one.
+
+        Raises:
+            InputError: no item's audio is there, or there is no such folder.
+        """
+        files = (
+            os.path.relpath(os.path.join(base, name), root)
+            for base, _, names in os.walk(root)
+            for name in sorted(names)
+        )
+        located = self.locate(files)
+        if not any(located):
+            raise InputError(
+                f"{root}: expected the audio of {self.name} in this folder, such as "
+                f"{alternatives(self.items.paths[0])[0]}, found none of its {len(located)} items"
+            )
+        return [
+            path or alternatives(official)[0]
+            for path, official in zip(located, self.items.paths, strict=True)
+        ]
+
+
+def find_task(name: str | os.PathLike) -> TaskInfo:
+    """The `TaskInfo` of this name, in whatever case, or of a folder or table of one's own.
 
     Raises:
         InputError: there is none.
     """
-    by_name = {_plain(known): task for known, task in TASKS.items()}
+    by_name = {_plain(title): task for title, task in TASKS.items()}
     if _plain(name) in by_name:
         return by_name[_plain(name)]
     if pathlib.Path(name).exists():
         return folder_task(name)
-    nearest = difflib.get_close_matches(name, TASKS, n=1)
+    nearest = difflib.get_close_matches(str(name), TASKS, n=1)
     raise InputError(
         f"{name}: expected a task ({', '.join(TASKS)}), or a folder of class folders, or a table "
         f"of labels{f'; did you mean {nearest[0]}?' if nearest else ''}"
     )
 
 
-def task(name, folder=None):
-    """A task with its items.
-
-    Args:
-        name: of the task, or the path of one's own folder or table.
-        folder: where its official files lie; None for where `python -m mar.fetch` puts them.
-
-    Returns:
-        A `LoadedTask`.
-
-    Raises:
-        InputError: see `find_task` and `Task.load`.
-    """
-    found = find_task(name)
-    if TASKS.get(found.name) is not found:
-        return found.load(name)
-    return found.load(folder or fetched_folder(found.name))
-
-
-def fetched_folder(name):
+def fetched_folder(name: str) -> pathlib.Path:
     """Where the official files of a task are put by `python -m mar.fetch`."""
     return cache_folder() / "tasks" / name
 
 
-def _plain(name):
+def _plain(name: str | os.PathLike) -> str:
     return str(name).lower().replace("_", "").replace("-", "")

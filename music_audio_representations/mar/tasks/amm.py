@@ -6,7 +6,7 @@ Files: `metadata.csv`, `moods.txt` and `{train,val,test}_idx.npy` of fdlm/listen
 
 from mar.errors import InputError
 from mar.tasks import readers
-from mar.tasks.base import Items, Task
+from mar.tasks.base import Items, TaskInfo
 from mar.tasks.msd import audio_paths
 
 
@@ -39,7 +39,7 @@ def read(folder):
 
 
 TASKS = (
-    Task(
+    TaskInfo(
         "AMM",
         read,
         "multilabel",

@@ -5,7 +5,7 @@ import logging
 import os
 import pathlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Literal
 
 import numpy as np
@@ -16,11 +16,12 @@ from mar.errors import InputError
 SPLITS = ("train", "valid", "test")
 # Of the paper's section 3, but for NSynth's notes.
 WINDOWS = {"window_seconds": 3.0, "hop_seconds": 2.0, "first_centre_seconds": None}
+logger = logging.getLogger(__name__)
 _UNDECODED = re.compile(r"[\udc80-\udcff]")  # bytes of a file's name that are not UTF-8
 _OUTSIDE = re.compile(r"[/\\]|[A-Za-z]:[/\\]")  # how an absolute path begins
 
 Kind = Literal["multilabel", "multiclass", "key", "regression"]
-METRICS = {
+METRICS = {  # the one that is optimised first
     "multilabel": ("map", "roc-auc"),
     "multiclass": ("accuracy",),
     "key": ("weighted", "weighted_both_fifths", "accuracy"),
@@ -30,7 +31,7 @@ METRICS = {
 
 @dataclasses.dataclass(frozen=True)
 class Items:
-    """What a collection's files say, one entry per item.
+    """The items of a task, one entry each.
 
     Attributes:
         ids: the collection's own name of each item.
@@ -42,25 +43,27 @@ class Items:
         artists: one name or tuple of names per item, or None where the files do not tell.
     """
 
-    ids: list
-    paths: list
-    splits: list
-    labels: list
+    ids: list[str]
+    paths: list[str | tuple[str, ...]]
+    splits: list[str]
+    labels: list[str]
     targets: np.ndarray
-    artists: list | None = None
+    artists: list[str | tuple[str, ...]] | None = None
 
 
 @dataclasses.dataclass(frozen=True)
-class Task:
-    """One of the evaluation tasks, without its items.
+class TaskInfo:
+    """What is known of an evaluation task without its items.
 
     Attributes:
         name: as in the paper's tables, e.g. "NSynth_P".
         read: function of a folder with the official files → `Items`.
         kind: "multilabel", "multiclass", "key" or "regression".
+        protocol: which of its splits and item lists: "paper" as the paper has them, "own" for a
+            collection of one's own, or another name.
         labels: number of labels known; None for a collection of one's own.
         counts: known number of items of each split; or of all of them under "total".
-        batch: batch size of Table 2.
+        probe: name of its probe's shipped configuration, in `configs/probe`; None for `name`.
         constraint: the search that Table 2 allows: None, "[24]" or "[2]".
         windows: how items are embedded: parameters of `mar.audio.windows.Windows`.
         disjoint: the splits between which no artist may be shared.
@@ -70,31 +73,32 @@ class Task:
     """
 
     name: str
-    read: Callable
+    read: Callable[[pathlib.Path], Items]
     kind: Kind
+    protocol: str = "paper"
     labels: int | None = None
-    counts: dict = dataclasses.field(default_factory=dict)
-    batch: int = 256
+    counts: dict[str, int] = dataclasses.field(default_factory=dict)
+    probe: str | None = None
     constraint: str | None = None
-    windows: dict = dataclasses.field(default_factory=lambda: dict(WINDOWS))
-    disjoint: tuple = ()
-    unreadable: tuple = ()
+    windows: dict[str, float | None] = dataclasses.field(default_factory=lambda: dict(WINDOWS))
+    disjoint: tuple[str, ...] = ()
+    unreadable: tuple[str, ...] = ()
     citation: str = ""
     licence: str = ""
 
     @property
-    def metrics(self):
+    def metrics(self) -> tuple[str, ...]:
         """Names of the metrics, the one that is optimised first."""
         return METRICS[self.kind]
 
-    def load(self, folder):
-        """The task with the items of its official files.
+    def load(self, folder: str | os.PathLike) -> Items:
+        """Reads and checks the items.
 
         Args:
-            folder: where they lie.
+            folder: where the official files lie.
 
         Returns:
-            A `LoadedTask`. Counts that differ from the known ones are logged as warnings.
+            The `Items`. Counts that differ from the known ones are logged as warnings.
 
         Raises:
             InputError: a file is missing or is not what it should be; an item is in two splits;
@@ -105,93 +109,22 @@ class Task:
         _check_lengths(items, folder)
         _check_paths(items.paths, folder)
         _check_splits(self, items, folder)
-        loaded = LoadedTask(self, items)
         for problem in _unexpected_counts(self, items):
-            logging.getLogger("mar").warning("%s: %s: %s", self.name, folder, problem)
-        return loaded
+            logger.warning("%s: %s: %s", self.name, folder, problem)
+        return items
 
 
-@dataclasses.dataclass(frozen=True)
-class Item:
-    """One item for the embedder: its id, its audio relative to the audio root, its split."""
-
-    id: str
-    path: str
-    split: str
-
-
-@dataclasses.dataclass(frozen=True)
-class LoadedTask:
-    """A task and its items: `task.name`, `.labels`, `.windows` … and what follows."""
-
-    task: Task
-    data: Items
-
-    def __getattr__(self, name):
-        if name in ("task", "data"):
-            raise AttributeError(name)  # while being unpickled
-        return getattr(self.task, name)
-
-    @property
-    def labels(self):
-        """Names of the labels."""
-        return self.data.labels
-
-    def rows(self, split):
-        """Indices of the items of a split, in the official order."""
-        return np.flatnonzero(np.asarray(self.data.splits) == split)
-
-    def items(self, audio_root):
-        """The `Item`s with the paths, below `audio_root`, that their audio has there.
-
-        An item whose audio is not there keeps its official path.
-
-        Raises:
-            InputError: no item's audio is there, or there is no such folder.
-        """
-        there = (
-            os.path.relpath(os.path.join(base, name), audio_root)
-            for base, _, names in os.walk(audio_root)
-            for name in sorted(names)
-        )
-        found = self.locate(there)
-        if not any(found):
-            raise InputError(
-                f"{audio_root}: expected the audio of {self.name} in this folder, such as "
-                f"{alternatives(self.data.paths[0])[0]}, found none of its {len(found)} items"
-            )
-        return [
-            Item(id, path or alternatives(candidates)[0], split)
-            for id, path, candidates, split in zip(
-                self.data.ids, found, self.data.paths, self.data.splits, strict=True
-            )
-        ]
-
-    def locate(self, paths):
-        """Which of `paths` is each item's audio; None where none is.
-
-        The format does not matter: `a/b.wav` is the audio of `a/b.mp3`.
-        """
-        by_stem = {}
-        for path in paths:
-            by_stem.setdefault(stem(path), path)
-        return [
-            next((by_stem[s] for s in map(stem, alternatives(path)) if s in by_stem), None)
-            for path in self.data.paths
-        ]
-
-
-def alternatives(path):
+def alternatives(path: str | tuple[str, ...]) -> tuple[str, ...]:
     """An item's candidate paths as a tuple."""
     return path if isinstance(path, tuple) else (path,)
 
 
-def stem(path):
+def stem(path: str) -> str:
     """A path without the suffix of an audio format."""
     return AUDIO.sub("", path.replace(os.sep, "/"))
 
 
-def one_hot(classes, labels):
+def one_hot(classes: Sequence[str], labels: Sequence[str]) -> np.ndarray:
     """uint8 `(items, labels)` of the items' class names."""
     column = {label: index for index, label in enumerate(labels)}
     targets = np.zeros((len(classes), len(labels)), np.uint8)
@@ -199,7 +132,7 @@ def one_hot(classes, labels):
     return targets
 
 
-def multi_hot(tags, labels):
+def multi_hot(tags: Sequence[Iterable[str]], labels: Sequence[str]) -> np.ndarray:
     """uint8 `(items, labels)` of the items' tag lists; tags that are no labels are left out."""
     column = {label: index for index, label in enumerate(labels)}
     targets = np.zeros((len(tags), len(labels)), np.uint8)
@@ -257,11 +190,11 @@ def _check_splits(task, items, folder):
 
 def _unexpected_counts(task, items):
     """Sentences on counts that differ from the known ones, and on labels that cannot be learnt."""
-    found = {split: items.splits.count(split) for split in SPLITS}
-    found["total"] = len(items.ids)
+    counts = {split: items.splits.count(split) for split in SPLITS}
+    counts["total"] = len(items.ids)
     for name, expected in task.counts.items():
-        if found[name] != expected:
-            yield f"expected {expected} items ({name}), found {found[name]}"
+        if counts[name] != expected:
+            yield f"expected {expected} items ({name}), found {counts[name]}"
     if task.labels is not None and task.labels != len(items.labels):
         yield f"expected {task.labels} labels, found {len(items.labels)}"
     splits = np.asarray(items.splits)

@@ -12,7 +12,7 @@ import numpy as np
 
 from mar.errors import InputError
 from mar.tasks import readers
-from mar.tasks.base import Items, Task
+from mar.tasks.base import Items, TaskInfo
 
 TARGETS = ["a", "v"]  # arousal, valence; results are called r2_a and r2_v
 CLIP_SECONDS = 45
@@ -89,13 +89,12 @@ def _letters(artist):
 
 
 TASKS = (
-    Task(
+    TaskInfo(
         "Emo",
         read,
         "regression",
         labels=2,
         counts={"train": 504, "valid": 115, "test": 125},
-        batch=512,
         disjoint=("train", "valid"),  # the evaluation set shares 43 artists with train
         citation="M. Soleymani, M. N. Caro, E. M. Schmidt, C.-Y. Sha, Y.-H. Yang, CrowdMM 2013",
         licence="For research; audio from the Free Music Archive",

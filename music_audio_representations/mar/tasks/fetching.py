@@ -68,23 +68,23 @@ _SAME = {
 }
 
 
-def official_files(task):
+def official_files(task: str) -> list[tuple[str, str, str]]:
     """`(name, address, sha256)` of the files of a task that may be downloaded freely."""
     with open(_FILES, encoding="utf-8", newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["task"] == task]
     return [(row["name"], row["address"], row["sha256"]) for row in rows]
 
 
-def elsewhere(task):
+def elsewhere(task: str) -> tuple[str, ...]:
     """Sentences on what else the task needs, and where it is to be had."""
     return ELSEWHERE[_SAME.get(task, task)]
 
 
-def fetch(task):
+def fetch(task: str) -> list[pathlib.Path]:
     """Downloads the files of a task, each once and verified.
 
     Returns:
-        The paths, in the folder that `mar.tasks.task` reads by default.
+        The paths, in the folder that `mar.Task` reads by default.
 
     Raises:
         InputError: a download failed, or its content is not the known one.

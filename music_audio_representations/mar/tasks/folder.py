@@ -21,7 +21,7 @@ import numpy as np
 from mar.embedding.files import AUDIO
 from mar.errors import InputError
 from mar.tasks import readers
-from mar.tasks.base import Items, Task, multi_hot, one_hot
+from mar.tasks.base import Items, TaskInfo, multi_hot, one_hot
 from mar.tasks.giantsteps import KEYS, parse_key
 
 _COLUMNS = {
@@ -30,12 +30,18 @@ _COLUMNS = {
     "key": "key",
     "target": "regression",
 }
+_PROBES = {  # shipped configurations
+    "multiclass": "classes",
+    "multilabel": "tags",
+    "key": "classes",
+    "regression": "values",
+}
 _SEED = 0
 _FOLDS = 5
 
 
 def folder_task(source):
-    """The `Task` of a folder of class folders or of a table; `load` it with the same path.
+    """The `TaskInfo` of a folder of class folders or of a table; `load` it with the same path.
 
     Raises:
         InputError: it is neither.
@@ -43,7 +49,7 @@ def folder_task(source):
     source = pathlib.Path(source)
     name = source.stem if source.is_file() else source.resolve().name
     if source.is_dir():
-        return Task(name, read_folder, "multiclass")
+        return _own(name, read_folder, "multiclass")
     delimiter = "\t" if ".tsv" in source.suffixes else ","
     header, _ = readers.read_rows(source, ["path"], delimiter)
     given = [column for column in _COLUMNS if column in header]
@@ -53,7 +59,11 @@ def folder_task(source):
             f"{', '.join(header)}"
         )
     reader = functools.partial(read_table, column=given[0], delimiter=delimiter)
-    return Task(name, reader, _COLUMNS[given[0]], disjoint=("train", "valid", "test"))
+    return _own(name, reader, _COLUMNS[given[0]], disjoint=("train", "valid", "test"))
+
+
+def _own(name, reader, kind, **settings):
+    return TaskInfo(name, reader, kind, protocol="own", probe=_PROBES[kind], **settings)
 
 
 def read_folder(folder):

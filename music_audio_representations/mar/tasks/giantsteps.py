@@ -11,7 +11,7 @@ import re
 
 from mar.errors import InputError
 from mar.tasks import readers
-from mar.tasks.base import Items, Task, one_hot
+from mar.tasks.base import Items, TaskInfo, one_hot
 
 TONICS = ["C", "Db", "D", "Eb", "E", "F", "Gb", "G", "Ab", "A", "Bb", "B"]
 KEYS = [f"{tonic} {mode}" for mode in ("major", "minor") for tonic in TONICS]
@@ -104,13 +104,12 @@ def _hashed_to_train(artist):
 
 
 TASKS = (
-    Task(
+    TaskInfo(
         "GS_Key",
         read,
         "key",
         labels=24,
         counts={"train": 923, "valid": 236, "test": 604},
-        batch=512,
         disjoint=("train", "valid"),
         citation="P. Knees, A. Faraldo, P. Herrera, R. Vogl, S. Böck et al., ISMIR 2015",
         licence="No licence stated; audio previews from Beatport",

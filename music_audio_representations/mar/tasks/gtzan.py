@@ -4,7 +4,7 @@ Files: `{train,valid,test}_filtered.txt`, one `genre/genre.000NN.wav` a line.
 """
 
 from mar.tasks import readers
-from mar.tasks.base import Items, Task, one_hot
+from mar.tasks.base import Items, TaskInfo, one_hot
 
 
 def read(folder):
@@ -22,13 +22,12 @@ def read(folder):
 
 
 TASKS = (
-    Task(
+    TaskInfo(
         "GTZAN",
         read,
         "multiclass",
         labels=10,
         counts={"train": 443, "valid": 197, "test": 290},
-        batch=2560,
         unreadable=("jazz/jazz.00054.wav",),
         citation="G. Tzanetakis, P. Cook, IEEE TSAP 10(5), 2002",
         licence="Lists MIT (music_dataset_split); audio without a stated licence",

@@ -9,7 +9,7 @@ import re
 
 from mar.errors import InputError
 from mar.tasks import readers
-from mar.tasks.base import Items, Task, multi_hot
+from mar.tasks.base import Items, TaskInfo, multi_hot
 
 _HEADER = ["TRACK_ID", "ARTIST_ID", "ALBUM_ID", "PATH", "DURATION", "TAGS"]
 _SECONDS = re.compile(r"\d+(\.\d+)?")
@@ -42,7 +42,7 @@ def read(folder, subset):
 
 
 def _task(name, subset, **settings):
-    return Task(
+    return TaskInfo(
         name,
         functools.partial(read, subset=subset),
         "multilabel",

@@ -9,7 +9,7 @@ import numpy as np
 
 from mar.errors import InputError
 from mar.tasks import readers
-from mar.tasks.base import Items, Task
+from mar.tasks.base import Items, TaskInfo
 
 CORRUPT = {"35644", "55753", "57881"}  # MP3s of length zero in the distribution
 _SPLITS = {**dict.fromkeys("0123456789ab", "train"), "c": "valid", **dict.fromkeys("def", "test")}
@@ -94,10 +94,12 @@ _COMMON = {
     "licence": "Annotations without a stated licence; audio CC BY-NC-SA (Magnatune)",
 }
 TASKS = (
-    Task("MTT", read, counts={"train": 18706, "valid": 1825, "test": 5329}, **_COMMON),
-    Task(
+    TaskInfo("MTT", read, counts={"train": 18706, "valid": 1825, "test": 5329}, **_COMMON),
+    TaskInfo(
         "MTT_filtered",
         read_filtered,
+        protocol="filtered",
+        probe="MTT",
         counts={"train": 15244, "valid": 1529, "test": 4332},
         **_COMMON,
     ),

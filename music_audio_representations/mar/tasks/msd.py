@@ -12,7 +12,7 @@ import numpy as np
 
 from mar.errors import InputError
 from mar.tasks import readers
-from mar.tasks.base import Items, Task
+from mar.tasks.base import Items, TaskInfo
 
 TRAIN_ITEMS = 201_680  # of filtered_list_train.cP; the others are for validation
 _PARENT = "MSD_split_for_tagging"
@@ -119,7 +119,7 @@ def _preview_paths(folder):
 
 
 TASKS = (
-    Task(
+    TaskInfo(
         "MSDS",
         read,
         "multilabel",

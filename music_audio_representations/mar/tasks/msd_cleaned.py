@@ -13,7 +13,7 @@ import io
 
 from mar.errors import InputError
 from mar.tasks import readers
-from mar.tasks.base import Items, Task, multi_hot
+from mar.tasks.base import Items, TaskInfo, multi_hot
 from mar.tasks.msd import audio_paths
 
 MINIMUM_SCORE = 50  # Last.fm's, of the tags that count
@@ -83,13 +83,13 @@ _COMMON = {
     "licence": "No licence stated; Last.fm tags for research; no audio",
 }
 TASKS = (
-    Task(
+    TaskInfo(
         "MSD50",
         functools.partial(read_arrays, prefix="sub_"),
         labels=50,
         counts={"total": 35745},
         **_COMMON,
     ),
-    Task("MSD100", read_arrays, labels=100, **_COMMON),
-    Task("MSD500", read_tags, labels=500, **_COMMON),
+    TaskInfo("MSD100", read_arrays, labels=100, **_COMMON),
+    TaskInfo("MSD500", read_tags, labels=500, **_COMMON),
 )

@@ -12,7 +12,7 @@ import numpy as np
 
 from mar.errors import InputError
 from mar.tasks import readers
-from mar.tasks.base import Items, Task
+from mar.tasks.base import Items, TaskInfo
 from mar.tasks.msd import audio_paths
 
 _PARTS = {"train": "train", "valid": "val", "test": "test"}
@@ -63,7 +63,7 @@ def _only(folder, pattern):
 
 
 TASKS = (
-    Task(
+    TaskInfo(
         "MuMu",
         read,
         "multilabel",

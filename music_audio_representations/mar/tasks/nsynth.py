@@ -7,7 +7,7 @@ import functools
 
 from mar.errors import InputError
 from mar.tasks import readers
-from mar.tasks.base import Items, Task, one_hot
+from mar.tasks.base import Items, TaskInfo, one_hot
 
 PITCHES = [str(pitch) for pitch in range(9, 121)]
 FAMILIES = [
@@ -46,14 +46,13 @@ def read(folder, key, labels):
 _COMMON = {
     "kind": "multiclass",
     "counts": {"train": 289205, "valid": 12678, "test": 4096},
-    "batch": 64,
     "constraint": "[2]",
     "citation": "J. Engel, C. Resnick, A. Roberts, S. Dieleman, M. Norouzi, D. Eck, K. Simonyan, "
     "ICML 2017",
     "licence": "CC BY 4.0",
 }
 TASKS = (
-    Task(
+    TaskInfo(
         "NSynth_P",
         functools.partial(read, key="pitch", labels=PITCHES),
         labels=112,
@@ -61,7 +60,7 @@ TASKS = (
         windows={"window_seconds": 1.0, "hop_seconds": 1.0, "first_centre_seconds": 0.5},
         **_COMMON,
     ),
-    Task(
+    TaskInfo(
         "NSynth_I",
         functools.partial(read, key="instrument_family_str", labels=FAMILIES),
         labels=11,

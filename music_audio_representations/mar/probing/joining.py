@@ -1,0 +1,151 @@
+"""Which embeddings belong to a task's items, and what a probe is given of them."""
+
+import dataclasses
+import logging
+import pathlib
+
+import psutil
+
+from mar.embedding.embeddings import Embeddings
+from mar.errors import InputError
+from mar.probing.probe import Examples
+from mar.tasks import Task
+from mar.tasks.base import SPLITS, WINDOWS
+
+_MEMORY_SHARE = 0.6  # of what is available, that training examples may take
+_COPIES = 2.2  # of the features: read, and on the device
+
+logger = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True)
+class EmbeddedTask:
+    """A task and the embeddings of its items.
+
+    Attributes:
+        task: the `Task`.
+        embeddings: the open folder of embeddings.
+        paths: which embedded path is each item's, None where none is.
+    """
+
+    task: Task
+    embeddings: Embeddings
+    paths: list[str | None]
+
+    @property
+    def missing(self) -> int:
+        """Number of items without an embedding."""
+        return self.paths.count(None)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """`{split: number of items with an embedding}`."""
+        return {split: len(self.rows(split)) for split in SPLITS}
+
+    def rows(self, split: str) -> list[int]:
+        """Which items of the task are in a split and have an embedding."""
+        return [row for row in self.task.rows(split) if self.paths[row] is not None]
+
+    def ids(self, split: str) -> list[str]:
+        """The ids of these items."""
+        return [self.task.items.ids[row] for row in self.rows(split)]
+
+    def examples(self, split: str, windows: str, folder: pathlib.Path) -> Examples:
+        """What a probe is trained on or applied to.
+
+        Args:
+            split: whose items.
+            windows: "mean" for an item's mean embedding, "single" for each of its windows.
+            folder: on whose disk windows are kept, unseen there, where memory is short.
+
+        Raises:
+            InputError: an embedding holds NaN, or single windows were not kept.
+        """
+        rows = self.rows(split)
+        paths, targets = [self.paths[row] for row in rows], self.task.targets[rows]
+        mean = windows == "mean"
+        count = len(paths) if mean else int(self.embeddings.window_counts(paths).sum())
+        size = 4 * count * self.embeddings.dimensions
+        fits = _COPIES * size < _MEMORY_SHARE * psutil.virtual_memory().available
+        if mean:
+            return Examples(self.embeddings.means(paths), targets, resident=fits)
+        features, items = self.embeddings.windows(paths, None if fits else folder)
+        return Examples(features, targets, items, resident=fits)
+
+
+def join(task: Task, embeddings: Embeddings, allow_missing: bool = False) -> EmbeddedTask:
+    """Finds the embeddings of a task's items.
+
+    Args:
+        task: the `Task`.
+        embeddings: the open folder of embeddings.
+        allow_missing: whether to go on without the items that have no embedding.
+
+    Raises:
+        InputError: embeddings are missing and that is not allowed, or are of other windows than a
+            task needs, or a whole split is missing.
+    """
+    _check_windows(task, embeddings)
+    embedded = EmbeddedTask(task, embeddings, task.locate(embeddings.paths))
+    _check_missing(embedded, allow_missing)
+    for split, count in embedded.counts.items():
+        if not count:
+            raise InputError(
+                f"{embeddings.folder}: no item of {task.name}'s {split} split is in it"
+            )
+    return embedded
+
+
+def _check_missing(embedded: EmbeddedTask, allow_missing: bool) -> None:
+    """Raises an InputError, or warns, of items that have no embedding."""
+    task, embeddings = embedded.task, embedded.embeddings
+    ids = task.items.ids
+    absent = [row for row, path in enumerate(embedded.paths) if path is None]
+    unexpected = [row for row in absent if ids[row] not in task.info.unreadable]
+    for row in sorted(set(absent) - set(unexpected)):
+        logger.warning("%s: left out, known to be unreadable", ids[row])
+    if not unexpected:
+        return
+    failed = task.locate(embeddings.failures)
+    reasons = [
+        f"{ids[row]} ({embeddings.failures[failed[row]]})" if failed[row] else ids[row]
+        for row in unexpected[:5]
+    ]
+    problem = (
+        f"{embeddings.folder}: embeddings are missing for {len(unexpected)} of {len(ids)} items "
+        f"of {task.name}, e.g. {', '.join(reasons)}"
+    )
+    if not allow_missing:
+        raise InputError(f"{problem}. Embed them, or go on without with --allow_missing")
+    logger.warning("%s", problem)
+
+
+def _check_windows(task: Task, embeddings: Embeddings) -> None:
+    """Refuses NSynth's notes embedded with other windows than its own; warns elsewhere.
+
+    Representations that have no windows are taken as they are.
+    """
+    given = {name: embeddings.provenance.get(name) for name in WINDOWS}
+    if given["window_seconds"] is None or _filled(given) == _filled(task.windows):
+        return
+    problem = (
+        f"{embeddings.folder}: {task.name} expects windows of {_shown(task.windows)}, found "
+        f"{_shown(given)}; embed with --task {task.name}"
+    )
+    if task.windows != WINDOWS:
+        raise InputError(problem)
+    logger.warning("%s", problem)
+
+
+def _filled(windows: dict) -> dict:
+    """Parameters of `mar.audio.windows.Windows` as numbers."""
+    first = windows["first_centre_seconds"]
+    return {**windows, "first_centre_seconds": windows["hop_seconds"] if first is None else first}
+
+
+def _shown(windows: dict) -> str:
+    filled = _filled(windows)
+    return (
+        f"{filled['window_seconds']:g} s every {filled['hop_seconds']:g} s, the first around "
+        f"{filled['first_centre_seconds']:g} s"
+    )
