@@ -138,10 +138,11 @@ def test_make_tfrecords_and_pre_train(home):
     example = example.replace("s3://bucket/records", "records/").replace(
         "batch_size=512", "batch_size=4"
     )
-    example = example.replace("    ...", "    print(snippets.shape, labels.shape)\n    break", 1)
-    example = example.replace(
-        "    ...", "    print(anchors.shape == positives.shape)\n    break", 1
-    )
+    for shown in (
+        "batch['snippets'].shape, batch['labels'].shape",
+        "batch['anchors'].shape == batch['positives'].shape",
+    ):
+        example = example.replace("    ...", f"    print({shown})\n    break", 1)
     printed = run_python("-c", example, cwd=home).stdout.split("\n")
     assert printed[:2] == ["(4, 300, 96) (4, 2)", "True"]
     run_all("Pre-train", home)

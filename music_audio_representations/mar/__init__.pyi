@@ -10,9 +10,9 @@ from .errors import ConfigError as ConfigError
 from .errors import InputError as InputError
 from .models.loading import load_model as load_model
 from .models.projectors import Projector as Projector
-from .models.saving import export as export
 from .models.saving import front_end as front_end
 from .models.saving import save as save
+from .models.saving import save_waveform_model as save_waveform_model
 from .models.sfnfnet import SfNfNetF0 as SfNfNetF0
 from .optim.adam import ScoochAdam as ScoochAdam
 from .optim.schedules import ScoochCosineDecay as ScoochCosineDecay

@@ -65,6 +65,15 @@ def small_network(**parameters):
     return SfNfNetF0(**{"width": 0.1, "depths": [1, 1, 1, 1], **parameters})
 
 
+def keras_adam(settings):
+    """The `keras.optimizers.Adam` of a `ScoochAdam`, with which ours is compared."""
+    import keras
+
+    rate = settings.learning_rate if settings.schedule is None else settings.schedule.build()
+    numbers = {name: getattr(settings, name) for name in ("beta_1", "beta_2", "epsilon")}
+    return keras.optimizers.Adam(rate, amsgrad=settings.amsgrad, **numbers)
+
+
 def run_python(*arguments, cwd=None, **environment):
     """Runs another Python process; returns it, finished, with its output as text.
 

@@ -131,12 +131,14 @@ def test_verify_and_inspect(records, tmp_path):
 
 
 def test_both_pipelines(records):
-    snippets, labels = next(iter(SnippetDataset(records=str(records), batch_size=16).build()))
-    assert snippets.shape == (16, 300, 96)
-    assert labels.numpy().sum(axis=1).min() >= 1
-    for anchors, positives in PairDataset(records=str(records), batch_size=16).build().take(1):
-        assert anchors.shape == positives.shape == (16, 300, 96)
-        assert 0 < anchors.numpy().astype(float).std() < 10
+    labelled, pairs = (
+        next(iter(kind(records=str(records), batch_size=16).build()))
+        for kind in (SnippetDataset, PairDataset)
+    )
+    assert labelled["snippets"].shape == (16, 300, 96)
+    assert labelled["labels"].numpy().sum(axis=1).min() >= 1
+    assert pairs["anchors"].shape == pairs["positives"].shape == (16, 300, 96)
+    assert 0 < pairs["anchors"].numpy().astype(float).std() < 10
 
 
 def test_excerpts(records, tmp_path):

@@ -225,8 +225,16 @@ PUBLISHED = {
 def standardize(logmel: Any) -> Any:
     """Snippets of log-mel as the network takes them: minus mean, over max(std, 0.01), transposed.
 
+    It is the step between what data sets yield and what `mar.load_model` returns, on the device:
+
+    ```python
+    batch = next(iter(mar.SnippetDataset(records="records/", batch_size=8).build()))
+    embeddings = model(mar.standardize(batch["snippets"]))
+    ```
+
     Args:
-        logmel: `(batch, frames, mels)`, plain log-mel of any float type.
+        logmel: `(batch, frames, mels)`, plain log-mel of any float type; an array, or a tensor of
+            the backend.
 
     Returns:
         float32 `(batch, mels, frames, 1)`.

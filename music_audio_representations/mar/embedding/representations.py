@@ -11,7 +11,6 @@ import functools
 import os
 from multiprocessing.pool import ThreadPool
 
-import keras
 import numpy as np
 
 import mar
@@ -21,14 +20,14 @@ from mar.embedding.files import AudioItem
 from mar.embedding.store import Row, Writer
 from mar.errors import InputError
 from mar.models.musicnn import CHECKPOINTS, EMBEDDING, FRAMES, VERSION, MusiCNN
+from mar.models.sfnfnet import untrained
 
 FEATURES = ("logmel_mean", *CHECKPOINTS)
 
 
 def random_network(path, seed=0):
     """Writes the untrained SF-NFNet-F0 as a model file; equal seeds give equal weights."""
-    keras.utils.set_random_seed(seed)
-    mar.save(mar.SfNfNetF0().build(300), path)
+    mar.save(untrained(mar.SfNfNetF0(), seed=seed), path)
 
 
 class LogMelMean:

@@ -246,12 +246,10 @@ def _training_steps(mlp, model):
     """A compiled function that runs one step per row of `rows` and returns the mean loss."""
     import tensorflow as tf
 
-    from mar.optim.fused_adam import FusedAdam
-
     loss_of = mlp.loss.build()
     variables = [variable.value for variable in model.trainable_variables]
     kernels = {id(layer.kernel.value) for layer in model.layers if hasattr(layer, "kernel")}
-    adam = FusedAdam(mlp.optimizer, variables)
+    adam = mlp.optimizer.build(variables)
     done = tf.Variable(0, dtype=tf.int64)
 
     def gradients(features, targets):
