@@ -9,6 +9,9 @@ REQUIRED = [
     "keras>=3.5",  # the network, on TensorFlow, JAX or PyTorch
     "h5py",  # the weights inside .keras files
     "scooch>=1.1,<2",  # configurations that instantiate components
+    "annotated-types>=0.6",  # bounds of their parameters
+    "typing-extensions>=4.4",  # what Python 3.10 lacks of typing
+    "lazy-loader>=0.3",  # `import mar` without TensorFlow
     "absl-py",  # command lines
     "numpy",  # arrays between the parts
     "librosa>=0.10.2",  # mel filters
@@ -71,6 +74,7 @@ setup(
         "tfrecord_tools": "tfrecord_tools",
     },
     package_data={
+        "mar": ["*.pyi", "py.typed"],
         "mar.configs": ["*/*.yaml"],
         "mar.tasks": ["*.csv"],
         "mar.reporting": ["*.csv"],

@@ -20,7 +20,6 @@ import numpy as np
 import tensorflow as tf
 from absl import app, flags
 
-from mar.config import load
 from mar.probing.probe import MLP, Examples, train
 
 FLAGS = flags.FLAGS
@@ -44,7 +43,7 @@ def probe(name, steps):
     """The shipped configuration with this many steps."""
     path = "MLP.optimizer.ScoochAdam.schedule.WarmupSchedule"
     decay = f"{path}.schedule.ScoochCosineDecay.decay_steps={max(1, steps - 1000)}"
-    return MLP(load(CONFIGS / f"{name}.yaml", [decay]))
+    return MLP.load(CONFIGS / f"{name}.yaml", [decay])
 
 
 def examples(items, labels, one_hot):

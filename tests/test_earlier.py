@@ -8,9 +8,7 @@ import pytest
 import mar
 from helpers import small_records
 from helpers.shared import DATA
-from mar.config import load
 from mar.embedding.embeddings import open_embeddings
-from mar.training.trainer import Trainer
 
 EARLIER = DATA / "earlier"
 
@@ -28,7 +26,7 @@ def test_a_run_that_was_stopped_ends_with_the_weights_that_it_would_have_had(tmp
     shutil.copytree(EARLIER / "run", tmp_path / "run")
     (tmp_path / "run" / "model.keras").unlink()
     overrides = [f"Trainer.dataset.SnippetDataset.records={EARLIER / 'records'}"]
-    trainer = Trainer(load(EARLIER / "run" / "configuration.yaml", overrides))
+    trainer = mar.Trainer.load(EARLIER / "run" / "configuration.yaml", overrides)
     assert trainer.run(tmp_path / "run") is None
     expected = mar.load_model(EARLIER / "run" / "model.keras")
     resumed = mar.load_model(tmp_path / "run" / "model.keras")

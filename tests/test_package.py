@@ -27,7 +27,7 @@ def test_public_names_exist_and_are_no_modules(name):
 
 
 def test_unknown_names_are_refused():
-    with pytest.raises(AttributeError, match="no attribute 'lod_model'"):
+    with pytest.raises(AttributeError, match="No mar attribute lod_model"):
         mar.lod_model  # noqa: B018
 
 

@@ -1,42 +1,11 @@
 """Music audio representations: pre-train, embed, probe.
 
-Names are loaded when first used, so that `import mar` is instant and does not import TensorFlow.
+Names are loaded when they are first used, so that `import mar` is instant and imports neither
+TensorFlow nor NumPy. They are listed in `__init__.pyi`, which editors and type checkers read too.
 """
 
-import importlib
+import lazy_loader
 
 __version__ = "0.1.0"
 
-_PUBLIC = {
-    "ConfigError": "mar.errors",
-    "Embedder": "mar.embedding.embedder",
-    "Embedding": "mar.embedding.embedder",
-    "InputError": "mar.errors",
-    "LogMel": "mar.audio.logmel",
-    "MLP": "mar.probing.probe",
-    "PairDataset": "mar.data.pipelines",
-    "Probe": "mar.probing.experiment",
-    "RecordReader": "mar.records.reader",
-    "Results": "mar.probing.results",
-    "SfNfNetF0": "mar.models.sfnfnet",
-    "SnippetDataset": "mar.data.pipelines",
-    "Task": "mar.tasks",
-    "Trainer": "mar.training.trainer",
-    "Windows": "mar.audio.windows",
-    "export": "mar.models.saving",
-    "front_end": "mar.models.saving",
-    "load_model": "mar.models.loading",
-    "save": "mar.models.saving",
-}
-
-__all__ = sorted(_PUBLIC)
-
-
-def __getattr__(name):
-    if name not in _PUBLIC:
-        raise AttributeError(f"module 'mar' has no attribute {name!r}")
-    return getattr(importlib.import_module(_PUBLIC[name]), name)
-
-
-def __dir__():
-    return sorted({*globals(), *_PUBLIC})
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

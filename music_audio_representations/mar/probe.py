@@ -18,7 +18,6 @@ import pathlib
 
 from absl import flags
 
-from mar.config import load
 from mar.errors import ConfigError
 from mar.util import cli
 
@@ -84,7 +83,7 @@ def _probe(task):
     from mar.probing.experiment import MLP, Probe  # with TensorFlow, which takes seconds
 
     if FLAGS.config:
-        return Probe(MLP(load(FLAGS.config, FLAGS.set)), task)
+        return Probe(MLP.load(FLAGS.config, FLAGS.set), task)
     return Probe.for_task(task, FLAGS.set)
 
 

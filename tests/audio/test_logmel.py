@@ -148,7 +148,7 @@ def test_unknown_length_inside_a_graph():
 
 def test_few_shapes_whatever_the_length():
     shapes, front_end = set(), LogMel()
-    front_end._compiled_frames = lambda x: shapes.add(x.shape) or front_end._frames(x)
+    vars(front_end)["_compiled_frames"] = lambda x: shapes.add(x.shape) or front_end._frames(x)
     for length in range(1, 500_000, 7919):
         list(front_end.stream_blocks([np.zeros(length, np.float32)]))
     assert len(shapes) == 20
@@ -170,9 +170,9 @@ def test_standardize():
 
 
 def test_wrong_settings():
-    with pytest.raises(ConfigError, match="win_length: expected 1 to n_fft = 256, got 400"):
+    with pytest.raises(ConfigError, match="win_length: expected at most n_fft = 256, got 400"):
         LogMel(n_fft=256)
-    with pytest.raises(ConfigError, match="mag_range: expected two numbers"):
+    with pytest.raises(ConfigError, match="mag_range: expected a list of 2 float"):
         LogMel(mag_range=[1.0])
     with pytest.raises(ConfigError, match="mag_compression"):
         LogMel(mag_compression="dB")

@@ -177,8 +177,8 @@ def test_shapes_are_known_and_nothing_is_sharded_or_tuned(variant):
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
-        ({"batch_size": 0}, "batch_size: expected a positive number, got 0"),
-        ({"hard_negatives": -1}, "hard_negatives: expected 0 or more, got -1"),
+        ({"batch_size": 0}, "batch_size: expected at least 1, got 0"),
+        ({"hard_negatives": -1}, "hard_negatives: expected at least 0, got -1"),
         (
             {"hard_negatives": 1, "max_centre_distance_seconds": None},
             "hard_negatives: expected 0 where",

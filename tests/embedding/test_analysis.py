@@ -7,7 +7,6 @@ from helpers import published_pipeline
 from helpers.shared import fill_golden, reference, run_python, small_network
 from helpers.signals import music
 from mar.audio.logmel import PUBLISHED
-from mar.config import load
 from mar.embedding.analysis import Analysis
 from mar.errors import ConfigError, InputError
 
@@ -197,7 +196,7 @@ def test_a_front_end_that_the_model_does_not_know_is_told(location, song):
                 {"MelSpectrogram": None},
                 {"EmbeddingFeature": {"extractor": {"SliceExtractor": {"hop": 0}}}},
             ],
-            "expected hop of at least 1",
+            "SliceExtractor.hop: expected at least 1, got 0",
         ),
         ([{"MelSpectrogram": {"n_ftt": 1}}], "did you mean 'n_fft'"),
     ],
@@ -234,4 +233,4 @@ def test_configuration_files_and_overrides(tmp_path, song):
     path = tmp_path / "c.yml"
     path.write_text("Analysis: {feature_transforms: [{MelSpectrogram: null}]}")
     override = "Analysis.feature_transforms.0.MelSpectrogram.n_mels=40"
-    assert len(Analysis(load(path, [override]))(song)) == 40
+    assert len(Analysis.load(path, [override])(song)) == 40

@@ -4,7 +4,6 @@ import pytest
 
 import mar
 from helpers.shared import GOLDEN, fill_golden, golden_input, reference, run_python, small_network
-from mar.config import load
 from mar.errors import ConfigError
 from mar.models.sfnfnet import SfNfNetF0, canonical_name
 
@@ -145,10 +144,10 @@ def test_bfloat16_is_close():
 def test_configuration_file(tmp_path):
     path = tmp_path / "network.yaml"
     path.write_text("SfNfNetF0: {width: 0.1, depths: [1, 1, 1, 1]}\n")
-    assert mar.SfNfNetF0(load(path)).build(300).output_shape == (None, 173)
-    with pytest.raises(ConfigError, match=r"SfNfNetF0.depths: expected list\[int\], got 3"):
+    assert mar.SfNfNetF0.load(path).build(300).output_shape == (None, 173)
+    with pytest.raises(ConfigError, match=r"SfNfNetF0.depths: expected a list of int, got 3"):
         SfNfNetF0(depths=3)
-    with pytest.raises(ConfigError, match=r"each of the 4 stages, got \[1, 1\]"):
+    with pytest.raises(ConfigError, match=r"depths: expected 4 values, got \(1, 1\)"):
         SfNfNetF0(depths=[1, 1])
 
 

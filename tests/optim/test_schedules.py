@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from helpers.shared import reference
-from mar.config import load
 from mar.errors import ConfigError
 from mar.optim.adam import ScoochAdam
 from mar.optim.schedules import ScoochCosineDecay, WarmupSchedule
+from mar.util import yaml_file
 
 
 def warmup(**changes):
@@ -67,7 +67,7 @@ def test_published_schedules_reach_their_rates_and_end_at_zero():
     paths = sorted(reference("reference/release/configs/models/probes").glob("*/*.yml"))
     assert len(paths) == 90
     for path in paths:
-        adam = ScoochAdam({"ScoochAdam": load(path)["MLP"]["optimizer"]["ScoochAdam"]})
+        adam = ScoochAdam.from_config(yaml_file.read(path)["MLP"]["optimizer"])
         rate, schedule = adam.rate(), adam.schedule
         assert float(rate(0)) == 0
         assert float(rate(schedule.warmup_steps)) == pytest.approx(

@@ -16,7 +16,6 @@ import mar
 from helpers.distributions import WRITERS
 from helpers.shared import DATA, ROOT, run_python
 from helpers.small_embeddings import separable, write_store
-from mar.config import load
 from mar.embedding.embeddings import open_embeddings
 from mar.errors import InputError
 from mar.probing import joining, published, results
@@ -30,7 +29,7 @@ SCHEDULE = "MLP.optimizer.ScoochAdam.schedule.WarmupSchedule"
 def short(name, *overrides, steps=30, rate=0.01):
     """Our configuration of a task, with few steps and narrow layers."""
     path = ROOT / "configs" / "probe" / f"{name}.yaml"
-    widths = [16 for _ in load(path)["MLP"]["layer_widths"]]
+    widths = [16 for _ in MLP.load(path).layer_widths]
     settings = [
         f"{SCHEDULE}.warmup_steps=10",
         f"{SCHEDULE}.schedule.ScoochCosineDecay.decay_steps={steps - 10}",
@@ -39,7 +38,7 @@ def short(name, *overrides, steps=30, rate=0.01):
         f"MLP.layer_widths={widths}",
         "MLP.batch_size=32",
     ]
-    return MLP(load(path, [*settings, *overrides]))
+    return MLP.load(path, [*settings, *overrides])
 
 
 def embed(loaded, paths, folder, **provenance):
@@ -112,7 +111,7 @@ def test_what_was_found_is_what_was_saved(prepared, tmp_path):
     assert sorted(path.name for path in saved.folder.iterdir()) == [
         *("config.yaml", "per_label.csv", "predictions.npz", "probe.keras", "result.json")
     ]
-    assert MLP(load(saved.folder / "config.yaml")).hash() == result.facts["config_sha256"]
+    assert MLP.load(saved.folder / "config.yaml").hash() == result.facts["config_sha256"]
     network = keras.models.load_model(saved.folder / "probe.keras")
     for mine, theirs in zip(network.get_weights(), result.network.get_weights(), strict=True):
         np.testing.assert_array_equal(mine, theirs)
@@ -134,12 +133,12 @@ def test_a_task_comes_with_the_probe_of_table_2(name, prepared):
     shipped = ROOT / "configs" / "probe" / f"{name.removesuffix('_filtered')}.yaml"
     probe = mar.Probe.for_task(loaded, ["MLP.activation=tanh"])
     assert probe.task is loaded
-    assert probe.mlp.hash() == MLP(load(shipped, ["MLP.activation=tanh"])).hash()
+    assert probe.mlp.hash() == MLP.load(shipped, ["MLP.activation=tanh"]).hash()
     assert probe.mlp.hash() != mar.Probe.for_task(loaded).mlp.hash()
     assert mar.Probe(load(shipped), loaded).mlp.hash() == mar.Probe.for_task(loaded).mlp.hash()
     # The published configurations have no batch size: it is that of Table 2.
-    unsized = mar.Probe(MLP(load(shipped, ["MLP.batch_size=null"])), loaded)
-    assert unsized._batch_size(unsized.mlp) == MLP(load(shipped)).batch_size
+    unsized = mar.Probe(MLP.load(shipped, ["MLP.batch_size=null"]), loaded)
+    assert unsized._batch_size(unsized.mlp) == MLP.load(shipped).batch_size
 
 
 @pytest.mark.parametrize(

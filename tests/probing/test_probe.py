@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 
 from helpers.shared import ROOT, reference
-from mar.config import load
 from mar.errors import ConfigError
 from mar.probing.probe import MLP, Examples, predict, report, train
 from mar.tasks import TASKS
@@ -51,7 +50,7 @@ def equal(first, second):
 def trains(path, data, overrides=()):
     """Two steps of a configuration as it is, but for their number."""
     short = [f"{WARMUP}.warmup_steps=1", f"{WARMUP}.schedule.ScoochCosineDecay.decay_steps=1"]
-    mlp = MLP(load(path, [*short, *overrides]))
+    mlp = MLP.load(path, [*short, *overrides])
     before = mlp.build(data.features.shape[1], data.targets.shape[1]).get_weights()
     model = train(mlp, data, 8)
     predictions = predict(mlp, model, data)
@@ -68,7 +67,7 @@ def test_the_six_published_probes_of_a_task_run_unchanged(task, data):
     paths = sorted(folder.glob("*.yml"))
     assert len(paths) == 6
     for path in paths:
-        mlp = MLP(load(path))
+        mlp = MLP.load(path)
         assert mlp.steps in {
             step * 1000 for step in (10, 15, 18, 20, 25, 30, 35, 40, 300, 400, 800)
         }
@@ -79,7 +78,7 @@ def test_the_six_published_probes_of_a_task_run_unchanged(task, data):
 def test_one_published_probe_runs_at_its_full_width(data):
     """Layers of 1025, and `metrics: null`."""
     probes = reference("reference/release/configs/models/probes")
-    assert trains(probes / "Jam-All" / "Musicset_USmall.yml", data).layer_widths == [1025, 1025]
+    assert trains(probes / "Jam-All" / "Musicset_USmall.yml", data).layer_widths == (1025, 1025)
     assert trains(probes / "MSDS" / "Musicset_ULarge.yml", data).metrics is None
 
 
@@ -106,9 +105,9 @@ TABLE_2 = {
 def test_each_task_has_a_configuration_with_the_values_of_table_2(data):
     assert {path.stem for path in OURS} == {*TABLE_2, "tags", "classes", "values"}
     for path in (path for path in OURS if path.stem in TABLE_2):
-        mlp = MLP(load(path))
+        mlp = MLP.load(path)
         widths, dropout, batch = TABLE_2[path.stem]
-        assert mlp.layer_widths == widths
+        assert list(mlp.layer_widths) == widths
         assert (mlp.dropout or mlp.output_dropout or 0) == dropout
         assert mlp.batch_size == batch
         assert mlp.optimizer.schedule.warmup_steps == 1000
@@ -123,7 +122,7 @@ def test_each_task_has_a_configuration_with_the_values_of_table_2(data):
     [
         ({"dropout": 0.5, "layer_dropouts": [0.5]}, "layer_dropouts or dropout, got both"),
         ({"layer_dropouts": [0.5, 0.5]}, "one for each of the 1 layer_widths"),
-        ({"dropout": 1.0}, "rates from 0 to below 1, got 1.0"),
+        ({"dropout": 1.0}, "MLP.dropout: expected at least 0 and less than 1, got 1.0"),
         ({"windows": "some"}, "expected one of 'mean', 'single', got 'some'"),
         ({"optimizer": {"ScoochAdam": {"learning_rate": 0.1}}}, "expected a schedule"),
     ],

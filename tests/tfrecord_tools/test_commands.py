@@ -18,7 +18,6 @@ from helpers import small_records
 from helpers.shared import ROOT, run_python
 from helpers.signals import FORMATS, music
 from mar.audio.logmel import PUBLISHED, LogMel
-from mar.config import load
 from mar.data.pipelines import PairDataset, SnippetDataset
 from mar.records import manifest as manifests
 from mar.records.reader import RecordReader
@@ -112,8 +111,8 @@ def test_records_hold_the_log_mel_of_the_files(audio, records):
 
 def test_shipped_front_ends_are_those_of_the_paper_and_of_the_published_weights():
     configs = ROOT / "configs" / "records"
-    assert LogMel(load(configs / "paper.yaml")).hash() == LogMel().hash()
-    assert LogMel(load(configs / "mule.yaml")).hash() == LogMel(**PUBLISHED).hash()
+    assert LogMel.load(configs / "paper.yaml").hash() == LogMel().hash()
+    assert LogMel.load(configs / "mule.yaml").hash() == LogMel(**PUBLISHED).hash()
 
 
 def test_verify_and_inspect(records, tmp_path):

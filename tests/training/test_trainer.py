@@ -22,7 +22,6 @@ import mar
 from helpers import small_records, training_runs
 from helpers.shared import ROOT, fill_golden, free_port, reference, run_python, small_network
 from mar.audio.logmel import LogMel, standardize
-from mar.config import load
 from mar.errors import ConfigError, InputError
 from mar.models import sfnfnet
 from mar.records import manifest
@@ -80,7 +79,7 @@ def overrides(records, **settings):
 
 
 def trainer(records, **settings):
-    return Trainer(load(SMALL, overrides(records, **settings)))
+    return Trainer.load(SMALL, overrides(records, **settings))
 
 
 def start(folder, records, *flags, interrupt=None, limit="", environment=None, **settings):
@@ -175,7 +174,7 @@ def test_a_finished_run_leaves_a_model_its_card_and_its_configuration(finished, 
     exported = tf.saved_model.load(finished / "saved_model").signatures["embed_logmel"]
     embedding = exported(logmel=tf.constant(logmel))["embedding"]
     np.testing.assert_allclose(embedding, model(standardize(logmel)), rtol=1e-4, atol=1e-5)
-    again = Trainer(load(finished / "configuration.yaml"))
+    again = Trainer.load(finished / "configuration.yaml")
     assert again.resolved() == trainer(records).resolved()
     card = (finished / "model_card.md").read_text()
     for fact in ("24 tracks", "8 pairs", "ContrastiveObjective", again.hash(), "hop_length: 160"):
@@ -295,7 +294,7 @@ def test_shipped_configurations_train(path, tmp_path):
     settings += [f"Trainer.dataset.{dataset}.batch_size=4"]
     settings += [f"Trainer.dataset.{dataset}.snippet_frames={training_runs.FRAMES}"]
     with mock.patch.object(sfnfnet, "STAGES", sfnfnet.STAGES[:2]):
-        shrunk = Trainer(load(path, [*settings, "Trainer.validation=null"]))
+        shrunk = Trainer.load(path, [*settings, "Trainer.validation=null"])
         assert shrunk.run(tmp_path / "run") is None
     assert last_step(tmp_path / "run") == 2
     assert (tmp_path / "run" / "model.keras").exists()
@@ -360,7 +359,7 @@ def test_the_first_step_is_that_of_the_model_that_was_given(records, tmp_path):
 def test_training_goes_on_from_the_published_format(tmp_path):
     """The whole network; `golden_model.keras` is a file such as the published weights lie in."""
     source = str(reference("reference/golden_model.keras"))
-    front_end = LogMel(load(ROOT / "configs" / "records" / "mule.yaml")).resolved()
+    front_end = LogMel.load(ROOT / "configs" / "records" / "mule.yaml").resolved()
     job = dataclasses.replace(small_records.job([400] * 4), front_end=front_end)
     small_records.write_here(job, tmp_path / "set")
     given = Trainer(

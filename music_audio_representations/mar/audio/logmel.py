@@ -15,6 +15,7 @@ from mar.audio import decode
 from mar.audio.resampling import Resampler
 from mar.config import Configurable, Param
 from mar.errors import ConfigError
+from mar.util.kinds import PositiveInt
 
 STD_FLOOR = 0.01
 _AMIN = 1e-10
@@ -29,51 +30,39 @@ class LogMel(Configurable):
     filters are librosa's.
     """
 
-    sample_rate = Param(int, default=16000, doc="Sample rate of the waveform, Hz.")
-    downmix = Param(decode.Downmix, default="mean", doc="How channels become one.")
-    resampler = Param(Resampler, default="soxr_hq", doc="How audio is brought to sample_rate.")
-    via_rate = Param(
-        int | None,
+    sample_rate: PositiveInt = Param(default=16000, doc="Sample rate of the waveform, Hz.")
+    downmix: decode.Downmix = Param(default="mean", doc="How channels become one.")
+    resampler: Resampler = Param(default="soxr_hq", doc="How audio is brought to sample_rate.")
+    via_rate: PositiveInt | None = Param(
         default=None,
         doc="Sample rate that audio is brought to before, Hz; null: straight to sample_rate.",
     )
-    level = Param(float, default=1.0, doc="Factor on the mono samples.")
-    n_fft = Param(int, default=2048, doc="Length of the Fourier transform, samples.")
-    win_length = Param(int, default=400, doc="Length of the window, samples.")
-    hop_length = Param(int, default=160, doc="Samples from frame to frame.")
-    window = Param(str, default="hann", doc="Window, by scipy.signal's name (periodic).")
-    n_mels = Param(int, default=96, doc="Number of mel bands.")
-    fmin = Param(float, default=0.0, doc="Lower edge of the lowest band, Hz.")
-    fmax = Param(float, default=8000.0, doc="Upper edge of the highest band, Hz.")
-    htk = Param(bool, default=True, doc="HTK's mel scale; false is Slaney's.")
-    norm = Param(
-        float | Literal["slaney"] | None,
-        default=2.0,
-        doc="Norm that each filter has after scaling, as in librosa.filters.mel.",
+    level: float = Param(default=1.0, doc="Factor on the mono samples.")
+    n_fft: PositiveInt = Param(default=2048, doc="Length of the Fourier transform, samples.")
+    win_length: PositiveInt = Param(default=400, doc="Length of the window, samples.")
+    hop_length: PositiveInt = Param(default=160, doc="Samples from frame to frame.")
+    window: str = Param(default="hann", doc="Window, by scipy.signal's name (periodic).")
+    n_mels: PositiveInt = Param(default=96, doc="Number of mel bands.")
+    fmin: float = Param(default=0.0, doc="Lower edge of the lowest band, Hz.")
+    fmax: float = Param(default=8000.0, doc="Upper edge of the highest band, Hz.")
+    htk: bool = Param(default=True, doc="HTK's mel scale; false is Slaney's.")
+    norm: float | Literal["slaney"] | None = Param(
+        default=2.0, doc="Norm that each filter has after scaling, as in librosa.filters.mel."
     )
-    power = Param(float, default=2.0, doc="Exponent of the magnitude: 1 magnitude, 2 power.")
-    mag_compression = Param(
-        Literal["10log10", "log10_nonneg", "log", "linear"],
+    power: float = Param(default=2.0, doc="Exponent of the magnitude: 1 magnitude, 2 power.")
+    mag_compression: Literal["10log10", "log10_nonneg", "log", "linear"] = Param(
         default="log10_nonneg",
         doc="10·log10(x), log10(10000·x + 1), ln(x) (both logarithms of at least 1e-10), or x.",
     )
-    mag_range = Param(
-        list[float] | None,
-        default=None,
-        doc="[lowest, highest] compressed value; what lies outside is clipped.",
+    mag_range: tuple[float, float] | None = Param(
+        default=None, doc="[lowest, highest] compressed value; what lies outside is clipped."
     )
 
-    def __init__(self, config=None, **parameters):
-        super().__init__(config, **parameters)
-        for name in ("sample_rate", "hop_length", "n_mels"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"LogMel.{name}: expected at least 1, got {getattr(self, name)}")
-        if not 0 < self.win_length <= self.n_fft:
+    def __post_init__(self) -> None:
+        if self.win_length > self.n_fft:
             raise ConfigError(
-                f"LogMel.win_length: expected 1 to n_fft = {self.n_fft}, got {self.win_length}"
+                f"LogMel.win_length: expected at most n_fft = {self.n_fft}, got {self.win_length}"
             )
-        if self.mag_range is not None and len(self.mag_range) != 2:
-            raise ConfigError(f"LogMel.mag_range: expected two numbers, got {self.mag_range}")
 
     @property
     def hop_seconds(self):
@@ -149,9 +138,6 @@ class LogMel(Configurable):
         block = np.zeros(length, np.float32)
         block[: len(padded)] = padded[:length]
         return ops.convert_to_numpy(self._compiled_frames(block))[:count]
-
-    def __getstate__(self):
-        return {name: value for name, value in vars(self).items() if name != "_compiled_frames"}
 
     @functools.cached_property
     def _compiled_frames(self):

@@ -1,13 +1,12 @@
 """Where the windows of a timeline lie, and the snippets in them."""
 
 import dataclasses
-import math
 
 import numpy as np
 from keras import ops
 
 from mar.config import Configurable, Param
-from mar.errors import ConfigError
+from mar.util.kinds import PositiveFloat
 
 
 class Windows(Configurable):
@@ -17,19 +16,11 @@ class Windows(Configurable):
     where they would reach over an end, so that none is padded.
     """
 
-    window_seconds = Param(float, default=3.0, doc="Length of a window, s.")
-    hop_seconds = Param(float, default=2.0, doc="Time from window to window, s.")
-    first_centre_seconds = Param(
-        float | None, default=None, doc="Centre of the first window, s; null: hop_seconds."
+    window_seconds: PositiveFloat = Param(default=3.0, doc="Length of a window, s.")
+    hop_seconds: PositiveFloat = Param(default=2.0, doc="Time from window to window, s.")
+    first_centre_seconds: float | None = Param(
+        default=None, doc="Centre of the first window, s; null: hop_seconds."
     )
-
-    def __init__(self, config=None, **parameters):
-        super().__init__(config, **parameters)
-        for name in ("window_seconds", "hop_seconds"):
-            if not 0 < getattr(self, name) < math.inf:
-                raise ConfigError(
-                    f"Windows.{name}: expected a positive number, got {getattr(self, name)}"
-                )
 
     def in_frames(self, frame_seconds):
         """The same as `FrameWindows`, to the nearest frame; `frame_seconds` is between frames."""

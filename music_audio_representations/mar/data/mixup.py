@@ -9,20 +9,14 @@ from keras import ops
 
 from mar.config import Configurable, Param
 from mar.data import sampling
-from mar.errors import ConfigError
+from mar.util.kinds import PositiveFloat
 
 
 class Mixup(Configurable):
     """Whom each example of the global batch is mixed with, and how much: λ ~ Beta(alpha, beta)."""
 
-    alpha = Param(float, default=5.0, doc="First parameter of the distribution of the gain.")
-    beta = Param(float, default=2.0, doc="Second parameter of the distribution of the gain.")
-
-    def __init__(self, config=None, **parameters):
-        super().__init__(config, **parameters)
-        for name in ("alpha", "beta"):
-            if getattr(self, name) <= 0:
-                raise ConfigError(f"Mixup.{name}: expected more than 0, got {getattr(self, name)}")
+    alpha: PositiveFloat = Param(default=5.0, doc="First parameter of the gain's distribution.")
+    beta: PositiveFloat = Param(default=2.0, doc="Second parameter of the gain's distribution.")
 
     def draw(self, seed, step, batch_size, purpose):
         """Partners and gains of a step, the same on whatever worker.

@@ -11,6 +11,7 @@ from mar.data import sampling
 from mar.errors import ConfigError
 from mar.records.reader import RecordReader
 from mar.util.exit_guard import python_calls
+from mar.util.kinds import NonNegativeInt, PositiveFloat, PositiveInt
 
 _FOREVER = 2**63 - 1
 _PREFETCHED_STEPS = 2
@@ -23,20 +24,18 @@ class RecordDataset(Configurable):
     through all tracks once, in order, and the last batch may be smaller.
     """
 
-    records = Param(str, doc="Folder of the TFRecords, or their manifest; a path or a URI.")
-    batch_size = Param(int, default=512, doc="Examples in the global batch, over all replicas.")
-    snippet_frames = Param(int, default=300, doc="Frames of a snippet; 300 are 3 s.")
-    windows = Param(
-        Literal["random", "fixed"],
+    records: str = Param(doc="Folder of the TFRecords, or their manifest; a path or a URI.")
+    batch_size: PositiveInt = Param(
+        default=512, doc="Examples in the global batch, over all replicas."
+    )
+    snippet_frames: PositiveInt = Param(default=300, doc="Frames of a snippet; 300 are 3 s.")
+    windows: Literal["random", "fixed"] = Param(
         default="random",
         doc="random: tracks and places drawn afresh. fixed: the same ones each time (validation).",
     )
-    windows_per_track = Param(int, default=1, doc="With fixed windows, examples of each track.")
-
-    def __init__(self, config=None, **parameters):
-        super().__init__(config, **parameters)
-        for name in ("batch_size", "snippet_frames", "windows_per_track"):
-            _expect(getattr(self, name) > 0, self, name, "a positive number")
+    windows_per_track: PositiveInt = Param(
+        default=1, doc="With fixed windows, examples of each track."
+    )
 
     @functools.cached_property
     def reader(self):
@@ -158,8 +157,7 @@ class RecordDataset(Configurable):
 class SnippetDataset(RecordDataset):
     """Snippets and their labels: `(snippets (B, 300, 96), labels (B, vocabulary) float32)`."""
 
-    track_sampling = Param(
-        Literal["uniform", "label_balanced"],
+    track_sampling: Literal["uniform", "label_balanced"] = Param(
         default="uniform",
         doc="How tracks are drawn: all alike, or so that each label comes equally often.",
     )
@@ -206,27 +204,20 @@ class PairDataset(RecordDataset):
     With hard negatives, `(anchors, positives, negatives (B, hard_negatives, 300, 96))`.
     """
 
-    max_centre_distance_seconds = Param(
-        float | None,
+    max_centre_distance_seconds: PositiveFloat | None = Param(
         default=5.0,
         doc="The centres of a pair are less than this apart; null: anywhere in the track "
         "(AudioSet).",
     )
-    hard_negatives = Param(
-        int,
+    hard_negatives: NonNegativeInt = Param(
         default=0,
         doc="For each anchor, more snippets of its track, farther away than a positive can be.",
     )
 
-    def __init__(self, config=None, **parameters):
-        super().__init__(config, **parameters)
-        distance = self.max_centre_distance_seconds
+    def __post_init__(self) -> None:
         _expect(
-            distance is None or distance > 0, self, "max_centre_distance_seconds", "more than 0"
-        )
-        _expect(self.hard_negatives >= 0, self, "hard_negatives", "0 or more")
-        _expect(
-            not self.hard_negatives or (distance is not None and self.windows == "random"),
+            not self.hard_negatives
+            or (self.max_centre_distance_seconds is not None and self.windows == "random"),
             self,
             "hard_negatives",
             "0 where max_centre_distance_seconds is null or windows are fixed",

@@ -5,6 +5,7 @@ time. Class and parameter names are the published ones; what they describe is do
 `mar.Embedder`, so that the published configurations give its vectors.
 """
 
+import functools
 import os
 import sys
 import warnings
@@ -14,12 +15,13 @@ import numpy as np
 from mar.audio import decode
 from mar.audio.logmel import PUBLISHED, LogMel
 from mar.audio.windows import FrameWindows
-from mar.config import ConfigList, Configurable, Param
+from mar.config import Configurable, Param
 from mar.embedding.embedder import Snippets
 from mar.embedding.network import Network
 from mar.errors import ConfigError
 from mar.models.loading import load_model
 from mar.models.saving import front_end
+from mar.util.kinds import NonNegativeInt, PositiveInt
 
 PUBLISHED_MODEL = "./supporting_data/model/model.keras"
 _BATCH = 32
@@ -39,42 +41,43 @@ class SliceExtractor(Extractor):
     They are moved inwards where they would reach over an end.
     """
 
-    hop = Param(int, default=200, doc="Frames from slice to slice.")
-    look_forward = Param(int, default=150, doc="Frames from a slice's centre on.")
-    look_backward = Param(int, default=150, doc="Frames before a slice's centre.")
-    standard_normalize = Param(
-        bool, default=True, doc="Whether each slice is brought to mean 0 and deviation 1."
+    hop: PositiveInt = Param(default=200, doc="Frames from slice to slice.")
+    look_forward: NonNegativeInt = Param(default=150, doc="Frames from a slice's centre on.")
+    look_backward: NonNegativeInt = Param(default=150, doc="Frames before a slice's centre.")
+    standard_normalize: bool = Param(
+        default=True, doc="Whether each slice is brought to mean 0 and deviation 1."
     )
+
+    def __post_init__(self) -> None:
+        if not self.look_backward + self.look_forward:
+            raise ConfigError(
+                "SliceExtractor: expected look_backward and look_forward of at least 1 together, "
+                "got 0"
+            )
 
     def windows(self):
         """The slices, as `FrameWindows`."""
         length = self.look_backward + self.look_forward
-        if min(self.look_backward, self.look_forward) < 0 or length < 1 or self.hop < 1:
-            raise ConfigError(
-                "SliceExtractor: expected hop of at least 1, look_backward and look_forward of at "
-                f"least 0 and 1 together, got {self.hop}, {self.look_backward} and "
-                f"{self.look_forward}"
-            )
         return FrameWindows(length, self.hop, self.hop, self.look_backward)
 
 
 class AudioFile(Configurable):
     """The audio file."""
 
-    sample_rate = Param(int, default=44100, doc="Sample rate that the file is decoded to, Hz.")
+    sample_rate: int = Param(default=44100, doc="Sample rate that the file is decoded to, Hz.")
 
 
 class AudioWaveform(Configurable):
     """The waveform of a file: the sum of its channels, at half scale."""
 
-    input_file = Param(AudioFile, default={"AudioFile": {}}, doc="The file.")
-    sample_rate = Param(int, default=16000, doc="Sample rate of the waveform, Hz.")
+    input_file: AudioFile = Param(default=AudioFile(), doc="The file.")
+    sample_rate: int = Param(default=16000, doc="Sample rate of the waveform, Hz.")
 
 
 class Transform(Configurable):
     """A feature that is made from the one before it."""
 
-    extractor = Param(Extractor, default={"BlockExtractor": {}}, doc="How it takes its input.")
+    extractor: Extractor = Param(default=BlockExtractor(), doc="How it takes its input.")
 
 
 class MelSpectrogram(Transform):
@@ -104,12 +107,12 @@ class MelSpectrogram(Transform):
 class EmbeddingFeature(Transform):
     """Embeddings of slices of a mel spectrogram."""
 
-    extractor = Param(Extractor, default={"SliceExtractor": {}}, doc="The slices.")
-    model_location = Param(
-        str, default=PUBLISHED_MODEL, doc="The model: what `mar.load_model` takes."
+    extractor: Extractor = Param(default=SliceExtractor(), doc="The slices.")
+    model_location: str = Param(
+        default=PUBLISHED_MODEL, doc="The model: what `mar.load_model` takes."
     )
-    apply_softmax = Param(
-        bool, default=False, doc="Whether the softmax of the model's output is taken."
+    apply_softmax: bool = Param(
+        default=False, doc="Whether the softmax of the model's output is taken."
     )
 
     def model(self):
@@ -135,21 +138,23 @@ class Analysis(Configurable):
         ConfigError: other transforms, or another order.
     """
 
-    source_feature = Param(AudioWaveform, default={"AudioWaveform": {}}, doc="The waveform.")
-    feature_transforms = Param(ConfigList(Transform), default=[], doc="What is made of it.")
+    source_feature: AudioWaveform = Param(default=AudioWaveform(), doc="The waveform.")
+    feature_transforms: tuple[Transform, ...] = Param(default=(), doc="What is made of it.")
 
-    def __init__(self, config=None, **parameters):
-        super().__init__(config, **parameters)
-        transforms = list(self.feature_transforms)
-        kinds = [type(transform) for transform in transforms]
+    def __post_init__(self) -> None:
+        kinds = list(self._by_class)
         order = [MelSpectrogram, EmbeddingFeature, TimelineAverage]
-        if kinds != [kind for kind in order if kind in kinds] or kinds[:1] == [EmbeddingFeature]:
-            names = [kind.__name__ for kind in kinds]
+        if (
+            len(kinds) < len(self.feature_transforms)
+            or kinds != [kind for kind in order if kind in kinds]
+            or kinds[:1] == [EmbeddingFeature]
+        ):
+            names = [type(transform).__name__ for transform in self.feature_transforms]
             raise ConfigError(
                 "Analysis.feature_transforms: expected MelSpectrogram, EmbeddingFeature (of a "
                 f"MelSpectrogram) and TimelineAverage, each at most once, got {names}"
             )
-        for transform in transforms:
+        for transform in self.feature_transforms:
             slices = isinstance(transform, EmbeddingFeature)
             expected = SliceExtractor if slices else BlockExtractor
             if not isinstance(transform.extractor, expected):
@@ -157,12 +162,15 @@ class Analysis(Configurable):
                     f"{type(transform).__name__}.extractor: expected {expected.__name__}, got "
                     f"{type(transform.extractor).__name__}"
                 )
-        found = dict(zip(kinds, transforms, strict=True))
-        self._mel, self._embedding = found.get(MelSpectrogram), found.get(EmbeddingFeature)
-        self._averaged = TimelineAverage in found
-        self._log_mel = (self._mel or MelSpectrogram()).log_mel(self.source_feature)
-        self._windows = self._embedding and self._embedding.extractor.windows()
-        self._network = None
+
+    @property
+    def _by_class(self):
+        return {type(transform): transform for transform in self.feature_transforms}
+
+    @functools.cached_property
+    def _log_mel(self):
+        mel = self._by_class.get(MelSpectrogram) or MelSpectrogram()
+        return mel.log_mel(self.source_feature)
 
     def __call__(self, path):
         """Analyses one audio file.
@@ -175,31 +183,32 @@ class Analysis(Configurable):
             InputError: the file or the model cannot be used.
         """
         blocks = decode.blocks(path, **self._log_mel.decoding)
-        if self._mel is None:
+        if MelSpectrogram not in self._by_class:
             columns = (self._log_mel.level * block[:, None] for block in blocks)
-        elif self._embedding is None:
+        elif EmbeddingFeature not in self._by_class:
             columns = self._log_mel.stream_blocks(blocks)
         else:
-            snippets = Snippets(blocks, self._log_mel, self._windows)
-            columns = (values for _, values in self._loaded_network().stream(snippets))
+            windows = self._by_class[EmbeddingFeature].extractor.windows()
+            snippets = Snippets(blocks, self._log_mel, windows)
+            columns = (values for _, values in self._network.stream(snippets))
         feature = np.concatenate(list(columns))
-        if self._averaged:
+        if TimelineAverage in self._by_class:
             feature = feature.mean(axis=0, keepdims=True)
         return np.ascontiguousarray(feature.T, np.float32)
 
-    def _loaded_network(self):
+    @functools.cached_property
+    def _network(self):
         """The network, loaded with the first file."""
-        if self._network is None:
-            model = self._embedding.model()
-            self._warn_of_another_front_end(front_end(model))
-            self._network = Network(
-                model,
-                self._windows.length,
-                _BATCH,
-                standardized=self._embedding.extractor.standard_normalize,
-                softmax=self._embedding.apply_softmax,
-            )
-        return self._network
+        embedding = self._by_class[EmbeddingFeature]
+        model = embedding.model()
+        self._warn_of_another_front_end(front_end(model))
+        return Network(
+            model,
+            embedding.extractor.windows().length,
+            _BATCH,
+            standardized=embedding.extractor.standard_normalize,
+            softmax=embedding.apply_softmax,
+        )
 
     def _warn_of_another_front_end(self, expected):
         expected, given = (each.resolved()["LogMel"] for each in (expected, self._log_mel))

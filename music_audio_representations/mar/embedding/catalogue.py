@@ -22,9 +22,10 @@ from mar.audio.windows import Windows
 from mar.config import Configurable, Param
 from mar.embedding.embedder import Embedder, Snippets
 from mar.embedding.store import Row, Writer, npz_path
-from mar.errors import ConfigError, InputError
+from mar.errors import InputError
 from mar.models.loading import load_model
 from mar.models.saving import fingerprint
+from mar.util.kinds import PositiveInt
 
 _AHEAD = 320  # about as many snippets wait for the network
 
@@ -32,32 +33,22 @@ _AHEAD = 320  # about as many snippets wait for the network
 class Catalogue(Configurable):
     """How the files of a catalogue are embedded and kept."""
 
-    windows = Param(Windows, default={"Windows": {}}, doc="The windows that are embedded.")
-    store = Param(
-        Literal["mean", "timeline"],
+    windows: Windows = Param(default=Windows(), doc="The windows that are embedded.")
+    store: Literal["mean", "timeline"] = Param(
         default="mean",
         doc="What is kept of a file: its average embedding, or that of every window.",
     )
-    format = Param(
-        Literal["parquet", "npz"],
+    format: Literal["parquet", "npz"] = Param(
         default="parquet",
         doc="Whether embeddings are in the Parquet files, or in one .npz per file beside them.",
     )
-    precision = Param(
-        Literal["float32", "bfloat16"], default="float32", doc="Precision of the computation."
+    precision: Literal["float32", "bfloat16"] = Param(
+        default="float32", doc="Precision of the computation."
     )
-    batch_size = Param(int, default=32, doc="Windows that are embedded at once.")
-    workers = Param(
-        int | None, default=None, doc="Files that are decoded at once; null: one per core."
+    batch_size: PositiveInt = Param(default=32, doc="Windows that are embedded at once.")
+    workers: PositiveInt | None = Param(
+        default=None, doc="Files that are decoded at once; null: one per core."
     )
-
-    def __init__(self, config=None, **parameters):
-        super().__init__(config, **parameters)
-        for name in ("batch_size", "workers"):
-            if getattr(self, name) is not None and getattr(self, name) < 1:
-                raise ConfigError(
-                    f"Catalogue.{name}: expected at least 1, got {getattr(self, name)}"
-                )
 
     def embedder(self, model):
         """The `mar.Embedder` for a model, as `mar.load_model` returns it."""

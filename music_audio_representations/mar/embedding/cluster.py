@@ -68,8 +68,8 @@ class _Actor:
     """Holds the model; embeds and writes a batch of files."""
 
     def __init__(self, job, source, provenance, output, cores):
-        self._job = catalogue.Catalogue(job)
-        self._job.workers = self._job.workers or cores
+        job = catalogue.Catalogue.from_config(job)
+        self._job = job.replace(workers=job.workers or cores)
         self._embedder = self._job.embedder(load_model(source))
         self._provenance = provenance
         self._output = output

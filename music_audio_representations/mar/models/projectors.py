@@ -3,7 +3,7 @@
 import keras
 
 from mar.config import Configurable, Param
-from mar.errors import ConfigError
+from mar.util.kinds import PositiveInt
 
 
 class Projector(Configurable):
@@ -13,16 +13,9 @@ class Projector(Configurable):
     labels' logits for supervised training.
     """
 
-    hidden_units = Param(
-        list[int], default=[4096, 4096, 4096], doc="Widths of the ReLU layers, first to last."
+    hidden_units: tuple[PositiveInt, ...] = Param(
+        default=(4096, 4096, 4096), doc="Widths of the ReLU layers, first to last."
     )
-
-    def __init__(self, config=None, **parameters):
-        super().__init__(config, **parameters)
-        if min(self.hidden_units, default=1) < 1:
-            raise ConfigError(
-                f"Projector.hidden_units: expected widths of at least 1, got {self.hidden_units}"
-            )
 
     def build(self, inputs, outputs):
         """Builds the head.

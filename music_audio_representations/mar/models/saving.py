@@ -21,7 +21,7 @@ def front_end(model):
     """
     for layer in model.layers:
         if isinstance(layer, SpectrogramInput):
-            return LogMel(layer.front_end)
+            return LogMel.from_config(layer.front_end)
     found = ", ".join(f"{layer.name} ({type(layer).__name__})" for layer in model.layers[:2])
     raise InputError(
         f"the model {model.name!r} carries no front end: expected a SpectrogramInput as its first "

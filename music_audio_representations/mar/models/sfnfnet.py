@@ -7,12 +7,12 @@ before every stage. There is no normalisation layer anywhere.
 import dataclasses
 import itertools
 import math
-from typing import Literal
+from typing import Annotated, Literal
 
 import keras
+from annotated_types import Len
 
 from mar.config import Configurable, Param
-from mar.errors import ConfigError
 from mar.models.layers import (
     NFBlock,
     SpectrogramInput,
@@ -20,6 +20,7 @@ from mar.models.layers import (
     global_average_pool,
     scaled_activation,
 )
+from mar.util.kinds import NonNegativeInt, PositiveFloat, PositiveInt, Share
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,31 +69,20 @@ FUSION_KERNEL, FUSION_STRIDE = (1, 7), (1, 4)
 class SfNfNetF0(Configurable):
     """SF-NFNet-F0: 96 × 300 log-mel in, 1728-dimensional embedding out, 62.3 M parameters."""
 
-    f_value = Param(int, default=0, doc="F of SF-NFNet-FF: multiplies the depths by F + 1.")
-    alpha = Param(float, default=0.2, doc="Weight of every residual branch.")
-    activation = Param(Literal["gelu", "relu"], default="gelu", doc="Scaled activation function.")
-    stochastic_depth = Param(
-        float, default=0.1, doc="Drop probability that the blocks' rates rise to, linearly from 0."
+    f_value: NonNegativeInt = Param(
+        default=0, doc="F of SF-NFNet-FF: multiplies the depths by F + 1."
     )
-    width = Param(
-        float,
-        default=1.0,
-        doc="Factor on every channel count; grouped ones keep their number of groups.",
+    alpha: float = Param(default=0.2, doc="Weight of every residual branch.")
+    activation: Literal["gelu", "relu"] = Param(default="gelu", doc="Scaled activation function.")
+    stochastic_depth: Share = Param(
+        default=0.1, doc="Drop probability that the blocks' rates rise to, linearly from 0."
     )
-    depths = Param(list[int], default=[1, 2, 6, 3], doc="Blocks in each of the four stages.")
-
-    def __init__(self, config=None, **parameters):
-        super().__init__(config, **parameters)
-        if len(self.depths) != len(STAGES) or min(self.depths) < 1:
-            raise ConfigError(
-                f"SfNfNetF0.depths: expected at least one block in each of the {len(STAGES)} "
-                f"stages, got {self.depths}"
-            )
-        if self.f_value < 0 or self.width <= 0 or not 0 <= self.stochastic_depth <= 1:
-            raise ConfigError(
-                "SfNfNetF0: expected f_value of at least 0, width above 0 and stochastic_depth in "
-                f"0 to 1, got {self.f_value}, {self.width} and {self.stochastic_depth}"
-            )
+    width: PositiveFloat = Param(
+        default=1.0, doc="Factor on every channel count; grouped ones keep their number of groups."
+    )
+    depths: Annotated[tuple[PositiveInt, ...], Len(4, 4)] = Param(
+        default=(1, 2, 6, 3), doc="Blocks in each of the four stages."
+    )
 
     def build(self, frames=None, front_end=None, explicit_draws=False):
         """Builds the network.

@@ -4,7 +4,7 @@ import keras
 from keras import ops
 
 from mar.config import Configurable, Param
-from mar.errors import ConfigError
+from mar.util.kinds import NonNegativeInt, PositiveInt
 
 
 class Schedule(Configurable):
@@ -14,10 +14,10 @@ class Schedule(Configurable):
 class ScoochCosineDecay(Schedule):
     """Half a cosine, from `initial_learning_rate` down to `alpha` times that."""
 
-    initial_learning_rate = Param(float, doc="Learning rate at step 0.")
-    decay_steps = Param(int, doc="Steps until the lowest learning rate, which then stays.")
-    alpha = Param(float, default=0.0, doc="Lowest learning rate as a share of the initial one.")
-    name = Param(str | None, default=None, doc="Name in graphs.")
+    initial_learning_rate: float = Param(doc="Learning rate at step 0.")
+    decay_steps: PositiveInt = Param(doc="Steps until the lowest learning rate, which then stays.")
+    alpha: float = Param(default=0.0, doc="Lowest learning rate as a share of the initial one.")
+    name: str | None = Param(default=None, doc="Name in graphs.")
 
     @property
     def steps(self):
@@ -26,10 +26,6 @@ class ScoochCosineDecay(Schedule):
 
     def build(self):
         """The `keras.optimizers.schedules.CosineDecay`."""
-        if self.decay_steps < 1:
-            raise ConfigError(
-                f"ScoochCosineDecay.decay_steps: expected at least 1, got {self.decay_steps}"
-            )
         return keras.optimizers.schedules.CosineDecay(
             self.initial_learning_rate,
             self.decay_steps,
@@ -41,11 +37,11 @@ class ScoochCosineDecay(Schedule):
 class WarmupSchedule(Schedule):
     """A line from cold to warm, then another schedule, which begins at its own step 0."""
 
-    cold_learning_rate = Param(float, default=0.0, doc="Learning rate at step 0.")
-    warm_learning_rate = Param(float, doc="Learning rate that the line ends at.")
-    warmup_steps = Param(int, default=1000, doc="Length of the line.")
-    initial_step = Param(int, default=0, doc="Added to every step.")
-    schedule = Param(Schedule, doc="What follows the line.")
+    cold_learning_rate: float = Param(default=0.0, doc="Learning rate at step 0.")
+    warm_learning_rate: float = Param(doc="Learning rate that the line ends at.")
+    warmup_steps: NonNegativeInt = Param(default=1000, doc="Length of the line.")
+    initial_step: int = Param(default=0, doc="Added to every step.")
+    schedule: Schedule = Param(doc="What follows the line.")
 
     @property
     def steps(self):
@@ -54,10 +50,6 @@ class WarmupSchedule(Schedule):
 
     def build(self):
         """A Keras learning-rate schedule."""
-        if self.warmup_steps < 0:
-            raise ConfigError(
-                f"WarmupSchedule.warmup_steps: expected at least 0, got {self.warmup_steps}"
-            )
         return _Warmup(self, self.schedule.build())
 
 

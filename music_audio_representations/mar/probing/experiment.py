@@ -18,7 +18,6 @@ import numpy as np
 import pandas as pd
 
 import mar
-from mar.config import load
 from mar.embedding.embeddings import Embeddings
 from mar.probing import metrics, published, results
 from mar.probing.joining import EmbeddedTask, join
@@ -36,7 +35,7 @@ class Probe:
     """A shallow network for a task, on frozen embeddings.
 
     Args:
-        config: an `MLP`, or its configuration, as `mar.config.load` reads it.
+        config: an `MLP`, or its configuration, `{"MLP": {…}}`.
         task: the `Task` that it is trained, validated and tested on.
 
     Attributes:
@@ -45,7 +44,7 @@ class Probe:
     """
 
     def __init__(self, config: MLP | dict, task: Task):
-        self.mlp = config if isinstance(config, MLP) else MLP(config)
+        self.mlp = config if isinstance(config, MLP) else MLP.from_config(config)
         self.task = task
 
     @classmethod
@@ -59,7 +58,7 @@ class Probe:
             task: the `Task`.
             overrides: changes of that configuration, `MLP.param=value`.
         """
-        return cls(MLP(load(_shipped_configuration(task), overrides)), task)
+        return cls(MLP.load(_shipped_configuration(task), overrides), task)
 
     def __repr__(self) -> str:
         return f"<Probe of {self.task.name}: {self.mlp.resolved()}>"
@@ -136,7 +135,7 @@ class Probe:
 
     def _batch_size(self, mlp: MLP) -> int:
         """Of the configuration, or else of the one that the task comes with."""
-        return mlp.batch_size or MLP(load(_shipped_configuration(self.task))).batch_size
+        return mlp.batch_size or MLP.load(_shipped_configuration(self.task)).batch_size
 
     def _evaluate(
         self, mlp: MLP, network: keras.Model, examples: Examples, resamples: int = 0

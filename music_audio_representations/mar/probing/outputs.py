@@ -23,11 +23,11 @@ class Metric(Configurable):
 
 
 class _Crossentropy(Loss):
-    from_logits = Param(bool, default=True, doc="Whether the loss is given logits.")
-    label_smoothing = Param(float, default=0.0, doc="Share of each target that is spread evenly.")
-    axis = Param(int, default=-1, doc="Axis of the labels.")
-    reduction = Param(str, default="auto", doc="`auto` is the mean over the batch.")
-    name = Param(str | None, default=None, doc="Name in logs.")
+    from_logits: bool = Param(default=True, doc="Whether the loss is given logits.")
+    label_smoothing: float = Param(default=0.0, doc="Share of each target that is spread evenly.")
+    axis: int = Param(default=-1, doc="Axis of the labels.")
+    reduction: str = Param(default="auto", doc="`auto` is the mean over the batch.")
+    name: str | None = Param(default=None, doc="Name in logs.")
 
     def build(self) -> keras.losses.Loss:
         """The Keras loss."""
@@ -57,8 +57,8 @@ class ScoochCategoricalCrossentropy(_Crossentropy):
 class ScoochMeanSquaredError(Loss, Metric):
     """Squared difference, the mean over targets."""
 
-    reduction = Param(str, default="auto", doc="`auto` is the mean over the batch.")
-    name = Param(str | None, default=None, doc="Name in logs.")
+    reduction: str = Param(default="auto", doc="`auto` is the mean over the batch.")
+    name: str | None = Param(default=None, doc="Name in logs.")
 
     def build(self) -> keras.losses.Loss:
         """The Keras loss."""
@@ -73,12 +73,12 @@ class ScoochMeanSquaredError(Loss, Metric):
 class ScoochAUC(Metric):
     """Area under the ROC or the precision-recall curve, at 200 thresholds."""
 
-    curve = Param(Literal["ROC", "PR"], default="ROC", doc="Which curve.")
-    multi_label = Param(bool, default=False, doc="Whether areas are averaged over labels.")
-    num_labels = Param(int | None, default=None, doc="Number of labels; null finds it out.")
-    from_logits = Param(bool, default=False, doc="Whether outputs are logits.")
-    num_thresholds = Param(int, default=200, doc="Thresholds that the curve is made of.")
-    name = Param(str | None, default=None, doc="Name in logs.")
+    curve: Literal["ROC", "PR"] = Param(default="ROC", doc="Which curve.")
+    multi_label: bool = Param(default=False, doc="Whether areas are averaged over labels.")
+    num_labels: int | None = Param(default=None, doc="Number of labels; null finds it out.")
+    from_logits: bool = Param(default=False, doc="Whether outputs are logits.")
+    num_thresholds: int = Param(default=200, doc="Thresholds that the curve is made of.")
+    name: str | None = Param(default=None, doc="Name in logs.")
 
     def build_metric(self) -> keras.metrics.Metric:
         """The Keras metric."""
@@ -95,7 +95,7 @@ class ScoochAUC(Metric):
 class ScoochCategoricalAccuracy(Metric):
     """Share of items whose largest output is the right one."""
 
-    name = Param(str | None, default=None, doc="Name in logs.")
+    name: str | None = Param(default=None, doc="Name in logs.")
 
     def build_metric(self) -> keras.metrics.Metric:
         """The Keras metric."""

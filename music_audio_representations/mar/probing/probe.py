@@ -10,10 +10,11 @@ import keras
 import numpy as np
 from sklearn.preprocessing import StandardScaler
 
-from mar.config import ConfigList, Configurable, Param
+from mar.config import Configurable, Param
 from mar.errors import ConfigError
 from mar.optim.adam import ScoochAdam
 from mar.probing.outputs import Loss, Metric
+from mar.util.kinds import NonNegativeFloat, PositiveInt, Rate
 
 STEPS_PER_CALL = 200
 _CALL_BYTES = 256 << 20  # of examples handed to one call where they do not stay in memory
@@ -29,40 +30,39 @@ class MLP(Configurable):
     It is trained for as many steps as the optimizer's schedule has.
     """
 
-    layer_widths = Param(list[int], default=[], doc="Widths of the hidden layers; none is linear.")
-    activation = Param(str, default="relu", doc="Activation of the hidden layers.")
-    input_dropout = Param(float | None, default=None, doc="Dropout rate of the input.")
-    layer_dropouts = Param(
-        list[float] | None, default=None, doc="Dropout rate behind each hidden layer."
+    layer_widths: tuple[PositiveInt, ...] = Param(
+        default=(), doc="Widths of the hidden layers; none is linear."
     )
-    dropout = Param(float | None, default=None, doc="Dropout rate behind every hidden layer.")
-    output_dropout = Param(
-        float | None, default=None, doc="Dropout rate of what the output layer is given."
+    activation: str = Param(default="relu", doc="Activation of the hidden layers.")
+    input_dropout: Rate | None = Param(default=None, doc="Dropout rate of the input.")
+    layer_dropouts: tuple[Rate, ...] | None = Param(
+        default=None, doc="Dropout rate behind each hidden layer."
     )
-    l2_regularization = Param(
-        float, default=0.0, doc="Weight of the kernels' squares in the loss; biases are free."
+    dropout: Rate | None = Param(default=None, doc="Dropout rate behind every hidden layer.")
+    output_dropout: Rate | None = Param(
+        default=None, doc="Dropout rate of what the output layer is given."
     )
-    loss = Param(Loss, doc="What is minimised.")
-    metrics = Param(
-        ConfigList(Metric), default=None, doc="What is reported beside the task's own metrics."
+    l2_regularization: NonNegativeFloat = Param(
+        default=0.0, doc="Weight of the kernels' squares in the loss; biases are free."
     )
-    optimizer = Param(ScoochAdam, doc="How it is minimised, and in how many steps.")
-    batch_size = Param(int | None, default=None, doc="Batch size; null is that of Table 2.")
-    standardize = Param(
-        bool,
+    loss: Loss = Param(doc="What is minimised.")
+    metrics: tuple[Metric, ...] | None = Param(
+        default=None, doc="What is reported beside the task's own metrics."
+    )
+    optimizer: ScoochAdam = Param(doc="How it is minimised, and in how many steps.")
+    batch_size: PositiveInt | None = Param(default=None, doc="Batch size; null is that of Table 2.")
+    standardize: bool = Param(
         default=False,
         doc="Whether every dimension, and a value that is to be predicted, gets mean 0 and "
         "variance 1 in training.",
     )
-    windows = Param(
-        Literal["mean", "single"],
+    windows: Literal["mean", "single"] = Param(
         default="mean",
         doc="`mean` trains on an item's mean embedding; `single` on each of its windows, whose "
         "predictions are averaged.",
     )
 
-    def __init__(self, config=None, **parameters):
-        super().__init__(config, **parameters)
+    def __post_init__(self) -> None:
         if self.layer_dropouts is not None and self.dropout is not None:
             raise ConfigError("MLP: expected layer_dropouts or dropout, got both")
         rates = self.layer_dropouts
@@ -71,10 +71,6 @@ class MLP(Configurable):
                 f"MLP.layer_dropouts: expected one for each of the {len(self.layer_widths)} "
                 f"layer_widths, got {rates}"
             )
-        given = [self.input_dropout, self.dropout, self.output_dropout, *(rates or [])]
-        for rate in given:
-            if rate is not None and not 0 <= rate < 1:
-                raise ConfigError(f"MLP: expected dropout rates from 0 to below 1, got {rate}")
         if self.optimizer.schedule is None or self.steps < 1:
             raise ConfigError(
                 "MLP.optimizer.ScoochAdam.schedule: expected a schedule of at least one step; it "

@@ -12,7 +12,6 @@ import os
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from mar.config import Config
 from mar.errors import ConfigError
 from mar.optim.schedules import ScoochCosineDecay
 from mar.probing.probe import MLP, DivergedError
@@ -105,7 +104,7 @@ def search(
         config = propose(trial, base.resolved(), constraint)
         trial.set_user_attr("config", config)
         try:
-            value = score(MLP(Config(config)))
+            value = score(MLP.from_config(config))
         except DivergedError:
             value = -math.inf
         if math.isnan(value):
@@ -127,7 +126,7 @@ def search(
     best = study.best_trial
     if best.value == -math.inf:
         raise DivergedError(f"MLP: the loss of all {done} trials became NaN or infinite")
-    return MLP(Config(best.user_attrs["config"])), best.value, done
+    return MLP.from_config(best.user_attrs["config"]), best.value, done
 
 
 @contextlib.contextmanager

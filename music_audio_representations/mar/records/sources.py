@@ -57,7 +57,7 @@ class AudioSource:
     def _log_mel(self):
         from mar.audio.logmel import LogMel
 
-        return LogMel(self.front_end)
+        return LogMel.from_config(self.front_end)
 
 
 _decoder = functools.cache(IsolatedDecoder)  # one for the process, in which it outlives a shard

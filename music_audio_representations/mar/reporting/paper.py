@@ -10,7 +10,6 @@ import importlib.resources
 import pathlib
 import re
 
-from mar.config import load
 from mar.probing import results
 from mar.probing.probe import MLP
 from mar.reporting.formats import Cell, Table, known, number, with_best_bold
@@ -146,7 +145,7 @@ def table2(configs):
     """
     rows = []
     for name in dict.fromkeys(row.task for row in published(1)):
-        task, mlp = TASKS[name], MLP(load(pathlib.Path(configs) / f"{name}.yaml"))
+        task, mlp = TASKS[name], MLP.load(pathlib.Path(configs) / f"{name}.yaml")
         cells = _layers(mlp), f"{_dropout(mlp)}", f"{mlp.batch_size or task.batch}"
         rows.append([Cell(name), *map(Cell, cells), Cell(task.constraint or "None")])
     columns = ["Dataset", "Layers", "Dropout", "Batch", "Constraint"]

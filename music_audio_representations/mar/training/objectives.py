@@ -16,6 +16,7 @@ from mar.data.pipelines import PairDataset, SnippetDataset
 from mar.errors import ConfigError
 from mar.models.projectors import Projector
 from mar.training.losses import NTXent, binary_crossentropy
+from mar.util.kinds import PositiveFloat, PositiveInt
 
 
 class Objective(Configurable):
@@ -28,8 +29,8 @@ class Objective(Configurable):
         criterion: the validation score (higher is better) that the best checkpoint has.
     """
 
-    projector = Param(Projector, default={"Projector": {}}, doc="Head on top of the embedding.")
-    mixup = Param(Mixup, default=None, doc="Mixture of examples in training; null: none.")
+    projector: Projector = Param(default=Projector(), doc="Head on top of the embedding.")
+    mixup: Mixup | None = Param(default=None, doc="Mixture of examples in training; null: none.")
 
     views, dataset, separable, criterion = (), None, True, None
 
@@ -95,8 +96,7 @@ class Objective(Configurable):
 class SupervisedObjective(Objective):
     """Binary cross-entropy of sigmoid outputs, one for each label."""
 
-    labels = Param(
-        int | None,
+    labels: PositiveInt | None = Param(
         default=None,
         doc="Number of labels that the records must have; null: however many they have.",
     )
@@ -154,22 +154,11 @@ class SupervisedObjective(Objective):
 class ContrastiveObjective(Objective):
     """SimCLR: to find the other snippet of the same track among all of the batch."""
 
-    dimensions = Param(int, default=1024, doc="Dimensions in which snippets are compared.")
-    temperature = Param(float, default=0.1, doc="Divides the cosine similarities.")
+    dimensions: PositiveInt = Param(default=1024, doc="Dimensions in which snippets are compared.")
+    temperature: PositiveFloat = Param(default=0.1, doc="Divides the cosine similarities.")
 
     views, dataset, separable = ("anchors", "positives"), PairDataset, False
     criterion = "accuracy"
-
-    def __init__(self, config=None, **parameters):
-        super().__init__(config, **parameters)
-        if self.dimensions < 1:
-            raise ConfigError(
-                f"ContrastiveObjective.dimensions: expected at least 1, got {self.dimensions}"
-            )
-        if self.temperature <= 0:
-            raise ConfigError(
-                f"ContrastiveObjective.temperature: expected more than 0, got {self.temperature}"
-            )
 
     def check(self, dataset):
         super().check(dataset)

@@ -227,7 +227,7 @@ class Run:
         )
 
     def _front_end(self):
-        return LogMel(self.trainer.dataset.manifest.header.front_end)
+        return LogMel.from_config(self.trainer.dataset.manifest.header.front_end)
 
     def _of_all_replicas(self, number):
         """A whole number of this process, as those of all replicas: waits for all processes."""

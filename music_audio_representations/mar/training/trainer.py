@@ -10,6 +10,7 @@ from mar.errors import ConfigError
 from mar.models.sfnfnet import SfNfNetF0
 from mar.optim.adam import ScoochAdam
 from mar.training.objectives import Objective
+from mar.util.kinds import NonNegativeInt, PositiveInt
 
 # What may change while a run is interrupted: nothing of it changes the batches or the updates.
 _FREE = (
@@ -28,54 +29,46 @@ _FREE = (
 class Trainer(Configurable):
     """Pre-trains a network from a configuration (paper, section 2)."""
 
-    model = Param(SfNfNetF0, default={"SfNfNetF0": {}}, doc="The network.")
-    objective = Param(Objective, doc="What it learns.")
-    dataset = Param(RecordDataset, doc="What it learns from.")
-    validation = Param(RecordDataset, default=None, doc="What it is tested on; null: nothing.")
-    optimizer = Param(ScoochAdam, doc="How the loss is minimised.")
-    steps = Param(
-        int | None,
+    model: SfNfNetF0 = Param(default=SfNfNetF0(), doc="The network.")
+    objective: Objective = Param(doc="What it learns.")
+    dataset: RecordDataset = Param(doc="What it learns from.")
+    validation: RecordDataset | None = Param(
+        default=None, doc="What it is tested on; null: nothing."
+    )
+    optimizer: ScoochAdam = Param(doc="How the loss is minimised.")
+    steps: NonNegativeInt | None = Param(
         default=None,
         doc="Training steps; null: the schedule's length; 0 leaves the untrained network.",
     )
-    seed = Param(int, default=0, doc="Of the initial weights, the batches and all draws.")
-    strategy = Param(
-        Literal["one_device", "mirrored", "multi_worker"],
+    seed: NonNegativeInt = Param(
+        default=0, doc="Of the initial weights, the batches and all draws."
+    )
+    strategy: Literal["one_device", "mirrored", "multi_worker"] = Param(
         default="one_device",
         doc="one_device; mirrored: all GPUs of this machine; multi_worker: TF_CONFIG's machines.",
     )
-    device = Param(
-        Literal["auto", "gpu", "cpu"], default="auto", doc="gpu demands one; cpu avoids it."
+    device: Literal["auto", "gpu", "cpu"] = Param(
+        default="auto", doc="gpu demands one; cpu avoids it."
     )
-    precision = Param(
-        Literal["float32", "bfloat16"], default="float32", doc="Of activations; weights: float32."
+    precision: Literal["float32", "bfloat16"] = Param(
+        default="float32", doc="Of activations; weights: float32."
     )
-    microbatch = Param(
-        int | None,
+    microbatch: PositiveInt | None = Param(
         default=None,
         doc="Rows of a replica's batch whose activations are held at a time; null: all. The result "
         "is the same.",
     )
-    initial_weights = Param(
-        str | None, default=None, doc="Model to start from, as mar.load_model takes it."
+    initial_weights: str | None = Param(
+        default=None, doc="Model to start from, as mar.load_model takes it."
     )
-    log_every = Param(int, default=20, doc="Steps between two lines of metrics.jsonl.")
-    validate_every = Param(int, default=2000, doc="Steps between two validations.")
-    checkpoint_every = Param(int, default=1000, doc="Steps between two checkpoints.")
-    keep = Param(int, default=3, doc="Number of the latest checkpoints that stay.")
+    log_every: PositiveInt = Param(default=20, doc="Steps between two lines of metrics.jsonl.")
+    validate_every: PositiveInt = Param(default=2000, doc="Steps between two validations.")
+    checkpoint_every: PositiveInt = Param(default=1000, doc="Steps between two checkpoints.")
+    keep: PositiveInt = Param(default=3, doc="Number of the latest checkpoints that stay.")
 
-    def __init__(self, config=None, **parameters):
-        super().__init__(config, **parameters)
-        for name in ("log_every", "validate_every", "checkpoint_every", "keep"):
-            self._expect_positive(name)
-        if self.microbatch is not None:
-            self._expect_positive("microbatch")
+    def __post_init__(self) -> None:
         if self.steps is None and self.optimizer.schedule is None:
             raise ConfigError("Trainer.steps: expected a number, since there is no schedule")
-        if self.total_steps < 0:
-            raise ConfigError(f"Trainer.steps: expected at least 0, got {self.total_steps}")
-        if self.seed < 0:
-            raise ConfigError(f"Trainer.seed: expected at least 0, got {self.seed}")
         for dataset in filter(None, (self.dataset, self.validation)):
             self.objective.check(dataset)
         if self.dataset.windows != "random":
@@ -126,10 +119,6 @@ class Trainer(Configurable):
         }
         settings["steps"] = self.total_steps
         return json.loads(json.dumps({"configuration": settings, "data": data}))
-
-    def _expect_positive(self, name):
-        if getattr(self, name) < 1:
-            raise ConfigError(f"Trainer.{name}: expected at least 1, got {getattr(self, name)}")
 
     def _check_validation(self):
         if self.validation.windows != "fixed":

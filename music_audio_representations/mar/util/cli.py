@@ -7,7 +7,6 @@ import sys
 
 from absl import app, flags
 
-from mar.config import default, load
 from mar.errors import ConfigError, InputError
 
 flags.disclaim_key_flags()  # --help lists what is defined here as the calling command's own
@@ -35,7 +34,7 @@ def configured(cls, overrides=()):
     """
     overrides = [*flags.FLAGS.set, *overrides]
     path = flags.FLAGS.config
-    return cls(load(path, overrides) if path else default(cls, overrides))
+    return cls.load(path, overrides) if path else cls.from_overrides(overrides)
 
 
 def define_shard_flag(what):
