@@ -135,6 +135,7 @@ def test_a_task_comes_with_the_probe_of_table_2(name, prepared):
     assert probe.task is loaded
     assert probe.mlp.hash() == MLP.load(shipped, ["MLP.activation=tanh"]).hash()
     assert probe.mlp.hash() != mar.Probe.for_task(loaded).mlp.hash()
+    assert mar.Probe(probe.mlp.resolved(), loaded).mlp == probe.mlp
     # The published configurations have no batch size: it is that of Table 2.
     unsized = mar.Probe(MLP.load(shipped, ["MLP.batch_size=null"]), loaded)
     assert unsized._batch_size(unsized.mlp) == MLP.load(shipped).batch_size
