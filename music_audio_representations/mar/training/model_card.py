@@ -1,6 +1,7 @@
 """What a finished run leaves: the model in two formats, its card, a picture of the loss."""
 
 import platform
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -76,7 +77,7 @@ def write(trainer, network, folder, hardware):
         ) from None
     records = logs.read(folder)
     with whole(folder / "loss.png") as unfinished:
-        _draw(records, unfinished)
+        draw_losses(records).savefig(unfinished, format="png", dpi=150)
     with whole(folder / "model_card.md") as unfinished:
         card = _card(trainer, model, front_end, folder.resolve().name, hardware, records)
         unfinished.write_text(card, encoding="utf-8")
@@ -123,17 +124,21 @@ def _table(records):
     return "\n".join(lines)
 
 
-def _draw(records, path):
-    """The losses by step."""
-    figure = Figure(figsize=(7, 4), layout="constrained")
+def draw_losses(records: list[dict[str, Any]]) -> Figure:
+    """The losses of a run by step, of training and of validation.
+
+    Args:
+        records: as `mar.training.logs.read` returns them.
+    """
+    figure = Figure(figsize=(4.6, 2.8), layout="constrained")
     axes = figure.subplots()
-    for part in ("train", "validation"):
-        losses = [(r["step"], r["loss"]) for r in records if r["part"] == part]
+    for part, label, style in (("train", "training", "-"), ("validation", "validation", "o--")):
+        losses = [(record["step"], record["loss"]) for record in records if record["part"] == part]
         if losses:
-            axes.plot(
-                *zip(*losses, strict=True), label=part, marker="." if len(losses) < 20 else ""
-            )
+            axes.plot(*zip(*losses, strict=True), style, label=label, markersize=4)
     axes.set(xlabel="step", ylabel="loss")
-    if records:
-        axes.legend()
-    figure.savefig(path, format="png", dpi=150)
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.spines[["top", "right"]].set_visible(False)
+    if axes.lines:
+        axes.legend(frameon=False)
+    return figure
