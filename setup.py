@@ -79,7 +79,6 @@ setup(
         "mar.tasks": ["*.csv"],
         "mar.reporting": ["*.csv"],
         "mar.reporting.report": ["templates/*"],
-        "mar.quickstart": ["*.md"],
     },
     install_requires=REQUIRED,
     extras_require=EXTRAS,

@@ -9,6 +9,7 @@ import dataclasses
 import importlib.util
 import pathlib
 import re
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -102,7 +103,7 @@ class Source:
     stated: dict = dataclasses.field(default_factory=dict)
 
 
-def data_file(package, name):
+def data_file(package: str, name: str) -> pathlib.Path:
     """A file inside an installed package, which is not imported.
 
     Raises:
@@ -119,7 +120,7 @@ def data_file(package, name):
     return path
 
 
-def sources():
+def sources() -> Iterator[Source]:
     """Every `Source` in the corpus that may be usable, in a fixed order."""
     corpus = data_file("music21", "corpus")
     for path in sorted((corpus / "bach").glob("*.mxl")):
@@ -132,24 +133,24 @@ def sources():
                     yield Source(name, stated["genre"], text, stated)
 
 
-def read(source):
+def read(source: Source) -> Composition | None:
     """The `Composition` of a source, or None where it is not usable."""
     return _read_tune(source) if source.stated else _read_chorale(source)
 
 
-def key_name(tonic, mode):
+def key_name(tonic: int, mode: str) -> str:
     """Such as "Eb minor", as the evaluation's keys are called."""
     return f"{TONICS[tonic % 12]} {mode}"
 
 
-def best_key(weights):
+def best_key(weights: np.ndarray) -> tuple[int, str]:
     """The key `(tonic, mode)` whose profile correlates best with 12 pitch classes' weights."""
-    scores = {
+    fits = {
         (tonic, mode): np.corrcoef(np.roll(profile, tonic), weights)[0, 1]
         for mode, profile in _PROFILES.items()
         for tonic in range(12)
     }
-    return max(scores, key=scores.get)
+    return max(fits, key=fits.get)
 
 
 # ------------------------------------------------------------------------------------------ dances

@@ -7,9 +7,9 @@ import zipfile
 import numpy as np
 import pytest
 
+from examples.miniature.dataset import compositions, splits
 from helpers.shared import needs
 from mar.errors import InputError
-from mar.quickstart import scores, splits
 
 # Read by eye from the editions: genre, key, meter, beat in quarter notes, first notes on top.
 WORKS = {
@@ -38,7 +38,7 @@ d2fd Adfd|e2ge Bege|d2fd Adfd|gfed BcdB:|f2af dfaf|gfed ^cdef|gfed BAFA|d2f2 d4|
 @pytest.fixture(scope="module")
 def sources():
     needs("music21")
-    return {source.id: source for source in scores.sources()}
+    return {source.id: source for source in compositions.sources()}
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def corpus(tmp_path, monkeypatch):
     """A corpus of one's own in place of music21's."""
     for folder in ("bach", "airdsAirs", "oneills1850", "ryansMammoth", "essenFolksong"):
         (tmp_path / folder).mkdir()
-    monkeypatch.setattr(scores, "data_file", lambda package, name: tmp_path)
+    monkeypatch.setattr(compositions, "data_file", lambda package, name: tmp_path)
     return tmp_path
 
 
@@ -65,7 +65,7 @@ def tune(**fields):
 def stated(corpus, text):
     """What the heading of the only tune in the corpus says, None if it is not a source."""
     (corpus / "airdsAirs" / "one.abc").write_text(text, "latin-1")
-    found = list(scores.sources())
+    found = list(compositions.sources())
     assert len(found) <= 1
     return found[0].stated if found else None
 
@@ -76,9 +76,9 @@ def stated(corpus, text):
 @pytest.mark.parametrize("name", WORKS)
 def test_works_are_what_their_edition_says(sources, name):
     genre, key, meter, beat, beginning = WORKS[name]
-    work = scores.read(sources[name])
+    work = compositions.read(sources[name])
     assert (work.id, work.genre, work.meter, work.beat) == (name, genre, meter, beat)
-    assert scores.key_name(work.tonic, work.mode) == key
+    assert compositions.key_name(work.tonic, work.mode) == key
     expected = [
         PITCHES[note[0]] + note.count("#") - note.count("b") + 12 * (int(note[-1]) + 1)
         for note in beginning.split()
@@ -93,15 +93,18 @@ def test_works_are_what_their_edition_says(sources, name):
 
 def test_two_versions_of_a_chorale_are_one_group(sources):
     """BWV 18.5 in A minor (Leipzig) and in G minor (Weimar)."""
-    works = [scores.read(sources[name]) for name in ("bwv18.5-lz", "bwv269", "bwv18.5-w")]
-    assert [scores.key_name(work.tonic, work.mode) for work in works[::2]] == ["A minor", "G minor"]
+    works = [compositions.read(sources[name]) for name in ("bwv18.5-lz", "bwv269", "bwv18.5-w")]
+    assert [compositions.key_name(work.tonic, work.mode) for work in works[::2]] == [
+        "A minor",
+        "G minor",
+    ]
     assert splits.groups(works) == [0, 1, 0]
 
 
 def test_there_are_enough_sources_of_each_genre_and_no_others(sources):
     genres = [source.genre for source in sources.values()]
-    assert set(genres) == set(scores.GENRES)
-    assert min(map(genres.count, scores.GENRES)) > 80
+    assert set(genres) == set(compositions.GENRES)
+    assert min(map(genres.count, compositions.GENRES)) > 80
     assert len(genres) > 2500
     books = {name.split("/")[0] for name in sources if "/" in name}
     assert books == {"airdsAirs", "oneills1850", "ryansMammoth"}
@@ -127,7 +130,7 @@ def test_no_source_states_a_restriction(sources):
 
 def test_chorales_with_more_than_four_parts_are_dropped(sources):
     for name in ("bwv190.7-inst", "bwv248.64-6"):
-        assert scores.read(sources[name]) is None
+        assert compositions.read(sources[name]) is None
 
 
 # -------------------------------------------------------------------------------- tunes, headings
@@ -180,7 +183,7 @@ def test_tunes_without_one_genre_key_and_meter_are_dropped(corpus, text):
 def test_other_collections_are_not_read(corpus):
     for name in ("essenFolksong/a.abc", "bach/b.krn", "bach/c.xml", "bach/d.abc"):
         (corpus / name).write_text(TUNE)
-    assert list(scores.sources()) == []
+    assert list(compositions.sources()) == []
 
 
 def test_tunes_in_another_key_than_stated_are_dropped():
@@ -189,8 +192,8 @@ def test_tunes_in_another_key_than_stated_are_dropped():
 
     def read(text, tonic, mode="major"):
         heading = {"title": "", "genre": "reel", "meter": "duple", "beat": 2.0}
-        return scores.read(
-            scores.Source("a", "reel", text, {**heading, "tonic": tonic, "mode": mode})
+        return compositions.read(
+            compositions.Source("a", "reel", text, {**heading, "tonic": tonic, "mode": mode})
         )
 
     assert len(read(TUNE, 2).notes) == len(read(TUNE, 2).melody) == 55
@@ -226,7 +229,7 @@ def chorale(folder, parts=4, bass="C3", key=0, meters=("4/4",), keys=(), minor=F
         score.append(part)
     path = folder / "score.musicxml"
     score.write("musicxml", path)
-    return scores.Source("score", "chorale", path)
+    return compositions.Source("score", "chorale", path)
 
 
 @pytest.mark.parametrize(
@@ -247,8 +250,8 @@ def chorale(folder, parts=4, bass="C3", key=0, meters=("4/4",), keys=(), minor=F
 )
 def test_chorales_have_four_parts_one_meter_and_a_key_that_is_sure(tmp_path, changes, expected):
     needs("music21")
-    work = scores.read(chorale(tmp_path, **changes))
-    found = work and f"{scores.key_name(work.tonic, work.mode)} {work.meter}"
+    work = compositions.read(chorale(tmp_path, **changes))
+    found = work and f"{compositions.key_name(work.tonic, work.mode)} {work.meter}"
     assert found == expected
 
 
@@ -256,7 +259,7 @@ def test_tied_notes_are_one():
     needs("music21")
     tied = TUNE.replace("d2f2 d4", "d2f2-f2d2")
     heading = {"title": "", "genre": "reel", "meter": "duple", "beat": 2.0, "mode": "major"}
-    work = scores.read(scores.Source("a", "reel", tied, {**heading, "tonic": 2}))
+    work = compositions.read(compositions.Source("a", "reel", tied, {**heading, "tonic": 2}))
     assert work.notes[-2:, 1].tolist() == [2.0, 1.0]
     assert len(work.melody) == 55
 
@@ -271,13 +274,13 @@ def test_keys_of_scales_are_recognised():
     }
     for mode, scale in weights.items():
         for tonic in range(12):
-            assert scores.best_key(np.roll(scale, tonic)) == (tonic, mode)
+            assert compositions.best_key(np.roll(scale, tonic)) == (tonic, mode)
 
 
 def test_a_missing_package_or_file_is_named():
     needs("pretty_midi")
     install = r"pip install 'music-audio-representations\[quickstart\]'"
     with pytest.raises(InputError, match=f"no_such_package is not installed.*{install}"):
-        scores.data_file("no_such_package", "x")
+        compositions.data_file("no_such_package", "x")
     with pytest.raises(InputError, match=f"no_such_file: not there.*{install}"):
-        scores.data_file("pretty_midi", "no_such_file")
+        compositions.data_file("pretty_midi", "no_such_file")

@@ -1,13 +1,16 @@
 """What the data set says of itself."""
 
 import pathlib
+from collections.abc import Sequence
 
-from mar.quickstart.splits import SPLITS
+from examples.miniature.dataset.performance import Track
+from examples.miniature.dataset.single_notes import Note
+from examples.miniature.dataset.splits import SPLITS
 
-_TEMPLATE = pathlib.Path(__file__).with_name("readme.md")
+_TEMPLATE = pathlib.Path(__file__).with_name("readme_template.md")
 
 
-def text(tracks, notes):
+def text(tracks: Sequence[Track], notes: Sequence[Note]) -> str:
     """The README of the data set.
 
     Args:

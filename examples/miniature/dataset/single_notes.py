@@ -8,8 +8,8 @@ import dataclasses
 
 import numpy as np
 
-from mar.quickstart.performance import deck
-from mar.quickstart.splits import SPLITS, shares
+from examples.miniature.dataset.performance import deck
+from examples.miniature.dataset.splits import SPLITS, shares
 
 SECONDS = 3.0
 # For each family its range, and its programs for training, validation and test. The others do not
@@ -53,7 +53,7 @@ class Note:
     seed: int
 
 
-def plan(count, seed=0):
+def plan(count: int, seed: int = 0) -> list[Note]:
     """`count` notes: families alike in number, keys and programs going round in shuffled order."""
     generator = np.random.default_rng([seed, 1])
     notes = []
@@ -75,8 +75,8 @@ def plan(count, seed=0):
     return notes
 
 
-def perform(note):
-    """As `mar.quickstart.performance.perform`: the single note, with onset, length and loudness."""
+def perform(note: Note) -> list[tuple[float, float, int, int]]:
+    """As `performance.perform`: the single note, with onset, length and loudness."""
     generator = np.random.default_rng([note.seed, 0])
     onset, held = generator.uniform(*_ONSET_SECONDS), generator.uniform(*_HELD_SECONDS)
     return [(onset, held, note.pitch, int(generator.uniform(*_VELOCITY)))]

@@ -6,10 +6,10 @@ import librosa
 import numpy as np
 import pytest
 
+from examples.miniature.dataset import compositions, performance, single_notes
+from examples.miniature.dataset.soundfont import ATTENUATION, SoundFont
 from helpers.shared import needs
 from mar.errors import InputError
-from mar.quickstart import notes, performance, scores
-from mar.quickstart.soundfont import ATTENUATION, SoundFont
 
 RATE = 32000
 # Samples, all with the root key 69. The sine's is 440 Hz; the levels show what is done to volume.
@@ -293,7 +293,7 @@ def test_a_cut_off_soundfont_is_refused(tmp_path):
 @pytest.fixture(scope="module")
 def general_midi():
     needs("pretty_midi")
-    return SoundFont(scores.data_file("pretty_midi", "TimGM6mb.sf2"))
+    return SoundFont(compositions.data_file("pretty_midi", "TimGM6mb.sf2"))
 
 
 def heard(soundfont, program, key):
@@ -307,7 +307,7 @@ def heard(soundfont, program, key):
 
 def test_single_notes_sound_at_the_pitch_of_their_key(general_midi):
     wrong = {}
-    for (low, high), *parts in notes.FAMILIES.values():
+    for (low, high), *parts in single_notes.FAMILIES.values():
         for program in sum(parts, ()):
             for key in ((3 * low + high) // 4, (low + 3 * high) // 4):
                 found = heard(general_midi, program, key)

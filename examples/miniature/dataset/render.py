@@ -1,10 +1,13 @@
 """Notes to audio: the instrument, the room it stands in, and the recording's level and noise."""
 
 import functools
+from collections.abc import Iterable
 
 import numpy as np
 import soxr
 from scipy.signal import oaconvolve
+
+from examples.miniature.dataset.soundfont import SoundFont
 
 SAMPLE_RATE = 16000
 _RENDERED = 2 * SAMPLE_RATE  # linear interpolation folds what is above this rate's half
@@ -16,13 +19,19 @@ _LEVEL_DB = (-26, -18)
 _PEAK = 0.97
 
 
-def render(soundfont, program, notes, seconds, seed):
+def render(
+    soundfont: SoundFont,
+    program: int,
+    notes: Iterable[tuple[float, float, int, int]],
+    seconds: float,
+    seed: int,
+) -> np.ndarray:
     """Notes of one instrument as a recording.
 
     Args:
         soundfont: a `SoundFont`.
         program: General MIDI program, counted from 0.
-        notes: of `(onset, duration, key, velocity)`, see `mar.quickstart.performance.perform`.
+        notes: of `(onset, duration, key, velocity)`, see `performance.perform`.
         seconds: length of the recording.
         seed: of room, noise and level.
 
@@ -40,7 +49,7 @@ def render(soundfont, program, notes, seconds, seed):
     return recorded(dry, np.random.default_rng([seed, 1]))
 
 
-def recorded(dry, generator):
+def recorded(dry: np.ndarray, generator: np.random.Generator) -> np.ndarray:
     """Adds a room and, to half of what is recorded, noise; sets the level."""
     decay = generator.uniform(*_RT60_SECONDS)
     wet = generator.uniform(*_WET)

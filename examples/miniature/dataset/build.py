@@ -26,10 +26,19 @@ import soundfile
 import tqdm
 
 import mar
+from examples.miniature.dataset import (
+    compositions,
+    performance,
+    readme,
+    render,
+    single_notes,
+    splits,
+)
+from examples.miniature.dataset.compositions import Source
+from examples.miniature.dataset.performance import Track
+from examples.miniature.dataset.single_notes import Note
+from examples.miniature.dataset.soundfont import SoundFont
 from mar.errors import InputError
-from mar.quickstart import notes as single_notes
-from mar.quickstart import performance, readme, render, scores, splits
-from mar.quickstart.soundfont import SoundFont
 from mar.util.atomic import remove_abandoned, whole
 from mar.util.processes import end_with_parent
 
@@ -42,7 +51,13 @@ _PACKAGES = ("music21", "pretty_midi")
 _SETTINGS, _README = "settings.json", "README.md"
 
 
-def build(folder, tracks=1280, notes=2000, seed=0, workers=None):
+def build(
+    folder: str | pathlib.Path,
+    tracks: int = 1280,
+    notes: int = 2000,
+    seed: int = 0,
+    workers: int | None = None,
+) -> bool:
     """Builds the data set, or the rest of it.
 
     The same settings give the same bytes, in any number of processes.
@@ -65,7 +80,7 @@ def build(folder, tracks=1280, notes=2000, seed=0, workers=None):
     asked = {"version": VERSION, "tracks": tracks, "notes": notes, "seed": seed}
     if not _begun(folder, asked):
         return False
-    soundfont = scores.data_file("pretty_midi", "TimGM6mb.sf2")
+    soundfont = compositions.data_file("pretty_midi", "TimGM6mb.sf2")
     workers = workers or len(os.sched_getaffinity(0))
     context = multiprocessing.get_context("spawn")
     try:
@@ -88,22 +103,20 @@ def build(folder, tracks=1280, notes=2000, seed=0, workers=None):
     return True
 
 
-def plan(pool, count, seed=0):
+def plan(pool: concurrent.futures.Executor, count: int, seed: int = 0) -> list[Track]:
     """The `Track`s: works are read by the processes of `pool`."""
-    found = [
-        work
-        for work in _in_order(pool, scores.read, candidates(count, seed), "reading", "score", 16)
-        if work is not None
-    ]
-    groups = splits.groups(found)
-    parts = splits.assign(groups, [work.genre for work in found], seed)
-    return performance.plan(found, parts, groups, count, seed)
+    sources = candidates(count, seed)
+    read = _in_order(pool, compositions.read, sources, "reading", "score", 16)
+    works = [work for work in read if work is not None]
+    groups = splits.groups(works)
+    parts = splits.assign(groups, [work.genre for work in works], seed)
+    return performance.plan(works, parts, groups, count, seed)
 
 
-def candidates(count, seed=0):
+def candidates(count: int, seed: int = 0) -> list[Source]:
     """Enough `Source`s of each genre for `count` tracks: those in minor first, which are scarce."""
     by_genre = collections.defaultdict(list)
-    for source in scores.sources():
+    for source in compositions.sources():
         by_genre[source.genre].append(source)
     generator = np.random.default_rng([seed, 2])
     most = max(_FEWEST, math.ceil(_SPARE * count / len(by_genre)))
@@ -115,9 +128,9 @@ def candidates(count, seed=0):
     return chosen
 
 
-def path(item):
+def path(item: Track | Note) -> str:
     """Where the audio of a `Track` or `Note` lies below the folder of the data set."""
-    kind = "tracks" if isinstance(item, performance.Track) else "notes"
+    kind = "tracks" if isinstance(item, Track) else "notes"
     return f"{kind}/{item.id}.flac"
 
 
@@ -152,7 +165,7 @@ def _begun(folder, asked):
 def _versions():
     """Of this package, and of those that hold the scores and the soundfont."""
     for name in _PACKAGES:
-        scores.data_file(name, "__init__.py")  # tells what installs it
+        compositions.data_file(name, "__init__.py")  # tells what installs it
     return {"mar": mar.__version__, **{name: metadata.version(name) for name in _PACKAGES}}
 
 
@@ -164,7 +177,7 @@ def _in_order(pool, function, items, doing, unit, chunk):
 
 def _write_audio(soundfont, job):
     file, item = job
-    if isinstance(item, performance.Track):
+    if isinstance(item, Track):
         played, seconds = performance.perform(item), performance.SECONDS
     else:
         played, seconds = single_notes.perform(item), single_notes.SECONDS
@@ -182,7 +195,7 @@ def _opened(path):
 # ----------------------------------------------------------------------------------------- tables
 
 
-def row(track):
+def row(track: Track) -> dict:
     """What `tracks.csv` says of a track."""
     work = track.composition
     return {
@@ -192,7 +205,7 @@ def row(track):
         "source": work.id,
         "split": track.split,
         "group": track.group,
-        "key": scores.key_name(track.tonic, work.mode),
+        "key": compositions.key_name(track.tonic, work.mode),
         "instrument": track.instrument,
         "program": track.program,
         "genre": work.genre,
@@ -221,7 +234,7 @@ def _write_tables(folder, tracks, notes):
     for task in TASKS:
         _write_csv(folder / "tasks" / f"{task}.csv", _task(task, rows, singles))
     _write(folder / "audio.m3u", "".join(f"{each['path']}\n" for each in (*rows, *singles)))
-    vocabulary = (*sorted(performance.FAMILIES), *scores.GENRES, *scores.METERS)
+    vocabulary = (*sorted(performance.FAMILIES), *compositions.GENRES, *compositions.METERS)
     _write(folder / "labels.txt", "".join(f"{label}\n" for label in vocabulary))
 
 

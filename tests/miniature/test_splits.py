@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.sparse.csgraph import connected_components
 
-from mar.quickstart import splits
+from examples.miniature.dataset import splits
 
 
 @dataclasses.dataclass

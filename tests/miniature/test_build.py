@@ -13,9 +13,9 @@ import pytest
 import soundfile
 
 import mar
+from examples.miniature.dataset import compositions
 from helpers.shared import needs, run_python
 from helpers.small_records import contents
-from mar.quickstart import scores
 from mar.records import table
 from mar.tasks import Task
 
@@ -24,8 +24,8 @@ TASKS = ("genre", "instrument", "key", "meter", "pitch", "tempo")
 # After the fifth file of the worker, either it or the command is killed.
 KILLED = """
 import os, pathlib, signal, sys, time
-from mar import atomic
-from mar.quickstart import build
+from mar.util import atomic
+from examples.miniature.dataset import build
 
 folder, victim = sys.argv[1:]
 finish, finished = atomic.finish, []
@@ -46,7 +46,7 @@ else:
 
 
 def command(folder, *arguments):
-    return run_python("-m", "mar.quickstart", "--output", folder, *arguments)
+    return run_python("-m", "examples.miniature.dataset", "--output", folder, *arguments)
 
 
 def rows(path):
@@ -123,7 +123,7 @@ def test_other_folders_are_refused(tmp_path):
 
 
 def test_help_and_wrong_use():
-    process = run_python("-m", "mar.quickstart", "--help")
+    process = run_python("-m", "examples.miniature.dataset", "--help")
     for flag in ("--output", "--tracks", "--notes", "--seed", "--workers", "default: '1280'"):
         assert flag in process.stdout
     for arguments, message in (
@@ -131,7 +131,7 @@ def test_help_and_wrong_use():
         (["--output", "x", "--tracks", 23], "--tracks"),
         (["--output", "x", "y"], "expected flags alone, got ['y']"),
     ):
-        process = run_python("-m", "mar.quickstart", *arguments)
+        process = run_python("-m", "examples.miniature.dataset", *arguments)
         assert process.returncode == 1
         assert message in process.stdout + process.stderr
         assert "Traceback" not in process.stderr
@@ -150,7 +150,7 @@ class Hiding:
         return None if name == {package!r} else self.finder.find_spec(name, *arguments)
 
 sys.meta_path[:] = map(Hiding, sys.meta_path)
-runpy.run_module("mar.quickstart", run_name="__main__", alter_sys=True)
+runpy.run_module("examples.miniature.dataset", run_name="__main__", alter_sys=True)
 """
     process = run_python("-c", hiding, "--output", tmp_path / "data")
     assert process.returncode == 1
@@ -172,7 +172,7 @@ def test_every_label_is_in_the_tables(data):
     listed = (data / "audio.m3u").read_text().splitlines()
     assert listed == [row["path"] for row in tracks + singles]
     genres = collections.Counter(row["genre"] for row in tracks)
-    assert set(genres) == set(scores.GENRES)
+    assert set(genres) == set(compositions.GENRES)
     assert max(genres.values()) - min(genres.values()) <= 3, "one in each part"
     assert collections.Counter(row["split"] for row in tracks) == {
         "train": 14,
@@ -266,7 +266,7 @@ def test_keys_are_heard(data):
             axis=1
         )
         likeness = {
-            scores.key_name(tonic, mode): np.corrcoef(np.roll(profile, tonic), chroma)[0, 1]
+            compositions.key_name(tonic, mode): np.corrcoef(np.roll(profile, tonic), chroma)[0, 1]
             for mode, profile in profiles.items()
             for tonic in range(12)
         }

@@ -6,57 +6,59 @@ has not been heard in training, in whatever key or meter.
 
 import collections
 import re
+from collections.abc import Sequence
 
 import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from examples.miniature.dataset.compositions import Composition
 
 SPLITS = {"train": 0.6, "valid": 0.2, "test": 0.2}
 _GRAM = 6  # melodic intervals
 _OVERLAP = 0.25  # of the smaller set of them
 
 
-def groups(compositions):
-    """The group of each composition: the index of its first member.
+def groups(works: Sequence[Composition]) -> list[int]:
+    """The group of each work: the index of its first member.
 
     Two are in one group if more than a quarter of the sequences of six melodic intervals in one of
     them are in the other, if their titles are alike, or by way of a third.
     """
-    parent = list(range(len(compositions)))
+    pairs = np.array(list(_alike(works)), int).reshape(-1, 2)
+    links = coo_array((np.ones(len(pairs)), pairs.T), shape=(len(works), len(works)))
+    _, component = connected_components(links, directed=False)
+    _, first, inverse = np.unique(component, return_index=True, return_inverse=True)
+    return first[inverse].tolist()
 
-    def root(index):
-        while parent[index] != index:
-            index = parent[index]
-        return index
 
-    def join(one, other):
-        one, other = sorted((root(one), root(other)))
-        parent[other] = one
-
-    grams = [melodic_grams(composition.melody) for composition in compositions]
+def _alike(works):
+    """Yields pairs of indices of works that share a melody or a title."""
+    grams = [melodic_grams(work.melody) for work in works]
     having, titled = collections.defaultdict(list), {}
-    for index, (composition, found) in enumerate(zip(compositions, grams, strict=True)):
-        shared = collections.Counter(other for gram in found for other in having[gram])
+    for index, (work, ours) in enumerate(zip(works, grams, strict=True)):
+        shared = collections.Counter(other for gram in ours for other in having[gram])
         for other, count in shared.items():
-            if count > _OVERLAP * min(len(found), len(grams[other])):
-                join(index, other)
-        join(index, titled.setdefault(plain_title(composition.title), index))
-        for gram in found:
+            if count > _OVERLAP * min(len(ours), len(grams[other])):
+                yield index, other
+        yield index, titled.setdefault(plain_title(work.title), index)
+        for gram in ours:
             having[gram].append(index)
-    return [root(index) for index in range(len(compositions))]
 
 
-def melodic_grams(melody):
+def melodic_grams(melody: Sequence[int]) -> set[tuple[int, ...]]:
     """The set of sequences of six intervals, in semitones, in a melody: alike in every key."""
     intervals = np.diff(melody).tolist()
     return {tuple(intervals[i : i + _GRAM]) for i in range(len(intervals) - _GRAM + 1)}
 
 
-def plain_title(title):
+def plain_title(title: str) -> str:
     """A title without case, punctuation, articles and order of words."""
     words = re.findall(r"[a-z0-9]+", title.lower().replace("'", ""))
     return " ".join(sorted(set(words) - {"the", "a", "an"}))
 
 
-def assign(group_of, genres, seed=0):
+def assign(group_of: Sequence[int], genres: Sequence[str], seed: int = 0) -> list[str]:
     """The part of each composition, "train", "valid" or "test".
 
     Args:
@@ -89,7 +91,7 @@ def assign(group_of, genres, seed=0):
     return splits
 
 
-def shares(count, kinds):
+def shares(count: int, kinds: int) -> dict[str, list[int]]:
     """How many items of each kind are in each part, `{split: [number for each kind]}`.
 
     The numbers differ by one at most within a part; in all they are `count`.

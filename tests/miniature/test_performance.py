@@ -6,19 +6,19 @@ import dataclasses
 import numpy as np
 import pytest
 
+from examples.miniature.dataset import compositions, performance, single_notes
+from examples.miniature.dataset.soundfont import SoundFont
+from examples.miniature.dataset.splits import SPLITS
 from helpers.shared import needs
-from mar.quickstart import notes, performance, scores
-from mar.quickstart.soundfont import SoundFont
-from mar.quickstart.splits import SPLITS
 
-GENRES = {genre: (1.5 if "jig" in genre else 1.0) for genre in scores.GENRES}
+GENRES = {genre: (1.5 if "jig" in genre else 1.0) for genre in compositions.GENRES}
 
 
 def work(number=0, genre="reel", tonic=0, mode="major", length=16, beat=1.0):
     """Beats on the tonic."""
     onsets = beat * np.arange(length)
     played = np.stack([onsets, np.full(length, beat), np.full(length, 60 + tonic)], axis=1)
-    return scores.Composition(
+    return compositions.Composition(
         f"{genre} {number}", "", genre, "duple", tonic, mode, beat, played, (60 + tonic,) * length
     )
 
@@ -60,12 +60,12 @@ def test_families_and_tonics_go_round():
     """So neither genre nor mode tells them: in each part, numbers differ by one at most."""
     for split in SPLITS:
         ours = [each for each in TRACKS if each.split == split]
-        for genre in scores.GENRES:
+        for genre in compositions.GENRES:
             _assert_round(
                 [each.instrument for each in ours if each.composition.genre == genre],
                 performance.FAMILIES,
             )
-        for mode in scores.MODES:
+        for mode in compositions.MODES:
             _assert_round([each.tonic for each in ours if each.composition.mode == mode], range(12))
     assert all(each.program in performance.FAMILIES[each.instrument] for each in TRACKS)
 
@@ -121,32 +121,35 @@ def test_one_seed_gives_one_performance():
 
 
 def test_notes_are_of_all_families_alike_and_within_their_ranges():
-    planned = notes.plan(2000, seed=3)
+    planned = single_notes.plan(2000, seed=3)
     assert len({note.id for note in planned}) == 2000
     for split, share in SPLITS.items():
         counts = collections.Counter(note.instrument for note in planned if note.split == split)
-        assert set(counts) == set(notes.FAMILIES)
+        assert set(counts) == set(single_notes.FAMILIES)
         assert max(counts.values()) - min(counts.values()) <= 1
         assert sum(counts.values()) == pytest.approx(2000 * share, abs=1)
     for note in planned:
-        (low, high), *programs = notes.FAMILIES[note.instrument]
+        (low, high), *programs = single_notes.FAMILIES[note.instrument]
         assert low <= note.pitch <= high
         assert note.program in programs[list(SPLITS).index(note.split)]
-    assert planned == notes.plan(2000, seed=3) != notes.plan(2000, seed=4)
+    assert planned == single_notes.plan(2000, seed=3) != single_notes.plan(2000, seed=4)
 
 
 def test_a_note_is_played_once_and_ends_in_time():
-    for note in notes.plan(110):
-        ((onset, held, key, velocity),) = notes.perform(note)
+    for note in single_notes.plan(110):
+        ((onset, held, key, velocity),) = single_notes.perform(note)
         assert key == note.pitch
-        assert 0 <= onset < onset + held < notes.SECONDS
+        assert 0 <= onset < onset + held < single_notes.SECONDS
         assert 1 <= velocity <= 127
-        assert notes.perform(note) == [(onset, held, key, velocity)]
+        assert single_notes.perform(note) == [(onset, held, key, velocity)]
 
 
 def test_no_program_is_in_two_parts_of_the_notes():
     programs = [
-        program for _, *parts in notes.FAMILIES.values() for part in parts for program in part
+        program
+        for _, *parts in single_notes.FAMILIES.values()
+        for part in parts
+        for program in part
     ]
     assert len(set(programs)) == len(programs)
     assert set(programs).isdisjoint(
@@ -156,10 +159,12 @@ def test_no_program_is_in_two_parts_of_the_notes():
 
 def test_no_sample_is_heard_in_two_parts_of_the_notes():
     needs("pretty_midi")
-    soundfont = SoundFont(scores.data_file("pretty_midi", "TimGM6mb.sf2"))
+    soundfont = SoundFont(compositions.data_file("pretty_midi", "TimGM6mb.sf2"))
     heard = []
     for part in range(len(SPLITS)):
-        programs = [program for _, *parts in notes.FAMILIES.values() for program in parts[part]]
+        programs = [
+            program for _, *parts in single_notes.FAMILIES.values() for program in parts[part]
+        ]
         heard.append(set().union(*map(soundfont.samples, programs)))
         assert heard[-1]
     assert len(set().union(*heard)) == sum(map(len, heard))

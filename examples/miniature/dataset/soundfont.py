@@ -62,7 +62,7 @@ class SoundFont:
         InputError: the file is not a soundfont.
     """
 
-    def __init__(self, path):
+    def __init__(self, path: str | pathlib.Path):
         chunks = _chunks(path)
         self._waves = np.frombuffer(chunks[b"smpl"], "<i2").astype(np.float32) / 32768
         self._samples = [Sample(*row[1:8]) for row in _rows(chunks[b"shdr"], "<20sIIIIIBbHH")]
@@ -82,7 +82,9 @@ class SoundFont:
                     for zone in instruments[preset[_INSTRUMENT]]
                 ]
 
-    def note(self, program, key, velocity, seconds, rate=32000):
+    def note(
+        self, program: int, key: int, velocity: int, seconds: float, rate: int = 32000
+    ) -> np.ndarray:
         """One note of an instrument.
 
         Args:
@@ -105,7 +107,7 @@ class SoundFont:
             total[: len(part)] += part
         return total
 
-    def samples(self, program):
+    def samples(self, program: int) -> set[int]:
         """The beginnings of all samples that an instrument plays: what it shares with others."""
         return {self._samples[zone[_SAMPLE]].start for zone in self._zones[program]}
 

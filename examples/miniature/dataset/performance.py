@@ -1,11 +1,12 @@
 """How a composition is played: everything that its edition leaves open, drawn from one seed."""
 
 import dataclasses
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
-from mar.quickstart import scores
-from mar.quickstart.splits import shares
+from examples.miniature.dataset.compositions import GENRES, MODES, Composition
+from examples.miniature.dataset.splits import shares
 
 SECONDS = 20.0
 # General MIDI programs, counted from 0.
@@ -55,7 +56,7 @@ class Track:
     """
 
     id: str
-    composition: scores.Composition
+    composition: Composition
     split: str
     group: str
     tonic: int
@@ -65,7 +66,13 @@ class Track:
     seed: int
 
 
-def plan(compositions, splits, groups, count, seed=0):
+def plan(
+    works: Sequence[Composition],
+    splits: Sequence[str],
+    groups: Sequence[int],
+    count: int,
+    seed: int = 0,
+) -> list[Track]:
     """The tracks of the data set.
 
     Each genre has the same share of every part. Its works there are taken in turn, major and minor
@@ -73,7 +80,7 @@ def plan(compositions, splits, groups, count, seed=0):
     mode, go round in shuffled order, so that one label does not tell another.
 
     Args:
-        compositions: what there is.
+        works: what there is.
         splits: of each.
         groups: of each.
         count: tracks wanted.
@@ -84,17 +91,17 @@ def plan(compositions, splits, groups, count, seed=0):
     """
     generator = np.random.default_rng(seed)
     tracks = []
-    for split, share in shares(count, len(scores.GENRES)).items():
-        tonics = {mode: deck(range(12), generator) for mode in scores.MODES}
-        for genre, wanted in zip(scores.GENRES, share, strict=True):
+    for split, share in shares(count, len(GENRES)).items():
+        tonics = {mode: deck(range(12), generator) for mode in MODES}
+        for genre, wanted in zip(GENRES, share, strict=True):
             families = deck(sorted(FAMILIES), generator)
             rows = [
                 row
-                for row, work in enumerate(compositions)
+                for row, work in enumerate(works)
                 if work.genre == genre and splits[row] == split
             ]
-            for row in _turns(rows, compositions, wanted, generator):
-                work, family = compositions[row], next(families)
+            for row in _turns(rows, works, wanted, generator):
+                work, family = works[row], next(families)
                 low, high = np.log(TEMPI[genre])
                 number = 1 + sum(track.composition.genre == genre for track in tracks)
                 tracks.append(
@@ -102,7 +109,7 @@ def plan(compositions, splits, groups, count, seed=0):
                         id=f"{genre.replace(' ', '_')}_{number:04d}",
                         composition=work,
                         split=split,
-                        group=compositions[groups[row]].id,
+                        group=works[groups[row]].id,
                         tonic=next(tonics[work.mode]),
                         instrument=family,
                         program=int(generator.choice(FAMILIES[family])),
@@ -113,7 +120,7 @@ def plan(compositions, splits, groups, count, seed=0):
     return tracks
 
 
-def perform(track, seconds=SECONDS):
+def perform(track: Track, seconds: float = SECONDS) -> list[tuple[float, float, int, int]]:
     """The notes that are played in the first seconds, the work repeated where it is too short.
 
     Returns:
@@ -143,16 +150,16 @@ def perform(track, seconds=SECONDS):
     )
 
 
-def _turns(rows, compositions, wanted, generator):
+def _turns(rows, works, wanted, generator):
     """`wanted` of the rows: shuffled, modes alternating while both last, then all over again."""
     shuffled = generator.permutation(rows).tolist()
-    by_mode = [[row for row in shuffled if compositions[row].mode == mode] for mode in scores.MODES]
+    by_mode = [[row for row in shuffled if works[row].mode == mode] for mode in MODES]
     pairs = [row for pair in zip(*by_mode, strict=False) for row in pair]
     order = pairs + [row for row in shuffled if row not in set(pairs)]
     return [order[turn % len(order)] for turn in range(wanted)]
 
 
-def deck(values, generator):
+def deck(values: Iterable, generator: np.random.Generator) -> Iterator:
     """Yields the values in ever newly shuffled order."""
     while True:
         yield from generator.permutation(list(values)).tolist()
