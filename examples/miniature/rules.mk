@@ -50,32 +50,30 @@ $(SCALES:=/embeddings/done): %/embeddings/done: $(MODELS:%=\%/models/%/model.ker
 	@echo "== 5 of 7: embed all tracks and notes with each model"
 	for model in $(MODELS); do $(RUN) mar.embed --model $*/models/$$model/model.keras \
 		--output $*/embeddings/$$model $*/data/audio.m3u || exit; done
-	$(RUN) mar.baseline --features logmel_mean $(addprefix --task $*/data/tasks/,instrument.csv pitch.csv) \
-		--audio $*/data --output $*/embeddings/logmel_mean
+	$(RUN) mar.embed --model logmel_mean --output $*/embeddings/logmel_mean $*/data/audio.m3u
 	@touch $@
 
-PROBED = $(addprefix --embeddings $*/embeddings/,$(MODELS) logmel_mean) $(SEEDS:%=--seed %)
+TASKS := key instrument genre meter tempo pitch
 
 $(SCALES:=/results/done): %/results/done: %/embeddings/done
 	@echo "== 6 of 7: probe six tasks"
-	$(RUN) mar.probe --config configs/probe/classes.yaml --output $*/results $(PROBE_FLAGS) \
-		$(addprefix --task $*/data/tasks/,key.csv instrument.csv genre.csv meter.csv pitch.csv) $(PROBED)
-	$(RUN) mar.probe --config configs/probe/values.yaml --output $*/results $(PROBE_FLAGS) \
-		--task $*/data/tasks/tempo.csv $(PROBED)
+	$(RUN) mar.probe --output $*/results $(PROBE_FLAGS) $(TASKS:%=--task $*/data/tasks/%.csv) \
+		$(addprefix --embeddings $*/embeddings/,$(MODELS) logmel_mean) $(SEEDS:%=--seed %)
 	@touch $@
 
 $(SCALES:=/report.html): %/report.html: %/results/done
 	@echo "== 7 of 7: the report"
-	$(RUN) mar.report --quickstart $* --output $@
+	$(RUN) examples.miniature.report $* --output $@
 
-# Neither probes nor sound: what the tables and figures are drawn from, and the page.
+# What the tables and figures are drawn from, and the page: neither probes nor sound, and of the
+# predictions those of one seed.
 publish: miniature/report.html
 	rm -rf docs/miniature
 	mkdir -p docs/miniature
 	cp -r miniature/results docs/miniature/results
 	find docs/miniature/results -name done -delete -o -name probe.keras -delete
-	find docs/miniature/results/seeds -name predictions.npz -delete -o -name per_label.csv -delete
+	find docs/miniature/results -path '*/$(firstword $(SEEDS))/*' -o -name predictions.npz -delete
 	find docs/miniature/results -name result.json -exec sed -i 's|$(CURDIR)/||g' {} +
 	$(RUN) mar.tables --results docs/miniature/results --output miniature/tables
 	cp miniature/tables/tasks.svg docs/miniature/tasks.svg
-	$(RUN) mar.report --quickstart miniature --nosound --output docs/miniature/report.html
+	$(RUN) examples.miniature.report miniature --nosound --output docs/miniature/report.html
