@@ -12,11 +12,11 @@ import soundfile
 import yaml
 
 import mar
+from examples.miniature.report.content import NAMES
 from helpers.shared import ROOT, reference, run_python, small_network
 from helpers.signals import music
 from mar.audio.logmel import PUBLISHED
 from mar.reporting import comparison, formats
-from mar.reporting.report.scores import NAMES
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 SECTIONS = dict(re.findall(r"^## (.+?)\n(.*?)(?=^## |\Z)", README, re.MULTILINE | re.DOTALL))
@@ -96,15 +96,16 @@ def test_the_sections_with_commands_are_these():
 
 
 def test_the_miniatures_table_is_that_of_its_results():
-    headlines = comparison.headlines(comparison.read(ROOT / "docs" / "miniature" / "results"))
+    results = mar.Results(ROOT / "docs" / "miniature" / "results")
+    headlines = comparison.headlines(comparison.summarize(results))
     expected = []
-    for column, found in headlines.items():
-        values = [found[model].value for model in NAMES]
+    for (task, metric), group in headlines.groupby(["task", "metric"], sort=False):
+        values = group.set_index("model")["value"][list(NAMES)]
         best = max(values) - formats.CLOSE
         cells = [f"**{value:.3f}**" if value >= best else f"{value:.3f}" for value in values]
-        task, metric = column.split(", ")
-        guess = f"{found['random'].guess:.3f}".replace("-0.000", "0.000")
-        expected.append(f"| {' | '.join([task.capitalize(), metric, *cells, guess])} |")
+        guess = f"{group['guess'].iloc[0]:.3f}".replace("-0.000", "0.000")
+        name = comparison.metric_name(metric)
+        expected.append(f"| {' | '.join([task.capitalize(), name, *cells, guess])} |")
     head, _, *rows = re.findall(r"^\|.*\|$", SECTIONS["What it finds"], re.MULTILINE)
     assert head == f"| {' | '.join(['Task', 'Measure', *NAMES.values(), 'Constant guess'])} |"
     assert rows == expected

@@ -77,9 +77,10 @@ def keras_adam(settings):
 def run_python(*arguments, cwd=None, **environment):
     """Runs another Python process; returns it, finished, with its output as text.
 
-    What tests share, this module too, can be imported there.
+    What tests share, this module too, can be imported there, and so can the examples.
     """
-    path = os.pathsep.join(filter(None, [str(ROOT / "tests"), os.environ.get("PYTHONPATH")]))
+    folders = [str(ROOT / "tests"), str(ROOT), os.environ.get("PYTHONPATH")]
+    path = os.pathsep.join(filter(None, folders))
     return subprocess.run(
         [sys.executable, *map(str, arguments)],
         env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONPATH": path, **environment},
