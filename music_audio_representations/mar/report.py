@@ -54,12 +54,12 @@ def main(argv: list[str]) -> int:
 
 
 def _item_map() -> dict:
-    from mar.embedding.embeddings import open_embeddings
+    from mar.embedding.store import Embeddings
     from mar.reporting import item_map
     from mar.tasks import Task
 
     tasks = [Task(name, FLAGS.metadata) for name in FLAGS.task]
-    embeddings = {pathlib.Path(f).resolve().name: open_embeddings(f) for f in FLAGS.embeddings}
+    embeddings = {pathlib.Path(f).resolve().name: Embeddings(f) for f in FLAGS.embeddings}
     return item_map.of_tasks(tasks, embeddings, FLAGS.audio)
 
 

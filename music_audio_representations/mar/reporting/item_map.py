@@ -14,8 +14,8 @@ import numpy as np
 from sklearn.neighbors import NearestNeighbors
 
 from mar.audio import decode
-from mar.embedding.embeddings import Embeddings
 from mar.embedding.projection import project
+from mar.embedding.store import Embeddings
 from mar.errors import InputError
 from mar.tasks import Task
 from mar.tasks.base import stem
