@@ -43,7 +43,7 @@ class Probe:
         task: the `Task`.
     """
 
-    def __init__(self, config: MLP | dict, task: Task):
+    def __init__(self, config: MLP | dict, task: Task) -> None:
         self.mlp = config if isinstance(config, MLP) else MLP.from_config(config)
         self.task = task
 
