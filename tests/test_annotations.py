@@ -4,7 +4,7 @@ import ast
 
 import pytest
 
-from helpers.shared import ROOT
+from helpers.resources import ROOT
 
 BELOW = "music_audio_representations/mar/"
 PACKAGES = (ROOT / "music_audio_representations" / "mar", ROOT / "tfrecord_tools")

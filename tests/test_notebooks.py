@@ -10,7 +10,8 @@ import soundfile
 
 import mar
 from helpers.miniature import NOISE, write_miniature
-from helpers.shared import ROOT, fill_golden, small_network
+from helpers.networks import fill_golden, small_network
+from helpers.resources import ROOT
 from helpers.signals import music
 
 nbclient = pytest.importorskip("nbclient", reason="needs the extra `notebooks`")

@@ -13,7 +13,9 @@ import yaml
 
 import mar
 from examples.miniature.report.content import NAMES
-from helpers.shared import ROOT, reference, run_python, small_network
+from helpers.networks import small_network
+from helpers.processes import run_python
+from helpers.resources import ROOT, reference
 from helpers.signals import music
 from mar.audio.logmel import PUBLISHED
 from mar.reporting import comparison, formats

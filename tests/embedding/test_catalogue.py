@@ -13,7 +13,9 @@ import soundfile
 from PIL import Image
 
 import mar
-from helpers.shared import ROOT, fill_golden, run_python, small_network
+from helpers.networks import fill_golden, small_network
+from helpers.processes import run_python
+from helpers.resources import ROOT
 from helpers.signals import music
 from mar.audio.logmel import PUBLISHED
 from mar.embedding import catalogue, files, store

@@ -4,8 +4,10 @@ import soundfile
 
 import mar
 from helpers import published_pipeline
+from helpers.networks import fill_golden, small_network
+from helpers.processes import run_python
 from helpers.published_pipeline import agreement
-from helpers.shared import fill_golden, reference, run_python, small_network
+from helpers.resources import reference
 from helpers.signals import FORMATS, music, write
 from mar.errors import ConfigError, InputError
 
@@ -157,7 +159,7 @@ def test_memory_does_not_grow_with_the_length(tmp_path):
     script = """
 import resource, sys
 import mar
-from helpers.shared import small_network
+from helpers.networks import small_network
 mar.Embedder(small_network(width=0.05).build(300), mar.Windows(hop_seconds=60.0))(sys.argv[1])
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
 """

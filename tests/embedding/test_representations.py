@@ -3,7 +3,7 @@ import pytest
 import soundfile
 
 import mar
-from helpers.shared import run_python
+from helpers.processes import run_python
 from helpers.signals import music
 from mar.embedding import representations
 from mar.embedding.embeddings import open_embeddings
@@ -82,7 +82,7 @@ def test_musicnn_is_averaged_over_its_windows(tmp_path):
 
 
 def test_the_untrained_network_depends_on_its_seed(tmp_path, monkeypatch):
-    from helpers.shared import small_network
+    from helpers.networks import small_network
 
     monkeypatch.setattr(mar, "SfNfNetF0", small_network, raising=False)
     kernels = []

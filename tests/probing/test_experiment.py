@@ -14,7 +14,8 @@ import pytest
 
 import mar
 from helpers.distributions import WRITERS
-from helpers.shared import DATA, ROOT, run_python
+from helpers.processes import run_python
+from helpers.resources import DATA, ROOT
 from helpers.small_embeddings import separable, write_store
 from mar.embedding.embeddings import open_embeddings
 from mar.errors import InputError
