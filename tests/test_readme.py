@@ -118,9 +118,10 @@ def test_embed_music(home):
     assert (home / "embeddings").is_dir()
     nearest = next(text for command, text in printed.items() if "mar.similar" in command)
     assert "album/b.flac" in nearest
-    (example,) = examples("Embed music")
-    example = example.replace('"mule"', '"small.keras"') + "\nprint(embedding.mean.shape)"
-    assert run_python("-c", example, cwd=home).stdout.strip() == "(173,)"
+    example = "\n".join(examples("Embed music")).replace('"mule"', '"small.keras"')
+    example += "\nprint(embedding.mean.shape, len(embeddings), len(embeddings.project()))"
+    finished = run_python("-c", example, cwd=home, HOME=str(home))
+    assert finished.stdout.strip() == "(173,) 5 5", finished.stderr
 
 
 def test_coming_from_sxmp_mule(home):

@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 
 import mar
-from mar.embedding.embeddings import Embeddings
+from mar.embedding.store import Embeddings
 from mar.probing import metrics, published, results
 from mar.probing.joining import EmbeddedTask, join
 from mar.probing.probe import MLP, Examples, predict, report, train
