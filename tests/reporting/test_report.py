@@ -15,8 +15,7 @@ from helpers.probe_runs import classes, noisy, tags, write_run
 from helpers.shared import run_python
 from helpers.signals import music
 from helpers.small_embeddings import write_store
-from mar.embedding.embeddings import open_embeddings
-from mar.errors import InputError
+from mar.embedding.store import Embeddings
 from mar.probing.results import Results
 from mar.reporting import item_map, page
 from mar.tasks import Task
@@ -137,7 +136,7 @@ def test_wrong_use_is_one_sentence(arguments, message, tmp_path):
 
 def test_labels_of_the_tasks_colour_their_items(theirs):
     moods, tempi = (Task(theirs / f"{name}.csv") for name in ("moods", "tempi"))
-    embeddings = {name: open_embeddings(theirs / "emb" / name) for name in ("mine", "other")}
+    embeddings = {name: Embeddings(theirs / "emb" / name) for name in ("mine", "other")}
     drawn = item_map.of_tasks([moods, tempi], embeddings)
     assert drawn["titles"] == [f"a/{number:02}.flac" for number in range(ITEMS)]
     assert drawn["clips"] is None
@@ -157,7 +156,7 @@ def test_labels_of_the_tasks_colour_their_items(theirs):
 
 def test_items_without_an_embedding_are_left_out_and_counted(theirs, tmp_path, caplog):
     timelines = {f"a/{n:02}.flac": np.eye(1, 8, n % 8) for n in range(20)}
-    embeddings = {"few": open_embeddings(write_store(tmp_path / "few", timelines))}
+    embeddings = {"few": Embeddings(write_store(tmp_path / "few", timelines))}
     drawn = item_map.of_tasks([Task(theirs / "moods.csv")], embeddings)
     assert len(drawn["titles"]) == 20
     assert "the map leaves out 7 test items without an embedding" in caplog.text
@@ -196,12 +195,6 @@ def test_clips_are_the_middle_of_their_files(tmp_path):
     spectrum = np.abs(np.fft.rfft(clip[2 * clip_rate + 4800 : 3 * clip_rate - 4800]))
     loudest = spectrum.argmax() * clip_rate / (2 * (len(spectrum) - 1))
     assert loudest == pytest.approx(300 + 100 * 4, abs=10)  # second 2 of 5 is second 4 of 9
-
-
-def test_missing_embeddings_are_named(theirs):
-    embeddings = open_embeddings(theirs / "emb" / "mine")
-    with pytest.raises(InputError, match=r"1 are missing.*b/other\.flac"):
-        item_map.vectors_of(embeddings, ["a/00.flac", "b/other.flac"])
 
 
 # ------------------------------------------------------------------------------------ browser
