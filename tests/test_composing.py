@@ -5,7 +5,7 @@ import itertools
 import pytest
 
 import mar
-from helpers.shared import ROOT, reference
+from helpers.resources import ROOT, reference
 from mar.embedding import analysis
 from mar.util import yaml_file
 

@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from helpers.shared import ROOT
+from helpers.resources import ROOT
 
 SHRUNK = {
     "VENV": sys.prefix,

@@ -10,7 +10,8 @@ import soundfile
 
 import mar
 from helpers.miniature import NOISE, write_miniature
-from helpers.shared import ROOT, fill_golden, small_network
+from helpers.networks import fill_golden, small_network
+from helpers.resources import ROOT
 from helpers.signals import music
 
 nbclient = pytest.importorskip("nbclient", reason="needs the extra `notebooks`")
@@ -104,7 +105,7 @@ def test_a_folder_of_music_becomes_a_map_and_neighbours(tmp_path):
     )
     outputs = [output for cell in cells for output in cell.get("outputs", [])]
     printed = "".join(output.text for output in outputs if output.get("name") == "stdout")
-    assert "6 embedded, 0 already there" in printed
+    assert "6 tracks, 173 numbers each" in printed
     assert "failed: broken.mp3: not recognised as audio" in printed
     assert len(displayed(cells, "image/png")) == 2
     query, *found = printed[printed.index("quiet/") :].splitlines()[:6]

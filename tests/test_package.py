@@ -8,7 +8,8 @@ import sys
 import pytest
 
 import mar
-from helpers.shared import ROOT, run_python
+from helpers.processes import run_python
+from helpers.resources import ROOT
 from mar.errors import ConfigError
 from mar.util import shipped
 

@@ -13,7 +13,9 @@ import yaml
 
 import mar
 from examples.miniature.report.content import NAMES
-from helpers.shared import ROOT, reference, run_python, small_network
+from helpers.networks import small_network
+from helpers.processes import run_python
+from helpers.resources import ROOT, reference
 from helpers.signals import music
 from mar.audio.logmel import PUBLISHED
 from mar.reporting import comparison, formats
@@ -116,9 +118,10 @@ def test_embed_music(home):
     assert (home / "embeddings").is_dir()
     nearest = next(text for command, text in printed.items() if "mar.similar" in command)
     assert "album/b.flac" in nearest
-    (example,) = examples("Embed music")
-    example = example.replace('"mule"', '"small.keras"') + "\nprint(embedding.mean.shape)"
-    assert run_python("-c", example, cwd=home).stdout.strip() == "(173,)"
+    example = "\n".join(examples("Embed music")).replace('"mule"', '"small.keras"')
+    example += "\nprint(embedding.mean.shape, len(embeddings), len(embeddings.project()))"
+    finished = run_python("-c", example, cwd=home, HOME=str(home))
+    assert finished.stdout.strip() == "(173,) 5 5", finished.stderr
 
 
 def test_coming_from_sxmp_mule(home):

@@ -55,10 +55,10 @@ def main(argv: list[str]) -> int:
     tasks = [Task(name, FLAGS.metadata) for name in FLAGS.task]
     _check_distinct("task", FLAGS.task, [task.name for task in tasks])
 
-    from mar.embedding.embeddings import open_embeddings
+    from mar.embedding.store import Embeddings
     from mar.probing import results
 
-    opened = [open_embeddings(folder) for folder in FLAGS.embeddings]
+    opened = [Embeddings(folder) for folder in FLAGS.embeddings]
     probes = [_probe(task) for task in tasks]
     for probe, (embeddings, model), seed in itertools.product(
         probes, zip(opened, models, strict=True), FLAGS.seed

@@ -7,7 +7,7 @@ import pytest
 import soundfile
 from keras import ops
 
-from helpers.shared import reference
+from helpers.resources import reference
 from helpers.signals import music, write
 from mar.audio import decode
 from mar.audio.logmel import PUBLISHED, LogMel, standardize

@@ -4,7 +4,9 @@ import soundfile
 
 import mar
 from helpers import published_pipeline
-from helpers.shared import fill_golden, reference, run_python, small_network
+from helpers.networks import fill_golden, small_network
+from helpers.processes import run_python
+from helpers.resources import reference
 from helpers.signals import music
 from mar.audio.logmel import PUBLISHED
 from mar.embedding.analysis import Analysis

@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from helpers import small_records
-from helpers.shared import fill_golden, small_network
+from helpers.networks import fill_golden, small_network
 from mar.data.pipelines import PairDataset, SnippetDataset
 from mar.models import sfnfnet
 from mar.models.projectors import with_head

@@ -14,7 +14,8 @@ import soundfile
 
 import mar
 from examples.miniature.dataset import compositions
-from helpers.shared import needs, run_python
+from helpers.processes import run_python
+from helpers.resources import needs
 from helpers.small_records import contents
 from mar.records import table
 from mar.tasks import Task

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from examples.miniature.dataset import compositions, splits
-from helpers.shared import needs
+from helpers.resources import needs
 from mar.errors import InputError
 
 # Read by eye from the editions: genre, key, meter, beat in quarter notes, first notes on top.

@@ -10,7 +10,7 @@ import pytest
 from examples.miniature.report import content
 from helpers.browser import all_of, assert_fits_a_phone, assert_silent, select
 from helpers.miniature import write_miniature
-from helpers.shared import run_python
+from helpers.processes import run_python
 from mar.errors import InputError
 from mar.probing.results import Results, compare, score_again
 from mar.reporting import comparison, item_map, page

@@ -9,7 +9,7 @@ import pytest
 from examples.miniature.dataset import compositions, performance, single_notes
 from examples.miniature.dataset.soundfont import SoundFont
 from examples.miniature.dataset.splits import SPLITS
-from helpers.shared import needs
+from helpers.resources import needs
 
 GENRES = {genre: (1.5 if "jig" in genre else 1.0) for genre in compositions.GENRES}
 

@@ -8,7 +8,7 @@ import pytest
 
 from examples.miniature.dataset import compositions, performance, single_notes
 from examples.miniature.dataset.soundfont import ATTENUATION, SoundFont
-from helpers.shared import needs
+from helpers.resources import needs
 from mar.errors import InputError
 
 RATE = 32000

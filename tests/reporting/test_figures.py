@@ -5,8 +5,8 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.text import Text
 
+from helpers.networks import small_network
 from helpers.probe_runs import classes, noisy, tags, write_run
-from helpers.shared import small_network
 from mar.errors import InputError
 from mar.models.sfnfnet import STAGES
 from mar.probing.results import Results

@@ -12,7 +12,7 @@ from sklearn.metrics.pairwise import cosine_similarity
 
 from helpers.browser import all_of, assert_fits_a_phone, assert_silent, select
 from helpers.probe_runs import classes, noisy, tags, write_run
-from helpers.shared import run_python
+from helpers.processes import run_python
 from helpers.signals import music
 from helpers.small_embeddings import write_store
 from mar.embedding.store import Embeddings

@@ -11,8 +11,10 @@ import pytest
 
 import mar
 from helpers import small_records
+from helpers.networks import small_network
 from helpers.probe_runs import classes, noisy, tags, write_run
-from helpers.shared import ROOT, reference, run_python, small_network
+from helpers.processes import run_python
+from helpers.resources import ROOT, reference
 from mar.errors import InputError
 from mar.probing.results import Results, compare, score_again
 from mar.reporting import comparison, formats, paper

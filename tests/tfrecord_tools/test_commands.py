@@ -15,7 +15,8 @@ import soundfile
 from matplotlib import image
 
 from helpers import small_records
-from helpers.shared import ROOT, run_python
+from helpers.processes import run_python
+from helpers.resources import ROOT
 from helpers.signals import FORMATS, music
 from mar.audio.logmel import PUBLISHED, LogMel
 from mar.data.pipelines import PairDataset, SnippetDataset

@@ -19,7 +19,9 @@ import yaml
 
 import mar
 from helpers import small_records, training_runs
-from helpers.shared import ROOT, fill_golden, free_port, reference, run_python, small_network
+from helpers.networks import fill_golden, small_network
+from helpers.processes import free_port, run_python
+from helpers.resources import ROOT, reference
 from mar.audio.logmel import LogMel, standardize
 from mar.errors import ConfigError, InputError
 from mar.models import sfnfnet

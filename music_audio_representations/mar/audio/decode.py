@@ -2,11 +2,12 @@
 
 import contextlib
 import functools
+import hashlib
 import os
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, BinaryIO, Literal
 
 import av
 import numpy as np
@@ -32,11 +33,13 @@ class AudioInfo:
         sample_rate: Hz.
         channels: number of channels.
         duration_seconds: announced length; None where the header does not tell.
+        reader: what decodes it: "soundfile" or "PyAV".
     """
 
     sample_rate: int
     channels: int
     duration_seconds: float | None
+    reader: str
 
 
 def info(path: Path) -> AudioInfo:
@@ -48,7 +51,30 @@ def info(path: Path) -> AudioInfo:
     with _open(path) as source:
         frames = source.frames
         seconds = None if frames is None else frames / source.sample_rate
-        return AudioInfo(source.sample_rate, source.channels, seconds)
+        return AudioInfo(source.sample_rate, source.channels, seconds, source.reader)
+
+
+def audio_hash(path: Path) -> str:
+    """SHA-256 (hex) of the audio in a file, whatever its tags, cover and name.
+
+    Of the packets of its audio stream, as they are: nothing is decoded. Of the samples where
+    FFmpeg's libraries do not know the format.
+
+        song.mp3, and the same with another title      equal
+        song.wav, and song.flac made of it             differ: other packets
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    try:
+        with _regular_file(path) as file:
+            return _hash_of_packets(file)
+    except (InputError, av.FFmpegError, ValueError):
+        with _open(path) as source:
+            digest = hashlib.sha256(f"samples {source.sample_rate} {source.channels} ".encode())
+            for block in source.blocks(int(BLOCK_SECONDS * source.sample_rate)):
+                digest.update(np.ascontiguousarray(block).data)
+            return digest.hexdigest()
 
 
 def blocks(
@@ -151,8 +177,22 @@ def _regular_file(path):
         raise InputError(f"{shown(path)}: cannot be opened: {error.strerror}") from None
 
 
+def _hash_of_packets(file: BinaryIO) -> str:
+    with _demuxed(file) as container:
+        if (stream := _audio_stream(container)) is None:
+            raise ValueError("no audio stream")
+        codec = stream.codec_context
+        parts = (codec.codec.id, codec.sample_rate, codec.layout.nb_channels)
+        digest = hashlib.sha256(" ".join(map(str, parts)).encode())
+        for packet in container.demux(stream):
+            digest.update(packet)
+        return digest.hexdigest()
+
+
 class _SoundFile:
     """libsndfile. `frames` is what the header announces, whatever the file really holds."""
+
+    reader = "soundfile"
 
     def __init__(self, path):
         self._path = path
@@ -185,21 +225,32 @@ class _SoundFile:
         return self._file.frames
 
 
-class _FFmpeg:
-    """FFmpeg's libraries. No protocol is allowed, so that a playlist cannot open other files."""
+def _demuxed(file: BinaryIO) -> Any:
+    """No protocol is allowed, so that a playlist cannot open other files."""
+    return av.open(file, options={"protocol_whitelist": "none"})
 
+
+def _audio_stream(container: Any) -> Any:
+    """The stream that is decoded, and hashed."""
+    return container.streams.best("audio")
+
+
+class _FFmpeg:
+    """FFmpeg's libraries."""
+
+    reader = "PyAV"
     frames = None  # most containers only estimate it
 
     def __init__(self, path, file, refusal):
         self._path = path
         try:
-            self._container = av.open(file, options={"protocol_whitelist": "none"})
+            self._container = _demuxed(file)
         except (av.FFmpegError, ValueError) as error:
             raise InputError(
                 f"{shown(path)}: not recognised as audio "
                 f"(libsndfile: {refusal.rstrip('.')}; FFmpeg: {_reason(error)})"
             ) from None
-        stream = self._container.streams.best("audio")
+        stream = _audio_stream(self._container)
         if stream is None:
             kind = self._container.format.name
             self._container.close()

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import Any
 
 import numpy as np
@@ -42,13 +42,19 @@ class IsolatedDecoder:
 
     def info(self, path: decode.Path) -> decode.AudioInfo:
         """The `AudioInfo` of an audio file; raises as `open` does."""
-        info, blocks = self._request(path, None)
-        next(blocks, None)
-        return info
+        return self._answer("info", path)
+
+    def audio_hash(self, path: decode.Path) -> str | None:
+        """See `mar.audio.decode.audio_hash`; None of what cannot be read.
+
+        Raises:
+            InputError: the decoder crashes, or stalls.
+        """
+        return self._answer("audio_hash", path)
 
     def open(
         self, path: decode.Path, **decoding: Any
-    ) -> tuple[decode.AudioInfo, Iterator[np.ndarray]]:
+    ) -> tuple[decode.AudioInfo, Generator[np.ndarray, None, None]]:
         """Opens an audio file.
 
         Args:
@@ -62,18 +68,26 @@ class IsolatedDecoder:
         Raises:
             InputError: also where the decoder crashes, or stalls for `STALL_SECONDS`.
         """
-        return self._request(path, decoding)
+        self._request("blocks", path, decoding)
+        return self._receive(path), self._blocks(path)
 
-    def _request(self, path, decoding):
+    def _answer(self, wanted, path):
+        """The one answer to a request."""
+        self._request(wanted, path, {})
+        answer = self._receive(path)
+        for _ in self._blocks(path):
+            pass
+        return answer
+
+    def _request(self, wanted, path, decoding):
         idle = self._process is not None and self._process.poll() is None
         if self._unread or not idle:  # a file was abandoned, or the process died in between
             self._stop()
             self._start()
         self._complaints.seek(0)
         self._complaints.truncate()
-        self._send((path, decoding), path)
+        self._send((wanted, path, decoding), path)
         self._unread = True
-        return self._receive(path), self._blocks(path)
 
     def _blocks(self, path):
         while (block := self._receive(path)) is not None:
@@ -143,10 +157,13 @@ def _serve(pipe):
             _answer(pipe, *pipe.recv())
 
 
-def _answer(pipe, path, decoding):
+def _answer(pipe, wanted, path, decoding):
     try:
-        pipe.send(("info", decode.info(path)))
-        for block in [] if decoding is None else decode.blocks(path, **decoding):
+        if wanted == "audio_hash":
+            pipe.send(("hash", _hash_or_none(path)))
+        else:
+            pipe.send(("info", decode.info(path)))
+        for block in decode.blocks(path, **decoding) if wanted == "blocks" else []:
             pipe.send(("block", block))
         pipe.send(("end", None))
     except (BrokenPipeError, ConnectionResetError):
@@ -156,6 +173,11 @@ def _answer(pipe, path, decoding):
     except Exception as error:  # a defect in a decoder, on this file
         reason = f"{type(error).__name__}: {error}"
         pipe.send(("refused", f"{decode.shown(path)}: the decoder failed ({reason})"))
+
+
+def _hash_or_none(path):
+    with contextlib.suppress(InputError):
+        return decode.audio_hash(path)
 
 
 if __name__ == "__main__":  # the child

@@ -214,7 +214,7 @@ class LogMel(Configurable):
 
 
 # How the front end of the published weights differs from the defaults.
-PUBLISHED = {
+PUBLISHED: dict[str, Any] = {
     "downmix": "sum",
     "level": 0.5,
     "resampler": "kaiser_best",

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import keras
@@ -29,6 +29,7 @@ from mar.util.download import cache_folder
 CHECKPOINTS = ("MTT_musicnn", "MSD_musicnn")
 VERSION = "0.1.0"
 FRAMES, MELS = 187, 96  # 3 s
+TOO_SHORT = "expected at least 3 s of audio for MusiCNN, found less"
 EMBEDDING = 200  # dimensions of the last hidden layer
 TAGS = {
     "MTT_musicnn": (
@@ -85,20 +86,32 @@ class MusiCNN:
             for variable in layer.weights:
                 variable.assign(arrays[f"{layer.name}/{variable.name}"])
 
+    def patches(self, frame_blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+        """Cuts log-mel frames into what the network takes; the rest of less than 3 s is left out.
+
+        Args:
+            frame_blocks: arrays `(k, 96)`.
+
+        Yields:
+            float32 `(n, 187, 96)`, n of at least 1; nothing, where there are less than 3 s in all.
+        """
+        held = np.zeros((0, MELS), np.float32)
+        for block in frame_blocks:
+            held = np.concatenate([held, block])
+            count = len(held) // FRAMES
+            if count:
+                yield held[: count * FRAMES].reshape(count, FRAMES, MELS)
+                held = held[count * FRAMES :]
+
     def __call__(self, path: str | bytes | os.PathLike) -> tuple[np.ndarray, np.ndarray]:
         """Tags `(n, 50)` and embeddings `(n, 200)` of an audio file, one row per 3 s.
 
         Raises:
             InputError: it cannot be decoded, or is shorter than 3 s.
         """
-        frames = self.front_end.read(path)
-        count = len(frames) // FRAMES
-        if not count:
-            raise InputError(
-                f"{shown(path)}: expected at least 3 s of audio for MusiCNN, found less"
-            )
-        patches = frames[: count * FRAMES].reshape(count, FRAMES, MELS)
-        pieces = [self.model(patches[first : first + 64]) for first in range(0, count, 64)]
+        pieces = [self.model(patches) for patches in self.patches(self.front_end.stream(path))]
+        if not pieces:
+            raise InputError(f"{shown(path)}: {TOO_SHORT}")
         tags, embeddings = zip(*pieces, strict=True)
         return np.concatenate([*map(np.asarray, tags)]), np.concatenate(
             [*map(np.asarray, embeddings)]
@@ -199,6 +212,6 @@ def fetch_wheel() -> pathlib.Path:
             if done.returncode:
                 raise InputError(
                     f"musicnn=={VERSION}: pip could not download it: {done.stderr.strip()[-300:]}. "
-                    f"Give the path of the wheel"
+                    f"Put the wheel at {folder / name} by hand"
                 )
     return folder / name

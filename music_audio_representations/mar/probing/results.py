@@ -183,7 +183,7 @@ class Results:
             the layout of version 0.1.
     """
 
-    def __init__(self, folder: str | os.PathLike):
+    def __init__(self, folder: str | os.PathLike) -> None:
         self.folder = pathlib.Path(folder)
         refuse_earlier_layout(self.folder)
         self.runs = sorted(
