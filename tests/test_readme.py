@@ -85,7 +85,7 @@ def home(tmp_path):
     rows = ["id,path,labels", "1,a.wav,rock|calm", "2,album/b.flac,rock", "3,album/c.mp3,calm"]
     rows += ["4,d.ogg,", "5,e.wav,rock"]
     (tmp_path / "tracks.csv").write_text("\n".join(rows) + "\n")
-    mar.save(small_network().build(300, mar.LogMel(**PUBLISHED)), tmp_path / "small.keras")
+    mar.save(small_network().build(300, PUBLISHED), tmp_path / "small.keras")
     (tmp_path / "configs").symlink_to(ROOT / "configs")
     return tmp_path
 

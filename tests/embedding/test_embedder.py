@@ -19,7 +19,7 @@ def model():
     """Weights of its own, with the published front end."""
     from mar.audio.logmel import PUBLISHED
 
-    return fill_golden(small_network().build(300, mar.LogMel(**PUBLISHED)))
+    return fill_golden(small_network().build(300, PUBLISHED))
 
 
 @pytest.fixture(scope="module")

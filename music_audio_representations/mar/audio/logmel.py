@@ -213,13 +213,8 @@ class LogMel(Configurable):
         return window.astype(np.float32), np.ascontiguousarray(filters.T, np.float32)
 
 
-# How the front end of the published weights differs from the defaults.
-PUBLISHED: dict[str, Any] = {
-    "downmix": "sum",
-    "level": 0.5,
-    "resampler": "kaiser_best",
-    "via_rate": 44100,
-}
+# What the published weights were made with.
+PUBLISHED = LogMel(downmix="sum", level=0.5, resampler="kaiser_best", via_rate=44100)
 
 
 def standardize(logmel: Any) -> Any:
