@@ -15,7 +15,7 @@ from helpers.probe_runs import classes, noisy, tags, write_run
 from helpers.processes import run_python
 from helpers.signals import music
 from helpers.small_embeddings import write_store
-from mar.embedding.store import Embeddings
+from mar import Embeddings
 from mar.probing.results import Results
 from mar.reporting import item_map, page
 from mar.tasks import Task

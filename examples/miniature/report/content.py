@@ -9,7 +9,6 @@ import pathlib
 from markupsafe import Markup
 
 import mar
-from mar.embedding.store import Embeddings
 from mar.errors import InputError
 from mar.reporting import item_map, page, paper
 from mar.reporting.diagram import plot_network
@@ -95,7 +94,7 @@ def tracks_map(folder: pathlib.Path, sound: bool = True) -> dict:
         titles=[track["title"] for track in tracks],
         colourings=[colouring(name, [track[name] for track in tracks]) for name in _LABELS],
         representations={
-            name: Embeddings(place).means(paths)
+            name: mar.Embeddings(place).means(paths)
             for name, place in embeddings.items()
             if place.is_dir()
         },
