@@ -8,6 +8,7 @@ published numbers.
 """
 
 import logging
+import os
 import pathlib
 
 from absl import flags
@@ -28,7 +29,7 @@ def main(argv: list[str]) -> int:
         raise ConfigError(f"expected flags alone, got {argv[1:]}")
     results = pathlib.Path(FLAGS.results)
     for name in ("results", "probes"):
-        if FLAGS[name].present and not pathlib.Path(FLAGS[name].value).is_dir():
+        if FLAGS[name].present and not os.path.isdir(str(FLAGS[name].value)):
             raise InputError(f"--{name}: {FLAGS[name].value}: expected a folder, found none")
     logging.getLogger("mar").setLevel(logging.INFO)
     from mar.reporting import writing

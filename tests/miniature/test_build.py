@@ -123,6 +123,12 @@ def test_other_folders_are_refused(tmp_path):
     assert "cannot be written" in process.stderr
 
 
+def test_the_earlier_command_names_its_successor():
+    process = run_python("-m", "mar.quickstart", "--output", "x")
+    assert process.returncode == 1
+    assert process.stderr.startswith("error: mar.quickstart is now python -m examples.miniature.")
+
+
 def test_help_and_wrong_use():
     process = run_python("-m", "examples.miniature.dataset", "--help")
     for flag in ("--output", "--tracks", "--notes", "--seed", "--workers", "default: '1280'"):

@@ -87,6 +87,11 @@ def test_what_is_missing_is_named(quickstart, tmp_path):
     shutil.copytree(quickstart / "data", tmp_path / "data")
     with pytest.raises(InputError, match="expected results"):
         content.render(tmp_path)
+    shutil.copytree(quickstart / "embeddings", tmp_path / "embeddings")
+    tracks = (tmp_path / "data" / "tracks.csv").read_text("utf-8")
+    (tmp_path / "data" / "tracks.csv").write_text(tracks.replace("tracks/0002", "tracks/other"))
+    with pytest.raises(InputError, match=r"holds no tracks/other\.flac"):
+        content.tracks_map(tmp_path, sound=False)
 
 
 def test_a_report_that_is_too_large_is_not_written(quickstart, tmp_path, monkeypatch):

@@ -15,8 +15,7 @@ from helpers.probe_runs import classes, noisy, tags, write_run
 from helpers.processes import run_python
 from helpers.signals import music
 from helpers.small_embeddings import write_store
-from mar.embedding.store import Embeddings
-from mar.errors import InputError
+from mar import Embeddings
 from mar.probing.results import Results
 from mar.reporting import item_map, page
 from mar.tasks import Task
@@ -118,6 +117,7 @@ def test_of_many_models_the_first_is_compared_with_each(tmp_path):
     ("arguments", "message"),
     [
         (["--quickstart=q"], "--quickstart is gone: `python -m examples.miniature.report q`"),
+        (["--nosound"], "--sound is gone: --audio says where the sound is"),
         (["--task=moods.csv"], "expected --embeddings and --task together"),
         (["--audio=audio"], "--audio: expected --embeddings and --task"),
         (["results"], "expected flags alone, got ['results']"),
@@ -196,12 +196,6 @@ def test_clips_are_the_middle_of_their_files(tmp_path):
     spectrum = np.abs(np.fft.rfft(clip[2 * clip_rate + 4800 : 3 * clip_rate - 4800]))
     loudest = spectrum.argmax() * clip_rate / (2 * (len(spectrum) - 1))
     assert loudest == pytest.approx(300 + 100 * 4, abs=10)  # second 2 of 5 is second 4 of 9
-
-
-def test_missing_embeddings_are_named(theirs):
-    embeddings = Embeddings(theirs / "emb" / "mine")
-    with pytest.raises(InputError, match=r"1 are missing.*b/other\.flac"):
-        item_map.vectors_of(embeddings, ["a/00.flac", "b/other.flac"])
 
 
 # ------------------------------------------------------------------------------------ browser

@@ -9,14 +9,13 @@ import pathlib
 from markupsafe import Markup
 
 import mar
-from mar.embedding.store import Embeddings
 from mar.errors import InputError
 from mar.reporting import item_map, page, paper
 from mar.reporting.diagram import plot_network
 from mar.reporting.figures import inline_svg
 from mar.reporting.item_map import Colouring
 from mar.training import logs
-from mar.training.model_card import draw_losses
+from mar.training.model_card import FACTS, draw_losses
 
 NAMES = {
     "supervised": "Supervised",
@@ -65,7 +64,7 @@ def render(folder: str | os.PathLike, sound: bool = True) -> str:
 
 def training(folder: pathlib.Path) -> dict:
     """What the page says of a pre-training run: its name, its losses, and facts as text."""
-    path = folder / "model_card.json"
+    path = folder / FACTS
     card = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     return {
         "name": NAMES[folder.name],
@@ -95,7 +94,7 @@ def tracks_map(folder: pathlib.Path, sound: bool = True) -> dict:
         titles=[track["title"] for track in tracks],
         colourings=[colouring(name, [track[name] for track in tracks]) for name in _LABELS],
         representations={
-            name: item_map.vectors_of(Embeddings(place), paths)
+            name: mar.Embeddings(place).means(paths)
             for name, place in embeddings.items()
             if place.is_dir()
         },

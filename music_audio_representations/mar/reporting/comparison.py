@@ -166,7 +166,7 @@ def differences(
     Raises:
         InputError: there is none of these.
     """
-    rows = []
+    rows: list[dict] = []
     for task, runs in runs_by_model(results, tasks, models).items():
         tested = {}
         for model, run in runs.items() if len(runs) > 1 else ():
@@ -176,15 +176,15 @@ def differences(
             except InputError as error:
                 rows.append({"task": task, "first": model, "problem": str(error)})
         for first, second in itertools.combinations(tested, 2):
-            pair = {"task": task, "first": first, "second": second}
+            pair: dict = {"task": task, "first": first, "second": second}
             try:
                 compared = compare(tested[first], tested[second])
             except InputError as error:
-                rows.append({**pair, "problem": str(error)})
+                rows.append(pair | {"problem": str(error)})
                 continue
             for metric, (difference, low, high) in compared.items():
                 numbers = {"difference": difference, "low": low, "high": high}
-                rows.append({**pair, "metric": metric, **numbers})
+                rows.append(pair | {"metric": metric} | numbers)
     columns = [*_KEYS[:2], "first", "second", "difference", "low", "high", "problem"]
     table = pd.DataFrame(rows, columns=columns, dtype=object)
     return table.astype({name: float for name in ("difference", "low", "high")})

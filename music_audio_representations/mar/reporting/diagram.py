@@ -26,7 +26,7 @@ def facts(network: keras.Model) -> dict:
         first; `fusions`: channels that join before each stage; `embedding`: its dimensions;
         `parameters`.
     """
-    parts = {"slow": {}, "fast": {}}
+    parts: dict[str, dict[str, tuple]] = {"slow": {}, "fast": {}}
     fusions = []
     for layer in network.layers:
         if match := _PART.match(layer.name):

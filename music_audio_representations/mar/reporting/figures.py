@@ -6,6 +6,7 @@ import os
 import pathlib
 import textwrap
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -46,8 +47,9 @@ def inline_svg(draw: Callable[..., Figure], *arguments: object) -> str:
         *arguments: of it.
     """
     text = io.StringIO()
-    settings = {"svg.fonttype": "none", "svg.hashsalt": "mar", "axes.facecolor": "none"}
-    with rc_context({**dict.fromkeys(_INKED, _INK), **settings}):
+    settings: dict[Any, Any] = dict.fromkeys(_INKED, _INK)
+    settings |= {"svg.fonttype": "none", "svg.hashsalt": "mar", "axes.facecolor": "none"}
+    with rc_context(settings):
         figure = draw(*arguments)
         figure.savefig(text, format="svg", transparent=True, metadata={"Date": None})
     element = text.getvalue()
@@ -89,6 +91,18 @@ def plot_tasks(headlines: pd.DataFrame) -> Figure:
     place = headlines.groupby(["task", "metric"], sort=False).ngroup()
     rank = headlines["model"].map({model: rank for rank, model in enumerate(models)})
     bars = headlines.assign(centre=place + (rank - (len(models) - 1) / 2) * share)
+    handles = [*_draw_scores(axes, bars, models, share), _draw_guesses(axes, headlines)]
+    names = ["\n".join(textwrap.fill(part, 18) for part in (t, metric_name(m))) for t, m in columns]
+    axes.set_xticks(range(len(names)), names, fontsize="small")
+    axes.axhline(0, color="0.5", linewidth=0.8)
+    axes.set_ylabel("score on the test set")
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.legend(handles=handles, loc="outside upper center", ncols=len(handles), frameon=False)
+    return figure
+
+
+def _draw_scores(axes, bars, models, share):
+    """Draws the bars of each model and their intervals; returns what a legend tells apart."""
     handles = []
     for model, hatch in zip(models, itertools.cycle(_HATCHES), strict=False):
         ours = bars[bars["model"] == model]
@@ -99,19 +113,16 @@ def plot_tasks(headlines: pd.DataFrame) -> Figure:
         style = {"color": "k", "linewidth": 1, "path_effects": _HALO}
         ends = (intervals[name] for name in ("centre", "low", "high"))
         handles.append(axes.vlines(*ends, label="95 % interval", **style))
-    guesses = headlines.drop_duplicates(["task", "metric"])["guess"]
-    for place, guess in enumerate(guesses):
-        sides = [place - 0.45, place + 0.45]
-        (dashes,) = axes.plot(sides, [guess] * 2, "k--", linewidth=1, path_effects=_HALO)
+    return handles
+
+
+def _draw_guesses(axes, headlines):
+    """Draws a dashed line across the bars of each task and metric; returns one."""
+    for place, guess in enumerate(headlines.drop_duplicates(["task", "metric"])["guess"]):
+        ends = [place - 0.45, place + 0.45]
+        (dashes,) = axes.plot(ends, [guess] * 2, "k--", linewidth=1, path_effects=_HALO)
     dashes.set_label("constant guess")
-    names = ["\n".join(textwrap.fill(part, 18) for part in (t, metric_name(m))) for t, m in columns]
-    axes.set_xticks(range(len(names)), names, fontsize="small")
-    axes.axhline(0, color="0.5", linewidth=0.8)
-    axes.set_ylabel("score on the test set")
-    axes.spines[["top", "right"]].set_visible(False)
-    handles.append(dashes)
-    figure.legend(handles=handles, loc="outside upper center", ncols=len(handles), frameon=False)
-    return figure
+    return dashes
 
 
 def plot_labels(first: Run, second: Run) -> Figure:

@@ -16,7 +16,6 @@ from sklearn.neighbors import NearestNeighbors
 from mar.audio import decode
 from mar.embedding.projection import project
 from mar.embedding.store import Embeddings
-from mar.errors import InputError
 from mar.tasks import Task
 from mar.tasks.base import stem
 
@@ -113,20 +112,6 @@ def of_tasks(
         if audio is None
         else read_clips([pathlib.Path(audio) / some[item] for item in items]),
     )
-
-
-def vectors_of(embeddings: Embeddings, paths: Sequence[str]) -> np.ndarray:
-    """Mean embeddings `(paths, dimensions)`.
-
-    Raises:
-        InputError: some are missing.
-    """
-    if missing := sorted(set(paths) - set(embeddings.paths)):
-        raise InputError(
-            f"{embeddings.folder}: expected embeddings of all test items, {len(missing)} are "
-            f"missing, the first is {missing[0]}"
-        )
-    return embeddings.means(paths)
 
 
 def evenly(items: Sequence, most: int) -> list:
