@@ -189,7 +189,7 @@ class LogMel(Configurable):
 
 
 # What differs from the defaults in the front end of the published weights.
-PUBLISHED = {
+PUBLISHED: dict[str, Any] = {
     "downmix": "sum",
     "level": 0.5,
     "resampler": "kaiser_best",

@@ -36,7 +36,7 @@ def fingerprint(model: keras.Model) -> str:
     for weight in model.weights:
         array = np.ascontiguousarray(keras.ops.convert_to_numpy(weight))
         digest.update(f"{weight.path} {array.dtype} {array.shape}".encode())
-        digest.update(array)
+        digest.update(array.data)
     return digest.hexdigest()
 
 
