@@ -22,7 +22,7 @@ REQUIRED = [
     "pyarrow>=15",  # manifests, embeddings, S3 and GCS
     "google-crc32c>=1.6",  # checksums of TFRecords, without TensorFlow
     "pooch>=1.8",  # verified downloads
-    "pandas>=2.1.1",  # scores as one table
+    "pandas>=2.1.1",  # tables that are handed out
     "scikit-learn>=1.3",  # metrics, folds, neighbours
     "mir_eval>=0.7",  # key score
     "optuna>=3.5",  # probe search
@@ -44,6 +44,9 @@ EXTRAS = {
         "pytest",
         "pytest-xdist",
         "ruff",
+        "mypy",
+        "types-PyYAML",
+        "types-tqdm",
         "jax",
         "resampy",
         "moto[server]",
@@ -77,9 +80,7 @@ setup(
         "mar": ["*.pyi", "py.typed"],
         "mar.configs": ["*/*.yaml"],
         "mar.tasks": ["*.csv"],
-        "mar.reporting": ["*.csv"],
-        "mar.reporting.report": ["templates/*"],
-        "mar.quickstart": ["*.md"],
+        "mar.reporting": ["*.csv", "*.pyi", "templates/*"],
     },
     install_requires=REQUIRED,
     extras_require=EXTRAS,

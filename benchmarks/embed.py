@@ -12,39 +12,44 @@ import keras
 import numpy as np
 from absl import app, flags
 
-import mar
-from mar.embedding import catalogue, files
+from mar.embedding import engine, files
+from mar.embedding.catalogue import Catalogue
 
 FLAGS = flags.FLAGS
 flags.DEFINE_integer("repeats", 3, "Timed repetitions.")
 
 
+def embed(embedder, items):
+    """The rows of all items."""
+    return list(engine.rows(embedder, items, engine.InMemory({"format": "parquet"})))
+
+
 def main(argv):
     if len(argv) < 3:
         raise app.UsageError("expected a model and audio files or folders")
-    job = catalogue.Catalogue()
-    embedder = job.embedder(mar.load_model(argv[1]))
+    embedder = Catalogue().embedder(argv[1])
     items = files.find(argv[2:])
-    rows = list(job.rows(embedder, items))
+    rows = embed(embedder, items)
     failed = [row for row in rows if row.status != "ok"]
     if failed:
         raise SystemExit(f"failed: {failed}")
     windows = sum(len(row.values) for row in rows)
-    shape = (windows, embedder.windows.length, embedder.log_mel.n_mels)
+    network = embedder.representation.network
+    shape = (windows, embedder.representation.windows.length, embedder.log_mel.n_mels)
     snippets = np.random.default_rng(0).uniform(0, 3, shape).astype(np.float32)
     seconds = []
     for _ in range(FLAGS.repeats):
         marks = [time.perf_counter()]
-        embedder.network(snippets)
+        network(snippets)
         marks.append(time.perf_counter())
-        list(job.rows(embedder, items))
+        embed(embedder, items)
         marks.append(time.perf_counter())
         seconds.append(np.diff(marks))
-    network, whole = np.median(seconds, axis=0)
+    alone, whole = np.median(seconds, axis=0)
     ratio = np.median([b / a for a, b in seconds])
     audio = sum(row.duration for row in rows)
     print(f"{keras.backend.backend()}, {len(items)} files, {audio:.0f} s, {windows} windows")
-    print(f"network {network:.1f} s; files to embeddings {whole:.1f} s; ratio {ratio:.2f}")
+    print(f"network {alone:.1f} s; files to embeddings {whole:.1f} s; ratio {ratio:.2f}")
 
 
 if __name__ == "__main__":

@@ -7,8 +7,8 @@ import pytest
 
 import mar
 from helpers import small_records
-from helpers.shared import DATA
-from mar.embedding.embeddings import open_embeddings
+from helpers.resources import DATA
+from mar.embedding.store import Embeddings
 
 EARLIER = DATA / "earlier"
 
@@ -39,11 +39,11 @@ def test_a_run_that_was_stopped_ends_with_the_weights_that_it_would_have_had(tmp
 
 @pytest.mark.parametrize("kept", ["parquet_mean", "parquet_timeline", "npz_mean", "npz_timeline"])
 def test_embeddings_are_read(kept):
-    embeddings = open_embeddings(EARLIER / "embeddings" / kept)
+    embeddings = Embeddings(EARLIER / "embeddings" / kept)
     assert sorted(embeddings.paths) == ["a.wav", "album/b.flac"]
     assert "not recognised as audio" in embeddings.failures["broken.wav"]
     means = embeddings.means(["a.wav", "album/b.flac"])
-    reference = open_embeddings(EARLIER / "embeddings" / "parquet_mean")
+    reference = Embeddings(EARLIER / "embeddings" / "parquet_mean")
     np.testing.assert_allclose(means, reference.means(["a.wav", "album/b.flac"]), rtol=1e-5)
     if kept == "parquet_timeline":
         windows, items = embeddings.windows(["a.wav", "album/b.flac"])

@@ -2,7 +2,7 @@
 
     python -m tfrecord_tools.excerpt --output excerpts/ records/
 
-With 10 s, that makes the data of the paper's Musicset-USmall. Tracks that are shorter are left out
+Excerpts of 10 s make the data of the paper's Musicset-USmall. Tracks that are shorter are left out
 and counted. Resumes, and divides the work, as tfrecord_tools.write does.
 """
 
@@ -18,23 +18,23 @@ flags.DEFINE_integer("seed", 0, "Other seeds give other excerpts.", lower_bound=
 writing.define_flags()
 
 
-def main(argv):
+def main(argv: list[str]) -> int:
     """Writes the data set and returns the exit code."""
     if len(argv) != 2:
         raise app.UsageError("expected one data set: its folder or manifest")
-    cli.shard()  # a wrong one is told before anything is read
+    cli.shard()  # refuses a wrong one before anything is read
     from mar.data import excerpts
     from mar.records import manifest, shards
 
     source = manifest.read(argv[1])
     header = source.header
     frames = round(FLAGS.seconds / header.hop_seconds)
-    items = excerpts.excerpts(source, frames, FLAGS.seed)
-    short = len(source) - len(items)
-    if len(items) == 0:
+    tracks = excerpts.excerpts(source, frames, FLAGS.seed)
+    short = len(source) - len(tracks)
+    if len(tracks) == 0:
         raise InputError(f"{argv[1]}: no track has {FLAGS.seconds:g} s")
     job = shards.Job(
-        items,
+        tracks,
         excerpts.ExcerptSource(source.location, frames, header.hop_seconds),
         header.front_end,
         header.dtype,

@@ -22,8 +22,8 @@ cli.define_config_flags(required=False)  # of the LogMel that made them
 flags.DEFINE_integer("threads", 4, "Files read at a time.", lower_bound=1)
 
 
-def main(argv):
-    """Writes the manifest."""
+def main(argv: list[str]) -> int:
+    """Writes the manifest and returns the exit code."""
     if len(argv) < 2:
         raise app.UsageError("expected TFRecords")
     from mar.audio.logmel import LogMel

@@ -17,8 +17,8 @@ flags.DEFINE_string("output", ".", "Folder of the two pictures.", short_name="o"
 flags.DEFINE_integer("snippet_frames", 300, "Tracks shorter than this are named.")
 
 
-def main(argv):
-    """Prints the summary and draws the pictures."""
+def main(argv: list[str]) -> int:
+    """Prints the summary, draws the pictures and returns the exit code."""
     if len(argv) != 2:
         raise app.UsageError("expected one data set: its folder or manifest")
     from mar.records import reader, summary, writer
@@ -32,9 +32,9 @@ def main(argv):
         return 0
     folder = pathlib.Path(FLAGS.output)
     make_folder(folder)
-    figures.save(summary.spectrograms(records), folder / "spectrograms.png")
+    figures.save_figure(summary.spectrograms(records), folder / "spectrograms.png")
     counts = {"tracks with each label": records.manifest.label_counts()}
-    figures.save(figures.label_density(counts), folder / "label_counts.png")
+    figures.save_figure(figures.plot_label_density(counts), folder / "label_counts.png")
     print(f"pictures        {folder}/spectrograms.png, {folder}/label_counts.png")
     return 0
 

@@ -14,21 +14,21 @@ FLAGS = flags.FLAGS
 flags.DEFINE_integer("threads", 4, "Shards checked at a time.", lower_bound=1)
 
 
-def main(argv):
+def main(argv: list[str]) -> int:
     """Prints the problems; returns the exit code."""
     if len(argv) != 2:
         raise app.UsageError("expected one data set: its folder or manifest")
     from mar.records import manifest, verify
 
-    rows = manifest.read(argv[1])
-    shards, found = len(rows.header.shards), 0
-    checked = verify.verify(rows, FLAGS.threads)
+    data_set = manifest.read(argv[1])
+    shards, count = len(data_set.header.shards), 0
+    checked = verify.verify(data_set, FLAGS.threads)
     for problems in tqdm.tqdm(checked, total=shards, unit="shard"):
-        found += len(problems)
+        count += len(problems)
         for problem in problems:
             tqdm.tqdm.write(str(problem))
-    print(f"{argv[1]}: {len(rows)} tracks in {shards} shards, {found or 'no'} problems")
-    return 1 if found else 0
+    print(f"{argv[1]}: {len(data_set)} tracks in {shards} shards, {count or 'no'} problems")
+    return 1 if count else 0
 
 
 if __name__ == "__main__":

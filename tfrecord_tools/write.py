@@ -4,7 +4,7 @@
     python -m tfrecord_tools.write --table balanced_train_segments.csv \
         --vocabulary class_labels_indices.csv --audio clips/ --output audioset/
 
-An interrupted run goes on where it stopped, to the same bytes, when the command is given again. n
+An interrupted run resumes, to the same bytes, when the same command is given again. n
 machines that share the output folder write one data set with --shard 0/n … --shard n-1/n. Exit
 code 2: some files could not be read; failed.csv in the output folder says which and why.
 """
@@ -44,16 +44,16 @@ cli.define_config_flags(required=False)  # of LogMel
 writing.define_flags()
 
 
-def main(argv):
+def main(argv: list[str]) -> int:
     """Writes the data set and returns the exit code."""
     if len(argv) > 1:
         raise ConfigError(f"unexpected argument {argv[1]!r}; files are named by --table")
-    cli.shard()  # a wrong one is told before anything is read
+    cli.shard()  # refuses a wrong one before anything is read
     from mar.audio.logmel import LogMel
     from mar.records import shards, sources, table
 
     vocabulary = table.read_vocabulary(FLAGS.vocabulary) if FLAGS.vocabulary else None
-    items = table.read_items(
+    tracks = table.read_tracks(
         FLAGS.table, vocabulary, FLAGS.label_separator, FLAGS.audio, FLAGS.clip_name
     )
     front_end = cli.configured(LogMel).resolved()
@@ -61,11 +61,11 @@ def main(argv):
     if not os.path.isdir(root):
         raise InputError(f"{FLAGS.audio}: no such folder")
     job = shards.Job(
-        items.table,
+        tracks.rows,
         sources.AudioSource(root, front_end, FLAGS.dtype),
         front_end,
         FLAGS.dtype,
-        items.names,
+        tracks.vocabulary,
         FLAGS.shard_megabytes * 1_000_000,
     )
     return writing.write(job)

@@ -2,16 +2,20 @@
 
 import os
 import sys
+from typing import TYPE_CHECKING
 
 from absl import flags
 
 from mar.util import cli
 
+if TYPE_CHECKING:
+    from mar.records.shards import Job
+
 FLAGS = flags.FLAGS
 
 
-def define_flags():
-    """Defines where to and how a data set is written."""
+def define_flags() -> None:
+    """Defines the flags that say where and how a data set is written."""
     flags.DEFINE_string("output", None, "Folder of the data set.", short_name="o", required=True)
     flags.DEFINE_integer("workers", len(os.sched_getaffinity(0)), "Processes.", lower_bound=1)
     cli.define_shard_flag("writes every n-th shard from the i-th")
@@ -19,8 +23,8 @@ def define_flags():
     flags.DEFINE_bool("skip_errors", False, "Exit with 0 though files could not be read.")
 
 
-def write(job):
-    """Writes the `mar.records.shards.Job`, says what came of it, and returns the exit code."""
+def write(job: "Job") -> int:
+    """Writes a data set, prints what came of it, and returns the exit code."""
     from mar.records import writer
 
     outcome = writer.write(job, FLAGS.output, FLAGS.workers, cli.shard())

@@ -6,6 +6,7 @@ from .data.pipelines import PairDataset as PairDataset
 from .data.pipelines import SnippetDataset as SnippetDataset
 from .embedding.embedder import Embedder as Embedder
 from .embedding.embedder import Embedding as Embedding
+from .embedding.store import Embeddings as Embeddings
 from .errors import ConfigError as ConfigError
 from .errors import InputError as InputError
 from .models.loading import load_model as load_model

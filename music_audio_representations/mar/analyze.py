@@ -20,7 +20,7 @@ flags.DEFINE_string("output_file", None, "File to write, .npy.", short_name="o",
 cli.define_config_flags()
 
 
-def main(argv):
+def main(argv: list[str]) -> None:
     if argv[1:]:
         raise ConfigError(f"expected flags only, got {' '.join(argv[1:])}")
 

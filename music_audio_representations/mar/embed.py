@@ -2,6 +2,10 @@
 
     python -m mar.embed --model mule --output embeddings/ ~/Music
     python -m mar.embed --model mule --output embeddings/ --task NSynth_P --audio nsynth/
+    python -m mar.embed --model logmel_mean --output baseline/ ~/Music
+
+Models are files, `mule` (the published weights), and the baselines `logmel_mean`, `MTT_musicnn`,
+`MSD_musicnn` and `random` (`random:1` of another seed).
 
 Takes audio files, folders and lists of files; or an evaluation task, whose items are embedded with
 its windows, unless --config or --set say others. The exit code is 0, 2 where files failed (each is
@@ -18,7 +22,7 @@ from mar.errors import ConfigError
 from mar.util import cli
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string("model", "mule", "A model file or folder, or mule: the published weights.")
+flags.DEFINE_string("model", "mule", "A file or folder, or a name: see above.")
 flags.DEFINE_string("output", None, "Folder of the data set.", short_name="o")
 flags.DEFINE_enum("store", None, ["mean", "timeline"], "Short for --set Catalogue.store=…")
 flags.DEFINE_enum("format", None, ["parquet", "npz"], "Short for --set Catalogue.format=…")
@@ -38,7 +42,7 @@ cli.define_config_flags(required=False)
 _LISTED = 50
 
 
-def main(argv):
+def main(argv: list[str]) -> int:
     if (len(argv) < 2) == (FLAGS.task is None):
         raise ConfigError("expected audio files, folders or lists to embed, or a --task")
     if (FLAGS.task is None) != (FLAGS.audio is None):
@@ -47,22 +51,23 @@ def main(argv):
     overrides = [f"Catalogue.{name}={value}" for name, value in shorthands.items() if value]
     shard = cli.shard()
 
-    from mar.embedding import catalogue, files
+    from mar.embedding import files
+    from mar.embedding.catalogue import Catalogue
 
     if FLAGS.task is None:
-        found = files.find(argv[1:])
+        items = files.find(argv[1:])
     else:
-        found, windows = _of_task()
+        items, windows = _of_task()
         if not FLAGS.config and not any("Catalogue.windows" in change for change in FLAGS.set):
             overrides.append(windows)
-    job = cli.configured(catalogue.Catalogue, overrides)
-    items = catalogue.part_of(found, *shard)
+    job = cli.configured(Catalogue, overrides)
     if FLAGS.ray_address:
         from mar.embedding import cluster
 
-        summary = cluster.run(job, FLAGS.model, items, FLAGS.output, FLAGS.ray_address)
+        address = FLAGS.ray_address
+        summary = cluster.run(job, FLAGS.model, items, FLAGS.output, address, shard)
     else:
-        summary = job.run(FLAGS.model, items, FLAGS.output)
+        summary = job.run(FLAGS.model, items, FLAGS.output, shard)
     return _report(summary, FLAGS.output)
 
 

@@ -1,6 +1,6 @@
 """What a user can mend, and how it is told.
 
-Commands show these as one sentence; anything else is a defect and keeps its traceback.
+Commands show these as one sentence; any other exception is a defect and keeps its traceback.
 """
 
 import difflib

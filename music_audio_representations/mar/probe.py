@@ -41,7 +41,7 @@ cli.define_config_flags(required=False)
 flags.mark_flags_as_required(["task", "embeddings"])
 
 
-def main(argv):
+def main(argv: list[str]) -> int:
     if len(argv) > 1:
         raise ConfigError(f"expected flags alone, got {argv[1:]}")
     logging.getLogger("mar").setLevel(logging.INFO)
@@ -55,10 +55,10 @@ def main(argv):
     tasks = [Task(name, FLAGS.metadata) for name in FLAGS.task]
     _check_distinct("task", FLAGS.task, [task.name for task in tasks])
 
-    from mar.embedding.embeddings import open_embeddings
+    from mar.embedding.store import Embeddings
     from mar.probing import results
 
-    opened = [open_embeddings(folder) for folder in FLAGS.embeddings]
+    opened = [Embeddings(folder) for folder in FLAGS.embeddings]
     probes = [_probe(task) for task in tasks]
     for probe, (embeddings, model), seed in itertools.product(
         probes, zip(opened, models, strict=True), FLAGS.seed

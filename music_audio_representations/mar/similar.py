@@ -8,7 +8,7 @@ Prints the cosine similarity and the path of each, best first.
 
 from absl import flags
 
-from mar.errors import ConfigError, InputError
+from mar.errors import ConfigError
 from mar.util import cli
 
 FLAGS = flags.FLAGS
@@ -19,39 +19,15 @@ flags.DEFINE_string(
 )
 
 
-def main(argv):
+def main(argv: list[str]) -> None:
     if len(argv) != 2:
         raise ConfigError(f"expected one track, got {argv[1:]}")
-    track, folder = argv[1], FLAGS.embeddings
 
     from mar.audio import decode
-    from mar.embedding import neighbours
+    from mar.embedding.store import Embeddings
 
-    found = neighbours.stored(folder, track)
-    key, query = found or (None, _embed(track, folder))
-    for similarity, path in neighbours.nearest(folder, query, FLAGS.k, without={key}):
-        print(f"{similarity:.4f}  {decode.shown(path)}")
-
-
-def _embed(track, folder):
-    """The mean embedding of a file, made as those of the data set were."""
-    import mar
-    from mar.audio import decode
-    from mar.embedding import store
-    from mar.models.saving import fingerprint
-
-    made = store.provenance(folder)
-    decode.info(track)  # what is neither in the data set nor audio is refused at once
-    source = FLAGS.model or made["model_source"]
-    try:
-        model = mar.load_model(source)
-    except InputError as error:
-        raise InputError(f"{error}. --model says where the model of {folder} is") from None
-    if fingerprint(model) != made["model"]:
-        raise InputError(f"{source}: another model than that of {folder}; give its --model")
-    names = ("window_seconds", "hop_seconds", "first_centre_seconds")
-    windows = mar.Windows(**{name: made[name] for name in names})
-    return mar.Embedder(model, windows, precision=made["precision"])(track).mean
+    for track in Embeddings(FLAGS.embeddings).nearest(argv[1], FLAGS.k, FLAGS.model):
+        print(f"{track.similarity:.4f}  {decode.shown(track.path)}")
 
 
 if __name__ == "__main__":

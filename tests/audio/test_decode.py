@@ -1,5 +1,6 @@
 import contextlib
 import os
+import shutil
 import subprocess
 import sys
 
@@ -173,3 +174,63 @@ def test_damage_in_the_middle_does_not_hang(tmp_path):
         path.write_bytes(content)
         with contextlib.suppress(InputError):
             assert len(whole(path)) > 0.5 * 44100
+
+
+# ------------------------------------------------------------------------------ hash of the audio
+
+
+def song(path, name, seconds=3.0, seed=0):
+    rate = 48000 if name == "opus" else 44100
+    return write(path, name, music(seconds, rate, seed=seed), rate)
+
+
+def copied(path, copy, *options):
+    """The packets of a file in another one, by ffmpeg."""
+    if shutil.which("ffmpeg") is None:
+        pytest.skip("needs the program ffmpeg")
+    command = ["ffmpeg", "-v", "error", "-y", "-i", path, *options, "-c", "copy", copy]
+    subprocess.run(command, check=True)
+    return copy
+
+
+@pytest.mark.parametrize("name", sorted({*FORMATS} - {"aac", "w64"}))  # they have no tags
+def test_tags_do_not_change_the_hash_of_the_audio(tmp_path, name):
+    path = song(tmp_path / f"song.{name}", name)
+    tagged = copied(path, tmp_path / f"tagged.{name}", "-metadata", f"title={'x' * 999}")
+    assert path.read_bytes() != tagged.read_bytes()
+    other = song(tmp_path / f"other.{name}", name, seed=1)
+    assert decode.audio_hash(path) == decode.audio_hash(tagged) != decode.audio_hash(other)
+
+
+def test_a_cover_does_not_change_the_hash_of_the_audio(tmp_path):
+    path = song(tmp_path / "song.mp3", "mp3")
+    Image.new("RGB", (64, 64)).save(tmp_path / "cover.png")
+    both = ("-i", str(tmp_path / "cover.png"), "-map", "0:a", "-map", "1:v")
+    covered = copied(path, tmp_path / "covered.mp3", *both)
+    assert covered.stat().st_size > path.stat().st_size
+    assert decode.audio_hash(path) == decode.audio_hash(covered)
+
+
+def test_samples_at_another_rate_are_another_audio(tmp_path):
+    for rate in (22050, 44100):
+        soundfile.write(tmp_path / f"{rate}.wav", music(1.0), rate)
+    assert decode.audio_hash(tmp_path / "22050.wav") != decode.audio_hash(tmp_path / "44100.wav")
+
+
+def test_what_only_libsndfile_reads_has_the_hash_of_its_samples(tmp_path):
+    samples = music(1.0)
+    for name in ("a", "b"):
+        with soundfile.SoundFile(
+            tmp_path / f"{name}.mat", "w", 44100, 2, "PCM_16", format="MAT5"
+        ) as file:
+            file.write(samples)
+    with pytest.raises(ValueError, match="Invalid data"), open(tmp_path / "a.mat", "rb") as file:
+        decode._demuxed(file)
+    assert decode.audio_hash(tmp_path / "a.mat") == decode.audio_hash(tmp_path / "b.mat")
+    with pytest.raises(InputError, match="no such file"):
+        decode.audio_hash(tmp_path / "c.mat")
+
+
+@pytest.mark.parametrize(("name", "reader"), [("flac", "soundfile"), ("m4a", "PyAV")])
+def test_the_reader_is_told(tmp_path, name, reader):
+    assert decode.info(song(tmp_path / f"a.{name}", name)).reader == reader

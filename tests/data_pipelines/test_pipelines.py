@@ -10,7 +10,8 @@ import tensorflow as tf
 
 import mar
 from helpers import small_records
-from helpers.shared import run_python, small_network
+from helpers.networks import small_network
+from helpers.processes import run_python
 from mar.data.pipelines import PairDataset, SnippetDataset
 from mar.errors import ConfigError
 

@@ -1,6 +1,7 @@
 import contextlib
 import os
 import pathlib
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,18 +14,23 @@ import soundfile
 from PIL import Image
 
 import mar
-from helpers.shared import ROOT, fill_golden, run_python, small_network
+from helpers.networks import fill_golden, small_network
+from helpers.processes import run_python
+from helpers.resources import ROOT
 from helpers.signals import music
+from mar.audio import decode
+from mar.audio.isolated import IsolatedDecoder
 from mar.audio.logmel import PUBLISHED
-from mar.embedding import catalogue, files, store
+from mar.embedding import engine, files
 from mar.embedding.catalogue import Catalogue
+from mar.embedding.store import Embeddings
 from mar.errors import ConfigError, InputError
 
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
     path = tmp_path_factory.mktemp("model") / "model.keras"
-    mar.save(fill_golden(small_network().build(300, mar.LogMel(**PUBLISHED))), path)
+    mar.save(fill_golden(small_network().build(300, PUBLISHED)), path)
     return str(path)
 
 
@@ -63,6 +69,9 @@ def test_a_folder_is_embedded_as_its_files_are(model, library, tmp_path):
         np.testing.assert_allclose(row["mean"], expected.mean, rtol=1e-4, atol=1e-5)
         np.testing.assert_array_equal(row["times"], expected.times)
         assert row["duration"] == expected.duration_seconds
+        assert (row["reader"], row["channels"], row["notes"]) == ("soundfile", 2, [])
+        assert row["damaged_seconds"] == 0
+        assert row["audio_hash"] == decode.audio_hash(library / path)
         assert (row["status"], row["sample_rate"], row["padded"]) == ("ok", 44100, False)
         status = (library / path).stat()
         assert (row["size"], row["mtime_ns"]) == (status.st_size, status.st_mtime_ns)
@@ -70,12 +79,12 @@ def test_a_folder_is_embedded_as_its_files_are(model, library, tmp_path):
 
 def test_provenance(model, library, tmp_path):
     run(model, library, tmp_path / "out")
-    made = store.provenance(tmp_path / "out")
+    made = Embeddings(tmp_path / "out").provenance
     loaded = mar.load_model(model)
     from mar.models.saving import fingerprint
 
     assert made["model"] == fingerprint(loaded)
-    assert made["front_end"] == mar.LogMel(**PUBLISHED).hash()
+    assert made["front_end"] == PUBLISHED.hash()
     assert mar.LogMel.from_config(made["front_end_config"]).via_rate == 44100
     assert (made["window_seconds"], made["hop_seconds"]) == (3.0, 2.0)
     assert made["version"] == mar.__version__
@@ -95,9 +104,12 @@ def test_windows_of_different_files_fill_batches(model, library):
     sizes = []
     job = Catalogue(batch_size=4)
     embedder = job.embedder(mar.load_model(model))
-    forward = embedder.network._forward
-    embedder.network._forward = lambda x: sizes.append(len(x)) or forward(x)
-    found = {row.path: row for row in job.rows(embedder, files.find([str(library)]))}
+    network = embedder.representation.network
+    forward = network._forward
+    network._forward = lambda x: sizes.append(len(x)) or forward(x)
+    kept = engine.InMemory({"format": "parquet"})
+    found = {row.path: row for row in engine.rows(embedder, files.find([str(library)]), kept)}
+    assert found == kept.rows
     assert sizes[:-1] == [4] * (len(sizes) - 1)
     for path, row in found.items():
         expected = mar.Embedder(model)(library / path).values
@@ -170,8 +182,6 @@ def test_bad_files_are_rows_and_cost_nothing_else(model, library, tmp_path):
 
 def test_a_decoder_that_crashes_costs_its_file(model, library, tmp_path, monkeypatch):
     """The child that decodes is killed for real, in the middle of one file."""
-    from mar.audio.isolated import IsolatedDecoder
-
     opened = IsolatedDecoder.open
 
     def killed(self, path, **decoding):
@@ -190,14 +200,14 @@ def test_a_decoder_that_crashes_costs_its_file(model, library, tmp_path, monkeyp
 
 
 def test_a_defect_is_raised_and_what_was_done_is_kept(model, library, tmp_path, monkeypatch):
-    of_item = catalogue._of_item
+    of_item = engine._of_item
 
-    def failing(embedder, decoder, item):
+    def failing(embedder, decoder, item, duplicates):
         if item.key == "d.ogg":
             raise ZeroDivisionError("a defect")
-        return of_item(embedder, decoder, item)
+        return of_item(embedder, decoder, item, duplicates)
 
-    monkeypatch.setattr(catalogue, "_of_item", failing)
+    monkeypatch.setattr(engine, "_of_item", failing)
     with pytest.raises(ZeroDivisionError, match="a defect"):
         run(model, library, tmp_path / "out", workers=1, batch_size=1)
     assert sorted(rows(tmp_path / "out")) == ["a.wav", "b/c.flac"]
@@ -243,11 +253,11 @@ def test_a_run_that_is_ended_goes_on_where_it_was(model, tmp_path, how):
         soundfile.write(library / f"{number:02}.wav", music(20.0, 8000, 1, number), 8000)
     script = """
 import sys
-from mar import command
-from mar.embedding import dataset
-store._PART_ROWS = 4
+from mar.embedding import writer
+writer._PART_ROWS = 4
 from mar import embed
-command.run(embed.main)
+from mar.util import cli
+cli.run(embed.main)
 """
     arguments = ["--model", model, "--output", str(output), "--set", "Catalogue.batch_size=2"]
     process = subprocess.Popen(
@@ -314,6 +324,93 @@ def test_another_model_or_other_windows_are_refused(model, library, tmp_path):
         run(model, library, tmp_path / "out", windows={"Windows": {"hop_seconds": 1.0}})
 
 
+# ------------------------------------------------------------------------------------ duplicates
+
+
+@pytest.fixture
+def decoded(monkeypatch):
+    """The files that are decoded, as they are."""
+    paths, opened = [], IsolatedDecoder.open
+
+    def noting(self, path, **decoding):
+        paths.append(os.path.basename(path))
+        return opened(self, path, **decoding)
+
+    monkeypatch.setattr(IsolatedDecoder, "open", noting)
+    return paths
+
+
+@pytest.mark.parametrize("kept", [{}, {"store": "timeline"}, {"format": "npz"}])
+@pytest.mark.parametrize("workers", [1, 3])
+def test_exact_duplicates_are_rows_of_their_own_and_computed_once(
+    model, library, tmp_path, decoded, workers, kept
+):
+    for number in range(4):
+        shutil.copy(library / "a.wav", library / f"copy{number}.wav")
+    assert run(model, library, tmp_path / "out", workers=workers, **kept).counts["ok"] == 7
+    assert len(decoded) == 3
+    shutil.copy(library / "d.ogg", library / "b" / "d.ogg")  # of what was there before
+    shutil.copy(library / "d.ogg", library / "b" / "e.ogg")
+    os.utime(library / "a.wav")
+    summary = run(model, library, tmp_path / "out", workers=workers, **kept)
+    assert (summary.already, summary.counts["ok"]) == (6, 3)
+    assert len(decoded) == 3
+    embeddings, frame = Embeddings(tmp_path / "out"), Embeddings(tmp_path / "out").to_pandas()
+    assert len(frame) == len(embeddings) == 9
+    assert frame["audio_hash"].nunique() == 3
+    for same in (["a.wav", *(f"copy{n}.wav" for n in range(4))], ["d.ogg", "b/d.ogg", "b/e.ogg"]):
+        expected = mar.Embedder(model)(library / same[0])
+        for path in same:
+            np.testing.assert_allclose(embeddings.mean(path), expected.mean, rtol=1e-4, atol=1e-5)
+            np.testing.assert_array_equal(embeddings.times(path), expected.times)
+            row, status = embeddings.row(path), (library / path).stat()
+            assert (row["size"], row["mtime_ns"]) == (status.st_size, status.st_mtime_ns)
+
+
+def test_a_path_with_new_audio_is_no_source_of_its_old_one(model, library, tmp_path, decoded):
+    run(model, library, tmp_path / "out")
+    shutil.move(library / "a.wav", library / "z.wav")
+    soundfile.write(library / "a.wav", music(4.0, seed=7), 44100)
+    run(model, library, tmp_path / "out", workers=1)
+    embeddings, embedder = Embeddings(tmp_path / "out"), mar.Embedder(model)
+    for path in ("a.wav", "z.wav"):
+        expected = embedder(library / path).mean
+        np.testing.assert_allclose(embeddings.mean(path), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_duplicates_of_a_file_that_fails_fail_too(model, library, tmp_path):
+    nan = music(7.0)
+    nan[-100:] = np.nan
+    soundfile.write(library / "nan.wav", nan, 44100, "FLOAT")
+    shutil.copy(library / "nan.wav", library / "b" / "nan.wav")
+    summary = run(model, library, tmp_path / "out")
+    assert summary.counts == {"ok": 3, "skipped": 0, "failed": 2}
+    assert {path for path, _ in summary.failures} == {"nan.wav", "b/nan.wav"}
+    assert len({reason for _, reason in summary.failures}) == 1
+
+
+# --------------------------------------------------------------------------------- several at once
+
+
+def test_of_two_runs_at_once_one_is_refused(model, tmp_path):
+    library, output = tmp_path / "library", tmp_path / "out"
+    library.mkdir()
+    for number in range(40):
+        soundfile.write(library / f"{number:02}.wav", music(4.0, 8000, 1, number), 8000)
+    command = [sys.executable, "-m", "mar.embed", "--model", model, "-o", output, library]
+    processes = [
+        subprocess.Popen(list(map(str, command)), stderr=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    stderr = {process.wait(): process.stderr.read() for process in processes}
+    assert sorted(stderr) == [0, 1], stderr
+    winner = next(process.pid for process in processes if process.returncode == 0)
+    assert f"error: {output}: embed.py --model {model}" in stderr[1]
+    assert f"(process {winner} on " in stderr[1]
+    assert pq.read_table(output).num_rows == len(rows(output)) == 40
+    assert run(model, library, output).already == 40
+
+
 # -------------------------------------------------------------------------------------- options
 
 
@@ -321,7 +418,7 @@ def test_shards_share_the_files_and_the_folder(model, library, tmp_path):
     for number in range(5):
         soundfile.write(library / f"{number}.wav", music(4.0, seed=number), 16000)
     items = files.find([str(library)])
-    parts = [catalogue.part_of(items, shard, 2) for shard in range(2)]
+    parts = [engine.share(items, shard, 2) for shard in range(2)]
     assert sorted((item for part in parts for item in part), key=lambda item: item.key) == items
     counts = []
     for shard in range(2):

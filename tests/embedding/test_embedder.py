@@ -4,8 +4,10 @@ import soundfile
 
 import mar
 from helpers import published_pipeline
+from helpers.networks import fill_golden, small_network
+from helpers.processes import run_python
 from helpers.published_pipeline import agreement
-from helpers.shared import fill_golden, reference, run_python, small_network
+from helpers.resources import reference
 from helpers.signals import FORMATS, music, write
 from mar.errors import ConfigError, InputError
 
@@ -17,7 +19,7 @@ def model():
     """Weights of its own, with the published front end."""
     from mar.audio.logmel import PUBLISHED
 
-    return fill_golden(small_network().build(300, mar.LogMel(**PUBLISHED)))
+    return fill_golden(small_network().build(300, PUBLISHED))
 
 
 @pytest.fixture(scope="module")
@@ -70,10 +72,10 @@ def test_every_rate_gives_what_the_published_program_does(embedder, model, tmp_p
 def test_what_an_embedding_tells(embedder, tmp_path):
     soundfile.write(tmp_path / "song.flac", music(9.0, 22050), 22050)
     found = embedder(tmp_path / "song.flac")
-    assert found.values.shape == (4, embedder.network.dimensions)
+    assert found.values.shape == (4, embedder.dimensions)
     assert found.values.dtype == np.float32
     np.testing.assert_allclose(found.times, [2, 4, 6, 7.51])
-    assert found.mean.shape == (embedder.network.dimensions,)
+    assert found.mean.shape == (embedder.dimensions,)
     np.testing.assert_allclose(found.mean, found.values.mean(axis=0), rtol=1e-6)
     assert (found.sample_rate, found.padded) == (22050, False)
     assert found.duration_seconds == pytest.approx(9.0, abs=1e-3)
@@ -142,6 +144,38 @@ def test_unsuitable_settings_are_refused(model):
         mar.Windows(window_seconds=float("nan"))
 
 
+def test_windows_are_an_object():
+    with pytest.raises(ConfigError, match=r"mar.Embedder\(windows=mar.Windows\(window_seconds=3.0"):
+        mar.Embedder(windows=3.0)
+
+
+def test_an_embedding_shows_shapes_not_numbers(embedder):
+    shown = repr(embedder(music(7.0, RATE), RATE))
+    assert shown == ("<Embedding of 7.00 s at 16000 Hz: times (4,), values (4, 173), mean (173,)>")
+    assert "padded" in repr(embedder(music(1.0, RATE), RATE))
+
+
+def test_a_folder_is_embedded_from_python(embedder, tmp_path, monkeypatch):
+    (tmp_path / "Music" / "b").mkdir(parents=True)
+    soundfile.write(tmp_path / "Music" / "a.wav", music(5.0), 44100)
+    soundfile.write(tmp_path / "Music" / "b" / "c.flac", music(6.0), 44100)
+    soundfile.write(tmp_path / "song.wav", music(7.0), 44100)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    embeddings = embedder.embed_folder("~/Music", tmp_path / "out")
+    assert embeddings.paths == ["a.wav", "b/c.flac"]
+    with pytest.raises(InputError, match="store: mean there, timeline here"):
+        embedder.embed_folder("~/Music", tmp_path / "out", store="timeline")
+    inputs = ["~/Music", tmp_path / "song.wav"]
+    embeddings = embedder.embed_folder(inputs, tmp_path / "lines", store="timeline", workers=1)
+    assert embeddings.paths == ["a.wav", "b/c.flac", "song.wav"]
+    expected = embedder(tmp_path / "song.wav")
+    np.testing.assert_allclose(
+        embeddings.timeline("song.wav"), expected.values, rtol=1e-4, atol=1e-5
+    )
+    shards = [embedder.embed_folder(inputs, tmp_path / "s", shard=(n, 2)) for n in range(2)]
+    assert shards[1].paths == embeddings.paths
+
+
 def test_unsuitable_files_are_refused(embedder, tmp_path):
     with pytest.raises(InputError, match="a file tells its own sample rate"):
         embedder(tmp_path / "song.mp3", RATE)
@@ -157,7 +191,7 @@ def test_memory_does_not_grow_with_the_length(tmp_path):
     script = """
 import resource, sys
 import mar
-from helpers.shared import small_network
+from helpers.networks import small_network
 mar.Embedder(small_network(width=0.05).build(300), mar.Windows(hop_seconds=60.0))(sys.argv[1])
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
 """

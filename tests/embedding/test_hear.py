@@ -6,7 +6,7 @@ import soundfile
 import tensorflow as tf
 
 import mar
-from helpers.shared import fill_golden, small_network
+from helpers.networks import fill_golden, small_network
 from helpers.signals import music
 from mar.embedding import hear
 
@@ -72,7 +72,7 @@ def test_a_timestamp_is_the_centre_of_what_is_embedded(model):
     np.testing.assert_allclose(late[shift:], early[: len(late) - shift], rtol=1e-3, atol=1e-4)
     middle = int(np.searchsorted(timestamps[0], 1500.0))
     log_mel = mar.LogMel().log_mel(np.pad(audio[0], RATE * 3 // 2))[150 : 150 + 300]
-    expected = model.embedder.network(np.asarray(log_mel)[None])[0]
+    expected = model.representation.network(np.asarray(log_mel)[None])[0]
     np.testing.assert_allclose(early[middle], expected, rtol=1e-3, atol=1e-4)
 
 

@@ -1,13 +1,18 @@
+import os
+import shutil
+
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import soundfile
 
 import mar
-from helpers.shared import fill_golden, run_python, small_network
+from helpers.networks import fill_golden, small_network
+from helpers.processes import run_python
 from helpers.signals import music
-from mar.embedding import files, neighbours
+from mar.embedding import files
 from mar.embedding.catalogue import Catalogue
+from mar.embedding.store import Embeddings
 from mar.errors import InputError
 
 
@@ -73,34 +78,48 @@ def test_neighbours_of_a_new_file(embeddings, model, library, tmp_path):
 
 
 def test_a_namesake_is_not_the_track(embeddings, library, tmp_path, monkeypatch):
+    """A file that is there is meant, by its audio; what is not there is a path of the set."""
+    opened = Embeddings(embeddings)
+    itself = opened.nearest(library / "3.wav")
+    assert "3.wav" not in {track.path for track in itself}
+    assert opened.nearest("3.wav") == itself
     soundfile.write(tmp_path / "3.wav", music(4.0, 16000, 1, 50), 16000)
     monkeypatch.chdir(tmp_path)
-    assert neighbours.stored(embeddings, "3.wav") is None
-    assert neighbours.stored(embeddings, str(library / "3.wav"))[0] == "3.wav"
+    assert "3.wav" in {track.path for track in opened.nearest("3.wav")}
     monkeypatch.chdir(library)
-    assert neighbours.stored(embeddings, "3.wav")[0] == "3.wav"
+    assert opened.nearest("3.wav") == itself
 
 
-def test_batches_do_not_matter(embeddings, monkeypatch):
-    key, query = neighbours.stored(embeddings, "5.wav")
-    whole = neighbours.nearest(embeddings, query, 7)
-    assert whole[0] == (pytest.approx(1.0, abs=1e-5), key)
-    from mar.embedding import store
+def test_the_same_name_size_and_time_in_two_folders(model, tmp_path):
+    """Each is its own, whichever version embedded them."""
+    library = tmp_path / "library"
+    for number, folder in enumerate(("train", "test")):
+        (library / folder).mkdir(parents=True)
+        for name, extra in (("0.wav", 0), ("other.wav", 0.1)):
+            time = np.arange(int((4 + extra) * 16000)) / 16000
+            tone = 0.3 * np.sin(2 * np.pi * (220, 1760)[number] * time)
+            soundfile.write(library / folder / name, tone, 16000)
+            os.utime(library / folder / name, (0, 0))
+    Catalogue().run(model, files.find([str(library)]), tmp_path / "out")
+    (part,) = (tmp_path / "out").glob("*.parquet")
+    for left_out in ([], ["audio_hash", "reader", "channels", "notes", "damaged_seconds"]):
+        pq.write_table(pq.read_table(part).drop_columns(left_out), part)
+        opened = Embeddings(tmp_path / "out")
+        for folder in ("train", "test"):
+            best, *others = opened.nearest(library / folder / "0.wav")
+            assert best.path == f"{folder}/other.wav"
+            assert f"{folder}/0.wav" not in {track.path for track in others}
 
-    vectors = store.vectors
 
-    def one_by_one(*args):
-        for paths, matrix in vectors(*args):
-            for path, vector in zip(paths, matrix, strict=True):
-                yield [path], vector[None]
-
-    monkeypatch.setattr(store, "vectors", one_by_one)
-    found = neighbours.nearest(embeddings, query, 3)
-    assert [path for _, path in found] == [path for _, path in whole[:3]]
+def test_a_copy_from_elsewhere_needs_no_model(embeddings, library, tmp_path, monkeypatch):
+    shutil.copy(library / "5.wav", tmp_path / "copy.wav")
+    monkeypatch.setattr(mar.Embedder, "__call__", None)
+    best, *_ = Embeddings(embeddings).nearest(tmp_path / "copy.wav")
+    assert best == (pytest.approx(1.0, abs=1e-5), "5.wav")
 
 
 def test_what_is_refused(embeddings, library, tmp_path):
-    assert "absent.wav: no such file" in similar(embeddings, "absent.wav").stderr
+    assert "holds no absent.wav; the nearest is " in similar(embeddings, "absent.wav").stderr
     assert "holds no embeddings" in similar(tmp_path, "3.wav").stderr
     mar.save(fill_golden(small_network(alpha=0.3).build(300)), tmp_path / "other.keras")
     soundfile.write(tmp_path / "new.wav", music(4.0), 44100)
@@ -110,8 +129,6 @@ def test_what_is_refused(embeddings, library, tmp_path):
     process = similar(embeddings, tmp_path / "new.wav", "--model", tmp_path / "other.keras")
     assert process.returncode == 1
     assert "another model than that of" in process.stderr
-    with pytest.raises(InputError, match=r"embeddings have 173 values, the query \(3,\)"):
-        neighbours.nearest(embeddings, np.zeros(3))
 
 
 def test_failed_rows_are_no_neighbours(model, tmp_path):
@@ -119,6 +136,7 @@ def test_failed_rows_are_no_neighbours(model, tmp_path):
     (tmp_path / "b.wav").write_bytes(b"")
     Catalogue().run(model, files.find([str(tmp_path)]), tmp_path / "out")
     assert pq.read_table(tmp_path / "out").num_rows == 2
-    _, query = neighbours.stored(tmp_path / "out", "a.wav")
-    assert [path for _, path in neighbours.nearest(tmp_path / "out", query)] == ["a.wav"]
-    assert neighbours.stored(tmp_path / "out", "b.wav") is None
+    opened = Embeddings(tmp_path / "out")
+    assert [track.path for track in opened.nearest(opened.mean("a.wav"))] == ["a.wav"]
+    with pytest.raises(InputError, match="b.wav was not embedded: the file is empty"):
+        opened.nearest("b.wav")

@@ -1,8 +1,10 @@
 """Embeddings data sets for tests."""
 
+import time
+
 import numpy as np
 
-from mar.embedding.store import Row, write_part
+from mar.embedding.writer import Row, write_part
 
 PROVENANCE = {
     "model": "a" * 64,
@@ -37,7 +39,8 @@ def write_store(folder, timelines, failed=(), name="0", **provenance):
         rows.append(Row(path, "ok", duration=30.0, times=times, values=values))
     rows += [Row(path, "failed", "truncated") for path in failed]
     dimensions = next(iter(timelines.values())).shape[1]
-    write_part(folder, {**PROVENANCE, "dimensions": dimensions, **provenance}, rows, name)
+    provenance = {**PROVENANCE, "dimensions": dimensions, **provenance}
+    write_part(folder, provenance, rows, name, written=time.time_ns())
     return folder
 
 

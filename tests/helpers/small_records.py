@@ -72,7 +72,7 @@ def write_here(job, folder):
     def run(parts, numbers, workers):
         for number in numbers:
             name, part = parts.name(number), parts.part(number)
-            shards.write_shard(job, parts.folder, name, part, parts.items(number))
+            shards.write_shard(job, parts.folder, name, part, parts.tracks(number))
 
     with unittest.mock.patch.object(writer, "_run", run):
         return writer.write(job, folder)

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 import mar
-from helpers.shared import fill_golden, golden_input, run_python, small_network
+from helpers.networks import fill_golden, golden_input, small_network
+from helpers.processes import run_python
 from mar.audio.logmel import standardize
 from mar.errors import InputError
 

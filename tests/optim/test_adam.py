@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from helpers.shared import keras_adam
+from helpers.optimizers import keras_adam
 from mar.optim.adam import ScoochAdam
 
 SCHEDULE = {

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from helpers.shared import reference
+from helpers.resources import reference
 from mar.errors import ConfigError
 from mar.optim.adam import ScoochAdam
 from mar.optim.schedules import ScoochCosineDecay, WarmupSchedule

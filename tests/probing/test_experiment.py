@@ -14,9 +14,10 @@ import pytest
 
 import mar
 from helpers.distributions import WRITERS
-from helpers.shared import DATA, ROOT, run_python
+from helpers.processes import run_python
+from helpers.resources import DATA, ROOT
 from helpers.small_embeddings import separable, write_store
-from mar.embedding.embeddings import open_embeddings
+from mar.embedding.store import Embeddings
 from mar.errors import InputError
 from mar.probing import joining, published, results
 from mar.probing.experiment import Probe
@@ -57,7 +58,7 @@ def prepared(tmp_path):
     def prepare(name, **provenance):
         paths = WRITERS[name](tmp_path / "metadata")
         loaded = Task(name, tmp_path / "metadata")
-        return loaded, open_embeddings(embed(loaded, paths, tmp_path / "emb", **provenance))
+        return loaded, Embeddings(embed(loaded, paths, tmp_path / "emb", **provenance))
 
     return prepare
 
@@ -135,6 +136,7 @@ def test_a_task_comes_with_the_probe_of_table_2(name, prepared):
     assert probe.task is loaded
     assert probe.mlp.hash() == MLP.load(shipped, ["MLP.activation=tanh"]).hash()
     assert probe.mlp.hash() != mar.Probe.for_task(loaded).mlp.hash()
+    assert mar.Probe(probe.mlp.resolved(), loaded).mlp == probe.mlp
     # The published configurations have no batch size: it is that of Table 2.
     unsized = mar.Probe(MLP.load(shipped, ["MLP.batch_size=null"]), loaded)
     assert unsized._batch_size(unsized.mlp) == MLP.load(shipped).batch_size
@@ -155,7 +157,7 @@ def test_a_table_of_ones_own_comes_with_a_probe_that_learns(column, values, metr
     timelines = separable(np.eye(2)[np.arange(80) % 2])
     write_store(tmp_path / "emb", {f"{n}.wav": line for n, line in enumerate(timelines)})
     task = mar.Task(tmp_path / "own.csv")
-    result = mar.Probe.for_task(task).run(open_embeddings(tmp_path / "emb"), resamples=10)
+    result = mar.Probe.for_task(task).run(Embeddings(tmp_path / "emb"), resamples=10)
     scores = result.scores[result.scores["label"].isna()].set_index(["part", "metric"])["value"]
     assert scores["test", metric] > 0.95
     assert set(result.scores["protocol"]) == {"own"}
@@ -231,7 +233,7 @@ def test_missing_embeddings_stop_the_run_unless_allowed(tmp_path, caplog):
     loaded = Task("GTZAN", tmp_path / "metadata")
     embed(loaded, paths[:-7], tmp_path / "emb")
     write_store(tmp_path / "emb", {"x.wav": np.ones((1, 8))}, paths[-2:-1], name="1")
-    embeddings = open_embeddings(tmp_path / "emb")
+    embeddings = Embeddings(tmp_path / "emb")
     with pytest.raises(InputError, match=r"missing for 7 of 48 items .*--allow_missing") as error:
         joining.join(loaded, embeddings)
     assert str(error.value).count(".wav") == 5
@@ -239,7 +241,7 @@ def test_missing_embeddings_stop_the_run_unless_allowed(tmp_path, caplog):
     assert "missing for 7 of 48" in caplog.text
     (tmp_path / "emb" / "part-0.parquet").unlink()
     with pytest.raises(InputError, match="no item of GTZAN's train split"):
-        joining.join(loaded, open_embeddings(tmp_path / "emb"), allow_missing=True)
+        joining.join(loaded, Embeddings(tmp_path / "emb"), allow_missing=True)
 
 
 def test_the_reason_why_an_embedding_is_missing_is_told(tmp_path):
@@ -248,7 +250,7 @@ def test_the_reason_why_an_embedding_is_missing_is_told(tmp_path):
     embed(loaded, paths[:-1], tmp_path / "emb")
     write_store(tmp_path / "emb", {"x.wav": np.ones((1, 8))}, paths[-1:], name="1")
     with pytest.raises(InputError, match=r"missing for 1 of 48 items.*\.wav \(truncated\)"):
-        joining.join(loaded, open_embeddings(tmp_path / "emb"))
+        joining.join(loaded, Embeddings(tmp_path / "emb"))
 
 
 def test_a_clip_that_is_known_to_be_broken_may_be_missing(tmp_path, caplog):
@@ -257,7 +259,7 @@ def test_a_clip_that_is_known_to_be_broken_may_be_missing(tmp_path, caplog):
     file.write_text(file.read_text() + "jazz/jazz.00054.wav\n")
     loaded = Task("GTZAN", tmp_path / "metadata")
     embed(loaded, paths, tmp_path / "emb")
-    assert joining.join(loaded, open_embeddings(tmp_path / "emb")).missing == 1
+    assert joining.join(loaded, Embeddings(tmp_path / "emb")).missing == 1
     assert "jazz.00054.wav: left out" in caplog.text
 
 
@@ -322,7 +324,7 @@ def test_two_collections_of_one_name_do_not_share_a_folder(tmp_path):
     (tmp_path / "own.csv").write_text("\n".join(["path,label", *rows]))
     timelines = separable(np.eye(2)[["ab".index(path[0]) for path in audio]])
     write_store(tmp_path / "emb", dict(zip(audio, timelines, strict=True)))
-    embeddings = open_embeddings(tmp_path / "emb")
+    embeddings = Embeddings(tmp_path / "emb")
     settings = embeddings, short("GTZAN"), tmp_path / "results", "toy"
     folder, table = Task(tmp_path / "own"), Task(tmp_path / "own.csv")
     first = run(folder, *settings, resamples=0)

@@ -4,7 +4,8 @@ import keras
 import numpy as np
 import pytest
 
-from helpers.shared import ROOT, keras_adam, reference
+from helpers.optimizers import keras_adam
+from helpers.resources import ROOT, reference
 from mar.errors import ConfigError
 from mar.probing.probe import MLP, Examples, predict, report, train
 from mar.tasks import TASKS

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from helpers.shared import reference
+from helpers.resources import reference
 from mar.errors import ConfigError, InputError
 from mar.records import table
 
@@ -33,9 +33,9 @@ def test_csv_tsv_and_parquet_are_read_alike(tmp_path):
         tmp_path / "text.parquet",
     ]
     for path in paths:
-        items = table.read_items(path)
-        assert items.names == ["calm", "rock"]
-        assert items.table.to_pylist() == [
+        tracks = table.read_tracks(path)
+        assert tracks.vocabulary == ["calm", "rock"]
+        assert tracks.rows.to_pylist() == [
             {"id": "a", "path": "x/a.mp3", "labels": [0, 1]},
             {"id": "-b", "path": "b, c.mp3", "labels": []},
             {"id": "03", "path": "d.mp3", "labels": [0, 1]},
@@ -44,17 +44,17 @@ def test_csv_tsv_and_parquet_are_read_alike(tmp_path):
 
 def test_labels_are_optional_and_separators_free(tmp_path):
     path = csv(tmp_path / "a.csv", [row[:2] for row in ROWS], header=("id", "path"))
-    assert table.read_items(path).names == []
+    assert table.read_tracks(path).vocabulary == []
     path = csv(tmp_path / "a.csv", [("a", "a", "x, y;z")])
-    assert table.read_items(path, separator=";").names == ["x, y", "z"]
+    assert table.read_tracks(path, separator=";").vocabulary == ["x, y", "z"]
 
 
 def test_a_vocabulary_gives_the_order(tmp_path):
     (tmp_path / "names.txt").write_text("rock\njazz\ncalm\n")
     vocabulary = table.read_vocabulary(tmp_path / "names.txt")
-    items = table.read_items(csv(tmp_path / "a.csv"), vocabulary)
-    assert items.names == ["rock", "jazz", "calm"]
-    assert items.table["labels"].to_pylist() == [[0, 2], [], [0, 2]]
+    tracks = table.read_tracks(csv(tmp_path / "a.csv"), vocabulary)
+    assert tracks.vocabulary == ["rock", "jazz", "calm"]
+    assert tracks.rows["labels"].to_pylist() == [[0, 2], [], [0, 2]]
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_a_vocabulary_gives_the_order(tmp_path):
 def test_bad_rows_are_named(tmp_path, rows, message):
     vocabulary = table.Vocabulary(["rock", "calm"], ["rock", "calm"])
     with pytest.raises(InputError, match=message):
-        table.read_items(csv(tmp_path / "a.csv", rows), vocabulary)
+        table.read_tracks(csv(tmp_path / "a.csv", rows), vocabulary)
 
 
 def test_bad_tables_are_named(tmp_path):
@@ -83,12 +83,12 @@ def test_bad_tables_are_named(tmp_path):
     with pytest.raises(
         InputError, match=r"a\.csv: expected the columns id, path and labels; id an"
     ):
-        table.read_items(path)
+        table.read_tracks(path)
     with pytest.raises(InputError, match=r"none\.csv: cannot be read: No such file"):
-        table.read_items(tmp_path / "none.csv")
+        table.read_tracks(tmp_path / "none.csv")
     (tmp_path / "a.txt").write_text("id,path\n")
     with pytest.raises(InputError, match=r"expected a \.csv, \.tsv or \.parquet"):
-        table.read_items(tmp_path / "a.txt")
+        table.read_tracks(tmp_path / "a.txt")
     (tmp_path / "names.txt").write_text("rock\n\ncalm\n")
     with pytest.raises(InputError, match="line 2 is an empty label"):
         table.read_vocabulary(tmp_path / "names.txt")
@@ -109,15 +109,15 @@ def test_columns_of_other_types_are_refused(tmp_path, columns, message):
     table_of = pa.table({"id": ["a"], "path": ["a.mp3"], "labels": ["rock"], **columns})
     pq.write_table(table_of, tmp_path / "a.parquet")
     with pytest.raises(InputError, match=rf"a\.parquet: {message}"):
-        table.read_items(tmp_path / "a.parquet")
+        table.read_tracks(tmp_path / "a.parquet")
 
 
 def test_two_columns_of_one_name_and_no_separator_are_refused(tmp_path):
     path = csv(tmp_path / "a.csv", header=("id", "path", "path"))
     with pytest.raises(InputError, match=r"a\.csv: expected each column once"):
-        table.read_items(path)
+        table.read_tracks(path)
     with pytest.raises(ConfigError, match="expected a character such as |, got none"):
-        table.read_items(csv(tmp_path / "a.csv"), separator="")
+        table.read_tracks(csv(tmp_path / "a.csv"), separator="")
 
 
 # ---------------------------------------------------------------------------- AudioSet
@@ -144,15 +144,15 @@ def audioset(tmp_path):
 
 def read(folder, clip_name="{ytid}_{start:.0f}"):
     vocabulary = table.read_vocabulary(folder / "names.csv")
-    return table.read_items(
+    return table.read_tracks(
         folder / "segments.csv", vocabulary, audio=folder / "clips", clip_name=clip_name
     )
 
 
 def test_audiosets_segments_are_read(audioset):
-    items = read(audioset)
-    assert items.names == ["Speech", 'Gush, "loud"']
-    assert items.table.to_pylist() == [
+    tracks = read(audioset)
+    assert tracks.vocabulary == ["Speech", 'Gush, "loud"']
+    assert tracks.rows.to_pylist() == [
         {"id": "--PJHxphWEs", "path": "aa/--PJHxphWEs_30.flac", "labels": [0, 1]},
         {"id": "aBcDeFgH_1-", "path": "aBcDeFgH_1-_0", "labels": [1]},  # missing: named so
     ]
@@ -182,7 +182,7 @@ def test_changed_copies_of_audiosets_files_are_refused(audioset, old, new):
 
 def test_audioset_needs_its_vocabulary_and_clips(audioset):
     with pytest.raises(InputError, match=r"class_labels_indices\.csv"):
-        table.read_items(audioset / "segments.csv", audio=audioset / "clips")
+        table.read_tracks(audioset / "segments.csv", audio=audioset / "clips")
     (audioset / "clips" / "--PJHxphWEs_30.wav").touch()
     with pytest.raises(InputError, match="two files for one clip"):
         read(audioset)
@@ -205,9 +205,9 @@ def test_the_real_files_of_audioset(audioset):
     for name, segments, labels in (("balanced_train", 22160, 52882), ("eval", 20371, 51804)):
         path = audioset / f"{name}.csv"
         path.write_bytes(gzip.decompress((folder / f"{name}_segments.csv.gz").read_bytes()))
-        items = table.read_items(path, vocabulary, audio=audioset / "clips")
-        assert len(items.table) == segments
-        assert sum(map(len, items.table["labels"].to_pylist())) == labels
+        tracks = table.read_tracks(path, vocabulary, audio=audioset / "clips")
+        assert len(tracks.rows) == segments
+        assert sum(map(len, tracks.rows["labels"].to_pylist())) == labels
 
 
 def test_a_count_that_differs_is_a_warning(audioset, caplog):

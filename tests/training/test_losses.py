@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from helpers.shared import run_python
+from helpers.processes import run_python
 from mar.training.losses import binary_crossentropy, nt_xent, retrieval_measures
 
 

@@ -11,7 +11,8 @@ import pytest
 import tensorflow as tf
 
 from helpers import training_runs
-from helpers.shared import ROOT, free_port, run_python
+from helpers.processes import free_port, run_python
+from helpers.resources import ROOT
 
 KINDS = ["supervised", "contrastive"]
 # Trains both kinds under a strategy, in a process of its own: a process has one strategy for good.

@@ -2,10 +2,12 @@
 
 import contextlib
 import functools
+import hashlib
 import os
 import stat
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, BinaryIO, Literal
 
 import av
 import numpy as np
@@ -20,6 +22,7 @@ BLOCK_SECONDS = 10.0
 _SHORTFALL_SECONDS = 0.5
 
 Downmix = Literal["mean", "sum"]
+Path = str | bytes | os.PathLike
 
 
 @dataclass(frozen=True)
@@ -30,26 +33,57 @@ class AudioInfo:
         sample_rate: Hz.
         channels: number of channels.
         duration_seconds: announced length; None where the header does not tell.
+        reader: what decodes it: "soundfile" or "PyAV".
     """
 
     sample_rate: int
     channels: int
     duration_seconds: float | None
+    reader: str
 
 
-def info(path):
-    """The `AudioInfo` of an audio file. Raises InputError where it is none."""
+def info(path: Path) -> AudioInfo:
+    """The `AudioInfo` of an audio file.
+
+    Raises:
+        InputError: it cannot be read, or is not audio.
+    """
     with _open(path) as source:
         frames = source.frames
         seconds = None if frames is None else frames / source.sample_rate
-        return AudioInfo(source.sample_rate, source.channels, seconds)
+        return AudioInfo(source.sample_rate, source.channels, seconds, source.reader)
 
 
-def blocks(path, sample_rate=None, downmix="mean", **resampling):
+def audio_hash(path: Path) -> str:
+    """SHA-256 (hex) of the audio in a file, whatever its tags, cover and name.
+
+    Of the packets of its audio stream, as they are: nothing is decoded. Of the samples where
+    FFmpeg's libraries do not know the format.
+
+        song.mp3, and the same with another title      equal
+        song.wav, and song.flac made of it             differ: other packets
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    try:
+        with _regular_file(path) as file:
+            return _hash_of_packets(file)
+    except (InputError, av.FFmpegError, ValueError):
+        with _open(path) as source:
+            digest = hashlib.sha256(f"samples {source.sample_rate} {source.channels} ".encode())
+            for block in source.blocks(int(BLOCK_SECONDS * source.sample_rate)):
+                digest.update(np.ascontiguousarray(block).data)
+            return digest.hexdigest()
+
+
+def blocks(
+    path: Path, sample_rate: int | None = None, downmix: Downmix = "mean", **resampling: Any
+) -> Iterator[np.ndarray]:
     """Mono samples of an audio file.
 
     libsndfile reads WAV, FLAC, OGG, Opus, MP3 and AIFF, FFmpeg's libraries read the rest (M4A,
-    AAC, WMA, the sound of videos …). The format is told by the content, not by the name.
+    AAC, WMA, the sound of videos …). The content tells the format, not the name.
 
     Args:
         path: str, bytes or os.PathLike.
@@ -61,8 +95,8 @@ def blocks(path, sample_rate=None, downmix="mean", **resampling):
         float32 arrays `(samples,)`, full scale ±1 (of one channel), about ten seconds each.
 
     Raises:
-        InputError: unreadable, not audio, truncated, without a sample, or with NaN samples. A
-            defect behind the beginning shows only when the blocks before it were yielded.
+        InputError: it cannot be read, is not audio, is truncated, has no samples, or has NaN
+            samples. A later defect shows only after the blocks before it.
     """
     with _open(path) as source:
         mono, rate, given = _checked(path, source, downmix), source.sample_rate, 0
@@ -73,7 +107,7 @@ def blocks(path, sample_rate=None, downmix="mean", **resampling):
             raise InputError(f"{shown(path)}: too short for one sample at {sample_rate} Hz")
 
 
-def mix(samples, downmix="mean"):
+def mix(samples: np.ndarray, downmix: Downmix = "mean") -> np.ndarray:
     """`(samples, channels)` or `(samples,)` → mono `(samples,)`, by mean or sum of the channels."""
     if samples.ndim == 1:
         return samples
@@ -81,8 +115,8 @@ def mix(samples, downmix="mean"):
     return total / samples.shape[1] if downmix == "mean" else total
 
 
-def shown(path):
-    """A path as it can be printed on one line, whatever bytes are in it."""
+def shown(path: Path) -> str:
+    """A path as it can be printed on one line, whatever bytes it has."""
     name = os.fsdecode(path)
     return name if name.isprintable() else repr(name)
 
@@ -111,6 +145,7 @@ def _checked(path, source, downmix):
 def _open(path):
     """The first of the two decoders that takes the file, closed afterwards."""
     with _regular_file(path) as file:
+        source: _SoundFile | _FFmpeg
         try:
             source = _SoundFile(path)
         except (soundfile.LibsndfileError, TypeError) as error:  # TypeError: headerless `.raw`
@@ -142,8 +177,22 @@ def _regular_file(path):
         raise InputError(f"{shown(path)}: cannot be opened: {error.strerror}") from None
 
 
+def _hash_of_packets(file: BinaryIO) -> str:
+    with _demuxed(file) as container:
+        if (stream := _audio_stream(container)) is None:
+            raise ValueError("no audio stream")
+        codec = stream.codec_context
+        parts = (codec.codec.id, codec.sample_rate, codec.layout.nb_channels)
+        digest = hashlib.sha256(" ".join(map(str, parts)).encode())
+        for packet in container.demux(stream):
+            digest.update(packet)
+        return digest.hexdigest()
+
+
 class _SoundFile:
     """libsndfile. `frames` is what the header announces, whatever the file really holds."""
+
+    reader = "soundfile"
 
     def __init__(self, path):
         self._path = path
@@ -176,21 +225,32 @@ class _SoundFile:
         return self._file.frames
 
 
-class _FFmpeg:
-    """FFmpeg's libraries. No protocol is allowed, so that a playlist cannot open other files."""
+def _demuxed(file: BinaryIO) -> Any:
+    """No protocol is allowed, so that a playlist cannot open other files."""
+    return av.open(file, options={"protocol_whitelist": "none"})
 
+
+def _audio_stream(container: Any) -> Any:
+    """The stream that is decoded, and hashed."""
+    return container.streams.best("audio")
+
+
+class _FFmpeg:
+    """FFmpeg's libraries."""
+
+    reader = "PyAV"
     frames = None  # most containers only estimate it
 
     def __init__(self, path, file, refusal):
         self._path = path
         try:
-            self._container = av.open(file, options={"protocol_whitelist": "none"})
+            self._container = _demuxed(file)
         except (av.FFmpegError, ValueError) as error:
             raise InputError(
                 f"{shown(path)}: not recognised as audio "
                 f"(libsndfile: {refusal.rstrip('.')}; FFmpeg: {_reason(error)})"
             ) from None
-        stream = self._container.streams.best("audio")
+        stream = _audio_stream(self._container)
         if stream is None:
             kind = self._container.format.name
             self._container.close()

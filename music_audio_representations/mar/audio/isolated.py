@@ -8,6 +8,10 @@ import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Generator
+from typing import Any
+
+import numpy as np
 
 from mar.audio import decode
 from mar.errors import InputError
@@ -21,28 +25,36 @@ class IsolatedDecoder:
     Used as a context manager. The process starts with the first file.
     """
 
-    def __init__(self):
-        self._process = None  # its pipe and its standard error come and go with it
+    def __init__(self) -> None:
+        self._process: Any = None  # its pipe and its standard error come and go with it
         self._unread = False  # whether it has more to say of the file that was opened last
 
-    def __enter__(self):
+    def __enter__(self) -> "IsolatedDecoder":
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object) -> None:
         self._stop()
 
-    def interrupt(self):
-        """Ends what another thread waits for: the file that it decodes fails."""
+    def interrupt(self) -> None:
+        """Makes the file fail that another thread is decoding, so that its wait ends."""
         if (process := self._process) is not None:
             process.kill()
 
-    def info(self, path):
+    def info(self, path: decode.Path) -> decode.AudioInfo:
         """The `AudioInfo` of an audio file; raises as `open` does."""
-        info, blocks = self._request(path, None)
-        next(blocks, None)
-        return info
+        return self._answer("info", path)
 
-    def open(self, path, **decoding):
+    def audio_hash(self, path: decode.Path) -> str | None:
+        """See `mar.audio.decode.audio_hash`; None of what cannot be read.
+
+        Raises:
+            InputError: the decoder crashes, or stalls.
+        """
+        return self._answer("audio_hash", path)
+
+    def open(
+        self, path: decode.Path, **decoding: Any
+    ) -> tuple[decode.AudioInfo, Generator[np.ndarray, None, None]]:
         """Opens an audio file.
 
         Args:
@@ -56,18 +68,26 @@ class IsolatedDecoder:
         Raises:
             InputError: also where the decoder crashes, or stalls for `STALL_SECONDS`.
         """
-        return self._request(path, decoding)
+        self._request("blocks", path, decoding)
+        return self._receive(path), self._blocks(path)
 
-    def _request(self, path, decoding):
+    def _answer(self, wanted, path):
+        """The one answer to a request."""
+        self._request(wanted, path, {})
+        answer = self._receive(path)
+        for _ in self._blocks(path):
+            pass
+        return answer
+
+    def _request(self, wanted, path, decoding):
         idle = self._process is not None and self._process.poll() is None
         if self._unread or not idle:  # a file was abandoned, or the process died in between
             self._stop()
             self._start()
         self._complaints.seek(0)
         self._complaints.truncate()
-        self._send((path, decoding), path)
+        self._send((wanted, path, decoding), path)
         self._unread = True
-        return self._receive(path), self._blocks(path)
 
     def _blocks(self, path):
         while (block := self._receive(path)) is not None:
@@ -137,10 +157,13 @@ def _serve(pipe):
             _answer(pipe, *pipe.recv())
 
 
-def _answer(pipe, path, decoding):
+def _answer(pipe, wanted, path, decoding):
     try:
-        pipe.send(("info", decode.info(path)))
-        for block in [] if decoding is None else decode.blocks(path, **decoding):
+        if wanted == "audio_hash":
+            pipe.send(("hash", _hash_or_none(path)))
+        else:
+            pipe.send(("info", decode.info(path)))
+        for block in decode.blocks(path, **decoding) if wanted == "blocks" else []:
             pipe.send(("block", block))
         pipe.send(("end", None))
     except (BrokenPipeError, ConnectionResetError):
@@ -150,6 +173,11 @@ def _answer(pipe, path, decoding):
     except Exception as error:  # a defect in a decoder, on this file
         reason = f"{type(error).__name__}: {error}"
         pipe.send(("refused", f"{decode.shown(path)}: the decoder failed ({reason})"))
+
+
+def _hash_or_none(path):
+    with contextlib.suppress(InputError):
+        return decode.audio_hash(path)
 
 
 if __name__ == "__main__":  # the child

@@ -4,6 +4,8 @@ One implementation in `keras.ops` makes the records, the embeddings and the expo
 """
 
 import functools
+import os
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Literal
 
 import keras
@@ -20,7 +22,7 @@ from mar.util.kinds import PositiveInt
 STD_FLOOR = 0.01
 _AMIN = 1e-10
 BLOCK_FRAMES = 1000
-_ROUNDED_FRAMES = 50  # what the last block is rounded up to
+_ROUNDED_FRAMES = 50  # the length of the last block is rounded up to a multiple of it
 
 
 class LogMel(Configurable):
@@ -65,11 +67,11 @@ class LogMel(Configurable):
             )
 
     @property
-    def hop_seconds(self):
+    def hop_seconds(self) -> float:
         """Seconds from frame to frame."""
         return self.hop_length / self.sample_rate
 
-    def log_mel(self, waveform):
+    def log_mel(self, waveform: Any) -> Any:
         """Log-mel spectrogram of mono samples in ±1 at `sample_rate`, before `level` is applied.
 
         Frame `t` is centred at sample `t · hop_length`. Written in `keras.ops`, for any backend;
@@ -85,26 +87,44 @@ class LogMel(Configurable):
         return self._frames(_reflect(ops.cast(waveform, "float32"), before, after))
 
     @property
-    def decoding(self):
+    def decoding(self) -> dict[str, Any]:
         """How files are decoded: arguments of `mar.audio.decode.blocks`."""
         resampling = {"resampler": self.resampler, "via": self.via_rate}
         return {"sample_rate": self.sample_rate, "downmix": self.downmix, **resampling}
 
-    def stream(self, path):
-        """Yields the log-mel frames of an audio file as NumPy `(k, n_mels)`, in order.
+    def stream(self, path: str | bytes | os.PathLike) -> Iterator[np.ndarray]:
+        """Yields the log-mel frames of an audio file as NumPy `(frames, n_mels)`, in order.
 
-        Equal to `read(path)`, in memory that does not grow with the file's length. Raises
-        InputError, see `mar.audio.decode.blocks`.
+        Equal to `read(path)`, in memory that does not grow with the file's length.
+
+        Raises:
+            InputError: see `mar.audio.decode.blocks`.
         """
         return self.stream_blocks(decode.blocks(path, **self.decoding))
 
-    def read(self, path):
-        """All log-mel frames of an audio file, NumPy float32 `(frames, n_mels)`."""
+    def read(self, path: str | bytes | os.PathLike) -> np.ndarray:
+        """All log-mel frames of an audio file, NumPy float32 `(frames, n_mels)`.
+
+        Raises:
+            InputError: see `mar.audio.decode.blocks`.
+        """
         empty = np.zeros((0, self.n_mels), np.float32)
         return np.concatenate([empty, *self.stream(path)])
 
-    def stream_blocks(self, mono_blocks):
-        """Yields the log-mel frames of mono NumPy blocks (any sizes, `sample_rate`) as NumPy."""
+    def stream_blocks(self, mono_blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+        """Yields the log-mel frames of a stream of mono samples, in order.
+
+        With the defaults, a frame's window reaches 200 samples before its centre and 200 after it
+        (`_margins`). Frame 0 is centred at sample 0, so that samples 200 … 1 are put before it, and
+        likewise a reflection at the end. Frame t is then samples 160 t … 160 t + 399 of the padded
+        stream; once 1,000 frames are computed, their 160,000 samples are dropped.
+
+        Args:
+            mono_blocks: NumPy `(samples,)` at `sample_rate`, of any sizes.
+
+        Yields:
+            NumPy float32 `(frames, n_mels)`.
+        """
         before, after = self._margins()
         step = BLOCK_FRAMES * self.hop_length
         held, started = np.zeros(0, np.float32), False
@@ -123,15 +143,20 @@ class LogMel(Configurable):
                 rest = held[first * self.hop_length :]
                 yield self._numpy_frames(rest, min(BLOCK_FRAMES, count - first))
 
-    def _margins(self):
-        """Samples that the first frame reaches before its centre, and the last one after it."""
+    def _margins(self) -> tuple[int, int]:
+        """Samples that the first frame reaches before its centre, and the last one after it.
+
+        The window is centred in the n_fft samples of its transform. With n_fft = 2048 and
+        win_length = 400, it has 824 samples of them on its left, and begins 1024 - 824 = 200
+        before the centre.
+        """
         before = self.n_fft // 2 - (self.n_fft - self.win_length) // 2
         return before, self.win_length - before
 
-    def _numpy_frames(self, padded, count):
+    def _numpy_frames(self, padded: np.ndarray, count: int) -> np.ndarray:
         """The first `count` frames of NumPy samples with margins.
 
-        Always computed on blocks of few lengths: some backends compile for every new shape.
+        Blocks have one of a few lengths, because some backends compile for every new shape.
         """
         computed = -(-count // _ROUNDED_FRAMES) * _ROUNDED_FRAMES
         length = (computed - 1) * self.hop_length + self.win_length
@@ -140,7 +165,7 @@ class LogMel(Configurable):
         return ops.convert_to_numpy(self._compiled_frames(block))[:count]
 
     @functools.cached_property
-    def _compiled_frames(self):
+    def _compiled_frames(self) -> Callable[[np.ndarray], Any]:
         """`_frames` of NumPy samples; op by op, threads would wait for one another in Python."""
         if keras.backend.backend() == "tensorflow":
             import tensorflow as tf
@@ -153,7 +178,7 @@ class LogMel(Configurable):
             return jax.jit(self._frames)
         return self._frames
 
-    def _frames(self, padded):
+    def _frames(self, padded: Any) -> Any:
         """`(…, samples)` with margins → `(…, frames, n_mels)`."""
         window, filters = self._constants
         frames = ops.extract_sequences(padded, self.win_length, self.hop_length)
@@ -163,7 +188,7 @@ class LogMel(Configurable):
             power = ops.power(power, self.power / 2)
         return self._compressed(ops.matmul(power, filters))
 
-    def _compressed(self, mel):
+    def _compressed(self, mel: Any) -> Any:
         if self.mag_compression == "log10_nonneg":
             mel = ops.log10(10000.0 * mel + 1.0)
         elif self.mag_compression == "10log10":
@@ -173,8 +198,8 @@ class LogMel(Configurable):
         return mel if self.mag_range is None else ops.clip(mel, *self.mag_range)
 
     @functools.cached_property
-    def _constants(self):
-        """Window with the level in it `(win_length,)`, and mel filters `(bins, n_mels)`."""
+    def _constants(self) -> tuple[np.ndarray, np.ndarray]:
+        """Window times the level, `(win_length,)`, and mel filters, `(bins, n_mels)`."""
         window = self.level * librosa.filters.get_window(self.window, self.win_length)
         filters = librosa.filters.mel(
             sr=self.sample_rate,
@@ -188,13 +213,8 @@ class LogMel(Configurable):
         return window.astype(np.float32), np.ascontiguousarray(filters.T, np.float32)
 
 
-# What differs from the defaults in the front end of the published weights.
-PUBLISHED: dict[str, Any] = {
-    "downmix": "sum",
-    "level": 0.5,
-    "resampler": "kaiser_best",
-    "via_rate": 44100,
-}
+# What the published weights were made with.
+PUBLISHED = LogMel(downmix="sum", level=0.5, resampler="kaiser_best", via_rate=44100)
 
 
 def standardize(logmel: Any) -> Any:
@@ -220,8 +240,17 @@ def standardize(logmel: Any) -> Any:
     return ops.expand_dims(ops.transpose(centred / ops.maximum(std, STD_FLOOR), (0, 2, 1)), -1)
 
 
-def _reflect(waveform, before, after):
-    """Reflects `(…, samples)` at both ends, however short it is (as numpy.pad does)."""
+def _reflect(waveform: Any, before: int, after: int) -> Any:
+    """Reflects `(…, samples)` at both ends, however short it is (as numpy.pad does).
+
+    The waveform is folded back and forth, without repeating the samples at its ends, so that it
+    has a period of 2 · (length - 1). For [a, b, c], before = after = 4:
+
+        index      -4 -3 -2 -1  .  .  .  3  4  5  6
+        % 4         0  1  2  3  .  .  .  3  0  1  2
+        folded      0  1  2  1  .  .  .  1  0  1  2      where 3 is no index, 4 - 3 = 1 is
+        result      a  b  c  b  a  b  c  b  a  b  c
+    """
     length = ops.shape(waveform)[-1]
     index = ops.concatenate([ops.arange(-before, 0), length + ops.arange(after)])
     period = ops.maximum(2 * (length - 1), 1)

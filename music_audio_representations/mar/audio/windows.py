@@ -1,6 +1,8 @@
 """Where the windows of a timeline lie, and the snippets in them."""
 
 import dataclasses
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 import numpy as np
 from keras import ops
@@ -13,7 +15,7 @@ class Windows(Configurable):
     """Windows along an audio's timeline; the defaults are the paper's (section 3).
 
     They are centred at `first_centre_seconds` and every `hop_seconds` from there, and moved inwards
-    where they would reach over an end, so that none is padded.
+    where they would reach beyond an end, so that none is padded.
     """
 
     window_seconds: PositiveFloat = Param(default=3.0, doc="Length of a window, s.")
@@ -22,8 +24,12 @@ class Windows(Configurable):
         default=None, doc="Centre of the first window, s; null: hop_seconds."
     )
 
-    def in_frames(self, frame_seconds):
-        """The same as `FrameWindows`, to the nearest frame; `frame_seconds` is between frames."""
+    def in_frames(self, frame_seconds: float) -> "FrameWindows":
+        """The same windows in frames, each length to the nearest.
+
+        Args:
+            frame_seconds: time from frame to frame, s.
+        """
         first = self.first_centre_seconds
         length, hop, first = (
             round(seconds / frame_seconds)
@@ -52,7 +58,7 @@ class FrameWindows:
     first: int = 200
     before: int = 150
 
-    def starts(self, frames):
+    def starts(self, frames: Any) -> Any:
         """First frames of the windows, at least one.
 
         Args:
@@ -64,22 +70,35 @@ class FrameWindows:
         centres = ops.arange(self.first, ops.maximum(frames, self.first + 1), self.hop)
         return ops.cast(ops.clip(centres - self.before, 0, frames - self.length), "int32")
 
-    def centres(self, starts):
-        """Centres of the windows that begin at `starts`, in frames."""
+    def centres(self, starts: Any) -> Any:
+        """Centres of the windows that begin at `starts`, in frames, of the type of `starts`."""
         return starts + self.length / 2
 
-    def cut(self, frame_blocks):
+    def cut(self, frame_blocks: Iterable[np.ndarray]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Snippets of a stream of frames, as they become complete.
 
+        With length 300, hop 200, first centre 200 and 150 frames before it, on 1,200 frames that
+        come in blocks of 500:
+
+            frames seen   yielded starts   why, and the frames that are kept
+            500           50               the next one, 250, needs frames up to 550; from 200
+            1000          250, 450, 650    850 needs 1,150; from 700, the last 300
+            1200          850              centred at 1,000; at the end of the stream nothing more:
+                                           the next centre would be 1,200
+
+        On 1,250 frames the centre 1,200 is inside: its window, 1,050 to 1,350, reaches beyond the
+        end and is moved inwards to the last 300 frames, 950 to 1,250. That is why those are kept.
+
         Args:
-            frame_blocks: arrays `(k, mels)`, of at least `length` frames together.
+            frame_blocks: arrays `(frames, mels)`, at least `length` frames together.
 
         Yields:
-            `(starts, snippets)`: int `(n,)` and `(n, length, mels)`, n of at least 1.
+            `(starts, snippets)`: int `(windows,)` and `(windows, length, mels)`, at least one.
         """
-        held, offset, number = None, 0, 0  # `held` begins at frame `offset`
+        held, offset, number = np.zeros((0, 0)), 0, 0  # `held` begins at frame `offset`
+        seen = 0
         for block in frame_blocks:
-            held = block if held is None else np.concatenate([held, block])
+            held = np.concatenate([held, block]) if seen else block
             seen = offset + len(held)
             starts = []
             while self._centre(number) < seen and self._start(number) + self.length <= seen:
@@ -87,7 +106,7 @@ class FrameWindows:
                 number += 1
             if starts:
                 yield self._snippets(held, offset, starts)
-            # The last windows are moved inwards to the last frames: these stay.
+            # The last windows are moved inwards to the last frames, which therefore stay.
             kept = max(offset, min(self._start(number), seen - self.length))
             held, offset = held[kept - offset :], kept
         starts = []
@@ -97,12 +116,14 @@ class FrameWindows:
         if starts:
             yield self._snippets(held, offset, starts)
 
-    def _centre(self, number):
+    def _centre(self, number: int) -> int:
         return self.first + number * self.hop
 
-    def _start(self, number):
+    def _start(self, number: int) -> int:
         return max(0, self._centre(number) - self.before)
 
-    def _snippets(self, held, offset, starts):
-        starts = np.array(starts)
-        return starts, held[(starts - offset)[:, None] + np.arange(self.length)]
+    def _snippets(
+        self, held: np.ndarray, offset: int, starts: list[int]
+    ) -> tuple[np.ndarray, np.ndarray]:
+        first = np.array(starts)
+        return first, held[(first - offset)[:, None] + np.arange(self.length)]

@@ -10,13 +10,14 @@ import os
 import sys
 import warnings
 
+import keras
 import numpy as np
 
 from mar.audio import decode
 from mar.audio.logmel import PUBLISHED, LogMel
 from mar.audio.windows import FrameWindows
 from mar.config import Configurable, Param
-from mar.embedding.embedder import Snippets
+from mar.embedding.engine import Waveform
 from mar.embedding.network import Network
 from mar.errors import ConfigError
 from mar.models.loading import load_model
@@ -55,7 +56,7 @@ class SliceExtractor(Extractor):
                 "got 0"
             )
 
-    def windows(self):
+    def windows(self) -> FrameWindows:
         """The slices, as `FrameWindows`."""
         length = self.look_backward + self.look_forward
         return FrameWindows(length, self.hop, self.hop, self.look_backward)
@@ -96,12 +97,14 @@ class MelSpectrogram(Transform):
     mag_compression = LogMel.mag_compression
     mag_range = LogMel.mag_range
 
-    def log_mel(self, waveform):
+    def log_mel(self, waveform: AudioWaveform) -> LogMel:
         """The `mar.LogMel` of an `AudioWaveform`."""
-        values = {**PUBLISHED, **self.resolved()["MelSpectrogram"]}
-        del values["extractor"]
-        rates = {"sample_rate": waveform.sample_rate, "via_rate": waveform.input_file.sample_rate}
-        return LogMel(**{**values, **rates})
+        spectrogram = {name: getattr(self, name) for name in self.__PARAMS__ if name != "extractor"}
+        return PUBLISHED.replace(
+            **spectrogram,
+            sample_rate=waveform.sample_rate,
+            via_rate=waveform.input_file.sample_rate,
+        )
 
 
 class EmbeddingFeature(Transform):
@@ -115,7 +118,7 @@ class EmbeddingFeature(Transform):
         default=False, doc="Whether the softmax of the model's output is taken."
     )
 
-    def model(self):
+    def model(self) -> keras.Model:
         """Loads the model. Where the release's own file is not there, its weights are fetched."""
         location = self.model_location
         if location == PUBLISHED_MODEL and not os.path.exists(location):
@@ -172,7 +175,7 @@ class Analysis(Configurable):
         mel = self._by_class.get(MelSpectrogram) or MelSpectrogram()
         return mel.log_mel(self.source_feature)
 
-    def __call__(self, path):
+    def __call__(self, path: str | os.PathLike) -> np.ndarray:
         """Analyses one audio file.
 
         Returns:
@@ -189,7 +192,8 @@ class Analysis(Configurable):
             columns = self._log_mel.stream_blocks(blocks)
         else:
             windows = self._by_class[EmbeddingFeature].extractor.windows()
-            snippets = Snippets(blocks, self._log_mel, windows)
+            waveform = Waveform(blocks, (windows.length - 1) * self._log_mel.hop_length)
+            snippets = windows.cut(self._log_mel.stream_blocks(waveform))
             columns = (values for _, values in self._network.stream(snippets))
         feature = np.concatenate(list(columns))
         if TimelineAverage in self._by_class:

@@ -8,84 +8,106 @@ output under the same paths.
 import dataclasses
 import hashlib
 import os
+from collections.abc import Sequence
+from types import ModuleType
 
-from mar.embedding import catalogue
-from mar.embedding.store import Writer, storable, write_part
+from mar.embedding import engine
+from mar.embedding.catalogue import Catalogue
+from mar.embedding.engine import InMemory, Row, Summary
+from mar.embedding.files import AudioItem
+from mar.embedding.writer import Writer, write_part
 from mar.errors import InputError
-from mar.models.loading import load_model
 
 _FILES = 32  # that an actor embeds, and writes as one part, at a time
 _RETRIES = 3
 
 
-def run(job, source, items, output, address):
+def run(
+    job: Catalogue,
+    model: str,
+    items: Sequence[AudioItem],
+    output: str | os.PathLike,
+    address: str,
+    shard: tuple[int, int] = (0, 1),
+) -> Summary:
     """Embeds files into a data set; what it has already is not done again.
 
+    Of files with the same audio, one is embedded of those that an actor has at a time.
+
     Args:
-        job: a `Catalogue`.
-        source: the model: what `mar.load_model` takes, on every machine.
-        items: list of `AudioItem`s.
+        job: how.
+        model: a name or a file, as `mar.Embedder` takes it on every machine.
+        items: the files.
         output: folder of the data set.
         address: of the Ray cluster; "local" starts one on this machine.
+        shard: `(i, n)`: embeds the share of one of n clusters.
 
     Returns:
-        A `Summary`.
+        What became of the files.
 
     Raises:
         InputError: Ray is not installed or the cluster does not answer.
     """
     ray = _connected(address)
     output = os.path.abspath(output)  # the workers' folders are others
-    source = os.path.abspath(source) if os.path.exists(source) else source
-    items = [dataclasses.replace(item, path=os.path.abspath(item.path)) for item in items]
-    provenance = job.provenance(load_model(source), source)
-    with Writer(output, provenance) as writer:
-        todo = catalogue.missing(writer, items)
-        writer.forget(item.key for item in todo)
-    summary = catalogue.Summary(already=len(items) - len(todo))
-    if not todo:
-        return summary
+    model = os.path.abspath(model) if os.path.exists(model) else model
+    items = [
+        dataclasses.replace(item, path=os.path.abspath(item.path))
+        for item in engine.share(items, *shard)
+    ]
+    made = job.embedder(model).provenance
+    provenance = {**made, "store": job.store, "format": job.format}
+    with Writer(output, provenance, shard) as writer:
+        todo = engine.missing(writer, items)
+        summary = Summary(already=len(items) - len(todo))
+        if todo:
+            for outcome in _outcomes(ray, job, model, todo, writer):
+                summary.count(outcome)
+    return summary
+
+
+def _outcomes(ray, job, model, todo, writer):
+    """Yields a `Row` of each file, without its embedding, when it is on disk."""
     gpus = int(ray.cluster_resources().get("GPU", 0))
     cores = int(ray.cluster_resources()["CPU"])
     actors = gpus or max(1, cores // 2)
+    workers = max(1, cores // actors)
     files = ray.data.from_items([{"item": item} for item in todo], override_num_blocks=actors)
+    part = (writer.provenance, str(writer.folder), writer.written)
     outcomes = files.map_batches(
         _Actor,
-        fn_constructor_args=(job.resolved(), source, provenance, output, max(1, cores // actors)),
+        fn_constructor_args=(job.resolved(), model, part, workers),
         batch_size=min(_FILES, -(-len(todo) // actors)),
         concurrency=(1, actors),
-        num_cpus=max(1, cores // actors),
+        num_cpus=workers,
         num_gpus=1 if gpus else 0,
         max_restarts=_RETRIES,
         max_task_retries=_RETRIES,
     )
-    for outcome in outcomes.iter_rows():
-        summary.count(catalogue.Row(**outcome))
-    return summary
+    return (Row(**outcome) for outcome in outcomes.iter_rows())
 
 
 class _Actor:
     """Holds the model; embeds and writes a batch of files."""
 
-    def __init__(self, job, source, provenance, output, cores):
-        job = catalogue.Catalogue.from_config(job)
-        self._job = job.replace(workers=job.workers or cores)
-        self._embedder = self._job.embedder(load_model(source))
-        self._provenance = provenance
-        self._output = output
+    def __init__(self, job, model, part, workers):
+        job = Catalogue.from_config(job)
+        self._embedder, self._workers = job.embedder(model), job.workers or workers
+        self._provenance, self._output, self._written = part
 
     def __call__(self, batch):
         items = list(batch["item"])
-        rows = self._job.rows(self._embedder, items)
-        rows = [storable(self._provenance, row) for row in rows]
+        kept = InMemory(self._provenance)
+        rows = list(engine.rows(self._embedder, items, kept, self._workers))
         # Named after the files: a batch that is tried again replaces what it wrote.
-        name = hashlib.sha256("\0".join(item.key for item in items).encode()).hexdigest()[:16]
-        write_part(self._output, self._provenance, rows, name)
-        kept = ("path", "status", "reason", "duration")
-        return {column: [getattr(row, column) for row in rows] for column in kept}
+        keys = "\0".join([str(self._written), *(item.key for item in items)])
+        name = hashlib.sha256(keys.encode()).hexdigest()[:16]
+        write_part(self._output, self._provenance, rows, name, self._written)
+        columns = ("path", "status", "reason", "duration")
+        return {column: [getattr(row, column) for row in rows] for column in columns}
 
 
-def _connected(address):
+def _connected(address: str) -> ModuleType:
     try:
         import ray
     except ImportError:

@@ -1,23 +1,31 @@
 """From audio to embeddings, in memory that does not grow with the audio's length."""
 
 import dataclasses
+import functools
 import numbers
 import os
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+import mar
 from mar.audio import decode
+from mar.audio.logmel import LogMel
 from mar.audio.resampling import resample
 from mar.audio.windows import Windows
-from mar.embedding.network import Network
-from mar.errors import InputError
-from mar.models.loading import load_model
-from mar.models.saving import front_end
+from mar.embedding import engine, files
+from mar.embedding.representations import Representation, representation
+from mar.embedding.store import Embeddings
+from mar.errors import ConfigError, InputError
+
+if TYPE_CHECKING:
+    import keras
 
 _LOUDEST = 100.0  # nobody's music, but integers that were cast
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, repr=False)
 class Embedding:
     """The embedding of one audio file or array.
 
@@ -36,32 +44,83 @@ class Embedding:
     padded: bool
 
     @property
-    def mean(self):
+    def mean(self) -> np.ndarray:
         """`(dimensions,)` float32: the average over time."""
         return self.values.mean(axis=0)
+
+    def __repr__(self) -> str:
+        padded = ", padded" if self.padded else ""
+        return (
+            f"<Embedding of {self.duration_seconds:.2f} s at {self.sample_rate} Hz{padded}: times "
+            f"{self.times.shape}, values {self.values.shape}, mean {self.mean.shape}>"
+        )
 
 
 class Embedder:
     """Embeds audio: `mar.Embedder("mule")("song.mp3").mean`.
 
     Args:
-        model: what `mar.load_model` takes, or a Keras model as it returns.
-        windows: the `mar.Windows` that are embedded; None for the paper's, 3 s every 2 s.
+        model: a name, a file, a Keras model or a `Representation`: see
+            `mar.embedding.representations.representation`.
+        windows: the `mar.Windows` that a network embeds; None for the paper's, 3 s every 2 s.
         batch_size: windows that are embedded at once. The result does not depend on it.
-        precision: "float32" or "bfloat16", of the computation.
+        precision: of a network's computation.
+
+    Attributes:
+        representation: what the model is.
 
     Raises:
+        ConfigError: an argument cannot be meant.
         InputError: the model cannot be used.
     """
 
-    def __init__(self, model="mule", windows=None, batch_size=32, precision="float32"):
+    def __init__(
+        self,
+        model: "str | os.PathLike | keras.Model | Representation" = "mule",
+        windows: Windows | None = None,
+        batch_size: int = 32,
+        precision: Literal["float32", "bfloat16"] = "float32",
+    ):
+        if not isinstance(windows, Windows | None):
+            raise ConfigError(
+                "windows: expected mar.Windows, e.g. mar.Embedder(windows=mar.Windows("
+                f"window_seconds=3.0)), got {windows!r}"
+            )
+        self.representation = representation(model, windows, batch_size, precision)
         if isinstance(model, (str, os.PathLike)):
-            model = load_model(model)
-        self.log_mel = front_end(model)
-        self.windows = (windows or Windows()).in_frames(self.log_mel.hop_seconds)
-        self.network = Network(model, self.windows.length, batch_size, precision)
+            self._source = os.fspath(model)
+        else:
+            self._source = type(model).__name__
 
-    def __call__(self, audio, sample_rate=None):
+    def __repr__(self) -> str:
+        return f"<mar.Embedder of {self._source}: {self.dimensions} dimensions>"
+
+    @property
+    def log_mel(self) -> LogMel:
+        """The front end."""
+        return self.representation.log_mel
+
+    @property
+    def dimensions(self) -> int:
+        """Length of an embedding."""
+        return self.representation.dimensions
+
+    @functools.cached_property
+    def provenance(self) -> dict:
+        """How embeddings are made, as a data set records it; plain data."""
+        source = self._source
+        return {
+            "model_source": os.path.abspath(source) if os.path.exists(source) else source,
+            "front_end": self.log_mel.hash(),
+            "front_end_config": self.log_mel.resolved(),
+            "dimensions": self.dimensions,
+            **self.representation.provenance,
+            "version": mar.__version__,
+        }
+
+    def __call__(
+        self, audio: str | bytes | os.PathLike | np.ndarray, sample_rate: int | None = None
+    ) -> Embedding:
         """Embeds one audio file or array.
 
         Args:
@@ -79,76 +138,74 @@ class Embedder:
         if isinstance(audio, (str, bytes, os.PathLike)):
             if sample_rate is not None:
                 raise InputError("a file tells its own sample rate; sample_rate is for arrays")
-            sample_rate = decode.info(audio).sample_rate
+            name, rate = decode.shown(audio), decode.info(audio).sample_rate
             blocks = decode.blocks(audio, **log_mel.decoding)
         else:
-            mono = decode.mix(_checked(audio, sample_rate), log_mel.downmix)
-            rates = (sample_rate, log_mel.sample_rate)
-            blocks = resample([mono], *rates, log_mel.resampler, log_mel.via_rate)
-        snippets = Snippets(blocks, log_mel, self.windows)
-        starts, values = zip(*self.network.stream(snippets), strict=True)
+            name, rate = "the samples", _whole(sample_rate)
+            mono = decode.mix(_checked(audio), log_mel.downmix)
+            blocks = resample(
+                [mono], rate, log_mel.sample_rate, log_mel.resampler, log_mel.via_rate
+            )
+        waveform = engine.Waveform(blocks, self.representation.shortest)
+        try:
+            groups = list(self.representation.stream(self.representation.pieces(waveform)))
+        except InputError as error:
+            if str(error).startswith(name):
+                raise
+            raise InputError(f"{name}: {error}") from None
+        times, values = zip(*groups, strict=True)
         return Embedding(
-            times=self.times(np.concatenate(starts)),
+            times=np.concatenate(times),
             values=np.concatenate(values),
-            duration_seconds=snippets.seconds,
-            sample_rate=sample_rate,
-            padded=snippets.padded,
+            duration_seconds=waveform.samples / log_mel.sample_rate,
+            sample_rate=rate,
+            padded=waveform.padded,
         )
 
-    def times(self, starts):
-        """Centres, in seconds, of the windows that begin at the frames `starts`."""
-        return (self.windows.centres(starts) * self.log_mel.hop_seconds).astype(np.float32)
+    def embed_folder(
+        self,
+        audio: str | os.PathLike | Iterable[str | os.PathLike],
+        output: str | os.PathLike,
+        store: Literal["mean", "timeline"] = "mean",
+        format: Literal["parquet", "npz"] = "parquet",
+        workers: int | None = None,
+        shard: tuple[int, int] = (0, 1),
+    ) -> Embeddings:
+        """Embeds audio files into one data set; what it has already is not done again.
+
+        `python -m mar.embed` does the same. A file that cannot be embedded is one of the data
+        set's `failures`, and is tried again by the next call.
+
+        Args:
+            audio: a folder, an audio file or a list of files (`.txt`, `.m3u`), or several of them.
+            output: folder of the data set.
+            store: what is kept of a file: its average embedding, or that of every window.
+            format: "parquet", or "npz": one more file per audio file.
+            workers: files that are decoded at once; None for one per core.
+            shard: `(i, n)`: embeds the share of one of n machines.
+
+        Returns:
+            The data set.
+
+        Raises:
+            InputError: an input does not exist, the output holds other embeddings, or another
+                process writes into it.
+        """
+        inputs = [audio] if isinstance(audio, (str, os.PathLike)) else audio
+        items = files.find([os.path.expanduser(path) for path in inputs])
+        engine.embed(self, items, output, store, format, workers, shard)
+        return Embeddings(output)
 
 
-class Snippets:
-    """The windows of one piece of audio: iterating yields `(starts, snippets)`, once.
-
-    Audio that is shorter than a window is followed by silence.
-
-    Args:
-        mono_blocks: samples at the front end's sample rate.
-        log_mel: a `mar.LogMel`.
-        windows: a `FrameWindows`.
-
-    Attributes:
-        seconds: length of the audio, known at the end.
-        padded: whether silence was appended.
-    """
-
-    def __init__(self, mono_blocks, log_mel, windows):
-        self._blocks = mono_blocks
-        self._log_mel = log_mel
-        self._windows = windows
-        self._samples = 0
-
-    def __iter__(self):
-        return self._windows.cut(self._log_mel.stream_blocks(self._padded_blocks()))
-
-    def _padded_blocks(self):
-        for block in self._blocks:
-            self._samples += len(block)
-            yield block
-        if self.padded:
-            yield np.zeros(self._needed - self._samples, np.float32)
-
-    @property
-    def _needed(self):
-        return (self._windows.length - 1) * self._log_mel.hop_length
-
-    @property
-    def seconds(self):
-        return self._samples / self._log_mel.sample_rate
-
-    @property
-    def padded(self):
-        return self._samples < self._needed
-
-
-def _checked(samples, sample_rate):
-    """Samples as float32, if they can be what they should be."""
-    samples = np.asarray(samples)
+def _whole(sample_rate: object) -> int:
     if not isinstance(sample_rate, numbers.Integral) or sample_rate < 1:
         raise InputError(f"samples need their sample_rate, whole Hz; got {sample_rate!r}")
+    return int(sample_rate)
+
+
+def _checked(samples: np.ndarray) -> np.ndarray:
+    """Samples as float32, if they can be what they should be."""
+    samples = np.asarray(samples)
     if samples.dtype.kind != "f":
         raise InputError(
             f"expected samples as floats in ±1, got {samples.dtype}; divide integers by their "

@@ -5,6 +5,7 @@ import dataclasses
 import os
 import pathlib
 import re
+from collections.abc import Sequence
 
 from mar.errors import InputError
 
@@ -34,7 +35,7 @@ class AudioItem:
     expected: bool = True
 
 
-def find(inputs):
+def find(inputs: Sequence[str]) -> list[AudioItem]:
     """The files to embed, sorted by key.
 
     Args:
@@ -44,7 +45,7 @@ def find(inputs):
     Raises:
         InputError: an input does not exist, or two files have the same key.
     """
-    items = {}
+    items: dict[str, AudioItem] = {}
     for given in inputs:
         if os.path.isdir(given):
             found = _in_folder(given)
@@ -70,7 +71,8 @@ def _in_folder(root):
     def item(path, expected):
         return AudioItem(key(os.path.relpath(path, root)), path, expected)
 
-    closed, seen = [], set()
+    closed: list[OSError] = []
+    seen = set()
     for folder, folders, files in os.walk(root, onerror=closed.append, followlinks=True):
         status = os.stat(folder)
         if (status.st_dev, status.st_ino) in seen:  # a link to a folder above
@@ -106,7 +108,7 @@ def _is_audio(path):
     return bool(AUDIO.search(path))
 
 
-def key(path):
+def key(path: str | bytes | os.PathLike) -> str:
     """A path as text: bytes that are not UTF-8 are written as `\\xNN`."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 

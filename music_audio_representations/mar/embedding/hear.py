@@ -10,7 +10,9 @@ of the 3 s around the timestamp; what reaches over an end of the sound is silent
 import numpy as np
 import tensorflow as tf
 
-from mar.embedding.embedder import Embedder, Snippets
+from mar.embedding.engine import Waveform
+from mar.embedding.representations import NetworkWindows, representation
+from mar.errors import ConfigError
 
 TIMESTAMP_HOP_MS = 50  # the API asks for at most this
 _GROUP = 32
@@ -24,20 +26,23 @@ class HearModel(tf.Module):
         scene_embedding_size, timestamp_embedding_size: length of an embedding.
     """
 
-    def __init__(self, embedder):
+    def __init__(self, representation: NetworkWindows):
         super().__init__()
-        self.embedder = embedder
-        self.sample_rate = embedder.log_mel.sample_rate
-        self.scene_embedding_size = embedder.network.dimensions
-        self.timestamp_embedding_size = embedder.network.dimensions
+        self.representation = representation
+        self.sample_rate = representation.log_mel.sample_rate
+        self.scene_embedding_size = representation.dimensions
+        self.timestamp_embedding_size = representation.dimensions
 
 
-def load_model(model_file_path=""):
+def load_model(model_file_path: str = "") -> HearModel:
     """Loads what `mar.load_model` takes; without a path, the published weights."""
-    return HearModel(Embedder(model_file_path or "mule"))
+    network = representation(model_file_path or "mule")
+    if not isinstance(network, NetworkWindows):
+        raise ConfigError(f"expected the path of a network, got {model_file_path}")
+    return HearModel(network)
 
 
-def get_scene_embeddings(audio, model):
+def get_scene_embeddings(audio: tf.Tensor, model: HearModel) -> tf.Tensor:
     """One embedding per sound.
 
     Args:
@@ -47,17 +52,17 @@ def get_scene_embeddings(audio, model):
     Returns:
         float32 tensor `(sounds, scene_embedding_size)`.
     """
-    embedder = model.embedder
 
     def groups():
         for sound, samples in enumerate(_sounds(audio)):
-            for _, snippets in Snippets([samples], embedder.log_mel, embedder.windows):
+            waveform = Waveform([samples], model.representation.shortest)
+            for _, snippets in model.representation.pieces(waveform):
                 yield sound, snippets
 
-    return tf.stack([tf.reduce_mean(rows, axis=0) for rows in _by_sound(embedder, groups())])
+    return tf.stack([tf.reduce_mean(rows, axis=0) for rows in _by_sound(model, groups())])
 
 
-def get_timestamp_embeddings(audio, model):
+def get_timestamp_embeddings(audio: tf.Tensor, model: HearModel) -> tuple[tf.Tensor, tf.Tensor]:
     """Embeddings every 50 ms, from the first sample on.
 
     Args:
@@ -68,10 +73,10 @@ def get_timestamp_embeddings(audio, model):
         float32 tensors: embeddings `(sounds, timestamps, timestamp_embedding_size)` and the
         timestamps at their centres, milliseconds, `(sounds, timestamps)`.
     """
-    embedder, sounds = model.embedder, _sounds(audio)
-    log_mel, length = embedder.log_mel, embedder.windows.length
+    sounds = _sounds(audio)
+    log_mel, length = model.representation.log_mel, model.representation.windows.length
     seconds = sounds.shape[1] / log_mel.sample_rate
-    times = np.arange(0, 1000 * seconds, TIMESTAMP_HOP_MS, np.float32)
+    times = np.arange(0, 1000 * seconds, TIMESTAMP_HOP_MS, dtype=np.float32)
     starts = np.round(times / 1000 / log_mel.hop_seconds).astype(int)
     half = length // 2 * log_mel.hop_length
 
@@ -83,7 +88,7 @@ def get_timestamp_embeddings(audio, model):
                 group = starts[first : first + _GROUP]
                 yield sound, frames[group[:, None] + np.arange(length)]
 
-    embeddings = tf.stack(list(_by_sound(embedder, groups())))
+    embeddings = tf.stack(list(_by_sound(model, groups())))
     return embeddings, tf.tile(times[None], (len(sounds), 1))
 
 
@@ -97,9 +102,9 @@ def _sounds(audio):
     return sounds
 
 
-def _by_sound(embedder, groups):
+def _by_sound(model, groups):
     """Yields the embeddings `(n, dimensions)` of each sound, from groups of (sound, snippets)."""
-    rows = {}
-    for sound, embedded in embedder.network.stream(groups):
+    rows: dict[int, list] = {}
+    for sound, embedded in model.representation.stream(groups):
         rows.setdefault(sound, []).append(embedded)
     return (np.concatenate(rows[sound]) for sound in sorted(rows))

@@ -2,6 +2,8 @@
 
 import collections
 import functools
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
 
 import keras
 import numpy as np
@@ -10,6 +12,7 @@ from keras import ops
 from mar.audio.logmel import standardize
 from mar.errors import ConfigError
 
+Tag = TypeVar("Tag")
 _POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
 
 
@@ -30,12 +33,12 @@ class Network:
 
     def __init__(
         self,
-        model,
-        frames,
-        batch_size=32,
-        precision="float32",
-        standardized=True,
-        softmax=False,
+        model: keras.Model,
+        frames: int,
+        batch_size: int = 32,
+        precision: str = "float32",
+        standardized: bool = True,
+        softmax: bool = False,
     ):
         if batch_size < 1 or precision not in _POLICIES:
             raise ConfigError(
@@ -51,45 +54,66 @@ class Network:
         embedding = ops.cast(fitted(x), "float32")
         if softmax:
             embedding = ops.softmax(embedding)
-        self._forward = _compiled(keras.Model(snippets, embedding), batch_size)
+        self._forward = compiled(keras.Model(snippets, embedding), batch_size)
 
-    def __call__(self, snippets):
-        """`(n, frames, mels)` plain log-mel → float32 `(n, dimensions)`, both NumPy."""
-        (embedded,) = (values for _, values in self.stream([(None, snippets)]))
-        return embedded
+    def __call__(self, snippets: np.ndarray) -> np.ndarray:
+        """`(n, frames, mels)` plain log-mel → float32 `(n, dimensions)`."""
+        (embeddings,) = (values for _, values in self.stream([(None, snippets)]))
+        return embeddings
 
-    def stream(self, groups):
-        """Embeds groups of snippets, packed into full batches whatever the groups' sizes.
+    def stream(self, groups: Iterable[tuple[Tag, np.ndarray]]) -> Iterator[tuple[Tag, np.ndarray]]:
+        """Embeds groups of snippets `(k, frames, mels)`, see `in_batches`."""
+        return in_batches(groups, self._forward, self.batch_size, self.dimensions)
 
-        Args:
-            groups: iterable of `(tag, snippets (k, frames, mels))`; k may be 0.
 
-        Yields:
-            `(tag, embeddings (k, dimensions))` of every group, in order.
-        """
-        pending, waiting, count = collections.deque(), [], 0
-        done = np.zeros((0, self.dimensions), np.float32)
-        groups = iter(groups)
-        while True:
-            group = next(groups, None)
-            if group is not None:
-                tag, snippets = group
-                pending.append((tag, len(snippets)))
-                waiting.append(snippets)
-                count += len(snippets)
-            if count >= self.batch_size or (group is None and count):
-                rows = np.concatenate(waiting)
-                ready = count if group is None else count - count % self.batch_size
-                for first in range(0, ready, self.batch_size):
-                    batch = rows[first : min(first + self.batch_size, ready)]
-                    done = np.concatenate([done, self._forward(batch)])
-                waiting, count = [rows[ready:]], count - ready
-            while pending and pending[0][1] <= len(done):
-                tag, size = pending.popleft()
-                yield tag, done[:size]
-                done = done[size:]
-            if group is None:
-                return
+def in_batches(
+    groups: Iterable[tuple[Tag, np.ndarray]],
+    forward: Callable[[np.ndarray], np.ndarray],
+    batch_size: int,
+    dimensions: int,
+) -> Iterator[tuple[Tag, np.ndarray]]:
+    """Embeds groups of snippets, packed into full batches whatever the groups' sizes.
+
+    With batches of 4, and groups a of 3 snippets and b of 2:
+
+        a comes    3 snippets wait
+        b comes    5 wait, the first 4 are embedded; a is whole and is yielded
+        the end    the last snippet is embedded alone; b is whole too
+
+    Args:
+        groups: `(tag, snippets (k, …))`; k may be 0, and the array then of any shape.
+        forward: embeds at most `batch_size` snippets, `(n, …)` → `(n, dimensions)`.
+        batch_size: snippets in a batch.
+        dimensions: of an embedding.
+
+    Yields:
+        `(tag, embeddings (k, dimensions))` of every group, in order.
+    """
+    pending: collections.deque[tuple[Tag, int]] = collections.deque()
+    waiting: list[np.ndarray] = []
+    count = 0
+    done = np.zeros((0, dimensions), np.float32)
+    groups = iter(groups)
+    while True:
+        group = next(groups, None)
+        if group is not None:
+            tag, snippets = group
+            pending.append((tag, len(snippets)))
+            waiting += [snippets] if len(snippets) else []
+            count += len(snippets)
+        if count >= batch_size or (group is None and count):
+            snippets = np.concatenate(waiting)
+            ready = count if group is None else count - count % batch_size
+            for first in range(0, ready, batch_size):
+                batch = snippets[first : min(first + batch_size, ready)]
+                done = np.concatenate([done, forward(batch)])
+            waiting, count = [snippets[ready:]], count - ready
+        while pending and pending[0][1] <= len(done):
+            tag, size = pending.popleft()
+            yield tag, done[:size]
+            done = done[size:]
+        if group is None:
+            return
 
 
 def _fitted(model, frames, precision):
@@ -111,7 +135,7 @@ def _fitted(model, frames, precision):
     return copy
 
 
-def _compiled(model, batch_size):
+def compiled(model: keras.Model, batch_size: int) -> Callable[[np.ndarray], np.ndarray]:
     """The model as a function of at most `batch_size` NumPy rows."""
     backend = keras.backend.backend()
     if backend == "tensorflow":

@@ -7,7 +7,7 @@ from mar.errors import InputError
 _PERPLEXITY = 30.0
 
 
-def project(vectors, seed=0):
+def project(vectors: np.ndarray, seed: int = 0) -> np.ndarray:
     """t-SNE of the angles between embeddings (van der Maaten and Hinton, 2008).
 
     It keeps neighbours together; distances between far points mean little. Equal input gives equal

@@ -1,117 +1,216 @@
-"""Baselines in the same frame as the models: features that probes are trained on in their place.
+"""Ways to represent audio: what `mar.Embedder` makes embeddings with.
 
-* `random`: the network as it is before training. It is written as a model, for `mar.embed`.
-* `logmel_mean`: mean and standard deviation over time of every band of the log-mel spectrogram.
-* `MTT_musicnn`, `MSD_musicnn`: MusiCNN's last hidden layer (Pons and Serra, 2019), the mean over
-  windows of 3 s. The paper's AMM row may rest on `MSD_musicnn_big`, which is not published as a
-  wheel: a result names its checkpoint.
+* `NetworkWindows`: a network, of windows along the timeline.
+* `LogMelMean`, the baseline `logmel_mean`: mean and deviation over time of the log-mel bands.
+* `MusiCNNWindows`, the baselines `MTT_musicnn` and `MSD_musicnn`: MusiCNN's last hidden layer (Pons
+  and Serra, 2019), every 3 s. The paper's AMM row may rest on `MSD_musicnn_big`, which is not
+  published as a wheel: a result names its checkpoint.
+
+Anyone's own is a class with the attributes and methods of `Representation`.
 """
 
-import functools
 import os
-from multiprocessing.pool import ThreadPool
+from collections.abc import Iterable, Iterator
+from typing import Protocol, TypeVar
 
+import keras
 import numpy as np
+from sklearn.preprocessing import StandardScaler
 
-import mar
 from mar.audio.logmel import LogMel
-from mar.embedding.catalogue import missing
-from mar.embedding.files import AudioItem
-from mar.embedding.store import Row, Writer
-from mar.errors import InputError
-from mar.models.musicnn import CHECKPOINTS, EMBEDDING, FRAMES, VERSION, MusiCNN
-from mar.models.sfnfnet import untrained
+from mar.audio.windows import Windows
+from mar.embedding.network import Network, compiled, in_batches
+from mar.errors import ConfigError, InputError
+from mar.models import musicnn
+from mar.models.loading import FRAMES, load_model
+from mar.models.musicnn import MusiCNN
+from mar.models.saving import fingerprint, front_end
+from mar.models.sfnfnet import SfNfNetF0, untrained
 
-FEATURES = ("logmel_mean", *CHECKPOINTS)
+Tag = TypeVar("Tag")
+Group = tuple[np.ndarray, np.ndarray]
 
 
-def random_network(path, seed=0):
-    """Writes the untrained SF-NFNet-F0 as a model file; equal seeds give equal weights."""
-    mar.save(untrained(mar.SfNfNetF0(), seed=seed), path)
+class Representation(Protocol):
+    """What an `Embedder` asks of a way to represent audio.
+
+    Attributes:
+        log_mel: the front end, which says how files are decoded.
+        dimensions: of an embedding.
+        shortest: samples that shorter audio is filled up to, with silence.
+        provenance: what tells it from others, as plain data: `model`, and whatever else changes
+            its embeddings but for the front end.
+    """
+
+    log_mel: LogMel
+    dimensions: int
+    shortest: int
+
+    @property
+    def provenance(self) -> dict: ...
+
+    def pieces(self, mono_blocks: Iterable[np.ndarray]) -> Iterator[Group]:
+        """Cuts one piece of audio; called in several threads at a time.
+
+        Args:
+            mono_blocks: its samples at the front end's rate, in order, float32 `(n,)`.
+
+        Yields:
+            `(times, pieces)`: centres in seconds, float32 `(k,)`, and `(k, …)` for `stream`.
+
+        Raises:
+            InputError: it cannot be represented.
+        """
+
+    def stream(self, groups: Iterable[tuple[Tag, np.ndarray]]) -> Iterator[tuple[Tag, np.ndarray]]:
+        """Embeds pieces of any audio: `(tag, (k, …))` → `(tag, float32 (k, dimensions))`, in order.
+
+        Groups may be taken ahead of those that are yielded, to be packed into batches. A group
+        without pieces (k = 0, an array of any shape) comes out without embeddings.
+        """
+
+
+class NetworkWindows:
+    """A network, of each of the windows.
+
+    Args:
+        model: as `mar.load_model` returns it.
+        windows: the `mar.Windows`.
+        batch_size: windows that are embedded at once.
+        precision: "float32" or "bfloat16".
+    """
+
+    def __init__(self, model: keras.Model, windows: Windows, batch_size: int, precision: str):
+        self.log_mel = front_end(model)
+        self.windows = windows.in_frames(self.log_mel.hop_seconds)
+        self.network = Network(model, self.windows.length, batch_size, precision)
+        self.dimensions = self.network.dimensions
+        self.shortest = (self.windows.length - 1) * self.log_mel.hop_length
+        self._model, self._made = model, {**windows.resolved()["Windows"], "precision": precision}
+
+    @property
+    def provenance(self) -> dict:
+        """The weights' fingerprint, the windows and the precision."""
+        return {"model": fingerprint(self._model), **self._made}
+
+    def pieces(self, mono_blocks: Iterable[np.ndarray]) -> Iterator[Group]:
+        """The windows' centres, and their snippets `(k, frames, mels)`."""
+        for starts, snippets in self.windows.cut(self.log_mel.stream_blocks(mono_blocks)):
+            centres = self.windows.centres(starts) * self.log_mel.hop_seconds
+            yield centres.astype(np.float32), snippets
+
+    def stream(self, groups: Iterable[tuple[Tag, np.ndarray]]) -> Iterator[tuple[Tag, np.ndarray]]:
+        """See `Network.stream`."""
+        return self.network.stream(groups)
 
 
 class LogMelMean:
     """Mean and standard deviation over time of the bands of the paper's log-mel spectrogram."""
 
-    def __init__(self):
-        self.name, self.front_end = "logmel_mean", LogMel()
-        self.dimensions = 2 * self.front_end.n_mels
+    shortest = 0
 
-    def __call__(self, path):
-        """Centre of the file in seconds `(1,)`, and features `(1, dimensions)`."""
-        frames = self.front_end.read(path)
-        features = np.concatenate([frames.mean(axis=0), frames.std(axis=0)])
-        return np.array([len(frames) / 2 * self.front_end.hop_seconds]), features[None]
+    def __init__(self) -> None:
+        self.log_mel = LogMel()
+        self.dimensions = 2 * self.log_mel.n_mels
+
+    @property
+    def provenance(self) -> dict:
+        """Its name."""
+        return {"model": "logmel_mean", "precision": "float32"}
+
+    def pieces(self, mono_blocks: Iterable[np.ndarray]) -> Iterator[Group]:
+        """The centre of the audio, and its features `(1, dimensions)`; memory does not grow."""
+        scaler = StandardScaler()
+        for frames in self.log_mel.stream_blocks(mono_blocks):
+            scaler.partial_fit(frames)
+        seconds = scaler.n_samples_seen_ * self.log_mel.hop_seconds
+        features = np.concatenate([scaler.mean_, np.sqrt(scaler.var_)]).astype(np.float32)
+        yield np.array([seconds / 2], np.float32), features[None]
+
+    def stream(self, groups: Iterable[tuple[Tag, np.ndarray]]) -> Iterator[tuple[Tag, np.ndarray]]:
+        """The features, which are embeddings."""
+        yield from groups
 
 
 class MusiCNNWindows:
-    """MusiCNN's last hidden layer, every 3 s."""
-
-    def __init__(self, checkpoint, wheel=None):
-        self._network = MusiCNN(checkpoint, wheel)
-        self.name, self.front_end = f"musicnn-{VERSION}/{checkpoint}", self._network.front_end
-        self.dimensions = EMBEDDING
-
-    def __call__(self, path):
-        """Centres of the windows in seconds `(n,)`, and features `(n, dimensions)`."""
-        _, embeddings = self._network(path)
-        centres = (np.arange(len(embeddings)) + 0.5) * FRAMES * self.front_end.hop_seconds
-        return centres, embeddings
-
-
-def embed(features, audio_root, paths, folder, progress=iter):
-    """Writes the features of audio files as an embeddings data set of means.
-
-    Run again, it does only what is missing or failed.
+    """MusiCNN's last hidden layer, every 3 s.
 
     Args:
-        features: a `LogMelMean` or `MusiCNNWindows`.
-        audio_root: the folder that paths are relative to.
-        paths: of the files, relative. One that cannot be read is recorded with the reason.
-        folder: of the data set.
-        progress: wraps the list of what is to be done, e.g. tqdm.
+        checkpoint: "MTT_musicnn" or "MSD_musicnn".
+        wheel: path of the wheel `musicnn`; None downloads it once.
+        batch_size: windows that are embedded at once.
+    """
 
-    Returns:
-        `{path: reason}` of the files that failed.
+    shortest = 0
+
+    def __init__(
+        self, checkpoint: str, wheel: str | os.PathLike | None = None, batch_size: int = 32
+    ):
+        self.network = MusiCNN(checkpoint, wheel)
+        self.log_mel, self.dimensions = self.network.front_end, musicnn.EMBEDDING
+        self._batch_size = batch_size
+        _, embedding = self.network.model.outputs
+        self._forward = compiled(keras.Model(self.network.model.inputs, embedding), batch_size)
+
+    @property
+    def provenance(self) -> dict:
+        """Version and checkpoint."""
+        name = f"musicnn-{musicnn.VERSION}/{self.network.checkpoint}"
+        return {"model": name, "precision": "float32"}
+
+    def pieces(self, mono_blocks: Iterable[np.ndarray]) -> Iterator[Group]:
+        """The centres of the patches, and the patches `(k, frames, mels)`."""
+        patches_before = 0
+        for patches in self.network.patches(self.log_mel.stream_blocks(mono_blocks)):
+            numbers = patches_before + np.arange(len(patches))
+            centres = (numbers + 0.5) * musicnn.FRAMES * self.log_mel.hop_seconds
+            yield centres.astype(np.float32), patches
+            patches_before += len(patches)
+        if not patches_before:
+            raise InputError(musicnn.TOO_SHORT)
+
+    def stream(self, groups: Iterable[tuple[Tag, np.ndarray]]) -> Iterator[tuple[Tag, np.ndarray]]:
+        """See `mar.embedding.network.in_batches`."""
+        return in_batches(groups, self._forward, self._batch_size, self.dimensions)
+
+
+def representation(
+    model: str | os.PathLike | keras.Model | Representation,
+    windows: Windows | None = None,
+    batch_size: int = 32,
+    precision: str = "float32",
+) -> Representation:
+    """What a name, a file or a model stands for.
+
+    Args:
+        model: what `mar.load_model` takes; `logmel_mean`, `MTT_musicnn` or `MSD_musicnn`; `random`,
+            or `random:7`, the untrained SF-NFNet-F0 of seed 0, or 7; a Keras model; or a
+            `Representation`, which is returned.
+        windows: of a network; None for the paper's.
+        batch_size: windows that are embedded at once.
+        precision: of a network's computation.
 
     Raises:
-        InputError: the folder holds other embeddings.
+        ConfigError: a seed that is none, or another precision of what has but one.
+        InputError: the model cannot be loaded.
     """
-    provenance = {
-        "model": features.name,
-        "model_source": features.name,
-        "front_end": features.front_end.hash(),
-        "front_end_config": features.front_end.resolved(),
-        "dimensions": features.dimensions,
-        "precision": "float32",
-        "store": "mean",
-        "format": "parquet",
-        "version": mar.__version__,
-    }
-    items = [AudioItem(path, os.path.join(audio_root, path)) for path in paths]
-    failures = {}
-    with Writer(folder, provenance) as writer, ThreadPool(len(os.sched_getaffinity(0))) as pool:
-        todo = missing(writer, items)
-        writer.forget(item.key for item in todo)
-        rows = pool.imap(functools.partial(_row, features), todo)
-        for _, row in zip(progress(todo), rows, strict=True):
-            writer.add(row)
-            if row.reason is not None:
-                failures[row.path] = row.reason
-    return failures
+    if isinstance(model, (str, os.PathLike)):
+        name, _, seed = os.fspath(model).partition(":")
+        if name in ("logmel_mean", *musicnn.CHECKPOINTS):
+            if precision != "float32":
+                raise ConfigError(f"precision: expected float32 for {name}, got {precision}")
+            if name == "logmel_mean":
+                return LogMelMean()
+            return MusiCNNWindows(name, batch_size=batch_size)
+        model = _random(seed or "0") if name == "random" else load_model(model)
+    if isinstance(model, keras.Model):
+        return NetworkWindows(model, windows or Windows(), batch_size, precision)
+    if not hasattr(model, "pieces"):
+        raise ConfigError(f"model: expected a name, a file or a model, got {model!r}")
+    return model
 
 
-def _row(features, item):
-    try:
-        times, values = features(item.path)
-        status = os.stat(item.path)
-    except (InputError, OSError) as error:
-        return Row(item.key, "failed", str(error))
-    return Row(
-        item.key,
-        "ok",
-        size=status.st_size,
-        mtime_ns=status.st_mtime_ns,
-        times=times.astype(np.float32),
-        values=values,
-    )
+def _random(seed: str) -> keras.Model:
+    if not seed.isdecimal():
+        raise ConfigError(f"model: expected random:SEED, e.g. random:1, got random:{seed}")
+    return untrained(SfNfNetF0(), FRAMES, seed=int(seed))

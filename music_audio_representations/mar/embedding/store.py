@@ -1,353 +1,404 @@
-"""Embeddings on disk: one Parquet data set, a row per audio file, with their provenance.
+"""A folder of embeddings, a row per audio file; `mar.embedding.writer` adds to one.
 
-The folder holds part files, each written whole. Their columns:
-
-    path         key of the file, see `mar.embedding.files`
-    status       ok, failed, or skipped (neither audio nor called so); all else but path is null
-                 where it does not apply
-    reason       why not ok
-    size         bytes of the file
-    mtime_ns     when it was last changed
-    duration     seconds of audio
-    sample_rate  Hz, of the file
-    padded       whether silence was appended to reach the length of a window
-    times        list of the windows' centres, seconds
-    mean         fixed-size list: the average embedding (where `store` is mean)
-    timeline     list of fixed-size lists: every window's (where `store` is timeline)
-
-With the format npz, `<path>.npz` beside them holds `embedding` (of the mean, or of every window),
-`timestamps` and `provenance`, and the Parquet files lack the last columns. The provenance is the
-JSON under the key `mar` of the Parquet schema.
+The rows lie in Parquet files, whose columns `mar.embedding.parts` describes. Files are only added;
+of two rows of one path, that of the later run counts, and the other is removed by the next writer.
 """
 
+import collections
 import contextlib
-import dataclasses
-import fcntl
-import json
+import difflib
+import functools
+import os
 import pathlib
-import time
-import uuid
+import posixpath
+import tempfile
+import types
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.dataset
-import pyarrow.parquet as pq
 
-from mar.errors import InputError
-from mar.util.atomic import make_folder, remove_abandoned, whole
+from mar.embedding import parts
+from mar.embedding.parts import Part
+from mar.errors import ConfigError, InputError
 
-_KEY = b"mar"
-_NOT_COMPARED = ("version", "model_source", "front_end_config")
-_NAME_BYTES = 255
-_PART_ROWS, _PART_BYTES, _PART_SECONDS = 1000, 64e6, 60.0
+if TYPE_CHECKING:
+    import pandas
+
+    from mar.embedding.neighbours import Neighbour
+
+_NOT_COMPARED = ("version", "model_source", "front_end", "front_end_config")
+_VALUES = ("mean", "timeline")
+_TRIES = 10
 
 
-@dataclasses.dataclass
-class Row:
-    """What became of one file: see the columns above. `values` are the windows' embeddings."""
+class Embeddings:
+    """An open data set of embeddings, as `mar.embed` writes it.
 
-    path: str
-    status: str
-    reason: str | None = None
-    size: int | None = None
-    mtime_ns: int | None = None
-    duration: float | None = None
-    sample_rate: int | None = None
-    padded: bool | None = None
-    times: np.ndarray | None = None
-    values: np.ndarray | None = None
+    Its index is read at once, embeddings when they are asked for. `len(embeddings)` is the number
+    of files that were embedded, and `path in embeddings` says whether one was.
+
+    Args:
+        folder: where it lies.
+
+    Raises:
+        InputError: there is none, it is damaged, or it was made in different ways.
+    """
+
+    def __init__(self, folder: str | os.PathLike):
+        self._folder = pathlib.Path(folder).expanduser()
+        self._parts = open_parts(self._folder)
+        if not self._parts:
+            raise InputError(
+                f"{self._folder}: holds no embeddings (no .parquet file that mar.embed wrote)"
+            )
+        _refuse_mixture(self._parts)
+        self._part_of: dict[str, int] = {}
+        self._failures: dict[str, str] = {}
+        for number, part in enumerate(self._parts):
+            for batch in part.batches(["path", "status", "reason"]):
+                for path, status, reason in zip(*map(pa.Array.to_pylist, batch), strict=True):
+                    self._part_of[path] = number
+                    self._failures.pop(path, None)
+                    if status != "ok":
+                        self._failures[path] = reason
 
     @property
-    def mean(self):
-        """The average embedding, or None."""
-        return None if self.values is None else self.values.mean(axis=0)
+    def folder(self) -> pathlib.Path:
+        """Where it lies."""
+        return self._folder
 
+    @property
+    def provenance(self) -> dict:
+        """How it was made: model, front end, windows, precision, what is kept."""
+        return dict(self._parts[0].provenance)
 
-class Writer:
-    """Adds rows to a data set, in a folder that may have some already.
+    @property
+    def dimensions(self) -> int:
+        """Length of one embedding."""
+        return self._parts[0].provenance["dimensions"]
 
-    Args:
-        folder: is created where it does not exist.
-        provenance: dictionary: how the embeddings are made; `store` and `format` say how they are
-            kept, `dimensions` how long they are.
+    @functools.cached_property
+    def paths(self) -> list[str]:
+        """What was embedded, sorted."""
+        return sorted(path for path in self._part_of if path not in self._failures)
 
-    Attributes:
-        present: the paths that it had rows for.
-        done: {path: (status, size, mtime_ns)} of those that did not fail.
+    @property
+    def failures(self) -> Mapping[str, str]:
+        """`{path: reason}` of what could not be embedded, or was skipped."""
+        return types.MappingProxyType(self._failures)
 
-    Raises:
-        InputError: the folder holds embeddings that were made in another way.
-    """
+    def __len__(self) -> int:
+        return len(self._part_of) - len(self._failures)
 
-    def __init__(self, folder, provenance):
-        self.folder = pathlib.Path(folder)
-        self.provenance = provenance
-        self._begin_part()
-        make_folder(self.folder)
-        remove_abandoned(self.folder)
-        self.present, self.done = set(), {}
-        with _locked(self.folder):
-            _refuse_other(self.folder, provenance)
-            for batch in batches(self.folder, ["path", "status", "size", "mtime_ns"]):
-                self.present.update(batch["path"].to_pylist())
-                for row in batch.filter(pc.not_equal(batch["status"], "failed")).to_pylist():
-                    self.done[row["path"]] = (row["status"], row["size"], row["mtime_ns"])
+    def __contains__(self, path: object) -> bool:
+        return path in self._part_of and path not in self._failures
 
-    def __enter__(self):
-        return self
+    def __repr__(self) -> str:
+        return f"mar.Embeddings({str(self._folder)!r})"
 
-    def __exit__(self, *_):
-        self.flush()
+    # ------------------------------------------------------------------------------------- reading
 
-    def forget(self, paths):
-        """Removes what there is of these paths, so that it can be made again."""
-        paths = sorted(self.present.intersection(paths))
-        if not paths:
-            return
-        forgotten = pa.array(paths, pa.string())
-        with _locked(self.folder):
-            for part in _parts(self.folder):
-                stays = pc.invert(
-                    pc.is_in(pq.read_table(part, columns=["path"])["path"], forgotten)
-                )
-                if pc.all(stays).as_py():
-                    continue
-                kept = pq.read_table(part).filter(stays)
-                if kept.num_rows:
-                    with whole(part) as unfinished:
-                        pq.write_table(kept, unfinished)
-                else:
-                    part.unlink()
-        if self.provenance["format"] == "npz":
-            for path in paths:
-                npz_path(self.folder, path).unlink(missing_ok=True)
+    def row(self, path: str) -> dict:
+        """All columns of an embedded file but its embedding, see `mar.embedding.parts`.
 
-    def add(self, row):
-        """Adds one row, and returns it as it is kept.
-
-        It is on disk after a minute, after the next `flush`, or at the end.
+        Raises:
+            InputError: it was not embedded.
         """
-        row = storable(self.provenance, row)
-        self._rows.append(row)
-        self._bytes += 0 if row.values is None else row.values.nbytes
-        if (
-            len(self._rows) >= _PART_ROWS
-            or self._bytes >= _PART_BYTES
-            or time.monotonic() - self._flushed >= _PART_SECONDS
-        ):
-            self.flush()
-        return row
+        (batch,) = self._batches(_light(self._parts[self._number(path)].columns), [path])
+        return batch.to_pylist()[0]
 
-    def flush(self):
-        """Writes the rows that were added as a new part."""
-        if self._rows:
-            write_part(self.folder, self.provenance, self._rows, self._part)
-        self._begin_part()
+    def paths_of_audio(self, audio_hash: str) -> list[str]:
+        """Which embedded files have this audio (`mar.audio.decode.audio_hash`), sorted."""
+        paths = []
+        for batch in self._batches(["audio_hash"]):
+            if "audio_hash" in batch.schema.names:
+                hashes = batch["audio_hash"].to_pylist()
+                names = batch["path"].to_pylist()
+                paths += [path for path, h in zip(names, hashes, strict=True) if h == audio_hash]
+        return sorted(paths)
 
-    def _begin_part(self):
-        self._rows, self._bytes, self._flushed = [], 0, time.monotonic()
-        # Named before it is written: where a signal comes in just after that, and the rows are
-        # flushed once more at the end, they replace themselves.
-        self._part = f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-{uuid.uuid4().hex[:8]}"
+    def mean(self, path: str) -> np.ndarray:
+        """The average embedding of a file over its windows, float32 `(dimensions,)`.
 
+        Raises:
+            InputError: it was not embedded, or its embedding holds NaN.
+        """
+        return self.means([path])[0]
 
-def write_part(folder, made, rows, name):
-    """Writes rows as one part of a data set.
+    def means(self, paths: Sequence[str]) -> np.ndarray:
+        """Average embedding of each path, float32 `(paths, dimensions)`. Raises as `mean` does."""
+        means, rows_of = np.empty((len(paths), self.dimensions), np.float32), _rows_of(paths)
+        for names, vectors in self.vectors(paths):
+            for path, vector in zip(names, vectors, strict=True):
+                means[rows_of.pop(path)] = vector
+        self._refuse_unread(rows_of)
+        return means
 
-    Args:
-        folder: of the data set.
-        made: its provenance.
-        rows: list of `Row`s, as `storable` returns them.
-        name: of the part; one of the same name is replaced.
-    """
-    for row in rows:
-        if made["format"] == "npz" and row.values is not None:
-            _write_npz(folder, made, row)
-    with whole(pathlib.Path(folder) / f"part-{name}.parquet") as unfinished:
-        pq.write_table(_table(rows, _schema(made)), unfinished)
+    def vectors(self, paths: Collection[str] | None = None) -> Iterator[tuple[list, np.ndarray]]:
+        """All average embeddings, in memory that does not grow with their number.
 
+        Args:
+            paths: what to read; None for all.
 
-def storable(made, row):
-    """The row; or one that says why it failed, where no `.npz` file can have its name."""
-    if made["format"] == "parquet" or row.values is None:
-        return row
-    name = npz_path("", row.path).name
-    if len(name.encode()) <= _NAME_BYTES:
-        return row
-    reason = f"the name {name!r} is too long for a file"
-    return Row(row.path, "failed", reason, row.size, row.mtime_ns)
+        Yields:
+            `(paths, float32 (n, dimensions))`, in the order in which they lie.
 
+        Raises:
+            InputError: a path was not embedded, or an embedding holds NaN.
+        """
+        in_files = self.provenance["format"] == "npz"
+        store = self.provenance["store"]
+        for batch in self._batches([] if in_files else [store], paths):
+            names = batch["path"].to_pylist()
+            if in_files:
+                loaded = [np.atleast_2d(_read_npz(self._folder, name)) for name in names]
+                matrix = np.stack([values.mean(axis=0) for values in loaded])
+            else:
+                matrix = parts.means(batch, store)
+            self._refuse_nan(names, matrix)
+            yield names, matrix.astype(np.float32, copy=False)
 
-def _write_npz(folder, made, row):
-    path = npz_path(folder, row.path)
-    make_folder(path.parent)
-    with whole(path, beside=folder) as unfinished, open(unfinished, "wb") as file:
-        np.savez(
-            file,
-            embedding=row.mean if made["store"] == "mean" else row.values,
-            timestamps=row.times,
-            provenance=json.dumps(made),
-        )
+    def timeline(self, path: str) -> np.ndarray:
+        """The embedding of each window of a file, float32 `(windows, dimensions)`.
 
+        Raises:
+            InputError: it was not embedded, its embedding holds NaN, or means alone were kept.
+        """
+        return self.windows([path])[0]
 
-def provenance(folder):
-    """How the embeddings of a data set were made.
+    def windows(
+        self, paths: Sequence[str], folder: str | os.PathLike[str] | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """All windows of each path.
 
-    Raises:
-        InputError: the folder holds no embeddings, damaged ones, or ones made in different ways.
-    """
-    first = None
-    for part in _parts(pathlib.Path(folder)):
-        found = _provenance_of(part)
-        first = first or found
-        if difference := _difference(first, found):
-            raise InputError(f"{part}: made in another way than the rest of its folder{difference}")
-    if first is None:
-        raise InputError(f"{folder}: holds no embeddings (no .parquet file that mar.embed wrote)")
-    return first
+        Args:
+            paths: what to read.
+            folder: on whose disk to keep them, memory-mapped, in a file without a name, so that
+                none is left however the process ends; None for memory.
 
+        Returns:
+            float32 `(windows, dimensions)`, and which path each is of, int64 `(windows,)`.
 
-def batches(folder, columns, where=None):
-    """Yields the rows of a data set as `pyarrow.RecordBatch`es.
-
-    Args:
-        folder: of the data set.
-        columns: their names.
-        where: a `pyarrow.compute.Expression` that the rows satisfy, or None.
-    """
-    parts = [str(part) for part in _parts(pathlib.Path(folder))]
-    if parts:
-        rows = pyarrow.dataset.dataset(parts, format="parquet")
-        yield from rows.to_batches(columns=columns, filter=where)
-
-
-def vectors(folder, where=None):
-    """The mean embeddings of a data set, batch by batch.
-
-    Args:
-        folder: of the data set.
-        where: a `pyarrow.compute.Expression` that the rows satisfy, or None.
-
-    Yields:
-        `(paths, (n, dimensions) float32)`.
-
-    Raises:
-        InputError: as `provenance` does.
-    """
-    made = provenance(folder)
-    of_batch = {
-        ("parquet", "mean"): _means,
-        ("parquet", "timeline"): _means_of_timelines,
-        ("npz", "mean"): _means_in_files,
-        ("npz", "timeline"): _means_in_files,
-    }[made["format"], made["store"]]
-    is_ok = pc.field("status") == "ok"
-    columns = ["path"] if made["format"] == "npz" else ["path", made["store"]]
-    for batch in batches(folder, columns, is_ok if where is None else is_ok & where):
-        if len(batch):
-            matrix = of_batch(folder, batch).reshape(len(batch), made["dimensions"])
-            yield batch["path"].to_pylist(), matrix.astype(np.float32, copy=False)
-
-
-def _means(_, batch):
-    return batch["mean"].flatten().to_numpy()
-
-
-def _means_of_timelines(_, batch):
-    timelines = batch["timeline"]
-    lengths = timelines.value_lengths().to_numpy()
-    values = timelines.flatten()
-    matrix = values.flatten().to_numpy().reshape(len(values), -1)
-    firsts = np.cumsum(lengths) - lengths
-    return np.add.reduceat(matrix, firsts, axis=0) / lengths[:, None]
-
-
-def _means_in_files(folder, batch):
-    matrix = []
-    for path in batch["path"].to_pylist():
-        with np.load(npz_path(folder, path)) as file:
-            matrix.append(np.atleast_2d(file["embedding"]).mean(axis=0))
-    return np.stack(matrix)
-
-
-def npz_path(folder, path):
-    """Where the `.npz` file of a key lies."""
-    return pathlib.Path(folder) / f"{path.lstrip('/')}.npz"
-
-
-def _schema(made):
-    vector = pa.list_(pa.float32(), made["dimensions"])
-    columns = {
-        "path": pa.string(),
-        "status": pa.string(),
-        "reason": pa.string(),
-        "size": pa.int64(),
-        "mtime_ns": pa.int64(),
-        "duration": pa.float64(),
-        "sample_rate": pa.int32(),
-        "padded": pa.bool_(),
-        "times": pa.list_(pa.float32()),
-    }
-    if made["format"] == "parquet":
-        columns[made["store"]] = vector if made["store"] == "mean" else pa.list_(vector)
-    return pa.schema(columns, {_KEY: json.dumps(made)})
-
-
-def _table(rows, schema):
-    arrays = [
-        _timelines([row.values for row in rows], field.type)
-        if field.name == "timeline"
-        else pa.array([getattr(row, field.name) for row in rows], field.type)
-        for field in schema
-    ]
-    return pa.Table.from_arrays(arrays, schema=schema)
-
-
-def _timelines(values, kind):
-    """A column of `(n, dimensions)` arrays, some of them None."""
-    present = [value for value in values if value is not None]
-    flat = np.concatenate([np.zeros(0, np.float32), *(value.ravel() for value in present)])
-    offsets, end = [], 0
-    for value in values:
-        offsets.append(None if value is None else end)
-        end += 0 if value is None else len(value)
-    vectors = pa.FixedSizeListArray.from_arrays(pa.array(flat), kind.value_type.list_size)
-    return pa.ListArray.from_arrays(pa.array([*offsets, end], pa.int32()), vectors).cast(kind)
-
-
-def _parts(folder):
-    return sorted(folder.glob("[!.]*.parquet"))
-
-
-def _provenance_of(part):
-    try:
-        metadata = pq.read_schema(part).metadata or {}
-    except (OSError, pa.ArrowInvalid) as error:
-        raise InputError(f"{part}: not a readable Parquet file ({error})") from None
-    if _KEY not in metadata:
-        raise InputError(f"{part}: not written by mar.embed (no provenance in its schema)")
-    return json.loads(metadata[_KEY])
-
-
-def _refuse_other(folder, made):
-    for part in _parts(folder):
-        if difference := _difference(_provenance_of(part), made):
+        Raises:
+            InputError: as `timeline` does.
+        """
+        if self.provenance["store"] != "timeline":
             raise InputError(
-                f"{folder}: holds embeddings that were made in another way{difference}; "
-                "give another --output"
+                f"{self._folder}: holds one mean per file; for single windows, embed with "
+                f"--store timeline"
+            )
+        counts, rows_of = self.window_counts(paths), _rows_of(paths)
+        ends = np.cumsum(counts)
+        shape = (int(counts.sum()), self.dimensions)
+        if folder is None:
+            windows = np.empty(shape, np.float32)
+        else:
+            with tempfile.TemporaryFile(dir=os.fspath(folder)) as file:
+                windows = np.memmap(file, np.float32, "w+", shape=shape)
+        for names, timelines in self._timelines(paths):
+            self._refuse_nan(names, [values.sum(dtype=np.float64) for values in timelines])
+            for path, values in zip(names, timelines, strict=True):
+                for row in rows_of.pop(path):
+                    windows[ends[row] - counts[row] : ends[row]] = values
+        self._refuse_unread(rows_of)
+        return windows, np.repeat(np.arange(len(paths)), counts)
+
+    def times(self, path: str) -> np.ndarray:
+        """The windows' centres of a file, float32 seconds `(windows,)`."""
+        return np.array(self.row(path)["times"], np.float32)
+
+    def window_counts(self, paths: Sequence[str]) -> np.ndarray:
+        """Number of windows of each path, int64 `(paths,)`."""
+        counts, rows_of = np.zeros(len(paths), np.int64), _rows_of(paths)
+        for batch in self._batches(["times"], paths):
+            lengths = batch["times"].value_lengths().to_pylist()
+            for path, length in zip(batch["path"].to_pylist(), lengths, strict=True):
+                counts[rows_of.pop(path)] = length
+        self._refuse_unread(rows_of)
+        return counts
+
+    def to_pandas(self) -> "pandas.DataFrame":
+        """All files, also those that failed, sorted by path.
+
+        The columns are those of `mar.embedding.parts`; those that do not apply are missing values.
+        `mean` holds arrays `(dimensions,)`. Timelines are left out, see `timeline`.
+        """
+        import pandas
+
+        kinds = {
+            pa.int64(): pandas.Int64Dtype(),
+            pa.int32(): pandas.Int32Dtype(),
+            pa.bool_(): pandas.BooleanDtype(),
+        }
+        tables = []
+        for number, part in enumerate(self._parts):
+            for batch in part.batches(_light(part.columns)):
+                latest = [self._part_of.get(path) == number for path in batch["path"].to_pylist()]
+                table = pa.Table.from_batches([batch]).filter(pa.array(latest))
+                tables.append(table.replace_schema_metadata(None))
+        table = pa.concat_tables(tables, promote_options="default")
+        frame = table.to_pandas(types_mapper=kinds.get).sort_values("path", ignore_index=True)
+        means: dict[str, np.ndarray] = {}
+        for names, vectors in self.vectors():
+            means.update(zip(names, vectors, strict=True))
+        frame["mean"] = [means.get(path) for path in frame["path"]]
+        return frame
+
+    # ------------------------------------------------------------------------------------ searching
+
+    def nearest(
+        self, query: str | os.PathLike | np.ndarray, k: int = 10, model: str | None = None
+    ) -> list["Neighbour"]:
+        """The files that sound most like one: see `mar.embedding.neighbours.nearest`."""
+        from mar.embedding import neighbours
+
+        return neighbours.nearest(self, query, k, model)
+
+    def project(self, seed: int = 0) -> "pandas.DataFrame":
+        """A map of all files, see `mar.embedding.projection.project`: columns `path`, `x`, `y`."""
+        import pandas
+
+        from mar.embedding.projection import project
+
+        x, y = project(self.means(self.paths), seed).T
+        return pandas.DataFrame({"path": self.paths, "x": x, "y": y})
+
+    # ------------------------------------------------------------------------------------- private
+
+    def _batches(
+        self, columns: Sequence[str], paths: Collection[str] | None = None
+    ) -> Iterator[pa.RecordBatch]:
+        """Batches of `path` and these columns, of these paths or of all that were embedded."""
+        if paths is None:
+            numbers = list(range(len(self._parts)))
+        else:
+            numbers = sorted({self._number(path) for path in paths})
+            paths = set(paths)
+        for number in numbers:
+            for batch in self._parts[number].batches(["path", *columns]):
+                wanted = [
+                    self._part_of.get(path) == number
+                    and path not in self._failures
+                    and (paths is None or path in paths)
+                    for path in batch["path"].to_pylist()
+                ]
+                if any(wanted):
+                    yield batch if all(wanted) else batch.filter(pa.array(wanted))
+
+    def _timelines(self, paths: Collection[str]) -> Iterator[tuple[list, list]]:
+        """Yields paths and the `(windows, dimensions)` of each."""
+        in_files = self.provenance["format"] == "npz"
+        for batch in self._batches([] if in_files else ["timeline"], paths):
+            names = batch["path"].to_pylist()
+            if in_files:
+                yield names, [_read_npz(self._folder, name) for name in names]
+            else:
+                yield names, parts.timelines(batch)
+
+    def _number(self, path: str) -> int:
+        """Which part holds a file."""
+        if path in self._failures:
+            raise InputError(f"{self._folder}: {path} was not embedded: {self._failures[path]}")
+        if path not in self._part_of:
+            raise InputError(f"{self._folder}: holds no {path}{self._hint(path)}")
+        return self._part_of[path]
+
+    def _hint(self, path: str) -> str:
+        """The nearest path, for a message: of the same name or folder, where there are such."""
+        folder, name = posixpath.split(str(path))
+        stem = posixpath.splitext(name)[0]
+        alike = [p for p in self._part_of if posixpath.basename(p).startswith(f"{stem}.")]
+        alike = alike or [p for p in self._part_of if posixpath.dirname(p) == folder]
+        nearest = difflib.get_close_matches(str(path), alike or self._part_of, n=1, cutoff=0)
+        return "".join(f"; the nearest is {path}" for path in nearest)
+
+    def _refuse_nan(self, paths: Sequence[str], values: Sequence | np.ndarray) -> None:
+        """Raises InputError where a row of values is not finite."""
+        finite = np.isfinite(np.asarray(values).reshape(len(paths), -1)).all(axis=1)
+        if not finite.all():
+            path = paths[int(np.argmin(finite))]
+            raise InputError(
+                f"{self._folder}: NaN or infinite values in the embedding of {path}; listen to the "
+                "file, change or remove it, and embed it again"
+            )
+
+    def _refuse_unread(self, rows_of: Mapping[str, object]) -> None:
+        """Raises InputError where a path was not found in the part that held it."""
+        for path in rows_of:
+            raise InputError(
+                f"{self._folder}: {path} is gone; a run changes the folder: open it anew"
             )
 
 
-def _difference(one, other):
+def npz_path(folder: str | os.PathLike, path: str) -> pathlib.Path:
+    """Where the `.npz` file of a path lies."""
+    return pathlib.Path(folder) / f"{path.lstrip('/')}.npz"
+
+
+def _read_npz(folder: pathlib.Path, path: str) -> np.ndarray:
+    """The `embedding` of a path; the archive has a checksum."""
+    file = npz_path(folder, path)
+    try:
+        with np.load(file) as archive:
+            return archive["embedding"]
+    except Exception as error:  # of three modules, for each way in which a file can be damaged
+        raise InputError(
+            f"{file}: cannot be read: {error}; delete it, and run mar.embed again"
+        ) from None
+
+
+def open_parts(folder: pathlib.Path) -> list[Part]:
+    """The parts of a folder, those of later runs last."""
+    for _ in range(_TRIES):
+        with contextlib.suppress(FileNotFoundError):  # a writer removed one meanwhile: look again
+            found = [Part.open(path) for path in folder.glob("[!.]*.parquet")]
+            return sorted(found, key=lambda part: (part.written, part.path.name))
+    raise InputError(f"{folder}: changes all the time; wait for the end of the run")
+
+
+def _light(columns: Sequence[str]) -> list[str]:
+    """All columns but the embeddings."""
+    return [name for name in columns if name not in _VALUES]
+
+
+def _rows_of(paths: Sequence[str]) -> dict[str, list[int]]:
+    """Where each path stands: one may be asked for more than once."""
+    rows = collections.defaultdict(list)
+    for row, path in enumerate(paths):
+        rows[path].append(row)
+    return rows
+
+
+def _refuse_mixture(opened: Sequence[Part]) -> None:
+    for part in opened[1:]:
+        if differing := difference(opened[0].provenance, part.provenance):
+            raise InputError(
+                f"{part.path}: made in another way than the rest of its folder{differing}"
+            )
+
+
+def difference(one: dict, other: dict) -> str:
+    """How two provenances differ, for a message; empty where they do not."""
     names = [name for name in one | other if name not in _NOT_COMPARED]
     differing = [name for name in names if one.get(name) != other.get(name)]
+    if not _same_front_end(one, other):
+        differing.insert(0, "front_end")
     return "".join(f"; {name}: {one.get(name)} there, {other.get(name)} here" for name in differing)
 
 
-@contextlib.contextmanager
-def _locked(folder):
-    """One process at a time rewrites parts."""
-    with open(folder / ".lock", "w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+def _same_front_end(one: dict, other: dict) -> bool:
+    """Whether the settings are equal: the hashes that were recorded may be of another version."""
+    if one.get("front_end") == other.get("front_end"):
+        return True
+    configs = [made.get("front_end_config") or {} for made in (one, other)]
+    if {} in configs:
+        return False
+    from mar.audio.logmel import LogMel
+
+    try:
+        first, second = (LogMel.from_config(config) for config in configs)
+    except ConfigError:
+        return False
+    return first == second

@@ -8,19 +8,27 @@ import collections
 import dataclasses
 import io
 import json
+import os
+import pathlib
 import re
 import zipfile
 import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
 
 from mar.errors import InputError
 from mar.util import protobuf
 
 # Where the object graph of a checkpoint has the variables of a layer, by the layer's class.
-_CHECKPOINT_PARTS = {
+_CHECKPOINT_PARTS: dict[str, tuple[tuple[str, ...], ...]] = {
     "WeightStandardization": (("v",), ("gain",), ("layer", "bias")),
     "ScalarMultiply": (("gain",),),
 }
-_OTHER_PARTS = (("kernel",), ("bias",))
+_OTHER_PARTS: tuple[tuple[str, ...], ...] = (("kernel",), ("bias",))
+_Json = dict[str, Any]
+_Arrays = dict[str, list[np.ndarray]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,14 +37,14 @@ class Layer:
 
     name: str
     kind: str
-    arrays: tuple
+    arrays: tuple[np.ndarray, ...]
 
-    def __str__(self):
+    def __str__(self) -> str:
         shapes = " ".join(str(array.shape) for array in self.arrays) or "no arrays"
         return f"{self.name} ({self.kind} with {shapes})"
 
 
-def read_file(path):
+def read_file(path: pathlib.Path) -> list[Layer] | None:
     """The layers with weights of a `.keras` file, in the order of `_walk`; None for Keras 3.
 
     Raises:
@@ -61,7 +69,7 @@ def read_file(path):
     return _layers(path, graph, lambda layers: _arrays_of_hdf5(path, layers, weights))
 
 
-def read_saved_model(folder):
+def read_saved_model(folder: pathlib.Path) -> list[Layer]:
     """The layers with weights of a SavedModel, in the order of `_walk`.
 
     Raises:
@@ -92,8 +100,12 @@ def read_saved_model(folder):
         raise InputError(f"{folder}: the checkpoint in variables/ is damaged ({reason})") from None
 
 
-def refuse_pointer(path):
-    """Raises InputError where Git LFS left its pointer in place of the file."""
+def refuse_pointer(path: str | os.PathLike[str]) -> None:
+    """Refuses the pointer that Git LFS leaves in place of a file.
+
+    Raises:
+        InputError: it is one, or it cannot be read.
+    """
     try:
         with open(path, "rb") as file:
             pointer = file.read(40).startswith(b"version https://git-lfs.github.com/spec")
@@ -109,7 +121,9 @@ def refuse_pointer(path):
 # ------------------------------------------------------------------------------------- the graph
 
 
-def _layers(path, graph, read_arrays):
+def _layers(
+    path: pathlib.Path, graph: _Json, read_arrays: Callable[[dict[str, _Json]], _Arrays]
+) -> list[Layer]:
     try:
         layers = {layer["name"]: layer for layer in graph["config"]["layers"]}
         order = list(_walk(graph["config"], layers))
@@ -120,16 +134,17 @@ def _layers(path, graph, read_arrays):
     return [Layer(name, kinds[name], tuple(arrays[name])) for name in order if arrays.get(name)]
 
 
-def _walk(config, layers):
+def _walk(config: _Json, layers: Mapping[str, _Json]) -> Iterator[str]:
     """Names of the layers, each after those that it takes its inputs from.
 
-    A depth-first walk from the output, inputs in order: it depends neither on the layers' names
-    nor on the order in which the file lists them.
+    It is a depth-first walk from the output, inputs in order: it depends neither on the layers'
+    names nor on the order in which the file lists them. The output c(b(a), d(a)) gives a, b, d, c.
     """
     if "output_layers" not in config:  # a Sequential model
         yield from layers
         return
-    done, stack = set(), [(next(_producers(config["output_layers"], layers)), False)]
+    done: set[str] = set()
+    stack = [(next(_producers(config["output_layers"], layers)), False)]
     while stack:
         name, inputs_done = stack.pop()
         if name in done:
@@ -142,34 +157,35 @@ def _walk(config, layers):
             stack += [(name, True), *((other, False) for other in reversed(inputs))]
 
 
-def _producers(node, layers):
+def _producers(node: Any, layers: Mapping[str, _Json]) -> Iterator[str]:
     """Names of the layers in a description of inbound tensors, `[name, node, tensor, …]`."""
     if isinstance(node, list):
         if len(node) >= 3 and isinstance(node[0], str) and node[0] in layers:
             yield node[0]
             node = node[3:]
-        for item in node:
-            yield from _producers(item, layers)
+        for part in node:
+            yield from _producers(part, layers)
     elif isinstance(node, dict):
-        for item in node.values():
-            yield from _producers(item, layers)
+        for part in node.values():
+            yield from _producers(part, layers)
 
 
 # ----------------------------------------------------------------------------------- .keras files
 
 
-def _arrays_of_hdf5(path, layers, content):
+def _arrays_of_hdf5(path: pathlib.Path, layers: Mapping[str, _Json], content: bytes) -> _Arrays:
     """{layer name: arrays} from a `model.weights.h5`.
 
     Its groups are numbered within each class, in the order in which the graph lists the layers;
-    their names are not the layers' names.
+    they do not have the layers' names. If the graph lists the layers p (Dense), q (ReLU) and
+    r (Dense), p's arrays are in the group `dense`, and r's in `dense_1`.
     """
     import h5py
 
     by_class = collections.defaultdict(list)
     for name, layer in layers.items():
         by_class[layer["class_name"]].append(name)
-    arrays = {}
+    arrays: _Arrays = {}
     try:
         with h5py.File(io.BytesIO(content)) as file:
             groups = collections.defaultdict(list)
@@ -177,13 +193,14 @@ def _arrays_of_hdf5(path, layers, content):
             for name in sorted(stored, key=_trailing_number):
                 groups[re.sub(r"_\d+$", "", name)].append(stored[name])
             for kind, names in by_class.items():
-                found = groups[_snake_case(kind)]
-                if len(found) != len(names):
+                of_kind = groups[_snake_case(kind)]
+                if len(of_kind) != len(names):
                     raise InputError(
                         f"{path}: missing weights: expected {len(names)} groups for the layers of "
-                        f"class {kind}, found {len(found)}"
+                        f"class {kind}, found {len(of_kind)}"
                     )
-                arrays |= {name: _datasets(group) for name, group in zip(names, found, strict=True)}
+                for name, group in zip(names, of_kind, strict=True):
+                    arrays[name] = _datasets(group)
     except (OSError, KeyError, ValueError, RuntimeError) as error:
         if isinstance(error, InputError):
             raise
@@ -191,18 +208,18 @@ def _arrays_of_hdf5(path, layers, content):
     return arrays
 
 
-def _datasets(group):
+def _datasets(group: Any) -> list[np.ndarray]:
     """The arrays of a layer, then those of the layer that it wraps."""
     parts = [group[part] for part in ("vars", "layer/vars") if part in group]
     return [part[key][()] for part in parts for key in sorted(part, key=int)]
 
 
-def _trailing_number(name):
-    found = re.search(r"_(\d+)$", name)
-    return int(found[1]) if found else -1
+def _trailing_number(name: str) -> int:
+    match = re.search(r"_(\d+)$", name)
+    return int(match[1]) if match else -1
 
 
-def _snake_case(name):
+def _snake_case(name: str) -> str:
     name = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", name)
     return re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()
 
@@ -210,7 +227,7 @@ def _snake_case(name):
 # ------------------------------------------------------------------------------------ SavedModels
 
 
-def _read_metadata(path):
+def _read_metadata(path: pathlib.Path) -> tuple[_Json, dict[str, str]]:
     """The graph, and {layer name: its name in the checkpoint}, of a `keras_metadata.pb`.
 
     The file is a protocol buffer: field 1, repeated, is a node, whose field 3 is its path
@@ -234,7 +251,9 @@ def _read_metadata(path):
     return graph, node_of
 
 
-def _arrays_of_checkpoint(layers, node_of, reader):
+def _arrays_of_checkpoint(
+    layers: Mapping[str, _Json], node_of: Mapping[str, str], reader: Any
+) -> _Arrays:
     """{layer name: arrays} from a checkpoint, by its object graph."""
     from tensorflow.core.protobuf import trackable_object_graph_pb2
 
@@ -242,7 +261,7 @@ def _arrays_of_checkpoint(layers, node_of, reader):
         reader.get_tensor("_CHECKPOINTABLE_OBJECT_GRAPH")
     ).nodes
 
-    def array(path):
+    def array(path: Iterable[str | None]) -> np.ndarray | None:
         node = objects[0]
         for name in path:
             children = {child.local_name: child.node_id for child in node.children}
@@ -252,9 +271,9 @@ def _arrays_of_checkpoint(layers, node_of, reader):
         keys = [value.checkpoint_key for value in node.attributes]
         return reader.get_tensor(keys[0]) if keys and reader.has_tensor(keys[0]) else None
 
-    arrays = {}
+    arrays: _Arrays = {}
     for name, layer in layers.items():
         parts = _CHECKPOINT_PARTS.get(layer["class_name"], _OTHER_PARTS)
-        found = [array((node_of.get(name), *part)) for part in parts]
-        arrays[name] = [value for value in found if value is not None]
+        values = [array((node_of.get(name), *part)) for part in parts]
+        arrays[name] = [value for value in values if value is not None]
     return arrays

@@ -3,26 +3,30 @@
 Maps are NHWC: height is frequency, width is time.
 """
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 from keras import ops
 
 # Each activation times the factor that keeps a unit variance (Brock et al., 2021).
 ACTIVATION_GAINS = {"gelu": 1.7015043497085571, "relu": 1.7139588594446636}
 _VARIANCE_FLOOR = 1e-4
+Shape = tuple[int | None, ...]
 
 
-def scaled_activation(x, activation="gelu", scale=1.0):
+def scaled_activation(x: Any, activation: str = "gelu", scale: float = 1.0) -> Any:
     """The exact (erf) GELU or the ReLU, scaled to preserve variance, times `scale`. Any shape."""
-    factor = ACTIVATION_GAINS[activation] * scale  # of numbers, before a map is touched
+    factor = ACTIVATION_GAINS[activation] * scale  # one multiplication of the map, not two
     return (ops.gelu(x, approximate=False) if activation == "gelu" else ops.relu(x)) * factor
 
 
-def global_average_pool(x):
+def global_average_pool(x: Any) -> Any:
     """`(batch, height, width, channels)` to `(batch, channels)`, averaged in float32."""
     return ops.mean(ops.cast(x, "float32"), axis=(1, 2))
 
 
-def standardize_weights(kernel, gain):
+def standardize_weights(kernel: Any, gain: Any) -> Any:
     """Scaled weight standardisation.
 
     Args:
@@ -30,15 +34,15 @@ def standardize_weights(kernel, gain):
         gain: `(channels_out,)`.
 
     Returns:
-        The effective kernel: per output channel of mean 0 and variance gain² / fan-in.
+        The effective kernel, in which each output channel has mean 0 and variance gain² / fan-in.
     """
     centred = kernel - ops.mean(kernel, axis=(0, 1, 2), keepdims=True)
     squares = ops.sum(ops.square(centred), axis=(0, 1, 2), keepdims=True)  # variance × fan-in
     return centred * (gain * ops.rsqrt(ops.maximum(squares, _VARIANCE_FLOOR)))
 
 
-def _convolve(x, kernel, strides):
-    """Padding `same`; as many groups as the kernel's depth implies."""
+def _convolve(x: Any, kernel: Any, strides: Sequence[int]) -> Any:
+    """Convolution with padding `same`, in as many groups as the kernel's depth implies."""
     if keras.backend.backend() == "tensorflow":
         # `ops.conv` sends grouped convolutions through a nested XLA function: three times slower
         # on a CPU (benchmarks/convolution.py).
@@ -64,7 +68,14 @@ class WSConv2D(keras.layers.Layer):
     filters)`.
     """
 
-    def __init__(self, filters, kernel_size, strides=(1, 1), groups=1, **kwargs):
+    def __init__(
+        self,
+        filters: int,
+        kernel_size: Sequence[int],
+        strides: Sequence[int] = (1, 1),
+        groups: int = 1,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         if filters % groups:
             raise ValueError(
@@ -76,7 +87,7 @@ class WSConv2D(keras.layers.Layer):
         self.strides = tuple(strides)
         self.groups = groups
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         channels = input_shape[-1]
         if channels is None or channels % self.groups:
             raise ValueError(
@@ -94,17 +105,17 @@ class WSConv2D(keras.layers.Layer):
         )
         self.bias = self.add_weight(name="bias", shape=(self.filters,), initializer="zeros")
 
-    def call(self, inputs):
+    def call(self, inputs: Any) -> Any:
         kernel = standardize_weights(*map(ops.convert_to_tensor, (self.kernel, self.gain)))
         outputs = _convolve(inputs, ops.cast(kernel, self.compute_dtype), self.strides)
         return outputs + self.bias
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         sizes = zip(input_shape[1:3], self.strides, strict=True)
-        strided = (None if size is None else -(-size // stride) for size, stride in sizes)
+        strided = (size if size is None else -(-size // stride) for size, stride in sizes)
         return (input_shape[0], *strided, self.filters)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "filters": self.filters,
@@ -123,19 +134,19 @@ class SqueezeExcite(keras.layers.Layer):
     Input and output `(batch, height, width, channels)`.
     """
 
-    def build(self, input_shape):
-        channels = input_shape[-1]
+    def build(self, input_shape: Shape) -> None:
+        channels: Any = input_shape[-1]
         reduced = max(1, channels // 2)
         self.reduce = keras.layers.Dense(reduced, "relu", dtype="float32", name="reduce")
         self.expand = keras.layers.Dense(channels, "sigmoid", dtype="float32", name="expand")
         self.reduce.build((None, channels))
         self.expand.build((None, reduced))
 
-    def call(self, inputs):
+    def call(self, inputs: Any) -> Any:
         gates = self.expand(self.reduce(global_average_pool(inputs)))
         return inputs * ops.cast(2.0 * gates, self.compute_dtype)[:, None, None, :]
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return input_shape
 
 
@@ -151,8 +162,8 @@ class NFBlock(keras.layers.Layer):
         transition: whether this is the first block of its stage, whose skip path is a projection.
         frequency_stride: of a transition block.
         alpha: weight of the residual branch.
-        drop_rate: probability that stochastic depth drops the residual of an example. The residual
-            is not rescaled: to keep it always is what happens at inference.
+        drop_rate: probability that stochastic depth drops the residual of an example. A residual
+            that is kept is not rescaled; at inference all are kept.
         activation: "gelu" or "relu", scaled.
 
     Call arguments:
@@ -165,17 +176,17 @@ class NFBlock(keras.layers.Layer):
 
     def __init__(
         self,
-        channels,
-        mid_channels,
-        groups=1,
-        beta=1.0,
-        transition=False,
-        frequency_stride=1,
-        alpha=0.2,
-        drop_rate=0.0,
-        activation="gelu",
-        **kwargs,
-    ):
+        channels: int,
+        mid_channels: int,
+        groups: int = 1,
+        beta: float = 1.0,
+        transition: bool = False,
+        frequency_stride: int = 1,
+        alpha: float = 0.2,
+        drop_rate: float = 0.0,
+        activation: str = "gelu",
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         if frequency_stride > 1 and not transition:
             raise ValueError(
@@ -192,7 +203,7 @@ class NFBlock(keras.layers.Layer):
         self.drop_rate = drop_rate
         self.activation = activation
 
-        def conv(name, *args, **kwargs):
+        def conv(name: str, *args: Any, **kwargs: Any) -> WSConv2D:
             return WSConv2D(*args, **kwargs, dtype=self.dtype_policy, name=name)
 
         stride = (frequency_stride, 1)
@@ -200,11 +211,11 @@ class NFBlock(keras.layers.Layer):
         self.conv1 = conv("conv1", mid_channels, (1, 3), stride, groups)
         self.conv2 = conv("conv2", mid_channels, (3, 1), groups=groups)
         self.conv3 = conv("conv3", channels, (1, 1))
-        self.shortcut = conv("shortcut", channels, (1, 1)) if transition else None
+        self.shortcut: Any = conv("shortcut", channels, (1, 1)) if transition else None
         self.squeeze_excite = SqueezeExcite(dtype=self.dtype_policy, name="squeeze_excite")
         self.seed_generator = keras.random.SeedGenerator() if drop_rate else None
 
-    def build(self, inputs_shape, draws_shape=None):
+    def build(self, inputs_shape: Shape, draws_shape: Shape | None = None) -> None:
         shape = tuple(inputs_shape)
         if not self.transition and shape[-1] != self.channels:
             raise ValueError(
@@ -219,7 +230,7 @@ class NFBlock(keras.layers.Layer):
         self.squeeze_excite.build(shape)
         self.skip_gain = self.add_weight(name="skip_gain", shape=(), initializer="zeros")
 
-    def call(self, inputs, draws=None, training=False):
+    def call(self, inputs: Any, draws: Any = None, training: bool = False) -> Any:
         x = scaled_activation(inputs, self.activation, self.beta)
         skip = self._project(x) if self.transition else inputs
         residual = self.conv0(x)
@@ -232,23 +243,23 @@ class NFBlock(keras.layers.Layer):
             weight = weight * self._keep(ops.shape(inputs)[0], draws)
         return skip + residual * weight
 
-    def _project(self, x):
+    def _project(self, x: Any) -> Any:
         if self.frequency_stride > 1:
             size = (self.frequency_stride, 1)
             x = ops.average_pool(x, size, size, "same", data_format="channels_last")
         return self.shortcut(x)
 
-    def _keep(self, batch, draws):
+    def _keep(self, batch: Any, draws: Any) -> Any:
         if draws is None:
             draws = keras.random.uniform((batch,), seed=self.seed_generator)
         return ops.cast(draws >= self.drop_rate, self.compute_dtype)[:, None, None, None]
 
-    def compute_output_shape(self, inputs_shape, draws_shape=None):
+    def compute_output_shape(self, inputs_shape: Shape, draws_shape: Shape | None = None) -> Shape:
         batch, height, width, _ = inputs_shape
         height = None if height is None else -(-height // self.frequency_stride)
         return (batch, height, width, self.channels)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "channels": self.channels,
@@ -265,7 +276,7 @@ class NFBlock(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable("mar")
 class SpectrogramInput(keras.layers.Layer):
-    """Passes standardised snippets on, and holds the front end that the weights expect.
+    """Passes standardised snippets on, and records the front end that the weights expect.
 
     Args:
         front_end: resolved configuration of a `mar.LogMel`.
@@ -273,11 +284,11 @@ class SpectrogramInput(keras.layers.Layer):
     Input and output `(batch, mel bands, frames, 1)`.
     """
 
-    def __init__(self, front_end, **kwargs):
+    def __init__(self, front_end: dict[str, Any], **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.front_end = front_end
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         mels = self.front_end["LogMel"]["n_mels"]
         if tuple(input_shape[1::2]) != (mels, 1):
             raise ValueError(
@@ -285,8 +296,8 @@ class SpectrogramInput(keras.layers.Layer):
                 f"frames, 1). Received: input_shape={tuple(input_shape)}"
             )
 
-    def call(self, inputs):
+    def call(self, inputs: Any) -> Any:
         return inputs
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "front_end": self.front_end}

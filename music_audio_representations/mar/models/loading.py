@@ -3,11 +3,11 @@
 import os
 import pathlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import keras
 
-from mar.audio.logmel import PUBLISHED, LogMel
+from mar.audio.logmel import PUBLISHED
 from mar.errors import InputError
 from mar.models import keras2, saving
 from mar.models.sfnfnet import STEMS, SfNfNetF0, canonical_name
@@ -24,7 +24,7 @@ The MULE weights are licensed CC BY-NC 4.0 (https://creativecommons.org/licenses
 attribution to their authors (McCallum et al., ISMIR 2022), no commercial use."""
 FRAMES = 300
 
-# The variables of a layer, by the release's class, as ours are named.
+# The endings of our names for the variables of a layer, by the class of the published layer.
 _PARTS = {
     "WeightStandardization": (".kernel", ".gain", ".bias"),
     "Dense": (".kernel", ".bias"),
@@ -55,16 +55,16 @@ def load_model(source: str | os.PathLike[str]) -> keras.Model:
 
 
 def fetch_mule() -> pathlib.Path:
-    """Downloads the published weights once and shows their licence then; returns the path."""
+    """The path of the published weights, which are downloaded once, after showing their licence."""
     name = f"mule/{MULE_COMMIT}/model.keras"
     if not (cache_folder() / name).exists():
         print(MULE_LICENCE, file=sys.stderr)
     return download(MULE_ADDRESS, MULE_SHA256, name)
 
 
-def _published(path: pathlib.Path, layers: list[keras2.Layer]) -> keras.Model:
+def _published(path: pathlib.Path, layers: Sequence[keras2.Layer]) -> keras.Model:
     """Our network with the weights of a published file's layers, in the order of the walk."""
-    model = SfNfNetF0().build(FRAMES, LogMel(**PUBLISHED))
+    model = SfNfNetF0().build(FRAMES, PUBLISHED)
     ours = {canonical_name(variable): variable for variable in model.weights}
     expected = list(_walk())
     for layer, (canonical, kind) in zip(layers, expected, strict=False):
@@ -87,7 +87,7 @@ def _published(path: pathlib.Path, layers: list[keras2.Layer]) -> keras.Model:
 
 
 def _walk() -> Iterator[tuple[str, str]]:
-    """(canonical name, the release's class) of every layer with weights, inputs before outputs."""
+    """Yields `(canonical name, class of the published layer)`, inputs before outputs."""
     for pathway, stem in STEMS.items():
         for index in range(len(stem)):
             yield f"{pathway}.stem.{index}", "WeightStandardization"

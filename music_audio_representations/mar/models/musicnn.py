@@ -1,4 +1,4 @@
-"""MusiCNN (Pons and Serra, 2019), a baseline of the paper, with the weights that its authors gave.
+"""MusiCNN (Pons and Serra, 2019), a baseline of the paper, with the weights of its authors.
 
 The weights lie in the wheel `musicnn` 0.1.0 (ISC licence) as TensorFlow checkpoints, trained on
 MagnaTagATune (`MTT_musicnn`) and on the Million Song Dataset (`MSD_musicnn`). The larger
@@ -7,16 +7,20 @@ need not be: only arrays are read from it.
 """
 
 import itertools
+import os
 import pathlib
 import subprocess
 import sys
 import tempfile
 import zipfile
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 import keras
 import numpy as np
 from keras import layers, ops
 
+from mar.audio.decode import shown
 from mar.audio.logmel import LogMel
 from mar.errors import InputError
 from mar.util.atomic import make_folder, whole
@@ -25,6 +29,7 @@ from mar.util.download import cache_folder
 CHECKPOINTS = ("MTT_musicnn", "MSD_musicnn")
 VERSION = "0.1.0"
 FRAMES, MELS = 187, 96  # 3 s
+TOO_SHORT = "expected at least 3 s of audio for MusiCNN, found less"
 EMBEDDING = 200  # dimensions of the last hidden layer
 TAGS = {
     "MTT_musicnn": (
@@ -57,14 +62,16 @@ class MusiCNN:
         wheel: path of the wheel; None downloads it once, without its dependencies.
 
     Attributes:
-        checkpoint: name it wherever a number stands.
+        checkpoint: which of the two; to be named beside every number.
         tags: names of the 50 tags.
         model: Keras model `(n, 187, 96)` → tags `(n, 50)`, probabilities, and embedding
             `(n, 200)`, the last hidden layer.
         front_end: the `LogMel` of its input.
     """
 
-    def __init__(self, checkpoint="MSD_musicnn", wheel=None):
+    def __init__(
+        self, checkpoint: str = "MSD_musicnn", wheel: str | os.PathLike[str] | None = None
+    ) -> None:
         if checkpoint not in CHECKPOINTS:
             raise InputError(
                 f"{checkpoint}: expected one of MusiCNN's checkpoints {', '.join(CHECKPOINTS)}"
@@ -79,34 +86,48 @@ class MusiCNN:
             for variable in layer.weights:
                 variable.assign(arrays[f"{layer.name}/{variable.name}"])
 
-    def __call__(self, path):
+    def patches(self, frame_blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+        """Cuts log-mel frames into what the network takes; the rest of less than 3 s is left out.
+
+        Args:
+            frame_blocks: arrays `(k, 96)`.
+
+        Yields:
+            float32 `(n, 187, 96)`, n of at least 1; nothing, where there are less than 3 s in all.
+        """
+        held = np.zeros((0, MELS), np.float32)
+        for block in frame_blocks:
+            held = np.concatenate([held, block])
+            count = len(held) // FRAMES
+            if count:
+                yield held[: count * FRAMES].reshape(count, FRAMES, MELS)
+                held = held[count * FRAMES :]
+
+    def __call__(self, path: str | bytes | os.PathLike) -> tuple[np.ndarray, np.ndarray]:
         """Tags `(n, 50)` and embeddings `(n, 200)` of an audio file, one row per 3 s.
 
         Raises:
             InputError: it cannot be decoded, or is shorter than 3 s.
         """
-        frames = self.front_end.read(path)
-        count = len(frames) // FRAMES
-        if not count:
-            raise InputError(f"{path}: expected at least 3 s of audio for MusiCNN, found less")
-        patches = frames[: count * FRAMES].reshape(count, FRAMES, MELS)
-        pieces = [self.model(patches[first : first + 64]) for first in range(0, count, 64)]
+        pieces = [self.model(patches) for patches in self.patches(self.front_end.stream(path))]
+        if not pieces:
+            raise InputError(f"{shown(path)}: {TOO_SHORT}")
         tags, embeddings = zip(*pieces, strict=True)
         return np.concatenate([*map(np.asarray, tags)]), np.concatenate(
             [*map(np.asarray, embeddings)]
         )
 
 
-def build():
+def build() -> keras.Model:
     """The network without weights; its layers are named as in the checkpoints."""
     spectrogram = keras.Input((FRAMES, MELS), name="spectrogram")
     named = {kind: _numbered(kind) for kind in ("conv2d", "batch_normalization", "dense")}
 
-    def normalized(x):
+    def normalized(x: Any) -> Any:
         name = next(named["batch_normalization"])
         return layers.BatchNormalization(epsilon=1e-3, name=name)(x)
 
-    def convolved(x, filters, kernel, padding="valid"):
+    def convolved(x: Any, filters: int, kernel: tuple[int, int], padding: str = "valid") -> Any:
         convolution = layers.Conv2D(
             filters,
             kernel,
@@ -117,10 +138,10 @@ def build():
         )
         return normalized(convolution(x))
 
-    def padded(x):
+    def padded(x: Any) -> Any:
         return layers.ZeroPadding2D(((3, 3), (0, 0)), data_format="channels_last")(x)
 
-    def over_time(x):
+    def over_time(x: Any) -> Any:
         """`(n, frames, features)` → `(n, frames, 64)`."""
         maps = convolved(padded(ops.expand_dims(x, -1)), 64, (7, x.shape[2]))
         return ops.squeeze(maps, axis=2)
@@ -143,14 +164,14 @@ def build():
     return keras.Model(spectrogram, [tags, embedding], name="musicnn")
 
 
-def _numbered(kind):
+def _numbered(kind: str) -> Iterator[str]:
     """The names that TensorFlow gives layers of a kind, in order."""
     yield kind
     for number in itertools.count(1):
         yield f"{kind}_{number}"
 
 
-def read_checkpoint(wheel, checkpoint):
+def read_checkpoint(wheel: str | os.PathLike[str], checkpoint: str) -> dict[str, np.ndarray]:
     """The arrays of a checkpoint in the wheel, `{name: array}`.
 
     Raises:
@@ -174,8 +195,12 @@ def read_checkpoint(wheel, checkpoint):
         return {name: reader.get_tensor(name) for name in names}
 
 
-def fetch_wheel():
-    """The path of the wheel, which pip downloads once, without what it depends on."""
+def fetch_wheel() -> pathlib.Path:
+    """The path of the wheel, which pip downloads once, without its dependencies.
+
+    Raises:
+        InputError: it cannot be downloaded.
+    """
     name = f"musicnn-{VERSION}-py3-none-any.whl"
     folder = cache_folder() / "musicnn"
     if not (folder / name).exists():
@@ -187,6 +212,6 @@ def fetch_wheel():
             if done.returncode:
                 raise InputError(
                     f"musicnn=={VERSION}: pip could not download it: {done.stderr.strip()[-300:]}. "
-                    f"Give the path of the wheel"
+                    f"Put the wheel at {folder / name} by hand"
                 )
     return folder / name

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import pathlib
+from typing import Any
 
 import keras
 import numpy as np
@@ -18,20 +19,20 @@ def front_end(model: keras.Model) -> LogMel:
     """The `mar.LogMel` that the model's weights expect.
 
     Raises:
-        InputError: the model has none: it was not made by this package.
+        InputError: the model has none, as this package did not make it.
     """
     for layer in model.layers:
         if isinstance(layer, SpectrogramInput):
             return LogMel.from_config(layer.front_end)
-    found = ", ".join(f"{layer.name} ({type(layer).__name__})" for layer in model.layers[:2])
+    first = ", ".join(f"{layer.name} ({type(layer).__name__})" for layer in model.layers[:2])
     raise InputError(
         f"the model {model.name!r} carries no front end: expected a SpectrogramInput as its first "
-        f"layer, found {found or 'no layers'}"
+        f"layer, found {first or 'no layers'}"
     )
 
 
 def fingerprint(model: keras.Model) -> str:
-    """SHA-256 (hex) of the model's weights: equal for equal weights, whatever file they lay in."""
+    """SHA-256 (hex) of the model's weights; it does not depend on the file they came from."""
     digest = hashlib.sha256()
     for weight in model.weights:
         array = np.ascontiguousarray(keras.ops.convert_to_numpy(weight))
@@ -65,7 +66,7 @@ def load(path: str | os.PathLike[str]) -> keras.Model:
     """Opens a file that `save` wrote.
 
     Raises:
-        InputError: it is not one.
+        InputError: it is no such file.
     """
     try:
         model = keras.saving.load_model(path, compile=False, safe_mode=True)
@@ -95,7 +96,7 @@ def save_waveform_model(model: keras.Model, folder: str | os.PathLike[str]) -> N
         folder: is created, whole or not at all; must not exist.
 
     Raises:
-        InputError: the folder exists, or the model carries no front end.
+        InputError: the folder exists or cannot be written, or the model carries no front end.
     """
     import tensorflow as tf
 
@@ -104,23 +105,23 @@ def save_waveform_model(model: keras.Model, folder: str | os.PathLike[str]) -> N
         raise InputError(f"{folder}: exists already; give the name of a new folder")
     log_mel = front_end(model)
     frames = model.inputs[0].shape[2]
-    seconds = {} if frames is None else {"window_seconds": frames * log_mel.hop_seconds}
-    windows = Windows(**seconds).in_frames(log_mel.hop_seconds)
+    windows = Windows() if frames is None else Windows(window_seconds=frames * log_mel.hop_seconds)
+    frame_windows = windows.in_frames(log_mel.hop_seconds)
 
     logmel_spec = tf.TensorSpec((None, frames, log_mel.n_mels), tf.float32, "logmel")
     waveform_spec = tf.TensorSpec((None,), tf.float32, "waveform")
 
     @tf.function(input_signature=[logmel_spec])
-    def embed_logmel(logmel):
+    def embed_logmel(logmel: Any) -> dict[str, Any]:
         return {"embedding": model(standardize(logmel))}
 
     @tf.function(input_signature=[waveform_spec])
-    def embed_waveform(waveform):
-        silence = (windows.length - 1) * log_mel.hop_length - tf.shape(waveform)[0]
+    def embed_waveform(waveform: Any) -> dict[str, Any]:
+        silence = (frame_windows.length - 1) * log_mel.hop_length - tf.shape(waveform)[0]
         logmel = log_mel.log_mel(tf.pad(waveform, [[0, tf.maximum(0, silence)]]))
-        starts = windows.starts(tf.shape(logmel)[0])
-        snippets = tf.gather(logmel, starts[:, None] + tf.range(windows.length))
-        times = windows.centres(tf.cast(starts, tf.float32)) * log_mel.hop_seconds
+        starts = frame_windows.starts(tf.shape(logmel)[0])
+        snippets = tf.gather(logmel, starts[:, None] + tf.range(frame_windows.length))
+        times = frame_windows.centres(tf.cast(starts, tf.float32)) * log_mel.hop_seconds
         return {"embedding": model(standardize(snippets)), "times": times}
 
     module = tf.Module()

@@ -7,7 +7,8 @@ before every stage. There is no normalisation layer anywhere.
 import dataclasses
 import itertools
 import math
-from typing import Annotated, Literal
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import keras
 from annotated_types import Len
@@ -23,24 +24,33 @@ from mar.models.layers import (
 )
 from mar.util.kinds import NonNegativeInt, PositiveFloat, PositiveInt, Share
 
+if TYPE_CHECKING:
+    from mar.audio.logmel import LogMel
+
 
 @dataclasses.dataclass(frozen=True)
 class StemConv:
     """One convolution of a stem; kernel and stride are (frequency, time)."""
 
     channels: int
-    kernel: tuple
-    stride: tuple = (1, 1)
+    kernel: tuple[int, int]
+    stride: tuple[int, int] = (1, 1)
 
 
 @dataclasses.dataclass(frozen=True)
 class Stage:
-    """What both pathways do between two fusions."""
+    """What both pathways do between two fusions.
 
-    slow: int  # output channels
+    Attributes:
+        slow, fast: output channels of each pathway.
+        fusion: channels of the temporal and of the pointwise convolution before the stage.
+        frequency_stride: of the first block.
+    """
+
+    slow: int
     fast: int
-    fusion: tuple  # channels of the temporal and of the pointwise convolution before the stage
-    frequency_stride: int  # of the first block
+    fusion: tuple[int, int]
+    frequency_stride: int
 
 
 STEMS = {
@@ -85,7 +95,12 @@ class SfNfNetF0(Configurable):
         default=(1, 2, 6, 3), doc="Blocks in each of the four stages."
     )
 
-    def build(self, frames=None, front_end=None, explicit_draws=False):
+    def build(
+        self,
+        frames: int | None = None,
+        front_end: "LogMel | None" = None,
+        explicit_draws: bool = False,
+    ) -> keras.Model:
         """Builds the network.
 
         Args:
@@ -122,7 +137,7 @@ class SfNfNetF0(Configurable):
         inputs = [spectrogram, draws] if explicit_draws else spectrogram
         return keras.Model(inputs, embedding, name="sf_nfnet_f0")
 
-    def _stem(self, pathway, x):
+    def _stem(self, pathway: str, x: Any) -> Any:
         for index, conv in enumerate(STEMS[pathway]):
             if index:
                 x = scaled_activation(x, self.activation)
@@ -130,13 +145,13 @@ class SfNfNetF0(Configurable):
             x = WSConv2D(channels, conv.kernel, conv.stride, name=f"{pathway}_stem_{index}")(x)
         return x
 
-    def _fusion(self, index, fast):
+    def _fusion(self, index: int, fast: Any) -> Any:
         temporal, pointwise = map(self._scaled, STAGES[index].fusion)
         name = f"fusion{index}"
         x = WSConv2D(temporal, FUSION_KERNEL, FUSION_STRIDE, name=f"{name}_temporal")(fast)
         return WSConv2D(pointwise, (1, 1), name=f"{name}_pointwise")(x)
 
-    def _stages(self, pathway):
+    def _stages(self, pathway: str) -> list[list[NFBlock]]:
         """The blocks of a pathway, stage by stage."""
         depths = [depth * (self.f_value + 1) for depth in self.depths]
         stages = []
@@ -166,7 +181,7 @@ class SfNfNetF0(Configurable):
             stages.append(blocks)
         return stages
 
-    def _scaled(self, channels, groups=1):
+    def _scaled(self, channels: int, groups: int = 1) -> int:
         """`width` × `channels`, to the nearest multiple of `groups`, and at least that."""
         return groups * max(1, math.floor(self.width * channels / groups + 0.5))
 
@@ -174,7 +189,7 @@ class SfNfNetF0(Configurable):
 def untrained(
     network: SfNfNetF0,
     frames: int | None = 300,
-    front_end: LogMel | None = None,
+    front_end: "LogMel | None" = None,
     seed: int = 0,
     explicit_draws: bool = False,
 ) -> keras.Model:
@@ -195,11 +210,11 @@ def untrained(
     return network.build(frames, front_end, explicit_draws)
 
 
-def _joined(maps, name):
+def _joined(maps: Sequence[Any], name: str) -> Any:
     return keras.layers.Concatenate(axis=-1, dtype=maps[0].dtype, name=name)(maps)
 
 
-def canonical_name(variable):
-    """Of a variable of an SF-NFNet, e.g. `slow.stage0.block1.conv2.kernel`."""
+def canonical_name(variable: keras.Variable) -> str:
+    """The name of a variable of an SF-NFNet, such as `slow.stage0.block1.conv2.kernel`."""
     layer, *rest = variable.path.split("/")
     return ".".join([*layer.split("_"), *rest])

@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 
 import mar
-from mar.embedding.embeddings import Embeddings
+from mar.embedding.store import Embeddings
 from mar.probing import metrics, published, results
 from mar.probing.joining import EmbeddedTask, join
 from mar.probing.probe import MLP, Examples, predict, report, train
@@ -43,7 +43,7 @@ class Probe:
         task: the `Task`.
     """
 
-    def __init__(self, config: MLP | dict, task: Task):
+    def __init__(self, config: MLP | dict, task: Task) -> None:
         self.mlp = config if isinstance(config, MLP) else MLP.from_config(config)
         self.task = task
 

@@ -6,7 +6,7 @@ import pathlib
 
 import psutil
 
-from mar.embedding.embeddings import Embeddings
+from mar.embedding.store import Embeddings
 from mar.errors import InputError
 from mar.probing.probe import Examples
 from mar.tasks import Task

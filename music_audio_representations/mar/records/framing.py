@@ -1,27 +1,29 @@
 """The TFRecord container: length, its CRC, data, its CRC, record after record.
 
-Written by hand so that every byte's place in the file is known, and so that a process that only
-reads or writes records needs no TensorFlow.
+Written by hand so that the place of every byte in the file is known, and so that a process that
+only reads or writes records needs no TensorFlow.
 """
 
 import struct
+from collections.abc import Iterator
 
 import google_crc32c
 
 from mar.errors import InputError
+from mar.records.storage import File, Location
 
 HEADER_BYTES = 12
 FOOTER_BYTES = 4
 _PACKED = (b"\x1f\x8b", b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda")  # gzip, zlib
 
 
-def crc32c(data):
+def crc32c(data: bytes | memoryview) -> int:
     """CRC-32C (Castagnoli) of bytes, as TFRecords and the manifest hold it."""
     return google_crc32c.value(bytes(data) if isinstance(data, memoryview) else data)
 
 
-def frame(*pieces):
-    """The bytes of one record, in pieces: header, the data as given, footer.
+def frame(*pieces: bytes) -> tuple[bytes, ...]:
+    """The bytes of one record, in pieces: length and its CRC, the data as given, the data's CRC.
 
     Args:
         *pieces: bytes which together are the record's data.
@@ -38,23 +40,27 @@ class DamagedRecord(InputError):
 
     Attributes:
         reason: what is wrong with it.
-        resume: where the next record begins, or None where that cannot be known.
+        resume: byte at which the next record begins, or None where that cannot be known.
     """
 
-    def __init__(self, path, record, offset, reason, resume=None):
+    def __init__(
+        self, path: Location, record: int, offset: int, reason: str, resume: int | None = None
+    ) -> None:
         super().__init__(f"{path}: record {record} at byte {offset}: {reason}")
         self.reason, self.resume = reason, resume
 
 
-def read_record(file, path, record, offset):
-    """The data of the record that begins at `offset`, and the offset behind it.
+def read_record(file: File, path: Location, record: int, offset: int) -> tuple[bytes, int]:
+    """The data of the record that begins at `offset`, and the offset of the next record.
 
     Args:
         file: as `storage.open_file` returns it.
-        path, record: for messages.
+        path: of the file, for error messages.
+        record: its number in the file, for error messages.
+        offset: of the record in the file, bytes.
 
     Raises:
-        DamagedRecord: cut off, or a CRC differs.
+        DamagedRecord: it is truncated, or a CRC differs.
     """
     header = file.read(offset, HEADER_BYTES)
     if len(header) < HEADER_BYTES:
@@ -80,8 +86,12 @@ def read_record(file, path, record, offset):
     return data, end
 
 
-def records(file, path):
-    """Yields `(record number, offset of the record, data)`; raises DamagedRecord."""
+def records(file: File, path: Location) -> Iterator[tuple[int, int, bytes]]:
+    """Yields `(record number, offset of the record, data)` of each record in a file.
+
+    Raises:
+        DamagedRecord: see `read_record`.
+    """
     offset = record = 0
     while offset < file.size:
         data, end = read_record(file, path, record, offset)
@@ -89,5 +99,5 @@ def records(file, path):
         offset, record = end, record + 1
 
 
-def _masked(crc):
+def _masked(crc: int) -> bytes:
     return struct.pack("<I", (((crc >> 15) | (crc << 17)) + 0xA282EAD8) & 0xFFFFFFFF)

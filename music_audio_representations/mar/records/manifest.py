@@ -1,9 +1,12 @@
-"""The manifest: where each track's spectrogram lies, what it is labelled, and how it was made."""
+"""The manifest: where each track's spectrogram lies, its labels, and how all were made."""
 
 import dataclasses
 import json
 import os
+import pathlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -13,6 +16,7 @@ import pyarrow.parquet as pq
 from mar.errors import InputError
 from mar.records import storage
 from mar.records.framing import crc32c
+from mar.records.storage import File, Location
 from mar.util.atomic import appearing
 
 NAME = "manifest.parquet"
@@ -49,43 +53,55 @@ class Shard:
 
 @dataclass(frozen=True)
 class Header:
-    """What a manifest says of the whole data set.
+    """What a manifest says of the data set as a whole.
 
     Attributes:
         front_end: the resolved configuration of the `LogMel` that made the spectrograms.
         dtype: "float16" or "float32", as stored.
-        vocabulary: the labels' names; the rows hold indices into it.
-        features: names of the features in the records: id, spectrogram, labels, dtype, frames;
-            None for one that the records lack.
-        shards: in order; a track of theirs comes after those of earlier shards.
-        made_from: hash of what it was made from (items, configuration), or None.
+        vocabulary: names of the labels; the rows hold indices into it.
+        features: names of the features in the records by role, as in `schema.FEATURES`; None for
+            one that the records lack.
+        shards: in the order of their tracks in the manifest.
+        made_from: hash of what it was made from (tracks, configuration), or None.
     """
 
-    front_end: dict
+    front_end: Mapping[str, Any]
     dtype: str
-    vocabulary: list
-    features: dict
-    shards: list
+    vocabulary: Sequence[str]
+    features: Mapping[str, str | None]
+    shards: Sequence[Shard]
     made_from: str | None = None
 
     @property
-    def n_mels(self):
+    def n_mels(self) -> int:
         """Mel bands of each frame."""
         return self.front_end["LogMel"]["n_mels"]
 
     @property
-    def hop_seconds(self):
+    def hop_seconds(self) -> float:
         """Seconds from frame to frame."""
         return self.front_end["LogMel"]["hop_length"] / self.front_end["LogMel"]["sample_rate"]
 
     @property
-    def frame_bytes(self):
+    def frame_bytes(self) -> int:
         """Bytes of one frame as stored."""
         return self.n_mels * np.dtype(self.dtype).itemsize
 
 
 class Manifest:
     """A manifest in memory, one row a track.
+
+    Label indices of all tracks lie in one array, in the order of the tracks, and another array says
+    where those of each track begin:
+
+        labels of three tracks   [0, 2], [], [2]
+        values                   [0, 2, 2]
+        starts                   [0, 2, 2, 3]: track t has values[starts[t] : starts[t + 1]]
+
+    Args:
+        location: where it was read from.
+        header: what it says of all.
+        table: rows of `SCHEMA`, `shard` as a dictionary.
 
     Attributes:
         location: where it was read from.
@@ -96,7 +112,7 @@ class Manifest:
         checksums: `(tracks,)` uint32, CRC-32C of the spectrogram's bytes.
     """
 
-    def __init__(self, location, header, table):
+    def __init__(self, location: Location, header: Header, table: pa.Table) -> None:
         self.location = os.fspath(location)
         self.header = header
         self._ids = table["id"]
@@ -109,24 +125,31 @@ class Manifest:
         self._label_starts = labels.offsets.to_numpy()
         self._label_values = labels.values.to_numpy()
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.frames)
 
-    def id(self, track):
+    def id(self, track: int) -> str:
         """The id of one track."""
         return self._ids[int(track)].as_py()
 
-    def repeated_ids(self):
+    def repeated_ids(self) -> list[str]:
         """Ids that more than one track has."""
         counts = pc.value_counts(self._ids)
         return counts.filter(pc.greater(counts.field("counts"), 1)).field("values").to_pylist()
 
-    def labels(self, track):
-        """Label indices of one track, int32 `(n,)`."""
+    def labels(self, track: int) -> np.ndarray:
+        """Label indices of one track, int32 `(labels of the track,)`."""
         return self._label_values[self._label_starts[track] : self._label_starts[track + 1]]
 
-    def multi_hot(self, tracks):
-        """Labels of tracks, float32 `(n, labels in the vocabulary)` of 0 and 1."""
+    def multi_hot(self, tracks: np.ndarray) -> np.ndarray:
+        """Labels of tracks, float32 `(tracks, labels in the vocabulary)` of 0 and 1.
+
+        Args:
+            tracks: `(tracks,)` rows of the manifest.
+        """
+        # Of the three tracks above, for tracks [2, 0]: counts = [1, 2], so that rows = [0, 1, 1],
+        # within = [0, 0, 1] (each label's place among those of its track), and starts = [2, 0]
+        # leads to values[[2, 0 + 0, 0 + 1]] = [2, 0, 2]: hot[0, 2], hot[1, 0], hot[1, 2] are 1.
         tracks = np.asarray(tracks)
         starts = self._label_starts[tracks]
         counts = self._label_starts[tracks + 1] - starts
@@ -136,21 +159,25 @@ class Manifest:
         hot[rows, self._label_values[np.repeat(starts, counts) + within]] = 1
         return hot
 
-    def label_counts(self):
-        """Number of tracks with each label, `(labels in the vocabulary,)`."""
+    def label_counts(self) -> np.ndarray:
+        """Number of tracks with each label, int64 `(labels in the vocabulary,)`."""
         return np.bincount(self._label_values, minlength=len(self.header.vocabulary))
 
-    def sum_over_labels(self, values):
-        """For each track the sum of `values[label]` over its labels, `(tracks,)` float64."""
+    def sum_over_labels(self, values: np.ndarray) -> np.ndarray:
+        """For each track the sum of `values[label]` over its labels, float64 `(tracks,)`.
+
+        Args:
+            values: `(labels in the vocabulary,)`.
+        """
         sums = np.concatenate([[0.0], np.cumsum(values[self._label_values])])
         return sums[self._label_starts[1:]] - sums[self._label_starts[:-1]]
 
-    def shard_location(self, shard):
+    def shard_location(self, shard: int) -> str:
         """Where the shard with this index lies."""
         return storage.beside(self.location, self.header.shards[shard].name)
 
 
-def read(location):
+def read(location: Location) -> Manifest:
     """Reads a manifest.
 
     Args:
@@ -164,7 +191,7 @@ def read(location):
     try:
         header = _header(pq.read_schema(data).metadata, location)
         file = pq.ParquetFile(data, read_dictionary=["shard"], page_checksum_verification=True)
-        # In one thread: each would keep memory of its own for the next table.
+        # In one thread: each would hold on to memory of its own for the next table.
         table = file.read(columns=SCHEMA.names, use_threads=False)
         pa.default_memory_pool().release_unused()
         return Manifest(location, header, table)
@@ -174,7 +201,7 @@ def read(location):
         raise InputError(f"{location}: not a manifest, or a damaged one: {error}") from None
 
 
-def manifest_location(location):
+def manifest_location(location: Location) -> str:
     """`location` itself if it names a Parquet file, else the manifest in that folder."""
     location = os.fspath(location)
     if storage.is_remote(location):
@@ -185,12 +212,17 @@ def manifest_location(location):
     return location if location.endswith(".parquet") else os.path.join(location, NAME)
 
 
-def write(path, header, table, scratch=None):
+def write(
+    path: str | os.PathLike[str],
+    header: Header,
+    table: pa.Table,
+    scratch: pathlib.Path | None = None,
+) -> None:
     """Writes a manifest, whole or not at all.
 
     Args:
         path: local file.
-        header: `Header`.
+        header: what the rows have in common.
         table: rows of `SCHEMA`.
         scratch: folder, on the same file system, for the unfinished file; None for that of `path`.
 
@@ -203,7 +235,7 @@ def write(path, header, table, scratch=None):
         unfinished.write_bytes(parquet(table))
 
 
-def parquet(table):
+def parquet(table: pa.Table) -> bytes:
     """A table as the bytes of a Parquet file."""
     sink = pa.BufferOutputStream()
     pq.write_table(
@@ -212,15 +244,15 @@ def parquet(table):
     return sink.getvalue().to_pybytes()
 
 
-def fingerprint(file):
+def fingerprint(file: File) -> int:
     """`Shard.fingerprint` of an open file."""
     return crc32c(file.read(0, FINGERPRINT_BYTES))
 
 
-def _header(metadata, location):
+def _header(metadata: Mapping[bytes, bytes] | None, location: str) -> Header:
     try:
-        fields = json.loads(metadata[_METADATA])
-    except (TypeError, KeyError):
+        fields = json.loads((metadata or {})[_METADATA])
+    except KeyError:
         raise InputError(
             f"{location}: a Parquet file, but no manifest of TFRecords. For TFRecords that others "
             f"wrote, python -m tfrecord_tools.index makes one"
@@ -231,7 +263,7 @@ def _header(metadata, location):
     return Header(**fields, shards=shards)
 
 
-def _shard_index(column, shards, location):
+def _shard_index(column: pa.ChunkedArray, shards: Sequence[Shard], location: str) -> np.ndarray:
     """The column of shard names as indices into `shards`."""
     encoded = column.dictionary_encode().unify_dictionaries().combine_chunks()
     encoded = encoded.chunk(0) if isinstance(encoded, pa.ChunkedArray) else encoded

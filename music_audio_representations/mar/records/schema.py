@@ -25,7 +25,7 @@ FEATURES = {
 
 
 @dataclass(frozen=True)
-class Track:
+class Record:
     """A record, taken apart.
 
     Attributes:
@@ -54,7 +54,7 @@ def front(id: str, labels: Sequence[int], frames: int, dtype: str, size: int) ->
     return example.encode(features, FEATURES["spectrogram"], size)
 
 
-def parse(data: bytes, names: Mapping[str, str | None], dtype: str) -> Track:
+def parse(data: bytes, names: Mapping[str, str | None], dtype: str) -> Record:
     """Takes a record's data apart.
 
     Args:
@@ -86,12 +86,12 @@ def parse(data: bytes, names: Mapping[str, str | None], dtype: str) -> Track:
     frames = feature("frames")
     if frames is not None and len(frames.integers) != 1:
         raise ValueError(f"the feature {names['frames']!r}: expected one integer")
-    stated = {"dtype": text("dtype"), "frames": frames and frames.integers[0]}
+    stated = {"dtype": text("dtype"), "frames": None if frames is None else frames.integers[0]}
     spectrogram = feature("spectrogram")
     if spectrogram is None:
         raise ValueError("no name for the feature that holds the spectrogram")
     start, end = _span(spectrogram, names["spectrogram"], dtype)
-    return Track(start, end, text("id"), _labels(data, feature("labels")), stated)
+    return Record(start, end, text("id"), _labels(data, feature("labels")), stated)
 
 
 def _span(feature: Feature, name: str | None, dtype: str) -> Span:

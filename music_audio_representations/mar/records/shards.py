@@ -1,8 +1,11 @@
-"""One shard of a data set that is being written: its items, its file, its part of the manifest."""
+"""One shard of a data set that is being written: its tracks, its file, its part of the manifest."""
 
 import hashlib
 import json
+import pathlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, BinaryIO, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -17,29 +20,40 @@ SHARD_BYTES = 256_000_000
 PART_SCHEMA = manifests.SCHEMA.append(pa.field("reason", pa.string()))
 
 
+class Source(Protocol):
+    """Where spectrograms come from. It is pickled, and its `repr` says all that they depend on.
+
+    A track is a row of `Job.tracks`, as a dictionary.
+    """
+
+    def read(self, track: dict[str, Any], /) -> np.ndarray:
+        """A track's spectrogram, `(frames, n_mels)`; raises InputError where there is none."""
+
+    def seconds(self, track: dict[str, Any], /) -> float | None:
+        """About how long a track is, s; None where that cannot be known."""
+
+
 @dataclass(frozen=True)
 class Job:
     """A data set to be written.
 
     Attributes:
-        items: table with the columns `id`, `labels` (indices) and what `source` needs.
-        source: picklable; `source.read(item)` gives a track's `(frames, n_mels)` of `dtype`, or
-            raises InputError; `source.seconds(item)` its length, or None. An item is a row as
-            a dictionary. `repr(source)` says all that the result depends on.
+        tracks: table with the columns `id`, `labels` (indices) and what `source` needs.
+        source: of the spectrograms, of type `dtype`.
         front_end: resolved configuration of the `LogMel`.
         dtype: "float16" or "float32".
         vocabulary: names of the labels.
-        shard_bytes: about how large shards shall be.
+        shard_bytes: size that shards should have, about.
     """
 
-    items: pa.Table
-    source: object
-    front_end: dict
+    tracks: pa.Table
+    source: Source
+    front_end: Mapping[str, Any]
     dtype: str
-    vocabulary: list
+    vocabulary: Sequence[str]
     shard_bytes: int = SHARD_BYTES
 
-    def header(self, shards=()):
+    def header(self, shards: Sequence[manifests.Shard] = ()) -> manifests.Header:
         """The manifest's `Header`."""
         return manifests.Header(
             self.front_end,
@@ -50,68 +64,86 @@ class Job:
             self.hash(),
         )
 
-    def hash(self):
+    def hash(self) -> str:
         """SHA-256 (hex) of all that determines the result."""
         settings = [repr(self.source), self.front_end, self.dtype, self.vocabulary]
         digest = hashlib.sha256(json.dumps([*settings, self.shard_bytes]).encode())
-        for first in range(0, len(self.items), 65536):
-            digest.update(json.dumps(self.items.slice(first, 65536).to_pydict()).encode())
+        for first in range(0, len(self.tracks), 65536):
+            digest.update(json.dumps(self.tracks.slice(first, 65536).to_pydict()).encode())
         return digest.hexdigest()
 
 
 class Shards:
-    """The shards of a job: which items go into which, and which are finished. Picklable."""
+    """The shards of a job: which tracks go into which, and which are finished. Picklable.
 
-    def __init__(self, job, folder, tracks_each):
-        self.job, self.folder, self.tracks_each = job, folder, tracks_each
-        self.count = max(1, -(-len(job.items) // tracks_each))
+    Args:
+        job: what is written.
+        folder: of the data set.
+        tracks_per_shard: number of tracks in each but the last.
 
-    def name(self, shard):
+    Attributes:
+        count: number of shards.
+    """
+
+    def __init__(self, job: Job, folder: pathlib.Path, tracks_per_shard: int) -> None:
+        self.job, self.folder, self.tracks_per_shard = job, folder, tracks_per_shard
+        self.count = max(1, -(-len(job.tracks) // tracks_per_shard))
+
+    def name(self, shard: int) -> str:
+        """File name of a shard."""
         return f"shard-{shard:05d}-of-{self.count:05d}.tfrecord"
 
-    def part(self, shard):
+    def part(self, shard: int) -> pathlib.Path:
+        """Path of a shard's part of the manifest."""
         return self.folder / PARTS / f"shard-{shard:05d}.parquet"
 
-    def items(self, shard):
-        first = shard * self.tracks_each
-        # A copy: to pickle a slice would pickle the whole table.
-        last = min(first + self.tracks_each, len(self.job.items))
-        return self.job.items.take(np.arange(first, last))
+    def tracks(self, shard: int) -> pa.Table:
+        """The rows of `Job.tracks` that go into a shard."""
+        first = shard * self.tracks_per_shard
+        # A copy: pickling a slice would pickle the whole table.
+        last = min(first + self.tracks_per_shard, len(self.job.tracks))
+        return self.job.tracks.take(np.arange(first, last))
 
-    def is_finished(self, shard):
+    def is_finished(self, shard: int) -> bool:
+        """Whether a shard and its part of the manifest are there."""
         return self.part(shard).exists() and (self.folder / self.name(shard)).exists()
 
 
-def write_shard(job, folder, name, part, items):
+def write_shard(
+    job: Job, folder: pathlib.Path, name: str, part: pathlib.Path, tracks: pa.Table
+) -> None:
     """Writes one shard, and then its part of the manifest.
 
     Args:
-        job: `Job`, of which the items are not used.
+        job: what the shard belongs to; its own `tracks` are not used.
         folder, name: of the shard.
-        part: path of the Parquet file of its rows: those of the manifest, and the failures.
-        items: table.
+        part: path of the Parquet file with its rows: those of the manifest, and the failures.
+        tracks: the rows of `Job.tracks` that go into it.
+
+    Raises:
+        OSError: it cannot be written.
     """
     remove_abandoned(part.parent, name)
     with (
         appearing(folder / name, beside=part.parent) as unfinished,
         open(unfinished, "xb") as file,
     ):
-        rows = [_write_track(job, file, name, item) for item in items.to_pylist()]
+        rows = [_write_track(job, file, name, track) for track in tracks.to_pylist()]
     with appearing(part) as unfinished:
         unfinished.write_bytes(manifests.parquet(pa.Table.from_pylist(rows, PART_SCHEMA)))
 
 
-def _write_track(job, file, name, item):
-    """Appends a track's record; returns its row."""
-    row = {"id": item["id"], "labels": item["labels"], "shard": name}
+def _write_track(job: Job, file: BinaryIO, name: str, track: dict[str, Any]) -> dict[str, Any]:
+    """Appends a track's record to the shard of this name; returns its row of `PART_SCHEMA`."""
+    row = {"id": track["id"], "labels": track["labels"], "shard": name}
     try:
-        spectrogram = job.source.read(item)
+        spectrogram = job.source.read(track)
         if not np.isfinite(spectrogram).all():
             raise InputError(f"log-mel that {job.dtype} cannot hold (not finite)")
     except InputError as error:
         return {**row, "reason": str(error)}
     data = spectrogram.tobytes()
-    front = schema.front(item["id"], item["labels"], len(spectrogram), job.dtype, len(data))
+    front = schema.front(track["id"], track["labels"], len(spectrogram), job.dtype, len(data))
     offset = file.tell() + framing.HEADER_BYTES + len(front)
     for piece in framing.frame(front, data):
         file.write(piece)

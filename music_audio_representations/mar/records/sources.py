@@ -1,8 +1,10 @@
-"""What data sets are made of: audio files."""
+"""What data sets are made from: audio files."""
 
 import functools
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -10,10 +12,13 @@ from mar.audio import decode
 from mar.audio.isolated import IsolatedDecoder
 from mar.errors import InputError
 
+if TYPE_CHECKING:
+    from mar.audio.logmel import LogMel
+
 
 @dataclass(frozen=True)
 class AudioSource:
-    """Log-mel spectrograms of audio files; items have a `path`.
+    """Log-mel spectrograms of audio files; each track has a `path`.
 
     Attributes:
         root: the folder that paths are relative to.
@@ -22,28 +27,29 @@ class AudioSource:
     """
 
     root: str = field(repr=False)
-    front_end: dict
+    front_end: Mapping[str, Any]
     dtype: str
 
-    def read(self, item):
-        """All frames of the file, `(frames, n_mels)`.
+    def read(self, track: Mapping[str, Any]) -> np.ndarray:
+        """All frames of a track's file, `(frames, n_mels)` of `dtype`.
 
         Raises:
-            InputError: it cannot be read; the path in it is the item's own, wherever `root` is.
+            InputError: it cannot be read; the message has the path as the track gives it, without
+                `root`.
         """
-        path, log_mel = os.path.join(self.root, item["path"]), self._log_mel
+        path, log_mel = os.path.join(self.root, track["path"]), self._log_mel
         try:
             _, samples = _decoder().open(path, **log_mel.decoding)
             with np.errstate(over="ignore"):  # the writer refuses what is not finite
                 blocks = [block.astype(self.dtype) for block in log_mel.stream_blocks(samples)]
         except InputError as error:
             reason = str(error).removeprefix(f"{decode.shown(path)}: ")
-            raise InputError(f"{decode.shown(item['path'])}: {reason}") from None
+            raise InputError(f"{decode.shown(track['path'])}: {reason}") from None
         return np.concatenate(blocks)
 
-    def seconds(self, item):
-        """Length of the file as its header says, or as it decodes; None if it is unreadable."""
-        path = os.path.join(self.root, item["path"])
+    def seconds(self, track: Mapping[str, Any]) -> float | None:
+        """Length of a track's file, from its header or by decoding it; None if it is unreadable."""
+        path = os.path.join(self.root, track["path"])
         try:
             header = _decoder().info(path)
             if header.duration_seconds is not None:
@@ -54,10 +60,10 @@ class AudioSource:
             return None
 
     @functools.cached_property
-    def _log_mel(self):
+    def _log_mel(self) -> "LogMel":
         from mar.audio.logmel import LogMel
 
         return LogMel.from_config(self.front_end)
 
 
-_decoder = functools.cache(IsolatedDecoder)  # one for the process, in which it outlives a shard
+_decoder = functools.cache(IsolatedDecoder)  # one for the process, kept from shard to shard

@@ -4,11 +4,9 @@ Local files are read with `pread`, `s3://` and `gs://` through `pyarrow.fs`, and
 (`hdfs://`, Azure's `az://`) through TensorFlow's file systems, some of which `tensorflow-io`
 registers. A location is a path or a URI; options of `pyarrow.fs` stand in its query
 (`s3://bucket/folder?region=eu-west-1`).
-
-An open file has `size`, `read(offset, count)` and `read_into(buffer, offset)`, which may be called
-from several threads at a time; it is closed when nothing refers to it any more.
 """
 
+import abc
 import concurrent.futures
 import contextlib
 import errno
@@ -16,21 +14,29 @@ import functools
 import os
 import posixpath
 import stat
+from collections.abc import Iterator, Sequence
+from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from mar.errors import InputError
+
+Location = str | os.PathLike[str]  # a path or a URI
 
 _ARROW_SCHEMES = ("s3", "gs", "gcs")
 REMOTE_THREADS = 32
 
 
-def is_remote(location):
+def is_remote(location: Location) -> bool:
     """Whether a location is a URI."""
     return "://" in os.fspath(location)
 
 
-def open_file(location):
-    """Opens a file for reading; raises InputError when it cannot be."""
+def open_file(location: Location) -> "File":
+    """Opens a file for reading.
+
+    Raises:
+        InputError: it cannot be opened.
+    """
     location = os.fspath(location)
     with _named(location):
         if not is_remote(location):
@@ -40,15 +46,20 @@ def open_file(location):
         return TensorFlowFile(location)
 
 
-def read_file(location):
-    """The bytes of a file."""
+def read_file(location: Location) -> bytes:
+    """The bytes of a file.
+
+    Raises:
+        InputError: it cannot be read.
+    """
     file = open_file(location)
     with _named(location):
         return file.read(0, file.size)
 
 
-def beside(location, name):
-    """The location of `name`, given relative to the folder in which `location` lies."""
+def beside(location: Location, name: str) -> str:
+    """The location of `name`, which is relative to the folder in which `location` lies."""
+    location = os.fspath(location)
     if is_remote(name) or os.path.isabs(name):
         return name
     if not is_remote(location):
@@ -57,15 +68,15 @@ def beside(location, name):
     return urlunsplit(parts._replace(path=posixpath.join(posixpath.dirname(parts.path), name)))
 
 
-def sizes(locations):
-    """The sizes of files in bytes, None where there is none."""
+def sizes(locations: Sequence[str]) -> list[int | None]:
+    """The size of each file in bytes, None where there is no such file."""
     if not any(map(is_remote, locations)):
         return [_size(location) for location in locations]
     with concurrent.futures.ThreadPoolExecutor(REMOTE_THREADS) as pool:
         folders = {beside(name, "") for name in locations if _scheme(name) in _ARROW_SCHEMES}
         listed = dict(zip(folders, pool.map(_arrow_sizes, folders), strict=True))
 
-        def size(location):
+        def size(location: str) -> int | None:
             if _scheme(location) in _ARROW_SCHEMES:
                 return listed[beside(location, "")].get(_arrow(location)[1])
             return _size(location)
@@ -73,10 +84,40 @@ def sizes(locations):
         return list(pool.map(size, locations))
 
 
-class LocalFile:
+class File(abc.ABC):
+    """An open file. Several threads may read it at a time; it is closed with its last reference.
+
+    Attributes:
+        size: bytes.
+    """
+
+    size: int
+
+    @abc.abstractmethod
+    def read(self, offset: int, count: int) -> bytes:
+        """Up to `count` bytes from `offset`; fewer only at the end of the file.
+
+        Raises:
+            OSError: they cannot be read.
+        """
+
+    def read_into(self, buffer: memoryview, offset: int) -> int:
+        """Fills a writable buffer from `offset`; returns how many bytes there were.
+
+        They are fewer than the buffer only at the end of the file.
+
+        Raises:
+            OSError: they cannot be read.
+        """
+        data = self.read(offset, len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+
+class LocalFile(File):
     """A file read with `pread`, without the read-ahead that random access would waste."""
 
-    def __init__(self, path):
+    def __init__(self, path: str) -> None:
         self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         status = os.fstat(self._descriptor)
         if stat.S_ISDIR(status.st_mode):
@@ -85,16 +126,16 @@ class LocalFile:
         if hasattr(os, "posix_fadvise"):
             os.posix_fadvise(self._descriptor, 0, 0, os.POSIX_FADV_RANDOM)
 
-    def read(self, offset, count):
-        """Up to `count` bytes; fewer only at the end of the file."""
+    def read(self, offset: int, count: int) -> bytes:
+        """See `File.read`."""
         pieces = []
         while count > 0 and (piece := os.pread(self._descriptor, count, offset)):
             pieces.append(piece)
             offset, count = offset + len(piece), count - len(piece)
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
-    def read_into(self, buffer, offset):
-        """Fills a writable buffer; returns the bytes read, fewer only at the end of the file."""
+    def read_into(self, buffer: memoryview, offset: int) -> int:
+        """See `File.read_into`: without a copy."""
         done = os.preadv(self._descriptor, [buffer], offset)
         while 0 < done < len(buffer):  # some file systems give less at a time
             more = os.preadv(self._descriptor, [buffer[done:]], offset + done)
@@ -103,38 +144,32 @@ class LocalFile:
             done += more
         return done
 
-    def __del__(self):
+    def __del__(self) -> None:
         if hasattr(self, "_descriptor"):
             os.close(self._descriptor)
 
 
-class _RemoteFile:
-    def read_into(self, buffer, offset):
-        data = self.read(offset, len(buffer))
-        buffer[: len(data)] = data
-        return len(data)
-
-
-class ArrowFile(_RemoteFile):
+class ArrowFile(File):
     """A file of `pyarrow.fs`."""
 
-    def __init__(self, location):
+    def __init__(self, location: str) -> None:
         filesystem, path = _arrow(location)
         self._file = filesystem.open_input_file(path)
         self.size = self._file.size()
 
-    def read(self, offset, count):
+    def read(self, offset: int, count: int) -> bytes:
+        """See `File.read`."""
         return self._file.read_at(count, offset)
 
 
-class TensorFlowFile(_RemoteFile):
+class TensorFlowFile(File):
     """A file of TensorFlow's file systems.
 
-    `FixedLengthRecordDataset` is the one public operation that reads some bytes at some place:
-    `GFile` reads half a megabyte ahead.
+    `FixedLengthRecordDataset` is the one public operation that reads only the bytes that are asked
+    for: `GFile` reads half a megabyte ahead.
     """
 
-    def __init__(self, location):
+    def __init__(self, location: str) -> None:
         tensorflow = _tensorflow(_scheme(location))
         self._location = location
         self._records = tensorflow.data.FixedLengthRecordDataset
@@ -144,7 +179,8 @@ class TensorFlowFile(_RemoteFile):
         except self._error as error:
             raise OSError(error.message) from None
 
-    def read(self, offset, count):
+    def read(self, offset: int, count: int) -> bytes:
+        """See `File.read`."""
         count = min(count, self.size - offset)
         if count <= 0:
             return b""
@@ -156,17 +192,17 @@ class TensorFlowFile(_RemoteFile):
         return record.numpy()
 
 
-def _arrow_sizes(folder):
-    """Sizes of all files in a folder by path, in one request for a thousand."""
+def _arrow_sizes(folder: str) -> dict[str, int | None]:
+    """Sizes of all files in a folder by path; a store lists a thousand in one request."""
     from pyarrow import fs
 
     filesystem, path = _arrow(folder)
     selector = fs.FileSelector(path, allow_not_found=True)
     with _named(folder):
-        return {found.path: found.size for found in filesystem.get_file_info(selector)}
+        return {file.path: file.size for file in filesystem.get_file_info(selector)}
 
 
-def _size(location):
+def _size(location: str) -> int | None:
     if not is_remote(location):
         return os.stat(location).st_size if os.path.isfile(location) else None
     try:
@@ -176,8 +212,8 @@ def _size(location):
 
 
 @contextlib.contextmanager
-def _named(location):
-    """What the file systems raise, as one sentence that begins with the location."""
+def _named(location: Location) -> Iterator[None]:
+    """Turns what file systems raise into one sentence that begins with the location."""
     try:
         yield
     except (OSError, ValueError) as error:
@@ -187,19 +223,20 @@ def _named(location):
         raise InputError(f"{location}: cannot be read: {reason}") from None
 
 
-def _scheme(location):
+def _scheme(location: str) -> str:
     return urlsplit(location).scheme if is_remote(location) else ""
 
 
-def _arrow(location):
+def _arrow(location: str) -> tuple[Any, str]:
+    """The file system of a location, and the path in it."""
     parts = urlsplit(location)
     root = urlunsplit((parts.scheme, parts.netloc, "", parts.query, ""))
-    bucket = parts.netloc.rpartition("@")[2]  # keys may stand in front of it
+    bucket = parts.netloc.rpartition("@")[2]  # access keys may precede it
     return _arrow_filesystem(root), bucket + parts.path
 
 
 @functools.lru_cache
-def _arrow_filesystem(root):
+def _arrow_filesystem(root: str) -> Any:
     """One client for each bucket: it holds connections and credentials."""
     from pyarrow import fs
 
@@ -208,7 +245,8 @@ def _arrow_filesystem(root):
 
 
 @functools.lru_cache
-def _tensorflow(scheme):
+def _tensorflow(scheme: str) -> Any:
+    """TensorFlow, once it knows a file system for the scheme."""
     import tensorflow
 
     with contextlib.suppress(ImportError, NotImplementedError):

@@ -1,19 +1,26 @@
 """What is in a data set: in words, and in a picture."""
 
+from collections.abc import Iterator, Sequence
+
 import numpy as np
 from matplotlib.figure import Figure
+
+from mar.records.manifest import Manifest
+from mar.records.reader import RecordReader
 
 _SHOWN = 8
 _NAMED = 20
 
 
-def summary(manifest, failed, snippet_frames):
-    """Lines that describe a data set.
+def summary(
+    manifest: Manifest, failed: Sequence[tuple[str, str]], snippet_frames: int
+) -> Iterator[str]:
+    """Yields lines that describe a data set.
 
     Args:
-        manifest: `Manifest`.
-        failed: `(id, reason)` of what could not be read when it was written.
-        snippet_frames: tracks shorter than this are named.
+        manifest: of the data set.
+        failed: `(id, reason)` of each track that could not be read when it was written.
+        snippet_frames: tracks that have fewer frames are named.
     """
     header, frames = manifest.header, manifest.frames
     hours = frames.sum(dtype=np.int64) * header.hop_seconds / 3600
@@ -40,7 +47,7 @@ def summary(manifest, failed, snippet_frames):
         yield f"                and {len(short) - _NAMED} more"
 
 
-def _label_lines(manifest):
+def _label_lines(manifest: Manifest) -> Iterator[str]:
     counts = manifest.label_counts()
     yield f"labels          {len(counts)} in the vocabulary, {(counts == 0).sum()} of them unused"
     if not counts.any():
@@ -55,7 +62,7 @@ def _label_lines(manifest):
     yield "most frequent   " + ", ".join(f"{names[label]} ({counts[label]})" for label in order)
 
 
-def spectrograms(reader):
+def spectrograms(reader: RecordReader) -> Figure:
     """A figure of the first ten seconds of some tracks, evenly spread over the data set."""
     manifest = reader.manifest
     count = len(manifest)

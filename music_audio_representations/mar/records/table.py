@@ -1,4 +1,14 @@
-"""Which audio files a data set is made of, and their labels: CSV, TSV, Parquet, AudioSet."""
+"""The user's table of tracks (audio files and their labels): CSV, TSV, Parquet or AudioSet's files.
+
+The order of the labels is subtle. The vocabulary orders them; without a vocabulary file they are
+sorted by name. Each track has its label indices in ascending order, whatever the order of its cell:
+
+    vocabulary        ["rock", "jazz"]          none: sorted, ["jazz", "rock"]
+    cell "rock|jazz"  [0, 1]                    [0, 1]
+    cell "jazz"       [1]                       [0]
+
+An index therefore means nothing without its vocabulary, which the manifest holds beside it.
+"""
 
 import collections
 import csv
@@ -6,6 +16,7 @@ import logging
 import os
 import pathlib
 import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -14,6 +25,7 @@ import pyarrow.parquet as pq
 
 from mar.errors import ConfigError, InputError
 
+_LOG = logging.getLogger(__name__)
 SCHEMA = pa.schema([("id", pa.string()), ("path", pa.string()), ("labels", pa.list_(pa.int32()))])
 _SEGMENT = re.compile(r'([\w-]{11}), (\d+\.\d{3}), (\d+\.\d{3}), "([^" ,]+(?:,[^" ,]+)*)"\n?')
 _SEGMENTS_HEADER = "# Segments csv created"
@@ -45,28 +57,32 @@ class Vocabulary:
 
     Attributes:
         names: what they are called.
-        keys: what tables call them; the same, but for AudioSet.
+        keys: what tables call them: the same, except in AudioSet.
     """
 
-    names: list
-    keys: list
+    names: Sequence[str]
+    keys: Sequence[str]
 
 
 @dataclass(frozen=True)
-class Items:
-    """What is to be read.
+class Tracks:
+    """The tracks of a table.
 
     Attributes:
-        table: rows of `SCHEMA`: id, path, and indices into `names`, in ascending order.
-        names: the vocabulary.
+        rows: `SCHEMA`: id, path, and indices into `vocabulary`, in ascending order.
+        vocabulary: names of the labels.
     """
 
-    table: pa.Table
-    names: list
+    rows: pa.Table
+    vocabulary: Sequence[str]
 
 
-def read_vocabulary(path):
-    """A text file with one label a line, or AudioSet's `class_labels_indices.csv`."""
+def read_vocabulary(path: str | os.PathLike[str]) -> Vocabulary:
+    """Reads a text file with one label a line, or AudioSet's `class_labels_indices.csv`.
+
+    Raises:
+        InputError: it cannot be read, or a label is empty or occurs twice.
+    """
     try:
         lines = pathlib.Path(path).read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
@@ -85,24 +101,31 @@ def read_vocabulary(path):
     return vocabulary
 
 
-def read_items(path, vocabulary=None, separator="|", audio=None, clip_name="{ytid}"):
-    """Reads a table of audio files.
+def read_tracks(
+    path: str | os.PathLike[str],
+    vocabulary: Vocabulary | None = None,
+    separator: str = "|",
+    audio: str | os.PathLike[str] | None = None,
+    clip_name: str = "{ytid}",
+) -> Tracks:
+    """Reads a table of tracks.
 
     Args:
         path: CSV, TSV or Parquet with the columns `id`, `path` and, where there are labels,
             `labels` (others are ignored); or one of AudioSet's own segment files.
-        vocabulary: `Vocabulary`; None takes all labels of the table, sorted.
-        separator: between the labels of a track; in Parquet they may be lists.
+        vocabulary: labels in order; None takes all labels of the table, sorted.
+        separator: between the labels of a track; in Parquet a cell may be a list.
         audio: AudioSet only: the folder in which the clips lie, however deep.
         clip_name: AudioSet only: the clips' file names without suffix, with the fields `ytid`,
             `start` and `end` (seconds).
 
     Returns:
-        `Items`, in the table's order.
+        The tracks in the order of the table.
 
     Raises:
-        InputError: not such a file, a duplicate id, an empty label or one outside the vocabulary.
-        ConfigError: no separator, or other fields in `clip_name`.
+        InputError: it is no such file, an id occurs twice, or a label is empty or not in the
+            vocabulary.
+        ConfigError: there is no separator, or `clip_name` has other fields.
     """
     if not separator:
         raise ConfigError("the separator of labels: expected a character such as |, got none")
@@ -120,10 +143,10 @@ def read_items(path, vocabulary=None, separator="|", audio=None, clip_name="{yti
         vocabulary = Vocabulary(names, names)
     indices = _indices(path, ids, labels, vocabulary)
     columns = [pa.array(ids), pa.array(paths), pa.array(indices, pa.list_(pa.int32()))]
-    return Items(pa.table(columns, schema=SCHEMA), vocabulary.names)
+    return Tracks(pa.table(columns, schema=SCHEMA), vocabulary.names)
 
 
-def _is_audioset(path):
+def _is_audioset(path: str | os.PathLike[str]) -> bool:
     try:
         with open(path, "rb") as file:
             return file.read(len(_SEGMENTS_HEADER)) == _SEGMENTS_HEADER.encode()
@@ -131,7 +154,10 @@ def _is_audioset(path):
         raise InputError(f"{path}: cannot be read: {error.strerror}") from None
 
 
-def _read_columns(path, separator):
+def _read_columns(
+    path: str | os.PathLike[str], separator: str
+) -> tuple[list[str], list[str], list[list[str]]]:
+    """Ids, paths and labels of a table with those columns."""
     table = _read_table(path)
     repeated = {name for name in table.column_names if table.column_names.count(name) > 1}
     if repeated & {"id", "path", "labels"}:
@@ -147,14 +173,14 @@ def _read_columns(path, separator):
         empty = next((row for row, value in enumerate(values, 1) if not value), None)
         if empty:
             raise InputError(f"{path}: row {empty}: the {column} is empty")
-    labels = [[]] * len(ids)
+    labels: list[list[str]] = [[]] * len(ids)
     if "labels" in table.column_names:
         cells = table["labels"].to_pylist()
         labels = [_split(path, *row, separator) for row in zip(ids, cells, strict=True)]
     return ids, paths, labels
 
 
-def _read_table(path):
+def _read_table(path: str | os.PathLike[str]) -> pa.Table:
     suffix = pathlib.Path(path).suffix.lower()
     try:
         if suffix == ".parquet":
@@ -171,28 +197,33 @@ def _read_table(path):
     raise InputError(f"{path}: expected a .csv, .tsv or .parquet file, or AudioSet's segments")
 
 
-def _texts(path, table, name):
-    """A column as strings; what is no column of them is refused."""
+def _texts(path: str | os.PathLike[str], table: pa.Table, name: str) -> list[str]:
+    """A column as strings; a column that is not text is refused."""
     try:
         return table[name].cast(pa.string()).to_pylist()
     except pa.ArrowException as error:
         raise InputError(f"{path}: the column {name}: expected text, got {error}") from None
 
 
-def _split(path, track, cell, separator):
+def _split(
+    path: str | os.PathLike[str], track: str, cell: str | list[str | None] | None, separator: str
+) -> list[str]:
     """The labels in one cell, each once."""
     if cell is None or cell in ("", []):
         return []
-    labels = cell.split(separator) if isinstance(cell, str) else cell
-    if not isinstance(labels, list) or not all(isinstance(each, str | None) for each in labels):
+    parts = cell.split(separator) if isinstance(cell, str) else cell
+    if not isinstance(parts, list) or not all(isinstance(part, str | None) for part in parts):
         raise InputError(f"{path}: the track {track!r}: expected labels as text, got {cell!r}")
-    labels = [label.strip() if label else "" for label in labels]
+    labels = [part.strip() if part else "" for part in parts]
     if "" in labels:
         raise InputError(f"{path}: the track {track!r} has an empty label in {cell!r}")
     return list(dict.fromkeys(labels))
 
 
-def _read_segments(path, audio, clip_name):
+def _read_segments(
+    path: str | os.PathLike[str], audio: str | os.PathLike[str] | None, clip_name: str
+) -> tuple[list[str], list[str], list[list[str]]]:
+    """Ids, paths and labels of AudioSet's segments; a clip that is not there has its bare name."""
     if audio is None:
         raise InputError(f"{path}: AudioSet's segments need the folder of the clips")
     files = _clips(audio)
@@ -205,7 +236,7 @@ def _read_segments(path, audio, clip_name):
     return ids, paths, labels
 
 
-def _clip_stem(clip_name, ytid, start, end):
+def _clip_stem(clip_name: str, ytid: str, start: float, end: float) -> str:
     try:
         return clip_name.format(ytid=ytid, start=start, end=end)
     except (LookupError, ValueError) as error:
@@ -215,8 +246,8 @@ def _clip_stem(clip_name, ytid, start, end):
         ) from None
 
 
-def _segments(path):
-    """Rows of AudioSet's own files; copies changed in passing are refused, not guessed."""
+def _segments(path: str | os.PathLike[str]) -> Iterator[tuple[str, ...]]:
+    """Rows of AudioSet's own files; copies that a program has changed are refused, not guessed."""
     with open(path, encoding="utf-8", errors="replace", newline="") as file:
         header = [next(file, "") for _ in range(3)]
         announced = re.search(r"num_segs=(\d+)", header[1])
@@ -232,29 +263,35 @@ def _segments(path):
     if not announced or not all(re.fullmatch("# .*[^\r]\n", line) for line in header):
         raise InputError(f"{path}: expected AudioSet's three comment lines, got {header}")
     if int(announced[1]) != number - 3:
-        logging.warning(
+        _LOG.warning(
             "%s: its header announces %s segments, it has %d", path, announced[1], number - 3
         )
 
 
-def _clips(folder):
+def _clips(folder: str | os.PathLike[str]) -> dict[str, str]:
     """Paths of the audio files in a folder, relative to it, by file name without suffix."""
-    found = {}
+    paths: dict[str, str] = {}
     for parent, _, names in os.walk(folder):
         for name in names:
             stem, suffix = os.path.splitext(name)
             path = os.path.relpath(os.path.join(parent, name), folder)
             if suffix.lower() not in _CLIP_SUFFIXES:
                 continue
-            if stem in found:
-                raise InputError(f"{folder}: two files for one clip: {found[stem]} and {path}")
-            found[stem] = path
-    if not found:
+            if stem in paths:
+                raise InputError(f"{folder}: two files for one clip: {paths[stem]} and {path}")
+            paths[stem] = path
+    if not paths:
         raise InputError(f"{folder}: holds no clips ({' '.join(sorted(_CLIP_SUFFIXES))})")
-    return found
+    return paths
 
 
-def _indices(path, ids, labels, vocabulary):
+def _indices(
+    path: str | os.PathLike[str],
+    ids: Sequence[str],
+    labels: Sequence[Sequence[str]],
+    vocabulary: Vocabulary,
+) -> list[list[int]]:
+    """Each track's labels as indices into the vocabulary, ascending."""
     number = {key: index for index, key in enumerate(vocabulary.keys)}
     indices = []
     for track, row in zip(ids, labels, strict=True):
@@ -268,7 +305,7 @@ def _indices(path, ids, labels, vocabulary):
     return indices
 
 
-def _refuse_duplicates(values, what):
+def _refuse_duplicates(values: Sequence[str], what: str) -> None:
     if len(set(values)) == len(values):
         return
     value, count = collections.Counter(values).most_common(1)[0]

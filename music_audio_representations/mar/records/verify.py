@@ -1,12 +1,14 @@
 """Checks every byte of a data set against its own CRCs and against the manifest."""
 
 import concurrent.futures
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from mar.errors import InputError
 from mar.records import framing, schema, storage
+from mar.records.manifest import Manifest
 
 
 @dataclass(frozen=True)
@@ -15,9 +17,8 @@ class Problem:
 
     Attributes:
         location: of the shard.
-        record: its number in the shard, from 0; None where the whole file is meant.
-        offset: the byte at which the record begins, or the spectrogram if that is all that is
-            known.
+        record: its number in the shard, from 0; None for a problem of the file as a whole.
+        offset: the byte at which the record begins, or its spectrogram where only that is known.
         reason: what is wrong.
     """
 
@@ -26,18 +27,22 @@ class Problem:
     offset: int | None
     reason: str
 
-    def __str__(self):
+    def __str__(self) -> str:
         where = "" if self.record is None else f"record {self.record} at byte {self.offset}: "
         return f"{self.location}: {where}{self.reason}"
 
 
-def verify(manifest, threads=4):
-    """Yields the `Problem`s of each shard, shard by shard, as a list that is hoped to be empty.
+def verify(manifest: Manifest, threads: int = 4) -> Iterator[list[Problem]]:
+    """Yields a list of the `Problem`s of each shard, in order; it is empty for a sound shard.
 
-    Checked are: that each shard is there and of its size, each CRC, that each record is in the
-    manifest and each row in a record, id, labels, place, length, dtype and checksum of the
-    spectrogram, that it has neither NaN nor infinity, that no id occurs twice and that every label
-    is in the vocabulary.
+    It checks that each shard is there and has its size; every CRC; that each record is in the
+    manifest and each row of the manifest in a record; id, labels, and the spectrogram's place,
+    length, dtype and checksum; that no spectrogram has NaN or infinity; that no id occurs twice;
+    and that every label is in the vocabulary.
+
+    Args:
+        manifest: of the data set.
+        threads: shards that are checked at a time.
     """
     by_shard = np.argsort(manifest.shard_index, kind="stable")
     bounds = np.searchsorted(
@@ -53,13 +58,15 @@ def verify(manifest, threads=4):
         )
 
 
-def check_shard(manifest, shard, tracks, repeated=()):
+def check_shard(
+    manifest: Manifest, shard: int, tracks: np.ndarray, repeated: Collection[str] = ()
+) -> list[Problem]:
     """The `Problem`s of one shard.
 
     Args:
-        manifest: `Manifest`.
+        manifest: of the data set.
         shard: its number.
-        tracks: rows of the manifest that lie in it.
+        tracks: rows of the manifest that lie in it, in any order.
         repeated: ids that more than one track has.
     """
     location = manifest.shard_location(shard)
@@ -75,6 +82,7 @@ def check_shard(manifest, shard, tracks, repeated=()):
     pending = sorted(tracks.tolist(), key=lambda track: manifest.offsets[track])
     offset = record = 0
     while offset < file.size:
+        data: bytes | None
         try:
             data, end = framing.read_record(file, location, record, offset)
         except framing.DamagedRecord as error:
@@ -82,42 +90,42 @@ def check_shard(manifest, shard, tracks, repeated=()):
             if error.resume is None:
                 break
             data, end = None, error.resume
-        mine = [track for track in pending[:1] if manifest.offsets[track] < end]
-        pending = pending[len(mine) :]
+        listed = [track for track in pending[:1] if manifest.offsets[track] < end]
+        pending = pending[len(listed) :]
         if data is not None:
             reasons = ["not in the manifest"]
-            if mine:
-                reasons = _compare(manifest, mine[0], data, offset)
-                reasons += _row_problems(manifest, mine[0], repeated)
+            for track in listed:
+                reasons = _compare(manifest, track, data, offset)
+                reasons += _row_problems(manifest, track, repeated)
             problems += [Problem(location, record, offset, reason) for reason in reasons]
         offset, record = end, record + 1
     return problems + _unreached(manifest, file, location, pending, record)
 
 
-def _compare(manifest, track, data, offset):
+def _compare(manifest: Manifest, track: int, data: bytes, offset: int) -> list[str]:
     """What is wrong with an undamaged record, given the track that the manifest has there."""
     header = manifest.header
     try:
-        found = schema.parse(data, header.features, header.dtype)
+        record = schema.parse(data, header.features, header.dtype)
     except ValueError as error:
         return [str(error)]
-    place = offset + framing.HEADER_BYTES + found.start
+    place = offset + framing.HEADER_BYTES + record.start
     labels = [_name(label, header.vocabulary) for label in manifest.labels(track).tolist()]
-    stored = [_name(label, header.vocabulary) for label in found.labels]
+    stored = [_name(label, header.vocabulary) for label in record.labels]
     frames = int(manifest.frames[track])
     facts = [
-        ("id", found.id or manifest.id(track), manifest.id(track)),
+        ("id", record.id or manifest.id(track), manifest.id(track)),
         ("place of the spectrogram", place, int(manifest.offsets[track])),
-        ("bytes of the spectrogram", found.end - found.start, frames * header.frame_bytes),
-        ("frames", found.stated["frames"] or frames, frames),
-        ("dtype", found.stated["dtype"] or header.dtype, header.dtype),
+        ("bytes of the spectrogram", record.end - record.start, frames * header.frame_bytes),
+        ("frames", record.stated["frames"] or frames, frames),
+        ("dtype", record.stated["dtype"] or header.dtype, header.dtype),
         ("labels", sorted(stored), sorted(labels)),
     ]
     reasons = [f"{n}: {got!r}, the manifest says {want!r}" for n, got, want in facts if got != want]
-    return reasons + _content(manifest, track, data[found.start : found.end])
+    return reasons + _content(manifest, track, data[record.start : record.end])
 
 
-def _row_problems(manifest, track, repeated):
+def _row_problems(manifest: Manifest, track: int, repeated: Collection[str]) -> list[str]:
     """What is wrong with a row of the manifest by itself."""
     known = len(manifest.header.vocabulary)
     reasons = [
@@ -130,13 +138,14 @@ def _row_problems(manifest, track, repeated):
     return reasons
 
 
-def _content(manifest, track, spectrogram):
+def _content(manifest: Manifest, track: int, spectrogram: bytes) -> list[str]:
     """What is wrong with a spectrogram's bytes."""
-    header, reasons = manifest.header, []
+    header = manifest.header
+    reasons: list[str] = []
     if framing.crc32c(spectrogram) != manifest.checksums[track]:
         reasons.append(f"track {manifest.id(track)!r}: the spectrogram's checksum differs")
-    whole = len(spectrogram) // header.frame_bytes * header.frame_bytes
-    frames = np.frombuffer(spectrogram[:whole], header.dtype).reshape(-1, header.n_mels)
+    complete = len(spectrogram) // header.frame_bytes * header.frame_bytes  # bytes of full frames
+    frames = np.frombuffer(spectrogram[:complete], header.dtype).reshape(-1, header.n_mels)
     bad = np.flatnonzero(~np.isfinite(frames).all(axis=1))
     if len(bad):
         reasons.append(
@@ -146,23 +155,25 @@ def _content(manifest, track, spectrogram):
     return reasons
 
 
-def _unreached(manifest, file, location, tracks, record):
-    """Problems of tracks in whose place no record was found, or behind a broken header."""
+def _unreached(
+    manifest: Manifest, file: storage.File, location: str, tracks: Sequence[int], record: int
+) -> list[Problem]:
+    """Problems of tracks in whose place no record was found, or that lie behind a broken header."""
     problems = []
     for number, track in enumerate(tracks, record):
         offset = int(manifest.offsets[track])
         wanted = int(manifest.frames[track]) * manifest.header.frame_bytes
         spectrogram = file.read(offset, wanted)
         if len(spectrogram) < wanted:
-            found = max(0, file.size - offset)
-            reasons = [f"track {manifest.id(track)!r}: {found} of {wanted} bytes are there"]
+            present = max(0, file.size - offset)
+            reasons = [f"track {manifest.id(track)!r}: {present} of {wanted} bytes are there"]
         else:
             reasons = _content(manifest, track, spectrogram)
         problems += [Problem(location, number, offset, reason) for reason in reasons]
     return problems
 
 
-def _name(label, vocabulary):
+def _name(label: int | str, vocabulary: Sequence[str]) -> str:
     if isinstance(label, str):
         return label
     return vocabulary[label] if 0 <= label < len(vocabulary) else str(label)

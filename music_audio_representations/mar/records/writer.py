@@ -1,9 +1,9 @@
 """Writes data sets of spectrograms: several processes or machines, atomic, resumable.
 
-The items are cut, in their order, into shards of equally many tracks; which track goes where thus
-depends on the list alone, and so does every byte. A shard is finished when its part of the
-manifest, `parts/shard-….parquet`, is there, which comes after the shard itself; when all are, they
-become the manifest.
+The tracks are cut, in their order, into shards of equally many; so the list of tracks alone decides
+which goes where, and every byte. A shard is finished when its part of the manifest,
+`parts/shard-….parquet`, is there, which is written after the shard itself; when all parts are
+there, they become the manifest.
 """
 
 import concurrent.futures
@@ -15,6 +15,7 @@ import multiprocessing
 import os
 import pathlib
 import shutil
+from collections.abc import Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 
@@ -28,12 +29,13 @@ import tqdm
 from mar.errors import ConfigError, InputError
 from mar.records import manifest as manifests
 from mar.records import storage
-from mar.records.shards import PARTS, Shards, write_shard
+from mar.records.shards import PARTS, Job, Shards, write_shard
+from mar.records.storage import Location
 from mar.util.atomic import appearing
 from mar.util.processes import end_with_parent
 
 FAILED = "failed.csv"
-_SAMPLED = 64  # tracks whose length says how many fit into a shard
+_SAMPLED = 64  # tracks whose lengths say how many fit into a shard
 _USUAL_SECONDS = 200.0  # where no length could be read
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _OTHER = (
@@ -44,36 +46,38 @@ _OTHER = (
 
 @dataclass(frozen=True)
 class Outcome:
-    """What there is after `write`.
+    """What `write` achieved.
 
     Attributes:
         tracks, seconds: in the data set so far.
-        failed: `(id, reason)` of each item that could not be read.
-        missing_shards: number of shards that others have still to write.
+        failed: `(id, reason)` of each track that could not be read.
+        missing_shards: number of shards that other machines have still to write.
     """
 
     tracks: int
     seconds: float
-    failed: list
+    failed: Sequence[tuple[str, str]]
     missing_shards: int
 
 
-def write(job, folder, workers=1, share=(0, 1)):
-    """Writes a data set, or one machine's share of it, or what is missing of either.
+def write(
+    job: Job,
+    folder: str | os.PathLike[str],
+    workers: int = 1,
+    share: tuple[int, int] = (0, 1),
+) -> Outcome:
+    """Writes a data set, or one machine's share of it, or what is still missing.
 
     Args:
-        job: `Job`.
-        folder: where to; made if there is none.
+        job: what is written.
+        folder: of the data set; made if there is none.
         workers: number of processes.
         share: `(i, n)`: every n-th shard, from the i-th. Whoever finds all shards finished makes
             the manifest.
 
-    Returns:
-        `Outcome`.
-
     Raises:
         ConfigError: the folder holds another data set.
-        InputError: the folder cannot be written, or none of the items read.
+        InputError: the folder cannot be written, or no track can be read.
     """
     folder = pathlib.Path(folder)
     if _is_finished(folder, job):
@@ -95,13 +99,13 @@ def write(job, folder, workers=1, share=(0, 1)):
 # -------------------------------------------------------------------------------------- processes
 
 
-def _run(shards, numbers, workers):
+def _run(shards: Shards, numbers: Sequence[int], workers: int) -> None:
     """Writes the shards with these numbers in `workers` processes."""
     if not numbers:
         return
     others = set(multiprocessing.active_children())
     context = multiprocessing.get_context("spawn")
-    job = dataclasses.replace(shards.job, items=None)
+    job = dataclasses.replace(shards.job, tracks=None)
     with (
         _single_threaded(),
         concurrent.futures.ProcessPoolExecutor(workers, context, end_with_parent) as pool,
@@ -110,16 +114,16 @@ def _run(shards, numbers, workers):
         futures = {}
         try:
             for number in numbers:
-                items = shards.items(number)
-                progress.total += len(items)
-                arguments = (job, shards.folder, shards.name(number), shards.part(number), items)
-                futures[pool.submit(write_shard, *arguments)] = len(items)
+                tracks = shards.tracks(number)
+                progress.total = (progress.total or 0) + len(tracks)
+                arguments = (job, shards.folder, shards.name(number), shards.part(number), tracks)
+                futures[pool.submit(write_shard, *arguments)] = len(tracks)
             for future in concurrent.futures.as_completed(futures):
                 future.result()
                 progress.update(futures[future])
         except (KeyboardInterrupt, SystemExit):
             for process in set(multiprocessing.active_children()) - others:
-                process.kill()  # it would finish its shard first
+                process.kill()  # or it would finish its shard first
             raise
         except BrokenProcessPool:
             raise InputError(
@@ -131,7 +135,7 @@ def _run(shards, numbers, workers):
 
 
 @contextlib.contextmanager
-def _single_threaded():
+def _single_threaded() -> Iterator[None]:
     """One thread for each worker's arithmetic; with several, sums depend on their number."""
     names = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS")
     settings = {
@@ -151,8 +155,8 @@ def _single_threaded():
 # ----------------------------------------------------------------------------------- the data set
 
 
-def _tracks_per_shard(job, folder):
-    """How many tracks make about `shard_bytes`; fixed by whoever comes first."""
+def _tracks_per_shard(job: Job, folder: pathlib.Path) -> int:
+    """How many tracks make about `shard_bytes`; whichever machine comes first decides."""
     plan = folder / PARTS / "plan.json"
     if not plan.exists():
         plan.parent.mkdir(parents=True, exist_ok=True)
@@ -166,17 +170,18 @@ def _tracks_per_shard(job, folder):
     return begun["tracks_per_shard"]
 
 
-def _fitting_tracks(job):
-    count = len(job.items)
+def _fitting_tracks(job: Job) -> int:
+    """How many tracks make about `shard_bytes`, from the lengths of some of them."""
+    count = len(job.tracks)
     rows = np.unique(np.linspace(0, count - 1, min(count, _SAMPLED)).astype(int))
-    seconds = [job.source.seconds(item) for item in job.items.take(rows).to_pylist()]
-    seconds = [value for value in seconds if value] or [_USUAL_SECONDS]
+    lengths = [job.source.seconds(track) for track in job.tracks.take(rows).to_pylist()]
+    seconds = [length for length in lengths if length] or [_USUAL_SECONDS]
     header = job.header()
-    bytes_each = np.mean(seconds) / header.hop_seconds * header.frame_bytes
-    return max(1, round(job.shard_bytes / bytes_each))
+    track_bytes = float(np.mean(seconds)) / header.hop_seconds * header.frame_bytes
+    return max(1, round(job.shard_bytes / track_bytes))
 
 
-def _is_finished(folder, job):
+def _is_finished(folder: pathlib.Path, job: Job) -> bool:
     manifest = folder / manifests.NAME
     if not manifest.exists():
         return False
@@ -185,17 +190,17 @@ def _is_finished(folder, job):
     return True
 
 
-def _merge(shards):
+def _merge(shards: Shards) -> None:
     """Makes the data set of all parts, unless another machine does."""
     try:
         _merge_parts(shards)
-    except OSError:  # of parts that were removed, most likely
+    except OSError:  # most likely because another machine has removed the parts
         if not (shards.folder / manifests.NAME).exists():
             raise
 
 
-def _merge_parts(shards):
-    """Makes the list of failures, and then the manifest."""
+def _merge_parts(shards: Shards) -> None:
+    """Writes the list of failures, and then the manifest."""
     folder = shards.folder
     table = pa.concat_tables(pq.read_table(shards.part(n)) for n in range(shards.count))
     failed = table.filter(pc.is_valid(table["reason"])).select(["id", "reason"])
@@ -213,29 +218,29 @@ def _merge_parts(shards):
     shutil.rmtree(folder / PARTS, ignore_errors=True)
 
 
-def _refuse_empty(shards, reason):
-    """A data set of no track is no data set, most often of a wrong folder of audio files."""
+def _refuse_empty(shards: Shards, reason: str) -> None:
+    """Removes a data set without a track: most often the folder of audio files is a wrong one."""
     for number in range(shards.count):
         (shards.folder / shards.name(number)).unlink(missing_ok=True)
     shutil.rmtree(shards.folder / PARTS)
     raise InputError(
-        f"{shards.folder}: none of the {len(shards.job.items)} files could be read, so nothing was "
-        f"written. The first: {reason}"
+        f"{shards.folder}: none of the {len(shards.job.tracks)} files could be read, so nothing "
+        f"was written. The first: {reason}"
     )
 
 
-def _describe(folder, name):
+def _describe(folder: pathlib.Path, name: str) -> manifests.Shard:
     file = storage.open_file(folder / name)
     return manifests.Shard(name, file.size, manifests.fingerprint(file))
 
 
-def _outcome(folder):
+def _outcome(folder: pathlib.Path) -> Outcome:
     manifest = manifests.read(folder)
     seconds = float(manifest.frames.sum(dtype=np.int64)) * manifest.header.hop_seconds
     return Outcome(len(manifest), seconds, read_failed(manifest.location), 0)
 
 
-def _partial_outcome(shards, missing):
+def _partial_outcome(shards: Shards, missing: int) -> Outcome:
     finished = [shards.part(n) for n in range(shards.count) if shards.is_finished(n)]
     rows = [row for part in finished for row in pq.read_table(part).to_pylist()]
     failed = [(row["id"], row["reason"]) for row in rows if row["reason"]]
@@ -244,8 +249,8 @@ def _partial_outcome(shards, missing):
     return Outcome(len(rows) - len(failed), seconds, failed, missing)
 
 
-def read_failed(location):
-    """`(id, reason)` of each item that could not be read when a data set was written.
+def read_failed(location: Location) -> list[tuple[str, str]]:
+    """`(id, reason)` of each track that could not be read when a data set was written.
 
     Args:
         location: of the data set's manifest.
@@ -262,7 +267,8 @@ def read_failed(location):
 
 
 @contextlib.contextmanager
-def _explained(folder):
+def _explained(folder: pathlib.Path) -> Iterator[None]:
+    """Turns what the system raises into one sentence with the remedy."""
     try:
         yield
     except OSError as error:

@@ -1,8 +1,10 @@
 """AllMusic moods (Korzeniowski et al., 2021): 66,993 tracks of the MSD, 188 moods of their albums.
 
 Files: `metadata.csv`, `moods.txt` and `{train,val,test}_idx.npy` of fdlm/listening-moods, and
-`mood_target.npy`, multi-hot in the order of the metadata's rows, which is not distributed.
+`mood_target.npy`, multi-hot in the order of the metadata's rows; it is not distributed.
 """
+
+import pathlib
 
 from mar.errors import InputError
 from mar.tasks import readers
@@ -10,7 +12,7 @@ from mar.tasks.base import Items, TaskInfo
 from mar.tasks.msd import audio_paths
 
 
-def read(folder):
+def read(folder: pathlib.Path) -> Items:
     """Tracks of the artist-separated split."""
     rows = readers.read_table(readers.find(folder, "data/metadata.csv"), ["artist_id", "track_id"])
     labels = readers.read_lines(readers.find(folder, "data/moods.txt"))
@@ -22,7 +24,8 @@ def read(folder):
             f"the album's moods have to be licensed from its owner"
         )
     targets = readers.read_flags(path, (len(rows), len(labels)))
-    order, splits = [], []
+    order: list[int] = []
+    splits: list[str] = []
     for split, name in (("train", "train"), ("valid", "val"), ("test", "test")):
         path = readers.find(folder, f"data/{name}_idx.npy")
         indices = readers.read_array(path, (None,))

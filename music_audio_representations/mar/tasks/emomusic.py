@@ -6,7 +6,10 @@ as [24] does. Targets are z-scores over those others, arousal first.
 """
 
 import hashlib
+import os
+import pathlib
 import re
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -21,7 +24,7 @@ _SET = "Mediaeval 2013 set"
 _TIME = re.compile(r"(\d+)(?:\.([0-5]?\d))?")
 
 
-def read(folder):
+def read(folder: pathlib.Path) -> Items:
     """Clips with static annotations."""
     songs, annotations, path = _tables(folder)
     values = {row["song_id"]: row for row in annotations}
@@ -52,8 +55,8 @@ def read(folder):
     )
 
 
-def seconds(text, path="songs_info.csv"):
-    """Of a time as `min.sec`: `0.48` is 48 s, `1.2` is 1 min 20 s, `1` is 1 min."""
+def seconds(text: str, path: str | os.PathLike[str] = "songs_info.csv") -> int:
+    """Seconds of a time written as `min.sec`: `0.48` is 48 s, `1.2` is 1 min 20 s, `1` is 1 min."""
     match = _TIME.fullmatch(text)
     if match is None:
         raise InputError(f"{path}: expected a time as min.sec, found {text!r}")
@@ -61,7 +64,9 @@ def seconds(text, path="songs_info.csv"):
     return 60 * int(minutes) + int(rest.ljust(2, "0"))
 
 
-def _tables(folder):
+def _tables(
+    folder: pathlib.Path,
+) -> tuple[list[dict[str, str]], list[dict[str, str]], pathlib.Path]:
     """Rows of the two tables, and the file that they come from."""
     path = readers.find_optional(folder, "annotations/songs_info.csv")
     if path is None and readers.find_optional(folder, "metadata/emomusic.json"):
@@ -75,14 +80,14 @@ def _tables(folder):
     return songs, readers.read_table(static, ["song_id", "mean_arousal", "mean_valence"]), path
 
 
-def _split(row):
+def _split(row: Mapping[str, str]) -> str:
     if row[_SET] == "evaluation":
         return "test"
     digest = hashlib.sha1(_letters(row["Artist"]).encode()).hexdigest()
     return "train" if int(digest, 16) % 10 < 8 else "valid"
 
 
-def _letters(artist):
+def _letters(artist: str) -> str:
     """An artist's name in lower case: ASCII letters and single spaces."""
     kept = re.sub(r"[^a-z\s]", "", artist.lower())
     return re.sub(r"\s+", " ", kept)

@@ -4,27 +4,29 @@
 column `path`, relative to the audio root, and one of
 
 * `label`: one class per file;
-* `labels`: any number of them, separated by `|`;
+* `labels`: any number of labels per file, separated by `|`;
 * `key`: a musical key, such as `Eb minor`, whose score is that of GiantSteps;
 * `target`: a number.
 
-A column `split` (train, valid, test) is used as it is; without it three fifths are trained on, one
-validates and one tests. Where there is a column `artist` no artist is in two parts.
+A column `split` (train, valid, test) is used as it is; without it, three fifths are for training,
+one for validation and one for testing. With a column `artist`, no artist is in two parts.
 """
 
 import collections
 import functools
+import os
 import pathlib
+from collections.abc import Hashable, Sequence
 
 import numpy as np
 
 from mar.embedding.files import AUDIO
 from mar.errors import InputError
 from mar.tasks import readers
-from mar.tasks.base import Items, TaskInfo, multi_hot, one_hot
+from mar.tasks.base import Items, Kind, TaskInfo, multi_hot, one_hot
 from mar.tasks.giantsteps import KEYS, parse_key
 
-_COLUMNS = {
+_COLUMNS: dict[str, Kind] = {
     "label": "multiclass",
     "labels": "multilabel",
     "key": "key",
@@ -40,7 +42,7 @@ _SEED = 0
 _FOLDS = 5
 
 
-def folder_task(source):
+def folder_task(source: str | os.PathLike[str]) -> TaskInfo:
     """The `TaskInfo` of a folder of class folders or of a table; `load` it with the same path.
 
     Raises:
@@ -66,12 +68,12 @@ def _own(name, reader, kind, **settings):
     return TaskInfo(name, reader, kind, protocol="own", probe=_PROBES[kind], **settings)
 
 
-def read_folder(folder):
+def read_folder(folder: pathlib.Path) -> Items:
     """Every audio file in a sub-folder, whose name is its class."""
-    found = [
+    files = [
         path for path in sorted(folder.glob("*/**/*")) if path.is_file() and AUDIO.search(path.name)
     ]
-    paths = [path.relative_to(folder).as_posix() for path in found]
+    paths = [path.relative_to(folder).as_posix() for path in files]
     paths = [path for path in paths if not any(part[0] == "." for part in path.split("/"))]
     if not paths:
         raise InputError(f"{folder}: expected audio files as {folder.name}/label/file, found none")
@@ -81,13 +83,20 @@ def read_folder(folder):
     return Items(paths, paths, _split(paths, classes, paths), labels, targets)
 
 
-def read_table(path, column, delimiter):
-    """The rows of a table."""
+def read_table(path: pathlib.Path, column: str, delimiter: str) -> Items:
+    """The rows of a table.
+
+    Args:
+        path: of the table.
+        column: the one with the labels, a key of `_COLUMNS`.
+        delimiter: between the cells.
+    """
     rows = readers.read_table(path, ["path", column], delimiter)
     if not rows:
         raise InputError(f"{path}: expected rows below the header, found none")
     paths = [row["path"] for row in rows]
     values = [row[column] for row in rows]
+    strata: Sequence[str]
     if column == "target":
         labels, targets, strata = ["target"], _numbers(values, path), ["all"] * len(rows)
     elif column == "labels":
@@ -108,19 +117,21 @@ def read_table(path, column, delimiter):
     return Items(paths, paths, splits, labels, targets, artists)
 
 
-def _keys(values, path):
-    keys = [parse_key(value) for value in values]
-    if None in keys:
-        wrong = values[keys.index(None)]
-        raise InputError(f"{path}: expected keys such as 'Eb minor', found {wrong!r}")
+def _keys(values: Sequence[str], path: pathlib.Path) -> list[str]:
+    keys = []
+    for value in values:
+        key = parse_key(value)
+        if key is None:
+            raise InputError(f"{path}: expected keys such as 'Eb minor', found {value!r}")
+        keys.append(key)
     return keys
 
 
-def _numbers(values, path):
+def _numbers(values: Sequence[str], path: pathlib.Path) -> np.ndarray:
     return np.array([[readers.number(value, path)] for value in values], np.float32)
 
 
-def _split(ids, strata, groups):
+def _split(ids: Sequence[str], strata: Sequence[str], groups: Sequence[Hashable]) -> list[str]:
     """Three fifths train, one valid, one test: classes in proportion, no group in two parts."""
     from sklearn.model_selection import StratifiedGroupKFold
 

@@ -7,7 +7,9 @@ and one, split by artist as [24] does.
 """
 
 import hashlib
+import pathlib
 import re
+from collections.abc import Iterator
 
 from mar.errors import InputError
 from mar.tasks import readers
@@ -20,9 +22,9 @@ _KEY = re.compile(r"([A-Ga-g])([#b]?)\s+(major|minor)")
 _TEST, _MTG = "giantsteps-key-dataset", "giantsteps-mtg-key-dataset"
 
 
-def read(folder):
+def read(folder: pathlib.Path) -> Items:
     """Test tracks of the first data set, training and validation tracks of the second."""
-    rows = []
+    rows: list[tuple[str, str, str, str, tuple[str, ...]]] = []
     for id, key in sorted(_test_keys(folder).items(), key=lambda pair: int(pair[0])):
         label = parse_key(key)
         if label is None:
@@ -43,7 +45,7 @@ def read(folder):
     return Items(ids, paths, splits, KEYS, one_hot(keys, KEYS), names)
 
 
-def parse_key(text):
+def parse_key(text: str) -> str | None:
     """One of `KEYS` from either data set's spelling; None where it is not one key.
 
     `F minor`, `f# minor<TAB>2<TAB>comment` and the two-line `#@format: key` are understood.
@@ -59,7 +61,7 @@ def parse_key(text):
     return f"{tonic} {match[3]}" if tonic in TONICS else None
 
 
-def _test_keys(folder):
+def _test_keys(folder: pathlib.Path) -> dict[str, str]:
     """Key as it is written, by track id."""
     home = readers.find_optional(folder, f"{_TEST}/annotations/key")
     if home is not None and home.is_dir() and not (home.parent / "annotations.txt").exists():
@@ -74,7 +76,7 @@ def _test_keys(folder):
     return {str(clip["extra"]["id"]): clip["y"] for clip in clips if clip["split"] == "test"}
 
 
-def _sure_keys(folder):
+def _sure_keys(folder: pathlib.Path) -> Iterator[tuple[str, str]]:
     """`(id, key)` of the tracks with one key of the highest confidence."""
     path = readers.find(folder, f"{_MTG}/annotations/annotations.txt")
     for row in readers.read_table(path, ["ID", "MANUAL KEY", "C"], "\t"):
@@ -85,7 +87,7 @@ def _sure_keys(folder):
             yield row["ID"], key
 
 
-def _artists(folder):
+def _artists(folder: pathlib.Path) -> tuple[dict[str, tuple[str, ...]], set[str]]:
     """Artists of every track of the second data set, and which of them are for validation."""
     path = readers.find(folder, f"{_MTG}/annotations/beatport_metadata.txt")
     artists = {}
@@ -99,7 +101,7 @@ def _artists(folder):
     return artists, valid
 
 
-def _hashed_to_train(artist):
+def _hashed_to_train(artist: str) -> bool:
     return int(hashlib.sha1(artist.lower().encode()).hexdigest(), 16) % 116 < 100
 
 

@@ -3,13 +3,16 @@
 Files: `{train,valid,test}_filtered.txt`, one `genre/genre.000NN.wav` a line.
 """
 
+import pathlib
+
 from mar.tasks import readers
 from mar.tasks.base import Items, TaskInfo, one_hot
 
 
-def read(folder):
+def read(folder: pathlib.Path) -> Items:
     """Clips of the three lists; the folder is the class."""
-    names, splits = [], []
+    names: list[str] = []
+    splits: list[str] = []
     for split in ("train", "valid", "test"):
         lines = readers.read_lines(readers.find(folder, f"GTZAN_split/{split}_filtered.txt"))
         listed = [line.strip() for line in lines if line.strip()]

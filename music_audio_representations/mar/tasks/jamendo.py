@@ -1,11 +1,13 @@
 """MTG-Jamendo (Bogdanov et al., 2019): all 183 tags, the top 50, and 56 moods and themes.
 
-Files: `data/splits/split-0/autotagging[_top50tags|_moodtheme]-{train,validation,test}.tsv`, with
-one more field a row for every tag.
+Files: `data/splits/split-0/autotagging[_top50tags|_moodtheme]-{train,validation,test}.tsv`, in
+which each tag of a row has a field of its own.
 """
 
 import functools
+import pathlib
 import re
+from typing import Any
 
 from mar.errors import InputError
 from mar.tasks import readers
@@ -16,8 +18,13 @@ _SECONDS = re.compile(r"\d+(\.\d+)?")
 _PARTS = {"train": "train", "valid": "validation", "test": "test"}
 
 
-def read(folder, subset):
-    """Tracks of the official split 0."""
+def read(folder: pathlib.Path, subset: str) -> Items:
+    """Tracks of the official split 0.
+
+    Args:
+        folder: of the official files.
+        subset: how the names of the three files begin, such as "autotagging_moodtheme".
+    """
     ids, paths, splits, artists, tags = [], [], [], [], []
     for split, part in _PARTS.items():
         path = readers.find(folder, f"data/splits/split-0/{subset}-{part}.tsv")
@@ -41,7 +48,7 @@ def read(folder, subset):
     return Items(ids, paths, splits, labels, multi_hot(tags, labels), artists)
 
 
-def _task(name, subset, **settings):
+def _task(name: str, subset: str, **settings: Any) -> TaskInfo:
     return TaskInfo(
         name,
         functools.partial(read, subset=subset),

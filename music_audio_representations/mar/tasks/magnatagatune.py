@@ -5,6 +5,9 @@ without any of the 50 tags are kept, as the paper does; `MTT_filtered` is the li
 without them that other work uses.
 """
 
+import pathlib
+from typing import Any
+
 import numpy as np
 
 from mar.errors import InputError
@@ -16,7 +19,7 @@ _SPLITS = {**dict.fromkeys("0123456789ab", "train"), "c": "valid", **dict.fromke
 _DIALECT = "tab-separated with every cell in double quotes"
 
 
-def read(folder):
+def read(folder: pathlib.Path) -> Items:
     """All clips with audio."""
     path = readers.find(folder, "annotations_final.csv")
     header, rows = readers.read_rows(path, ["clip_id", "mp3_path"], "\t")
@@ -27,13 +30,13 @@ def read(folder):
         )
     id_column, path_column = header.index("clip_id"), header.index("mp3_path")
     tag_columns = [header.index(name) for name in tags]
-    ids, paths, flags = [], [], []
+    ids, paths, tagged = [], [], []
     for row in rows:
         ids.append(row[id_column])
         paths.append(row[path_column])
-        flags.append([row[column] == "1" for column in tag_columns])
-    flags = np.array(flags, np.uint8)
-    # Most frequent over all annotated rows, ties in the order of the columns.
+        tagged.append([row[column] == "1" for column in tag_columns])
+    flags = np.array(tagged, np.uint8)
+    # The most frequent of all annotated rows, ties in the order of the columns.
     top = np.argsort(-flags.sum(axis=0, dtype=np.int64), kind="stable")[:50]
     kept = [row for row, id in enumerate(ids) if id not in CORRUPT]
     return Items(
@@ -41,20 +44,22 @@ def read(folder):
         paths=[paths[row] for row in kept],
         splits=[_split(paths[row], path) for row in kept],
         labels=[tags[column] for column in top],
-        targets=flags[np.ix_(kept, top)],
+        targets=flags[kept][:, top],
     )
 
 
-def read_filtered(folder):
+def read_filtered(folder: pathlib.Path) -> Items:
     """The clips of jongpillee's `MTAT_split`, or of a split in minzwon's arrays."""
     if readers.find_optional(folder, "MTAT_split/train_list_pub.cP"):
         return _read_lists(folder)
     return _read_arrays(folder)
 
 
-def _read_lists(folder):
+def _read_lists(folder: pathlib.Path) -> Items:
     labels = readers.read_lines(readers.find(folder, "MTAT_split/top50_tags.txt"))
-    ids, splits, targets = [], [], []
+    ids: list[str] = []
+    splits: list[str] = []
+    targets = []
     for split in ("train", "valid", "test"):
         listed = readers.read_list(readers.find(folder, f"MTAT_split/{split}_list_pub.cP"))
         path = readers.find(folder, f"MTAT_split/y_{split}_pub.npy")
@@ -65,7 +70,7 @@ def _read_lists(folder):
     return Items(paths, paths, splits, labels, np.concatenate(targets))
 
 
-def _read_arrays(folder):
+def _read_arrays(folder: pathlib.Path) -> Items:
     labels = readers.read_array(readers.find(folder, "tags.npy"), (None,)).tolist()
     binary = readers.read_flags(readers.find(folder, "binary.npy"), (None, len(labels)))
     rows, paths, splits = [], [], []
@@ -80,13 +85,13 @@ def _read_arrays(folder):
     return Items(paths, paths, splits, labels, binary[rows])
 
 
-def _split(mp3_path, path):
+def _split(mp3_path: str, path: pathlib.Path) -> str:
     if mp3_path[:1] not in _SPLITS or mp3_path[1:2] != "/":
         raise InputError(f"{path}: expected paths in the folders 0 to f, found {mp3_path!r}")
     return _SPLITS[mp3_path[0]]
 
 
-_COMMON = {
+_COMMON: dict[str, Any] = {
     "kind": "multilabel",
     "labels": 50,
     "constraint": "[24]",

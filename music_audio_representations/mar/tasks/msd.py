@@ -7,6 +7,8 @@ tell it, and at `<id[2]>/<id[3]>/<id[4]>/<id>`.
 """
 
 import json
+import pathlib
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -19,7 +21,7 @@ _PARENT = "MSD_split_for_tagging"
 _CITATION = "T. Bertin-Mahieux, D. P. W. Ellis, B. Whitman, P. Lamere, ISMIR 2011"
 
 
-def read(folder):
+def read(folder: pathlib.Path) -> Items:
     """The conventional split (paper, footnote 4)."""
     labels = readers.read_lines(readers.find(folder, "MSD_split/50tagList.txt"))
     listed = readers.read_list(readers.find(folder, "MSD_split/filtered_list_train.cP"))
@@ -43,7 +45,7 @@ def read(folder):
     return Items(ids, audio_paths(ids, folder), splits, labels, np.stack([rows[id] for id in ids]))
 
 
-def read_labels(folder, labels):
+def read_labels(folder: pathlib.Path, labels: int) -> dict[str, np.ndarray]:
     """uint8 `(labels,)` of each track id, from whichever of the three sources are there."""
     vectors = readers.find_optional(folder, "MSD_split/msd_id_to_tag_vector.cP")
     if vectors:
@@ -68,7 +70,7 @@ def read_labels(folder, labels):
     return rows
 
 
-def read_ground_truth(path, labels):
+def read_ground_truth(path: pathlib.Path, labels: int) -> dict[str, np.ndarray]:
     """uint8 `(labels,)` of each track id of a `track_id<TAB>[0, 1, …]` file."""
     rows = {}
     for number, line in enumerate(readers.read_lines(path), 1):
@@ -82,20 +84,20 @@ def read_ground_truth(path, labels):
     return rows
 
 
-def audio_paths(ids, folder):
-    """Candidate paths of each track or song id."""
+def audio_paths(ids: Sequence[str], folder: pathlib.Path) -> list[tuple[str, ...]]:
+    """Candidate paths of each track or song id, the official one first."""
     previews = _preview_paths(folder)
     paths = []
     for id in ids:
-        candidates = (f"{id[2:3]}/{id[3:4]}/{id[4:5]}/{id}.mp3", f"{id}.mp3")
+        candidates: tuple[str, ...] = (f"{id[2:3]}/{id[3:4]}/{id[4:5]}/{id}.mp3", f"{id}.mp3")
         preview = previews.get(id)
-        paths.append(
-            (preview, preview.replace(".clip", ""), *candidates) if preview else candidates
-        )
+        if preview:
+            candidates = (preview, preview.replace(".clip", ""), *candidates)
+        paths.append(candidates)
     return paths
 
 
-def _preview_paths(folder):
+def _preview_paths(folder: pathlib.Path) -> dict[str, str]:
     """`5/5/5504670.clip.mp3` of the track ids whose 7digital path the files tell."""
     to_number = readers.find_optional(folder, "MSD_split/MSD_id_to_7D_id.pkl")
     to_path = readers.find_optional(folder, "MSD_split/7D_id_to_path.pkl")
@@ -103,12 +105,12 @@ def _preview_paths(folder):
         paths = readers.read_mapping(to_path)
         numbers = readers.read_mapping(to_number)
         return {id: paths[number] for id, number in numbers.items() if number in paths}
-    previews = {}
+    previews: dict[str, str] = {}
     for split in ("train", "valid", "test"):
         listed = readers.find_optional(folder, f"{_PARENT}/{split}_x_msd_id.txt")
-        names = readers.find_optional(folder, f"{_PARENT}/{split}_x_filename.txt")
-        if listed and names:
-            ids, names = readers.read_lines(listed), readers.read_lines(names)
+        named = readers.find_optional(folder, f"{_PARENT}/{split}_x_filename.txt")
+        if listed and named:
+            ids, names = readers.read_lines(listed), readers.read_lines(named)
             if len(ids) != len(names):
                 raise InputError(
                     f"{folder}: {_PARENT}: {len(ids)} ids but {len(names)} file names in {split}"

@@ -10,6 +10,9 @@ with the prefix `sub_`. MSD500 is read from `msd500.tar.gz`, unpacked (`track_ta
 import csv
 import functools
 import io
+import pathlib
+from collections.abc import Iterator
+from typing import Any
 
 from mar.errors import InputError
 from mar.tasks import readers
@@ -20,7 +23,7 @@ MINIMUM_SCORE = 50  # Last.fm's, of the tags that count
 _COLUMNS = 5  # song_id, original_tag, cleaned_tag, tag_category, score
 
 
-def read_arrays(folder, prefix=""):
+def read_arrays(folder: pathlib.Path, prefix: str = "") -> Items:
     """MSD100, or with the prefix `sub_` MSD50."""
     labels = readers.read_array(readers.find(folder, f"{prefix}tags.npy"), (None,)).tolist()
     known = readers.read_array(readers.find(folder, f"{prefix}existing_ids.npy"), (None,)).tolist()
@@ -36,11 +39,11 @@ def read_arrays(folder, prefix=""):
     return Items(ids, audio_paths(ids, folder), splits, labels, binaries[rows])
 
 
-def read_tags(folder):
+def read_tags(folder: pathlib.Path) -> Items:
     """MSD500: the tracks with at least one tag of the vocabulary (paper, Table 1)."""
     path = readers.find(folder, "track_tags.tsv")
     selected = readers.find_optional(folder, "selected_tags.tsv")
-    tags = {}
+    tags: dict[str, list[str]] = {}
     for number, row in enumerate(_tab_separated(path), 1):
         if len(row) != _COLUMNS:
             raise InputError(f"{path}: line {number}: expected {_COLUMNS} fields, found {len(row)}")
@@ -59,7 +62,7 @@ def read_tags(folder):
     return Items(ids, audio_paths(ids, folder), [splits[row] for row in kept], labels, targets)
 
 
-def _split_ids(folder, prefix):
+def _split_ids(folder: pathlib.Path, prefix: str) -> tuple[list[int], list[str], list[str]]:
     """Row numbers, ids and splits of the three `…_ids.npy`."""
     rows, ids, splits = [], [], []
     for split in ("train", "valid", "test"):
@@ -72,12 +75,12 @@ def _split_ids(folder, prefix):
     return rows, ids, splits
 
 
-def _tab_separated(path):
+def _tab_separated(path: pathlib.Path) -> Iterator[list[str]]:
     text = io.StringIO(readers.read_text(path), newline="")
     return csv.reader(text, delimiter="\t", quoting=csv.QUOTE_NONE)
 
 
-_COMMON = {
+_COMMON: dict[str, Any] = {
     "kind": "multilabel",
     "citation": "M. Won, S. Oramas, O. Nieto, F. Gouyon, X. Serra, ICASSP 2021",
     "licence": "No licence stated; Last.fm tags for research; no audio",

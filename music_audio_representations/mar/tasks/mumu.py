@@ -18,10 +18,12 @@ from mar.tasks.msd import audio_paths
 _PARTS = {"train": "train", "valid": "val", "test": "test"}
 
 
-def read(folder):
+def read(folder: pathlib.Path) -> Items:
     """Tracks of the official split."""
     labels = readers.read_lines(_only(folder, "genre_labels_*.tsv*"))
-    ids, splits, targets = [], [], []
+    ids: list[str] = []
+    splits: list[str] = []
+    parts = []
     for split, part in _PARTS.items():
         listed = [
             line.strip() for line in readers.read_lines(_only(folder, f"items_index_{part}_*"))
@@ -29,8 +31,8 @@ def read(folder):
         path = _only(folder, f"y_{part}_class_*.npy*")
         ids += listed
         splits += [split] * len(listed)
-        targets.append(readers.read_flags(path, (len(listed), len(labels))))
-    targets = np.concatenate(targets)
+        parts.append(readers.read_flags(path, (len(listed), len(labels))))
+    targets = np.concatenate(parts)
     tracks = _tracks_of_albums(folder)
     if tracks and all(id in tracks for id in ids):
         rows = [row for row, id in enumerate(ids) for _ in tracks[id]]
@@ -39,27 +41,28 @@ def read(folder):
     return Items(ids, audio_paths(ids, folder), splits, labels, targets)
 
 
-def _tracks_of_albums(folder):
+def _tracks_of_albums(folder: pathlib.Path) -> dict[str, list[str]]:
     """Track ids by Amazon id; empty where the table is not there."""
     path = readers.find_optional(folder, "MuMu_dataset/MuMu_dataset_multi-label.csv")
     if path is None:
         return {}
     header, rows = readers.read_rows(path, ["amazon_id", "MSD_track_id"])
     album, track = header.index("amazon_id"), header.index("MSD_track_id")
-    tracks = {}
+    tracks: dict[str, list[str]] = {}
     for row in rows:
         tracks.setdefault(row[album].strip(), []).append(row[track].strip())
     return tracks
 
 
-def _only(folder, pattern):
-    found = sorted(pathlib.Path(folder).rglob(pattern))
-    if len(found) != 1:
+def _only(folder: pathlib.Path, pattern: str) -> pathlib.Path:
+    """The one file below a folder whose name fits the pattern."""
+    paths = sorted(folder.rglob(pattern))
+    if len(paths) != 1:
         raise InputError(
             f"{folder}: expected one {pattern} of MuMu's split archive, found "
-            f"{', '.join(path.name for path in found) or 'none'}"
+            f"{', '.join(path.name for path in paths) or 'none'}"
         )
-    return found[0]
+    return paths[0]
 
 
 TASKS = (

@@ -1,9 +1,12 @@
 """NSynth (Engel et al., 2017): 305,979 notes; 112 pitches (NSynth_P), 11 families (NSynth_I).
 
-Files: `nsynth-{train,valid,test}/examples.json`, beside which lies `audio/<note>.wav`.
+Files: `nsynth-{train,valid,test}/examples.json`, each beside its `audio/<note>.wav`.
 """
 
 import functools
+import pathlib
+from collections.abc import Sequence
+from typing import Any
 
 from mar.errors import InputError
 from mar.tasks import readers
@@ -16,7 +19,7 @@ FAMILIES = [
 ]
 
 
-def read(folder, key, labels):
+def read(folder: pathlib.Path, key: str, labels: Sequence[str]) -> Items:
     """Notes of the official split.
 
     Args:
@@ -43,7 +46,7 @@ def read(folder, key, labels):
     return Items(notes, paths, splits, list(labels), one_hot(classes, labels))
 
 
-_COMMON = {
+_COMMON: dict[str, Any] = {
     "kind": "multiclass",
     "counts": {"train": 289205, "valid": 12678, "test": 4096},
     "constraint": "[2]",
@@ -56,7 +59,7 @@ TASKS = (
         "NSynth_P",
         functools.partial(read, key="pitch", labels=PITCHES),
         labels=112,
-        # Four windows that adjoin.
+        # Four adjoining windows.
         windows={"window_seconds": 1.0, "hop_seconds": 1.0, "first_centre_seconds": 0.5},
         **_COMMON,
     ),

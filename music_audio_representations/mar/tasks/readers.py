@@ -1,7 +1,7 @@
 """Readers of the files that collections are distributed in.
 
 They execute nothing, and tell apart what looks alike: a table from one that a spreadsheet program
-saved again, an array from the pointer that Git LFS leaves in its place.
+has saved again, an array from the pointer that Git LFS leaves in its place.
 """
 
 import csv
@@ -9,14 +9,19 @@ import gzip
 import io
 import json
 import math
+import os
 import pathlib
 import pickle
 import re
 import zlib
+from collections.abc import Iterator, Sequence
+from typing import Any, TextIO
 
 import numpy as np
 
 from mar.errors import InputError
+
+Path = str | os.PathLike[str]
 
 _LFS = b"version https://git-lfs.github.com/spec/v1"
 _CP_ITEM = re.compile(r"a?S'(.*)'")
@@ -26,23 +31,27 @@ _DECODER = json.JSONDecoder()
 _DAMAGED = (OSError, EOFError, zlib.error, UnicodeDecodeError)  # what reading a file may raise
 
 
-def find(folder, name):
-    """The path of an upstream file below `folder`.
+def find(folder: Path, name: str) -> pathlib.Path:
+    """The path of an upstream file below a folder.
 
-    `name` is its path in the upstream repository or archive. The folder may be any of the levels
-    on that path, and the file may be gzipped. Raises InputError where there is none.
+    Args:
+        folder: any of the levels on the upstream path.
+        name: path of the file in the upstream repository or archive; it may be gzipped here.
+
+    Raises:
+        InputError: there is none.
     """
-    found = find_optional(folder, name)
-    if found is None:
+    path = find_optional(folder, name)
+    if path is None:
         raise InputError(
             f"{folder}: expected {name} of the official distribution (or {name}.gz) in this "
             f"folder, found none. `python -m mar.fetch TASK` downloads what may be, and tells "
             f"where the rest is to be had"
         )
-    return found
+    return path
 
 
-def find_optional(folder, name):
+def find_optional(folder: Path, name: str) -> pathlib.Path | None:
     """As `find`, but None where there is none."""
     parts = pathlib.PurePosixPath(name).parts
     for start in range(len(parts)):
@@ -53,8 +62,12 @@ def find_optional(folder, name):
     return None
 
 
-def read_bytes(path):
-    """A file's content, gunzipped where its name ends in `.gz`; never a Git LFS pointer."""
+def read_bytes(path: Path) -> bytes:
+    """A file's content, gunzipped where its name ends in `.gz`.
+
+    Raises:
+        InputError: it cannot be read, or is a Git LFS pointer.
+    """
     path = pathlib.Path(path)
     try:
         data = path.read_bytes()
@@ -70,8 +83,12 @@ def read_bytes(path):
     return data
 
 
-def read_text(path):
-    """A UTF-8 text file, line ends as they are, without the byte-order mark of some editors."""
+def read_text(path: Path) -> str:
+    """A UTF-8 text file, line ends as they are, without the byte-order mark of some editors.
+
+    Raises:
+        InputError: it cannot be read, or is not UTF-8.
+    """
     try:
         return read_bytes(path).decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -81,21 +98,23 @@ def read_text(path):
         ) from None
 
 
-def read_lines(path):
-    """The lines of a text file without their ends; a last line without one counts."""
+def read_lines(path: Path) -> list[str]:
+    """The lines of a text file without their ends; the last one need not have an end."""
     return read_text(path).splitlines()
 
 
-def read_table(path, columns, delimiter=","):
+def read_table(path: Path, columns: Sequence[str], delimiter: str = ",") -> list[dict[str, str]]:
     """Rows of a delimited table with a header, as dictionaries of stripped strings.
 
-    See `read_rows` for what is refused.
+    See `read_rows` for the arguments and for what is refused.
     """
     header, rows = read_rows(path, columns, delimiter)
     return [dict(zip(header, (cell.strip() for cell in row), strict=True)) for row in rows]
 
 
-def read_rows(path, columns, delimiter=","):
+def read_rows(
+    path: Path, columns: Sequence[str], delimiter: str = ","
+) -> tuple[list[str], Iterator[list[str]]]:
     """A delimited table: its header, and an iterator over the rows as lists of strings.
 
     Args:
@@ -104,7 +123,7 @@ def read_rows(path, columns, delimiter=","):
         delimiter: between the cells.
 
     Raises:
-        InputError: the header is another one, most often because a spreadsheet program saved the
+        InputError: the header lacks a column, most often because a spreadsheet program saved the
             file again; or a row has more or fewer cells than the header.
     """
     text = read_text(path)
@@ -120,7 +139,7 @@ def read_rows(path, columns, delimiter=","):
     return header, _checked_rows(path, rows, len(header))
 
 
-def _checked_rows(path, rows, width):
+def _checked_rows(path: Path, rows: Iterator[list[str]], width: int) -> Iterator[list[str]]:
     for number, row in enumerate(rows, 2):
         if len(row) == width:
             yield row
@@ -128,7 +147,7 @@ def _checked_rows(path, rows, width):
             raise InputError(f"{path}: row {number}: expected {width} cells, found {len(row)}")
 
 
-def _spreadsheet_hint(text, delimiter):
+def _spreadsheet_hint(text: str, delimiter: str) -> str:
     first = text.split("\n", 1)[0]
     others = [mark for mark in ",;\t" if mark != delimiter and mark in first]
     if others and delimiter not in first:
@@ -136,17 +155,20 @@ def _spreadsheet_hint(text, delimiter):
     return ""
 
 
-def read_array(path, shape=None):
+def read_array(path: Path, shape: Sequence[int | None] | None = None) -> np.ndarray:
     """A `.npy` array without pickled objects.
 
     Args:
         path: the file, perhaps gzipped.
-        shape: what is expected; None in it is any length.
+        shape: the expected one, with None for any length; None for any shape.
+
+    Raises:
+        InputError: it is no such array.
     """
     data = read_bytes(path)
     try:
         array = np.lib.format.read_array(io.BytesIO(data), allow_pickle=False)
-    except Exception as error:  # of NumPy's parser of the header, whatever the damage brings up
+    except Exception as error:  # NumPy parses the header as Python, so damage may raise anything
         raise InputError(f"{path}: not a plain .npy array: {error}") from None
     if shape is not None and (
         len(shape) != array.ndim
@@ -157,7 +179,7 @@ def read_array(path, shape=None):
     return array
 
 
-def read_flags(path, shape):
+def read_flags(path: Path, shape: Sequence[int | None]) -> np.ndarray:
     """A `.npy` array of 0 and 1 as uint8; see `read_array`."""
     array = read_array(path, shape)
     if not np.isin(array, (0, 1)).all():
@@ -165,19 +187,31 @@ def read_flags(path, shape):
     return array.astype(np.uint8)
 
 
-def read_numbered(path, separator):
-    """The entries `<row><separator><name>` of a `.npy` array of strings, as `(row, name)`s."""
+def read_numbered(path: Path, separator: str) -> list[tuple[int, str]]:
+    """The entries `<row><separator><name>` of a `.npy` array of strings, as `(row, name)`s.
+
+    Raises:
+        InputError: it is no such array.
+    """
     entries = []
     for entry in read_array(path, (None,)).tolist():
-        row, found, name = str(entry).partition(separator)
-        if not found or not row.isdigit():
+        row, mark, name = str(entry).partition(separator)
+        if not mark or not row.isdigit():
             raise InputError(f"{path}: expected entries '<row>{separator}<name>', found {entry!r}")
         entries.append((int(row), name))
     return entries
 
 
-def number(text, path):
-    """A number in a cell of a table."""
+def number(text: str, path: Path) -> float:
+    """A finite number in a cell of a table.
+
+    Args:
+        text: of the cell.
+        path: of the table, for the error message.
+
+    Raises:
+        InputError: it is none.
+    """
     try:
         value = float(text)
     except ValueError:
@@ -187,8 +221,12 @@ def number(text, path):
     return value
 
 
-def read_list(path):
-    """The strings of a `.cP` list: a Python 2 pickle of protocol 0, read line by line."""
+def read_list(path: Path) -> list[str]:
+    """The strings of a `.cP` list: a Python 2 pickle of protocol 0, read line by line.
+
+    Raises:
+        InputError: it is no such list.
+    """
     lines = read_text(path).splitlines()
     if lines[:1] != ["(lp1"] or lines[-1] != "a.":
         raise InputError(
@@ -198,24 +236,28 @@ def read_list(path):
     return [match[1] for line in lines if (match := _CP_ITEM.fullmatch(line))]
 
 
-def read_json(path):
-    """A JSON file as a whole, which must not be large."""
+def read_json(path: Path) -> Any:
+    """A JSON file, read at once; for large ones see `stream_object`.
+
+    Raises:
+        InputError: it is no valid JSON.
+    """
     try:
         return json.loads(read_text(path))
     except ValueError as error:
         raise InputError(f"{path}: not valid JSON: {error}") from None
 
 
-class _Told:
-    """What a pickle says of a NumPy array or its type; NumPy itself would trust it blindly."""
+class _Described:
+    """A pickle's description of a NumPy array or dtype, which NumPy itself would trust blindly."""
 
-    def __init__(self, *arguments):
+    def __init__(self, *arguments: Any) -> None:
         self.arguments = arguments
 
-    def __setstate__(self, state):
+    def __setstate__(self, state: Any) -> None:
         self.state = state
 
-    def array(self):
+    def array(self) -> np.ndarray:
         """The array."""
         _, shape, kind, is_fortran, raw = self.state
         raw = raw.encode("latin1") if isinstance(raw, str) else raw
@@ -226,36 +268,46 @@ class _Told:
 class _PlainData(pickle.Unpickler):
     """Strings, numbers, lists, dictionaries and NumPy arrays; anything else is refused."""
 
-    def find_class(self, module, name):
+    def find_class(self, module: str, name: str) -> Any:
         if (module, name) == ("_codecs", "encode"):  # how Python 3 writes bytes for Python 2
             return lambda text, encoding: text.encode("latin1")
         if module.split(".")[0] == "numpy" and name in ("_reconstruct", "ndarray", "dtype"):
-            return _Told
+            return _Described
         raise pickle.UnpicklingError(f"it holds {module}.{name}, which is not plain data")
 
 
-def read_mapping(path):
+def read_mapping(path: Path) -> dict[str, Any]:
     """The dictionary of strings to strings, numbers or arrays in a Python 2 `.pkl` or `.cP` file.
 
     No class is ever looked up, so nothing in the file can be executed.
+
+    Raises:
+        InputError: it is no such file.
     """
     data = read_bytes(path)
     try:
         mapping = _PlainData(io.BytesIO(data), encoding="latin1").load()
         if not isinstance(mapping, dict):
             raise ValueError(f"expected a dictionary, found {type(mapping).__name__}")
-        return {k: v.array() if isinstance(v, _Told) else v for k, v in mapping.items()}
+        return {k: v.array() if isinstance(v, _Described) else v for k, v in mapping.items()}
     except Exception as error:  # a damaged pickle may ask for anything
         raise InputError(f"{path}: not a pickle of plain data: {error}") from None
 
 
-def stream_object(path, chunk_characters=1 << 20):
+def stream_object(path: Path, chunk_characters: int = 1 << 20) -> Iterator[tuple[str, Any]]:
     """Yields the `(key, value)` pairs of a JSON file that is one large object, in order.
 
-    Memory does not grow with the file. Raises InputError where it is not such an object.
+    Memory does not grow with the file.
+
+    Args:
+        path: the file, perhaps gzipped.
+        chunk_characters: how many are read at a time.
+
+    Raises:
+        InputError: it is not such an object.
     """
     path = pathlib.Path(path)
-    opened = gzip.open if path.suffix == ".gz" else open
+    opened: Any = gzip.open if path.suffix == ".gz" else open
     try:
         with opened(path, "rt", encoding="utf-8") as file:
             yield from _stream(file, path, chunk_characters)
@@ -263,14 +315,19 @@ def stream_object(path, chunk_characters=1 << 20):
         raise InputError(f"{path}: cannot be read: {error}") from None
 
 
-def _stream(file, path, chunk_characters):
+def _stream(file: TextIO, path: pathlib.Path, chunk_characters: int) -> Iterator[tuple[str, Any]]:
+    """The pairs of a JSON object, read in pieces.
+
+    In `{"a": [1, 2], "b": 3}`, of which `{"a": [1, 2], "b` was read: the entry "a" is complete, and
+    is yielded; what follows is not, so that more is read behind `"b` and the entry is tried again.
+    """
     text = file.read(chunk_characters)
-    position = _SPACE.match(text).end()
+    position = _skip_space(text, 0)
     if text[position : position + 1] != "{":
         raise InputError(f"{path}: expected a JSON object, found {text!r:.60}")
     position += 1
     while True:
-        position = _SPACE.match(text, position).end()
+        position = _skip_space(text, position)
         if text[position : position + 1] == "}":
             return
         entry = _entry(text, position)
@@ -284,7 +341,13 @@ def _stream(file, path, chunk_characters):
         text, position = text[position:] + more, 0
 
 
-def _entry(text, position):
+def _skip_space(text: str, position: int) -> int:
+    """Where the next thing begins, behind white space and commas."""
+    match = _SPACE.match(text, position)
+    return match.end() if match else position
+
+
+def _entry(text: str, position: int) -> tuple[str, Any, int] | None:
     """The `"key": value` at `position` and where it ends; None if it is not all there."""
     try:
         key, end = _DECODER.raw_decode(text, position)
@@ -294,5 +357,5 @@ def _entry(text, position):
         value, end = _DECODER.raw_decode(text, colon.end())
     except json.JSONDecodeError:
         return None
-    # A number at the very end of the text may go on in what is not yet read.
+    # A number at the very end of the text may continue in what is not yet read.
     return (key, value, end) if end < len(text) else None

@@ -4,15 +4,19 @@ import gc
 import os
 import signal
 import sys
+from collections.abc import Callable, Iterable
+from typing import TypeVar
 
 from absl import app, flags
 
+from mar.config import Configurable
 from mar.errors import ConfigError, InputError
 
+_Component = TypeVar("_Component", bound=Configurable)
 flags.disclaim_key_flags()  # --help lists what is defined here as the calling command's own
 
 
-def define_config_flags(required=True):
+def define_config_flags(required: bool = True) -> None:
     """Defines `--config FILE` and the repeatable `--set Class.param=value`.
 
     Args:
@@ -26,28 +30,36 @@ def define_config_flags(required=True):
         flags.mark_flag_as_required("config")
 
 
-def configured(cls, overrides=()):
+def configured(cls: type[_Component], overrides: Iterable[str] = ()) -> _Component:
     """The component of class `cls` that the flags describe.
 
     Args:
-        overrides: more of them, from flags that are short for `--set`.
+        cls: class of the component.
+        overrides: more of them, `Class.param=value`, from flags that are short for `--set`.
+
+    Raises:
+        ConfigError: the file or an override does not describe one.
     """
     overrides = [*flags.FLAGS.set, *overrides]
     path = flags.FLAGS.config
     return cls.load(path, overrides) if path else cls.from_overrides(overrides)
 
 
-def define_shard_flag(what):
+def define_shard_flag(what: str) -> None:
     """Defines `--shard i/n`, by which n machines, or any job scheduler, share one job.
 
     Args:
-        what: a machine does, for the help.
+        what: what each machine does, for the help.
     """
     flags.DEFINE_string("shard", "0/1", f"i/n, counted from 0: machine i of n {what}.")
 
 
-def shard():
-    """`--shard` as `(i, n)`."""
+def shard() -> tuple[int, int]:
+    """`--shard` as `(i, n)`.
+
+    Raises:
+        ConfigError: it is not of that form.
+    """
     first, _, count = flags.FLAGS.shard.partition("/")
     if not (first.isdigit() and count.isdigit() and int(first) < int(count)):
         raise ConfigError(
@@ -56,18 +68,18 @@ def shard():
     return int(first), int(count)
 
 
-def run(main):
+def run(main: Callable[[list[str]], int | None]) -> None:
     """Parses the flags and calls `main(argv)`, whose result is the exit code.
 
     A ConfigError or InputError is shown as one sentence and ends the command with exit code 1;
     any other exception is a defect and keeps its traceback. SIGINT and SIGTERM end it with 130 and
-    143, after what must be kept has been. Flags may stand after arguments.
+    143, once it has kept what must be kept. Flags may follow arguments.
     """
     # Imports and the building of networks make hundreds of thousands of objects that stay, and by
-    # default Python looks through the new ones every 700.
+    # default Python searches the new ones for garbage after every 700.
     gc.set_threshold(20_000)
 
-    def guarded(argv):
+    def guarded(argv: list[str]) -> int | None:
         try:
             return main(argv)
         except (ConfigError, InputError) as error:
@@ -77,7 +89,7 @@ def run(main):
             print("interrupted", file=sys.stderr)
             return 128 + signal.SIGINT
 
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # what TensorFlow says of itself
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # lets work be kept
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's remarks about itself
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so work is kept
     flags.FLAGS.set_gnu_getopt(True)
     app.run(guarded)

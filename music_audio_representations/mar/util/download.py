@@ -1,7 +1,7 @@
 """Verified downloads into the cache.
 
 The cache is `$MAR_CACHE`, or the user's cache folder. `$MAR_MIRROR` replaces the scheme and host of
-every address, for those who serve the files themselves.
+every address, for users who serve the files themselves.
 """
 
 import os
@@ -11,14 +11,14 @@ import urllib.parse
 from mar.errors import InputError
 
 
-def cache_folder():
+def cache_folder() -> pathlib.Path:
     """Where downloads are kept."""
     import pooch
 
     return pathlib.Path(os.environ.get("MAR_CACHE") or pooch.os_cache("mar"))
 
 
-def download(address, sha256, name):
+def download(address: str, sha256: str, name: str | pathlib.PurePath) -> pathlib.Path:
     """Downloads a file once.
 
     Args:
@@ -27,7 +27,7 @@ def download(address, sha256, name):
         name: path within the cache.
 
     Returns:
-        The path of the verified file. Under this name there is never a partial or an altered one.
+        The path of the verified file. A partial or altered file never has this name.
 
     Raises:
         InputError: the download failed or the content differs.
@@ -48,7 +48,8 @@ def download(address, sha256, name):
             downloader=pooch.HTTPDownloader(progressbar=True, timeout=60),
         )
     except requests.HTTPError as error:
-        raise InputError(f"{address}: the server answered {error.response.status_code}") from None
+        status = error.response.status_code if error.response is not None else error
+        raise InputError(f"{address}: the server answered {status}") from None
     except requests.RequestException as error:
         raise InputError(
             f"{address}: the download failed ({_reason(error)}). Check the network, or set "
@@ -64,8 +65,8 @@ def download(address, sha256, name):
     return path
 
 
-def _reason(error):
-    """The innermost cause, without the chain of wrappers."""
+def _reason(error: Exception) -> object:
+    """The innermost cause, without the exceptions wrapped around it."""
     while error.args and isinstance(error.args[0], Exception):
         error = error.args[0]
     return getattr(error, "reason", None) or error

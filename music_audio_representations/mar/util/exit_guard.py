@@ -27,7 +27,7 @@ class ExitGuard:
         atexit.register(self._wait)
 
     def __enter__(self) -> bool:
-        """Whether the process goes on; where it ends, the call is to return at once."""
+        """Whether the call should do its work; False when the process is ending."""
         with self._lock:
             self._running += 1
         return threading.main_thread().is_alive()

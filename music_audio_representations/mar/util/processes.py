@@ -1,4 +1,4 @@
-"""What processes that work for another one share."""
+"""How worker processes end."""
 
 import multiprocessing
 import os
@@ -6,12 +6,14 @@ import signal
 import threading
 
 
-def end_with_parent():
-    """Makes a worker end when its parent does, however that ends, and at once on Ctrl-C."""
+def end_with_parent() -> None:
+    """Makes a worker process end when its parent does, however that ends, and at once on Ctrl-C."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     parent = multiprocessing.parent_process()
+    if parent is None:
+        raise RuntimeError("end_with_parent was called outside of a multiprocessing worker")
 
-    def watch():
+    def watch() -> None:
         parent.join()
         os._exit(1)
 

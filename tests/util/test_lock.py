@@ -1,0 +1,189 @@
+"""With real processes."""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import time
+
+import pytest
+
+from helpers.processes import run_python
+from mar.errors import InputError
+from mar.util import lock
+from mar.util.lock import FolderLock
+
+HOLD = """
+import sys, time
+from mar.util.lock import FolderLock
+lock = FolderLock(sys.argv[1], (int(sys.argv[2]), int(sys.argv[3])))
+print("held", flush=True)
+time.sleep(600)
+"""
+
+
+@pytest.fixture
+def hold(tmp_path):
+    """Starts processes that hold a lock; returns each when it does."""
+    processes = []
+
+    def start(shard=(0, 1)):
+        process = subprocess.Popen(
+            [sys.executable, "-c", HOLD, str(tmp_path), *map(str, shard)],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        processes.append(process)
+        assert process.stdout.readline() == "held\n"
+        return process
+
+    yield start
+    for process in processes:
+        process.kill()
+        process.communicate()
+
+
+def is_held(folder, shard=(0, 1)):
+    try:
+        FolderLock(folder, shard).release()
+    except InputError:
+        return True
+    return False
+
+
+def test_the_second_is_told_who_holds_it_and_since_when(tmp_path, hold):
+    process = hold()
+    with pytest.raises(InputError) as refused:
+        FolderLock(tmp_path)
+    (file,) = tmp_path.iterdir()
+    holder = json.loads(file.read_text())
+    for word in (tmp_path, f"process {process.pid}", holder["since"], holder["host"], "-c", file):
+        assert str(word) in str(refused.value)
+
+
+def test_one_that_was_killed_holds_it_no_longer(tmp_path, hold):
+    process = hold()
+    process.kill()
+    while pathlib.Path(f"/proc/{process.pid}/stat").read_text().split()[2] != "Z":
+        time.sleep(0.01)
+    assert not is_held(tmp_path)  # a process that nobody waited for has a number still
+    assert list(tmp_path.iterdir()) == []
+    process = hold()
+    process.kill()
+    process.wait()
+    with FolderLock(tmp_path):
+        assert is_held(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_another_process_of_the_same_number_does_not_hold_it(tmp_path, hold):
+    process = hold()
+    (file,) = tmp_path.iterdir()
+    holder = json.loads(file.read_text())
+    assert is_held(tmp_path)
+    file.write_text(json.dumps({**holder, "started": holder["started"] - 1}))
+    assert not is_held(tmp_path)
+    assert process.poll() is None
+
+
+@pytest.mark.parametrize("other", [{"host": "elsewhere"}, {"boot": "x"}, {"processes": "pid:[1]"}])
+def test_of_another_machine_its_heartbeat_tells(tmp_path, other):
+    with FolderLock(tmp_path):
+        (file,) = tmp_path.iterdir()
+        holder = {**json.loads(file.read_text()), **other, "process": 2**22 + 1}
+    file.write_text(json.dumps(holder))
+    assert is_held(tmp_path)
+    os.utime(file, (time.time() - 299,) * 2)
+    assert is_held(tmp_path)
+    os.utime(file, (time.time() - 301,) * 2)
+    assert not is_held(tmp_path)
+
+
+def test_a_lock_that_cannot_be_read_is_held_until_it_is_old(tmp_path):
+    file = tmp_path / ".writer"
+    file.touch()
+    with pytest.raises(InputError, match="another process writes into it"):
+        FolderLock(tmp_path)
+    os.utime(file, (0, 0))
+    assert not is_held(tmp_path)
+
+
+def test_the_heartbeat_renews_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(lock, "_BEAT_SECONDS", 0.01)
+    with FolderLock(tmp_path):
+        (file,) = tmp_path.iterdir()
+        os.utime(file, (0, 0))
+        while file.stat().st_mtime == 0:
+            time.sleep(0.01)
+
+
+def test_one_that_lost_it_is_told_and_does_not_remove_its_successors(tmp_path):
+    held = FolderLock(tmp_path)
+    held.check()
+    (file,) = tmp_path.iterdir()
+    file.unlink()
+    with pytest.raises(InputError, match="another process took over"):
+        held.check()
+    with FolderLock(tmp_path) as successor:
+        held.release()
+        successor.check()
+
+
+def test_shards_share_a_folder_and_exclude_all_else(tmp_path, hold):
+    first = hold((0, 2))
+    assert not is_held(tmp_path, (1, 2))
+    for excluded in ((0, 2), (0, 1), (1, 3), (0, 12)):
+        assert is_held(tmp_path, excluded)
+    first.kill()
+    first.wait()
+    assert not is_held(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+    hold()
+    assert is_held(tmp_path, (1, 2))
+
+
+def test_of_many_that_find_a_dead_lock_one_gets_it(tmp_path, hold):
+    """They start together, for several rounds."""
+    script = """
+import sys, time
+from mar.errors import InputError
+from mar.util.lock import FolderLock
+time.sleep(float(sys.argv[2]) - time.time())
+try:
+    FolderLock(sys.argv[1])
+    print("held", flush=True)
+    time.sleep(2)
+except InputError as error:
+    print("refused", flush=True)
+"""
+    for _ in range(3):
+        process = hold()
+        process.kill()
+        process.wait()
+        start = str(time.time() + 1)
+        rivals = [
+            subprocess.Popen(
+                [sys.executable, "-c", script, str(tmp_path), start], stdout=subprocess.PIPE
+            )
+            for _ in range(6)
+        ]
+        outcomes = [rival.communicate()[0].strip() for rival in rivals]
+        assert sorted(outcomes) == [b"held", *[b"refused"] * 5]
+
+
+def test_without_flock(tmp_path):
+    script = """
+import errno, fcntl, os, sys
+def none(*_): raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+fcntl.flock = fcntl.lockf = none
+from mar.util.lock import FolderLock
+with FolderLock(sys.argv[1]): print("held")
+"""
+    finished = run_python("-c", script, tmp_path)
+    assert finished.stdout == "held\n", finished.stderr
+
+
+def test_a_folder_that_cannot_be_written(tmp_path):
+    with pytest.raises(InputError, match="absent: cannot be locked: No such file"):
+        FolderLock(tmp_path / "absent")
