@@ -7,10 +7,12 @@ import numpy as np
 import tensorflow as tf
 
 from helpers import small_records
-from helpers.networks import fill_golden, small_network
+from helpers.networks import fill_golden
+from mar.config import Param
 from mar.data.pipelines import PairDataset, SnippetDataset
 from mar.models import sfnfnet
 from mar.models.projectors import with_head
+from mar.models.sfnfnet import SfNfNetF0
 from mar.optim.adam import ScoochAdam
 from mar.training.objectives import ContrastiveObjective, SupervisedObjective
 from mar.training.trainer import loss_gradients, train_step
@@ -51,14 +53,20 @@ def parts(kind, records):
     return objective, PairDataset(**data)
 
 
-def short_network():
-    """Two of the network's stages from golden weights: half the time of tracing.
+class TwoStages(SfNfNetF0):
+    """The network's first two stages: half the time of tracing."""
 
-    The residual is dropped for half of the examples in the second.
-    """
-    with mock.patch.object(sfnfnet, "STAGES", sfnfnet.STAGES[:2]):
-        settings = small_network(stochastic_depth=1.0, depths=[1, 1])
-        return fill_golden(settings.build(FRAMES, explicit_draws=True))
+    depths: tuple[int, ...] = Param(default=(1, 1), doc="Blocks in each of them.")
+
+    def build(self, *arguments, **options):
+        with mock.patch.object(sfnfnet, "STAGES", sfnfnet.STAGES[:2]):
+            return super().build(*arguments, **options)
+
+
+def short_network():
+    """From golden weights; the residual is dropped for half of the examples in the second stage."""
+    settings = TwoStages(width=0.1, stochastic_depth=1.0)
+    return fill_golden(settings.build(FRAMES, explicit_draws=True))
 
 
 def pretraining(objective, dataset):

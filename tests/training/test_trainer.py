@@ -9,7 +9,6 @@ import shutil
 import signal
 import subprocess
 import sys
-from unittest import mock
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -303,15 +302,14 @@ def test_shipped_configurations_train(path, tmp_path):
     small_records.write_here(job, tmp_path / "records")
     settings = [f"Constants.RECORDS={tmp_path / 'records'}", "Trainer.steps=2"]
     settings += ["Trainer.device=cpu", "Trainer.strategy=one_device"]
-    settings += ["Trainer.model.SfNfNetF0.width=0.05", "Trainer.model.SfNfNetF0.depths=[1,1]"]
+    settings += ["Trainer.model={TwoStages: {width: 0.05}}"]
     (objective,) = yaml.safe_load(path.read_text())["Trainer"]["objective"]
     (dataset,) = yaml.safe_load(path.read_text())["Trainer"]["dataset"]
     settings += [f"Trainer.objective.{objective}.projector.Projector.hidden_units=[16]"]
     settings += [f"Trainer.dataset.{dataset}.batch_size=4"]
     settings += [f"Trainer.dataset.{dataset}.snippet_frames={training_runs.FRAMES}"]
-    with mock.patch.object(sfnfnet, "STAGES", sfnfnet.STAGES[:2]):
-        shrunk = Trainer.load(path, [*settings, "Trainer.validation=null"])
-        assert shrunk.run(tmp_path / "run") is None
+    shrunk = Trainer.load(path, [*settings, "Trainer.validation=null"])
+    assert shrunk.run(tmp_path / "run") is None
     assert last_step(tmp_path / "run") == 2
     assert (tmp_path / "run" / "model.keras").exists()
 
@@ -453,9 +451,8 @@ test_trainer.two_steps(records, folder, "mirrored")
 def two_steps(records, folder, strategy):
     """Trains two steps of a short network, with a validation of 6 and 1 pairs."""
     settings = {"steps": 2, "initial_weights": None, "validation.PairDataset.batch_size": 6}
-    with mock.patch.object(sfnfnet, "STAGES", sfnfnet.STAGES[:2]):
-        short = {"model.SfNfNetF0.depths": [1, 1]}
-        trainer(records, strategy=strategy, **settings, **short).run(folder)
+    settings["model"] = {"TwoStages": {"width": 0.05, "stochastic_depth": 0.6}}
+    trainer(records, strategy=strategy, **settings).run(folder)
 
 
 def test_fewer_tracks_than_a_batch_are_warned_of(records, caplog):

@@ -41,7 +41,8 @@ class Logs:
         writes: bool = True,
     ) -> None:
         self._writes = writes
-        self._timed_steps, self._since = 0, None
+        self._timed_steps = 0
+        self._since: float | None = None
         if not writes:
             return
         self._folder = folder = pathlib.Path(folder)
@@ -78,7 +79,7 @@ class Logs:
             return
         shown = f"loss {measures['loss']:.4f}, learning rate {measures['learning_rate']:.2e}"
         now = time.monotonic()
-        if self._timed_steps:
+        if self._timed_steps and self._since is not None:
             rate = self._snippets_per_step * self._timed_steps / (now - self._since)
             measures = {**measures, "snippets_per_second": rate}
             shown += f", {rate:.0f} snippets/s"

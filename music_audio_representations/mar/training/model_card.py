@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 import tensorflow as tf
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 import mar
 from mar.errors import InputError
@@ -171,7 +172,7 @@ def draw_losses(records: list[dict[str, Any]]) -> Figure:
         if losses:
             axes.plot(*zip(*losses, strict=True), style, label=label, markersize=4)
     axes.set(xlabel="step", ylabel="loss")
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True, steps=[1, 2, 5, 10]))
     axes.spines[["top", "right"]].set_visible(False)
     if axes.lines:
         axes.legend(frameon=False)

@@ -203,10 +203,10 @@ class Trainer(Configurable):
         due = done > 0 and done % self.validate_every == 0
         return self.validation is not None and (due or done == self.total_steps)
 
-    def _validation(self, strategy, model, saved, logs) -> Callable[[int], None] | None:
+    def _validation(self, strategy, model, saved, logs) -> Callable[[int], None]:
         """A function that validates after so many steps."""
         if self.validation is None:
-            return None
+            return lambda done: None
         score = validation.scorer(strategy, model, self.objective, self.validation)
 
         def validate(done):
@@ -220,7 +220,10 @@ class Trainer(Configurable):
     @property
     def total_steps(self) -> int:
         """Training steps."""
-        return self.optimizer.schedule.steps if self.steps is None else self.steps
+        if self.steps is not None:
+            return self.steps
+        assert self.optimizer.schedule is not None  # `__post_init__` expects one of the two
+        return self.optimizer.schedule.steps
 
     def facts(self) -> dict[str, Any]:
         """What a run that is resumed must have in common with the one before."""

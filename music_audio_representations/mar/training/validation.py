@@ -37,6 +37,7 @@ def scorer(
     outputs_of = distribution.compiled(strategy, replica_outputs, reduce_retracing=True)
 
     def batches(latest: str | None) -> Iterator[dict[str, np.ndarray]]:
+        assert dataset.steps is not None  # with fixed windows
         examples = iter(distribution.batches(strategy, dataset, seed=0))
         for _ in range(dataset.steps):
             batch = {name: part.numpy() for name, part in outputs_of(next(examples)).items()}
