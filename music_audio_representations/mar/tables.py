@@ -28,8 +28,9 @@ def main(argv: list[str]) -> int:
         raise ConfigError(f"expected flags alone, got {argv[1:]}")
     results = pathlib.Path(FLAGS.results)
     for name in ("results", "probes"):
-        if FLAGS[name].present and not pathlib.Path(FLAGS[name].value).is_dir():
-            raise InputError(f"--{name}: {FLAGS[name].value}: expected a folder, found none")
+        folder = FLAGS[name].value
+        if FLAGS[name].present and folder is not None and not pathlib.Path(folder).is_dir():
+            raise InputError(f"--{name}: {folder}: expected a folder, found none")
     logging.getLogger("mar").setLevel(logging.INFO)
     from mar.reporting import writing
 

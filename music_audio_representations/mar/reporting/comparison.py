@@ -166,7 +166,7 @@ def differences(
     Raises:
         InputError: there is none of these.
     """
-    rows = []
+    rows: list[dict[str, str | float]] = []
     for task, runs in runs_by_model(results, tasks, models).items():
         tested = {}
         for model, run in runs.items() if len(runs) > 1 else ():

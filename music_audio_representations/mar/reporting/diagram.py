@@ -26,13 +26,13 @@ def facts(network: keras.Model) -> dict:
         first; `fusions`: channels that join before each stage; `embedding`: its dimensions;
         `parameters`.
     """
-    parts = {"slow": {}, "fast": {}}
+    parts: dict[str, dict[str, tuple[int, tuple]]] = {"slow": {}, "fast": {}}
     fusions = []
     for layer in network.layers:
         if match := _PART.match(layer.name):
             pathway, stage, _ = match.groups()
             name = "stem" if stage is None else f"stage {int(stage) + 1}"
-            count = parts[pathway].get(name, (0, None))[0] + 1
+            count = parts[pathway].get(name, (0, ()))[0] + 1
             parts[pathway][name] = count, tuple(layer.output.shape[1:])
         elif re.fullmatch(r"fusion\d+_pointwise", layer.name):
             fusions.append(layer.output.shape[-1])

@@ -10,6 +10,8 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 from matplotlib import rc_context
+from matplotlib.artist import Artist
+from matplotlib.container import Container
 from matplotlib.figure import Figure
 from matplotlib.patheffects import Normal, Stroke
 
@@ -67,7 +69,7 @@ def plot_label_density(counts: dict[str, np.ndarray]) -> Figure:
         for axis, scale in zip(axes, ("linear", "logarithmic"), strict=True):
             axis.stairs(ordered, fill=True)
             axis.set(xlabel="rank of the label by frequency", ylabel="tracks with the label")
-            axis.xaxis.get_major_locator().set_params(integer=True)
+            axis.locator_params(axis="x", integer=True)
             axis.set_title(f"{name}, {scale}", parse_math=False, fontsize="medium")
         if ordered.any():
             axes[1].set(yscale="log", ylim=(0.5, None))
@@ -89,16 +91,18 @@ def plot_tasks(headlines: pd.DataFrame) -> Figure:
     place = headlines.groupby(["task", "metric"], sort=False).ngroup()
     rank = headlines["model"].map({model: rank for rank, model in enumerate(models)})
     bars = headlines.assign(centre=place + (rank - (len(models) - 1) / 2) * share)
-    handles = []
+    handles: list[Container | Artist] = []
     for model, hatch in zip(models, itertools.cycle(_HATCHES), strict=False):
         ours = bars[bars["model"] == model]
-        style = {"hatch": hatch, "edgecolor": "white", "linewidth": 0}
-        handles.append(axes.bar(ours["centre"], ours["value"], 0.9 * share, label=model, **style))
+        at, height, width = ours["centre"], ours["value"], 0.9 * share
+        handles.append(
+            axes.bar(at, height, width, label=model, hatch=hatch, edgecolor="white", linewidth=0)
+        )
     intervals = bars.dropna(subset=["low", "high"])
     if len(intervals):
-        style = {"color": "k", "linewidth": 1, "path_effects": _HALO}
         ends = (intervals[name] for name in ("centre", "low", "high"))
-        handles.append(axes.vlines(*ends, label="95 % interval", **style))
+        label = "95 % interval"
+        handles.append(axes.vlines(*ends, color="k", linewidth=1, path_effects=_HALO, label=label))
     guesses = headlines.drop_duplicates(["task", "metric"])["guess"]
     for place, guess in enumerate(guesses):
         sides = [place - 0.45, place + 0.45]

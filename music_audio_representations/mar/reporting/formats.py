@@ -10,6 +10,7 @@ import html as html_module
 import io
 import math
 import re
+from collections.abc import Callable
 from typing import Any
 
 CLOSE = 0.01  # "Models within 0.01 of SOTA are bold" (Tables 3 and 4)
@@ -194,7 +195,12 @@ def page(*tables: Table) -> str:
     )
 
 
-FORMATS = {".md": markdown, ".tex": latex, ".csv": csv, ".html": page}
+FORMATS: dict[str, Callable[[Table], str]] = {
+    ".md": markdown,
+    ".tex": latex,
+    ".csv": csv,
+    ".html": page,
+}
 
 
 def _by_column(table):

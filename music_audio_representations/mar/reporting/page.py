@@ -115,7 +115,7 @@ class _Names(dict):
 
 
 def _template(path):
-    loaders = [jinja2.PackageLoader("mar.reporting")]
+    loaders: list[jinja2.BaseLoader] = [jinja2.PackageLoader("mar.reporting")]
     if path is not None:
         loaders.append(jinja2.FileSystemLoader(pathlib.Path(path).parent))
     environment = jinja2.Environment(

@@ -7,6 +7,7 @@ value as printed, its reference and its footnote, which begin with their marks.
 import csv
 import dataclasses
 import importlib.resources
+import io
 import itertools
 import os
 import pathlib
@@ -65,8 +66,8 @@ class Published:
 def published(table: int) -> list[Published]:
     """The `Published` entries of a table, 1, 3 or 4, in its order."""
     source = importlib.resources.files("mar.reporting") / "paper_results.csv"
-    with source.open(encoding="utf-8", newline="") as file:
-        rows = [Published(**{**row, "table": int(row["table"])}) for row in csv.DictReader(file)]
+    lines = csv.DictReader(io.StringIO(source.read_text(encoding="utf-8"), newline=""))
+    rows = [Published(int(line.pop("table")), **line) for line in lines]
     return [row for row in rows if row.table == table]
 
 
@@ -94,7 +95,7 @@ def measured(folder: str | os.PathLike) -> pd.DataFrame:
     folder = pathlib.Path(folder)
     refuse_earlier_layout(folder)
     runs = runs_by_model(Results(folder)) if run_folders(folder) else {}
-    rows = []
+    rows: list[dict] = []
     for name in dict.fromkeys(row.task for row in published(1)):
         if name in runs:
             rows += itertools.chain.from_iterable(map(_scores_of_run, runs[name].values()))
@@ -185,7 +186,9 @@ def table4(folder: str | os.PathLike | None = None) -> Table:
 def _scores(table, folder):
     entries = published(table)
     columns = list(dict.fromkeys((row.task, row.metric) for row in entries))
-    printed = {(row.source, row.task, row.metric): row for row in entries}
+    printed: dict[tuple[str | None, str, str], Published] = {
+        (row.source, row.task, row.metric): row for row in entries
+    }
     ours = measured(folder).itertuples() if folder else []
     ours = [row for row in ours if (row.task, row.metric) in columns]
     scores = {(row.model, row.task, row.metric): row for row in ours}

@@ -41,7 +41,8 @@ class Logs:
         writes: bool = True,
     ) -> None:
         self._writes = writes
-        self._timed_steps, self._since = 0, None
+        self._timed_steps = 0
+        self._since: float | None = None
         if not writes:
             return
         self._folder = folder = pathlib.Path(folder)
@@ -78,7 +79,7 @@ class Logs:
             return
         shown = f"loss {measures['loss']:.4f}, learning rate {measures['learning_rate']:.2e}"
         now = time.monotonic()
-        if self._timed_steps:
+        if self._since is not None and self._timed_steps:
             rate = self._snippets_per_step * self._timed_steps / (now - self._since)
             measures = {**measures, "snippets_per_second": rate}
             shown += f", {rate:.0f} snippets/s"
@@ -118,7 +119,10 @@ class Logs:
         try:
             yield
         except (OSError, tf.errors.OpError) as error:
-            reason = getattr(error, "strerror", None) or error.message.strip().splitlines()[0]
+            if isinstance(error, OSError):
+                reason = error.strerror or str(error)
+            else:
+                reason = error.message.strip().splitlines()[0]
             raise InputError(
                 f"{self._folder}: the run's numbers cannot be written: {reason}; the same command "
                 "resumes from the last checkpoint"

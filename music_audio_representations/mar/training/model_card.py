@@ -171,7 +171,7 @@ def draw_losses(records: list[dict[str, Any]]) -> Figure:
         if losses:
             axes.plot(*zip(*losses, strict=True), style, label=label, markersize=4)
     axes.set(xlabel="step", ylabel="loss")
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.locator_params(axis="x", integer=True)
     axes.spines[["top", "right"]].set_visible(False)
     if axes.lines:
         axes.legend(frameon=False)

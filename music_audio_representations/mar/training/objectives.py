@@ -6,7 +6,7 @@ dictionaries by the names of the views, which are those of the data set.
 """
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, ClassVar
 
 import keras
 import numpy as np
@@ -37,7 +37,10 @@ class Objective(Configurable):
     projector: Projector = Param(default=Projector(), doc="Head on top of the embedding.")
     mixup: Mixup | None = Param(default=None, doc="Mixture of examples in training; null: none.")
 
-    views, dataset, separable, criterion = (), None, True, None
+    views: ClassVar[tuple[str, ...]] = ()
+    dataset: ClassVar[type[RecordDataset]] = RecordDataset
+    separable: ClassVar[bool] = True
+    criterion: ClassVar[str | None] = None
 
     def check(self, dataset: RecordDataset) -> None:
         """That a data set yields the examples which are learnt from, as far as it is described.
@@ -73,7 +76,7 @@ class Objective(Configurable):
             For each view `depth`, float32 `(batch_size, blocks)` in [0, 1); with mixup also
             `partners`, int32, and `gains`, float32, `(batch_size,)`.
         """
-        draws = {}
+        draws: dict[str, dict[str, np.ndarray]] = {}
         for view in self.views:
             rng = sampling.generator(seed, step, f"stochastic depth {view}")
             draws[view] = {"depth": rng.random((batch_size, blocks), np.float32)}
@@ -199,7 +202,8 @@ class ContrastiveObjective(Objective):
 
     def scores(self, batches: Iterable[dict[str, np.ndarray]]) -> dict[str, float]:
         """Means of the loss and of what else is logged in training; see `Objective.scores`."""
-        sums, count = {}, 0
+        sums: dict[str, float] = {}
+        count = 0
         for batch in batches:
             outputs = batch["outputs"]
             loss, measures = self.loss(outputs, {}, {}, {})

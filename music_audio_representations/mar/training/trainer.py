@@ -203,24 +203,25 @@ class Trainer(Configurable):
         due = done > 0 and done % self.validate_every == 0
         return self.validation is not None and (due or done == self.total_steps)
 
-    def _validation(self, strategy, model, saved, logs) -> Callable[[int], None] | None:
-        """A function that validates after so many steps."""
+    def _validation(self, strategy, model, saved, logs) -> Callable[[int], None]:
+        """A function that validates after so many steps, if there is anything to validate on."""
         if self.validation is None:
-            return None
+            return lambda done: None
         score = validation.scorer(strategy, model, self.objective, self.validation)
 
         def validate(done):
             scores = score(saved.latest)
             logs.validation(done, scores)
-            if self.objective.criterion in scores:
-                saved.save_best(done, scores[self.objective.criterion])
+            criterion = self.objective.criterion
+            if criterion is not None and criterion in scores:
+                saved.save_best(done, scores[criterion])
 
         return validate
 
     @property
     def total_steps(self) -> int:
         """Training steps."""
-        return self.optimizer.schedule.steps if self.steps is None else self.steps
+        return self.optimizer.steps if self.steps is None else self.steps
 
     def facts(self) -> dict[str, Any]:
         """What a run that is resumed must have in common with the one before."""
@@ -297,10 +298,10 @@ def loss_gradients(
         global_batch: `(N, …)` by name, from which mixup takes partners.
     """
 
-    def forward(rows):
+    def forward(rows: tuple[dict, dict]) -> tf.Tensor:
         return objective.outputs(model, *rows, global_batch)
 
-    def loss(outputs, rows):
+    def loss(outputs: tf.Tensor, rows: tuple[dict, dict]) -> tuple[tf.Tensor, dict]:
         return objective.loss(outputs, *rows, global_batch)
 
     variables = [variable.value for variable in model.trainable_variables]
