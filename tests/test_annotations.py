@@ -6,17 +6,10 @@ import pytest
 
 from helpers.resources import ROOT
 
-BELOW = "music_audio_representations/mar/"
 PACKAGES = (ROOT / "music_audio_representations" / "mar", ROOT / "tfrecord_tools")
 MODULES = sorted(
     path.relative_to(ROOT).as_posix() for package in PACKAGES for path in package.rglob("*.py")
 )
-# Rooms below BELOW that are not annotated yet. None may be added.
-PENDING = ("embedding/", "config.py", "analyze.py", "baseline.py", "embed.py", "similar.py")
-
-
-def is_pending(module):
-    return module.removeprefix(BELOW).startswith(PENDING)
 
 
 def unannotated(source):
@@ -52,17 +45,9 @@ def is_annotated(function, in_class):
     return function.returns is not None and all(argument.annotation for argument in named)
 
 
-@pytest.mark.parametrize("module", [module for module in MODULES if not is_pending(module)])
+@pytest.mark.parametrize("module", MODULES)
 def test_public_functions_are_annotated(module):
     assert unannotated((ROOT / module).read_text(encoding="utf-8")) == []
-
-
-@pytest.mark.parametrize("room", PENDING)
-def test_no_pending_room_is_done(room):
-    """What is annotated leaves the list, so that it stays so."""
-    modules = [module for module in MODULES if module.removeprefix(BELOW).startswith(room)]
-    missing = [unannotated((ROOT / module).read_text(encoding="utf-8")) for module in modules]
-    assert any(missing), f"{room}: annotated, or gone; take it out of PENDING"
 
 
 @pytest.mark.parametrize(

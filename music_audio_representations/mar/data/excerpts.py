@@ -50,8 +50,8 @@ def excerpts(manifest: Manifest, frames: int, seed: int) -> pa.Table:
     tracks = np.flatnonzero(manifest.frames >= frames)
     rng = sampling.generator(seed, 0, "excerpts")
     columns = {
-        "id": pa.array([manifest.id(track) for track in tracks], pa.string()),
-        "labels": pa.array([manifest.labels(t) for t in tracks], pa.list_(pa.int32())),
+        "id": pa.array([manifest.id(track) for track in tracks.tolist()], pa.string()),
+        "labels": pa.array([manifest.labels(t) for t in tracks.tolist()], pa.list_(pa.int32())),
         "track": tracks,
         "first_frame": sampling.starts(rng, manifest.frames[tracks], frames),
     }

@@ -80,7 +80,7 @@ class Embedder:
         windows: Windows | None = None,
         batch_size: int = 32,
         precision: Literal["float32", "bfloat16"] = "float32",
-    ):
+    ) -> None:
         if not isinstance(windows, Windows | None):
             raise ConfigError(
                 "windows: expected mar.Windows, e.g. mar.Embedder(windows=mar.Windows("

@@ -80,7 +80,9 @@ class NetworkWindows:
         precision: "float32" or "bfloat16".
     """
 
-    def __init__(self, model: keras.Model, windows: Windows, batch_size: int, precision: str):
+    def __init__(
+        self, model: keras.Model, windows: Windows, batch_size: int, precision: str
+    ) -> None:
         self.log_mel = front_end(model)
         self.windows = windows.in_frames(self.log_mel.hop_seconds)
         self.network = Network(model, self.windows.length, batch_size, precision)
@@ -145,7 +147,7 @@ class MusiCNNWindows:
 
     def __init__(
         self, checkpoint: str, wheel: str | os.PathLike | None = None, batch_size: int = 32
-    ):
+    ) -> None:
         self.network = MusiCNN(checkpoint, wheel)
         self.log_mel, self.dimensions = self.network.front_end, musicnn.EMBEDDING
         self._batch_size = batch_size

@@ -28,6 +28,11 @@ class ScoochAdam(Configurable):
     amsgrad: bool = Param(default=False, doc="Whether the squares' mean may only grow.")
     name: str = Param(default="Adam", doc="Name in graphs.")
 
+    @property
+    def steps(self) -> int:
+        """Steps until the learning rate is constant: the schedule's length, 0 without one."""
+        return 0 if self.schedule is None else self.schedule.steps
+
     def build(self, variables: Iterable["tf.Variable"]) -> "FusedAdam":
         """Builds the optimizer of some variables, under the scope of the strategy that has them.
 

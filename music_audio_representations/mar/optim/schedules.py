@@ -10,6 +10,15 @@ from mar.util.kinds import NonNegativeInt, PositiveInt
 class Schedule(Configurable):
     """Base class: `build()` makes a Keras learning-rate schedule, `steps` is its length."""
 
+    @property
+    def steps(self) -> int:
+        """Steps until the schedule is constant."""
+        raise NotImplementedError
+
+    def build(self) -> keras.optimizers.schedules.LearningRateSchedule:
+        """A Keras learning-rate schedule."""
+        raise NotImplementedError
+
 
 class ScoochCosineDecay(Schedule):
     """Half a cosine, from `initial_learning_rate` down to `alpha` times that."""

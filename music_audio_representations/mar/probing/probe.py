@@ -71,7 +71,7 @@ class MLP(Configurable):
                 f"MLP.layer_dropouts: expected one for each of the {len(self.layer_widths)} "
                 f"layer_widths, got {rates}"
             )
-        if self.optimizer.schedule is None or self.steps < 1:
+        if self.steps < 1:
             raise ConfigError(
                 "MLP.optimizer.ScoochAdam.schedule: expected a schedule of at least one step; it "
                 "says how many steps the probe is trained for"
@@ -80,7 +80,7 @@ class MLP(Configurable):
     @property
     def steps(self) -> int:
         """Training steps."""
-        return self.optimizer.schedule.steps
+        return self.optimizer.steps
 
     def build(
         self,
@@ -318,11 +318,10 @@ def _fed(examples, batches):
         return np.asarray(examples.features[order]), targets, places, _items(examples, rows)
 
     with concurrent.futures.ThreadPoolExecutor(1) as reader:
-        waiting = None
+        waiting = reader.submit(read, next(batches))
         for rows in batches:
             following = reader.submit(read, rows)
-            if waiting is not None:
-                yield waiting.result()
+            yield waiting.result()
             waiting = following
         yield waiting.result()
 

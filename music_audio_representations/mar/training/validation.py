@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from mar.data.pipelines import RecordDataset
-from mar.errors import InputError
+from mar.errors import ConfigError, InputError
 from mar.training import distribution
 from mar.training.objectives import Objective
 
@@ -39,6 +39,8 @@ def scorer(
     def batches(latest: str | None) -> Iterator[dict[str, np.ndarray]]:
         assert dataset.steps is not None  # with fixed windows
         examples = iter(distribution.batches(strategy, dataset, seed=0))
+        if dataset.steps is None:
+            raise ConfigError("Trainer.validation: expected windows: fixed, got random")
         for _ in range(dataset.steps):
             batch = {name: part.numpy() for name, part in outputs_of(next(examples)).items()}
             if not np.isfinite(batch["outputs"]).all():
