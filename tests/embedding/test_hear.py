@@ -40,7 +40,7 @@ def test_scene_embeddings(model, seconds):
     assert embeddings.dtype == tf.float32
     assert embeddings.shape == (5, model.scene_embedding_size)
     for sound, embedding in zip(audio.numpy(), embeddings.numpy(), strict=True):
-        expected = model.embedder(sound, RATE).mean
+        expected = mar.Embedder(model.representation)(sound, RATE).mean
         assert np.abs(embedding - expected).max() <= 1e-5 * np.abs(expected).max()
 
 

@@ -77,7 +77,9 @@ def test_musicnn_is_its_last_hidden_layer_every_three_seconds(library):
 
 @pytest.mark.parametrize("name", ["logmel_mean", "MSD_musicnn"])
 def test_a_folder_is_embedded_resumed_and_searched(library, tmp_path, name):
-    embedder = Embedder(musicnn(name) if name.endswith("musicnn") else name)
+    if name.endswith("musicnn"):
+        musicnn(name)  # or the test is skipped
+    embedder = Embedder(name)
     short = set() if name == "logmel_mean" else {"0.wav"}
     good = sorted({"0.wav", "1.wav", "2.wav", "3.wav", "copy.wav"} - short)
     (library / "3.wav").rename(tmp_path / "3.wav")
@@ -155,7 +157,7 @@ class Loudness:
     """One number a second, of no model at all."""
 
     log_mel = mar.LogMel(sample_rate=8000, fmax=4000.0)
-    dimensions, shortest = 1, 8000
+    dimensions, shortest, piece_shape = 1, 8000, (8000,)
 
     @property
     def provenance(self):
@@ -168,7 +170,6 @@ class Loudness:
 
     def stream(self, groups):
         for tag, seconds in groups:
-            seconds = seconds.reshape(len(seconds), -1)
             yield tag, np.sqrt(np.square(seconds).sum(axis=1, keepdims=True) / 8000)
 
 

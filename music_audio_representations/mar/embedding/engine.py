@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from mar.embedding.embedder import Embedder
 
 _GROUPS_AHEAD, _GROUP_PIECES = 64, 8  # of so many pieces at most; so many groups wait
-_NO_PIECES = np.zeros((0,), np.float32)
 
 
 class Waveform:
@@ -297,6 +296,7 @@ def _of_item(
     embedder: "Embedder", decoder: IsolatedDecoder, item: AudioItem, duplicates: _Duplicates
 ) -> Iterator[tuple]:
     """Yields `(times, pieces)` of one item, then its `Row` and no pieces."""
+    none = np.zeros((0, *embedder.representation.piece_shape), np.float32)
     size, mtime_ns = _state(item.path)
     row = Row(item.key, "failed", size=size, mtime_ns=mtime_ns)
     if not item.expected:
@@ -305,7 +305,7 @@ def _of_item(
         row.reason = (
             f"not called as audio is ({suffix or 'no suffix'}); name it, or list it, to try it"
         )
-        yield row, _NO_PIECES
+        yield row, none
         return
     try:
         row.audio_hash = decoder.audio_hash(item.path)
@@ -318,7 +318,7 @@ def _of_item(
             return
     except InputError as error:
         row.reason = str(error).removeprefix(f"{decode.shown(item.path)}: ")
-    yield row, _NO_PIECES
+    yield row, none
 
 
 def _pieces(

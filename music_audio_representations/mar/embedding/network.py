@@ -81,7 +81,7 @@ def in_batches(
         the end    the last snippet is embedded alone; b is whole too
 
     Args:
-        groups: `(tag, snippets (k, …))`; k may be 0, and the array then of any shape.
+        groups: `(tag, snippets (k, …))`; k may be 0.
         forward: embeds at most `batch_size` snippets, `(n, …)` → `(n, dimensions)`.
         batch_size: snippets in a batch.
         dimensions: of an embedding.
@@ -99,7 +99,7 @@ def in_batches(
         if group is not None:
             tag, snippets = group
             pending.append((tag, len(snippets)))
-            waiting += [snippets] if len(snippets) else []
+            waiting.append(snippets)
             count += len(snippets)
         if count >= batch_size or (group is None and count):
             snippets = np.concatenate(waiting)

@@ -27,8 +27,8 @@ The JSON under the key `mar` of a file's metadata is the provenance, `schema` (2
 wrote none, and lacks the columns audio_hash, reader, channels, notes and damaged_seconds), and
 `written`: of two rows of one path, that of the larger counts.
 
-Every page has a checksum. Floats are split into streams of their bytes: 5.9 KB of noise of 1,728
-dimensions, the worst case, where 0.1.0 took 7.5 KB.
+Every page has a checksum. Floats are split into streams of their bytes: a row of 1,728 dimensions
+takes 5.9 KB, where that of 0.1.0 took 7.5 KB (noise, in `benchmarks/store.py`).
 """
 
 import dataclasses

@@ -38,6 +38,7 @@ class Representation(Protocol):
         log_mel: the front end, which says how files are decoded.
         dimensions: of an embedding.
         shortest: samples that shorter audio is filled up to, with silence.
+        piece_shape: of one of the `pieces`.
         provenance: what tells it from others, as plain data: `model`, and whatever else changes
             its embeddings but for the front end.
     """
@@ -45,6 +46,7 @@ class Representation(Protocol):
     log_mel: LogMel
     dimensions: int
     shortest: int
+    piece_shape: tuple[int, ...]
 
     @property
     def provenance(self) -> dict: ...
@@ -56,7 +58,7 @@ class Representation(Protocol):
             mono_blocks: its samples at the front end's rate, in order, float32 `(n,)`.
 
         Yields:
-            `(times, pieces)`: centres in seconds, float32 `(k,)`, and `(k, …)` for `stream`.
+            `(times, pieces)`: centres in seconds, float32 `(k,)`, and `(k, *piece_shape)`.
 
         Raises:
             InputError: it cannot be represented.
@@ -65,8 +67,8 @@ class Representation(Protocol):
     def stream(self, groups: Iterable[tuple[Tag, np.ndarray]]) -> Iterator[tuple[Tag, np.ndarray]]:
         """Embeds pieces of any audio: `(tag, (k, …))` → `(tag, float32 (k, dimensions))`, in order.
 
-        Groups may be taken ahead of those that are yielded, to be packed into batches. A group
-        without pieces (k = 0, an array of any shape) comes out without embeddings.
+        Groups may be taken ahead of those that are yielded, to be packed into batches. A group may
+        have no pieces (k = 0), and is yielded then without embeddings.
         """
 
 
@@ -88,6 +90,7 @@ class NetworkWindows:
         self.network = Network(model, self.windows.length, batch_size, precision)
         self.dimensions = self.network.dimensions
         self.shortest = (self.windows.length - 1) * self.log_mel.hop_length
+        self.piece_shape = (self.windows.length, self.log_mel.n_mels)
         self._model, self._made = model, {**windows.resolved()["Windows"], "precision": precision}
 
     @property
@@ -114,6 +117,7 @@ class LogMelMean:
     def __init__(self) -> None:
         self.log_mel = LogMel()
         self.dimensions = 2 * self.log_mel.n_mels
+        self.piece_shape = (self.dimensions,)
 
     @property
     def provenance(self) -> dict:
@@ -143,7 +147,7 @@ class MusiCNNWindows:
         batch_size: windows that are embedded at once.
     """
 
-    shortest = 0
+    shortest, piece_shape = 0, (musicnn.FRAMES, musicnn.MELS)
 
     def __init__(
         self, checkpoint: str, wheel: str | os.PathLike | None = None, batch_size: int = 32
