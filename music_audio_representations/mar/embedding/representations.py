@@ -46,7 +46,9 @@ class Representation(Protocol):
     log_mel: LogMel
     dimensions: int
     shortest: int
-    piece_shape: tuple[int, ...]
+
+    @property
+    def piece_shape(self) -> tuple[int, ...]: ...
 
     @property
     def provenance(self) -> dict: ...

@@ -119,7 +119,7 @@ class Logs:
         try:
             yield
         except (OSError, tf.errors.OpError) as error:
-            reason = getattr(error, "strerror", None) or error.message.strip().splitlines()[0]
+            reason = getattr(error, "strerror", None) or str(error).strip().splitlines()[0]
             raise InputError(
                 f"{self._folder}: the run's numbers cannot be written: {reason}; the same command "
                 "resumes from the last checkpoint"

@@ -300,10 +300,10 @@ def loss_gradients(
         global_batch: `(N, …)` by name, from which mixup takes partners.
     """
 
-    def forward(rows):
+    def forward(rows: tuple[dict, dict]) -> tf.Tensor:
         return objective.outputs(model, *rows, global_batch)
 
-    def loss(outputs, rows):
+    def loss(outputs: tf.Tensor, rows: tuple[dict, dict]) -> tuple[tf.Tensor, dict]:
         return objective.loss(outputs, *rows, global_batch)
 
     variables = [variable.value for variable in model.trainable_variables]
