@@ -150,7 +150,13 @@ def test_make_tfrecords_and_pre_train(home):
     printed = run_python("-c", example, cwd=home).stdout.split("\n")
     assert printed[:2] == ["(4, 300, 96) (4, 2)", "True"]
     run_all("Pre-train", home)
-    assert len(list(home.glob("models/*/model.keras"))) == 3
+    (example,) = examples("Pre-train")
+    example = example.replace("width=0.125", "width=0.05, depths=[1, 1, 1, 1]")
+    example = example.replace("batch_size=64", "batch_size=4").replace("steps=1500", "steps=2")
+    finished = run_python("-c", example, cwd=home)
+    assert finished.returncode == 0, finished.stderr
+    assert mar.Trainer.load(home / "recipe.yaml").steps == 2
+    assert len(list(home.glob("models/*/model.keras"))) == 4
 
 
 def test_evaluate(home, monkeypatch):

@@ -4,6 +4,8 @@ from .audio.windows import Windows as Windows
 from .data.mixup import Mixup as Mixup
 from .data.pipelines import PairDataset as PairDataset
 from .data.pipelines import SnippetDataset as SnippetDataset
+from .embedding.analysis import Analysis as Analysis
+from .embedding.catalogue import Catalogue as Catalogue
 from .embedding.embedder import Embedder as Embedder
 from .embedding.embedder import Embedding as Embedding
 from .embedding.store import Embeddings as Embeddings

@@ -161,12 +161,12 @@ def test_a_folder_is_embedded_from_python(embedder, tmp_path, monkeypatch):
     soundfile.write(tmp_path / "Music" / "b" / "c.flac", music(6.0), 44100)
     soundfile.write(tmp_path / "song.wav", music(7.0), 44100)
     monkeypatch.setenv("HOME", str(tmp_path))
-    embeddings = embedder.embed_folder("~/Music", tmp_path / "out")
+    embeddings = embedder.embed_folder("~/Music", tmp_path / "out", store="mean")
     assert embeddings.paths == ["a.wav", "b/c.flac"]
     with pytest.raises(InputError, match="store: mean there, timeline here"):
-        embedder.embed_folder("~/Music", tmp_path / "out", store="timeline")
+        embedder.embed_folder("~/Music", tmp_path / "out")
     inputs = ["~/Music", tmp_path / "song.wav"]
-    embeddings = embedder.embed_folder(inputs, tmp_path / "lines", store="timeline", workers=1)
+    embeddings = embedder.embed_folder(inputs, tmp_path / "lines", workers=1)
     assert embeddings.paths == ["a.wav", "b/c.flac", "song.wav"]
     expected = embedder(tmp_path / "song.wav")
     np.testing.assert_allclose(
