@@ -119,16 +119,20 @@ class Configurable(scooch.Configurable):
     # ------------------------------------------------------------------------------------ reading
 
     @classmethod
-    def load(cls, path: str | os.PathLike, overrides: Iterable[str] = ()) -> Self:
+    def load(cls, path: str | os.PathLike | None, overrides: Iterable[str] = ()) -> Self:
         """Builds the component that a YAML file describes, of this class or a subclass.
 
         Args:
-            path: a YAML file with one top-level class (and, beside it, `Constants`).
+            path: a YAML file with one top-level class (and, beside it, `Constants`); None for the
+                defaults.
             overrides: strings `Class.param.path=value`, see `mar.util.yaml_file.read`.
 
         Raises:
             ConfigError: the file cannot be read, or what it describes cannot be built.
         """
+        if path is None:
+            source = "the default configuration"
+            return cls.from_config(yaml_file.assembled({cls.__name__: {}}, overrides, source))
         return cls.from_config(yaml_file.read(path, overrides), str(path))
 
     @classmethod
@@ -147,12 +151,6 @@ class Configurable(scooch.Configurable):
             return scooch.ConfigurableFactory().construct(cls, cls.checked(config))
         except ConfigError as error:
             raise ConfigError(f"{source}: {error}" if source else str(error)) from None
-
-    @classmethod
-    def from_overrides(cls, overrides: Iterable[str]) -> Self:
-        """The component with its defaults but for `Class.param.path=value` strings."""
-        source = "the default configuration"
-        return cls.from_config(yaml_file.assembled({cls.__name__: {}}, overrides, source))
 
     # ------------------------------------------------------------------------------------ writing
 

@@ -36,7 +36,7 @@ def main(argv: list[str]) -> int:
     absl.logging.set_verbosity(absl.logging.WARNING)  # TensorFlow tells of every file it writes
     from mar.training.trainer import Trainer
 
-    trainer = cli.configured(Trainer)
+    trainer = Trainer.load(FLAGS.config, FLAGS.set)
     folder = pathlib.Path(FLAGS.output or pathlib.Path("models") / pathlib.Path(FLAGS.config).stem)
     stopped_by = trainer.run(folder, FLAGS.fresh)
     if stopped_by is not None:
