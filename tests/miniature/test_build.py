@@ -210,7 +210,7 @@ def test_tasks_are_read_with_their_labels(data, name):
     expected = rows(data / ("notes.csv" if name == "pitch" else "tracks.csv"))
     assert list(loaded.items.paths) == [row["path"] for row in expected]
     assert list(loaded.splits) == [row["split"] for row in expected]
-    assert loaded.task.kind == {"key": "key", "tempo": "regression"}.get(name, "multiclass")
+    assert loaded.kind == {"key": "key", "tempo": "regression"}.get(name, "multiclass")
     if name == "tempo":
         tempi = [float(row["tempo_bpm"]) for row in expected]
         np.testing.assert_allclose(2 ** loaded.targets[:, 0], tempi, rtol=1e-4)
