@@ -2,7 +2,7 @@
 # make test-io the same in .venv-io, with tensorflow-io, which needs TensorFlow 2.17, and with the
 #              lowest supported versions of everything else
 # make lint    checks style, formatting and types
-# make quickstart, make miniature: the paper on a small data set, see below
+# make quickstart, make miniature: the paper on a small data set, see examples/miniature/rules.mk
 # PYTHON chooses the interpreter (3.10 to 3.12), VENV where the environment lies.
 
 PYTHON ?= python3
@@ -12,7 +12,7 @@ BIN := $(VENV)/bin
 # same time, they can leave one that crashes all later ones.
 COMPILED := "import librosa.core.pitch, librosa.filters"
 
-.PHONY: test test-io lint format clean quickstart miniature publish
+.PHONY: test test-io lint format clean
 
 test: $(VENV)/installed
 	$(BIN)/python -m pytest -n 2 --dist worksteal
@@ -47,81 +47,4 @@ $(VENV)/installed: setup.py
 clean:
 	rm -rf $(VENV) .venv-io build *.egg-info
 
-# ------------------------------------------------------------------- the paper on a small data set
-#
-# make quickstart   shows that the whole chain works: a quarter of an hour on two cores
-# make miniature    the same with more tracks and the serious recipes of configs/miniature
-# make publish      puts what the README shows of the miniature into docs/
-#
-# Every product below quickstart/ or miniature/ is made by one command, once; an interrupted make
-# goes on. DATA_FLAGS, TRAIN_FLAGS and PROBE_FLAGS are handed to the commands, to shrink them.
-
-SCALES := quickstart miniature
-MODELS := supervised contrastive random
-SEEDS := 0 1 2 3 4
-RUN := $(BIN)/python -m
-
-quickstart miniature: export TF_CPP_MIN_LOG_LEVEL ?= 3
-quickstart miniature: %: %/report.html
-	@echo "== $*/report.html is the page to look at"
-
-miniature/data/README.md: DATA_FLAGS := --tracks 3200
-
-$(SCALES:=/data/README.md): | $(VENV)/installed
-	@echo "== 1 of 7: compose and play the data set"
-	$(RUN) mar.quickstart --output $(@D) $(DATA_FLAGS)
-
-$(SCALES:=/records/done): %/records/done: %/data/README.md
-	@echo "== 2 of 7: log-mel spectrograms of the parts for training and validation"
-	$(RUN) tfrecord_tools.write --table $*/data/train.csv --vocabulary $*/data/labels.txt \
-		--shard_megabytes 32 --output $*/records/train
-	$(RUN) tfrecord_tools.write --table $*/data/valid.csv --vocabulary $*/data/labels.txt \
-		--shard_megabytes 32 --output $*/records/valid
-	@touch $@
-
-$(SCALES:=/models/supervised/model.keras): %/models/supervised/model.keras: %/records/done
-	@echo "== 3 of 7: pre-train with labels"
-	$(RUN) mar.train --config configs/$*/supervised.yaml --output $(@D) $(TRAIN_FLAGS)
-
-$(SCALES:=/models/contrastive/model.keras): %/models/contrastive/model.keras: %/records/done
-	@echo "== 4 of 7: pre-train without labels"
-	$(RUN) mar.train --config configs/$*/contrastive.yaml --output $(@D) $(TRAIN_FLAGS)
-
-$(SCALES:=/models/random/model.keras): %/models/random/model.keras: %/records/done
-	@echo "== 4 of 7: and the same network as it is before training"
-	$(RUN) mar.train --config configs/$*/contrastive.yaml --output $(@D) $(TRAIN_FLAGS) \
-		--set Trainer.steps=0
-
-$(SCALES:=/embeddings/done): %/embeddings/done: $(MODELS:%=\%/models/%/model.keras)
-	@echo "== 5 of 7: embed all tracks and notes with each model"
-	for model in $(MODELS); do $(RUN) mar.embed --model $*/models/$$model/model.keras \
-		--output $*/embeddings/$$model $*/data/audio.m3u || exit; done
-	$(RUN) mar.baseline --features logmel_mean $(addprefix --task $*/data/tasks/,instrument.csv pitch.csv) \
-		--audio $*/data --output $*/embeddings/logmel_mean
-	@touch $@
-
-PROBED = $(addprefix --embeddings $*/embeddings/,$(MODELS) logmel_mean) $(SEEDS:%=--seed %)
-
-$(SCALES:=/results/done): %/results/done: %/embeddings/done
-	@echo "== 6 of 7: probe six tasks"
-	$(RUN) mar.probe --config configs/probe/classes.yaml --output $*/results $(PROBE_FLAGS) \
-		$(addprefix --task $*/data/tasks/,key.csv instrument.csv genre.csv meter.csv pitch.csv) $(PROBED)
-	$(RUN) mar.probe --config configs/probe/values.yaml --output $*/results $(PROBE_FLAGS) \
-		--task $*/data/tasks/tempo.csv $(PROBED)
-	@touch $@
-
-$(SCALES:=/report.html): %/report.html: %/results/done
-	@echo "== 7 of 7: the report"
-	$(RUN) mar.report --quickstart $* --output $@
-
-# Neither probes nor sound: what the tables and figures are drawn from, and the page.
-publish: miniature/report.html
-	rm -rf docs/miniature
-	mkdir -p docs/miniature
-	cp -r miniature/results docs/miniature/results
-	find docs/miniature/results -name done -delete -o -name probe.keras -delete
-	find docs/miniature/results/seeds -name predictions.npz -delete -o -name per_label.csv -delete
-	find docs/miniature/results -name result.json -exec sed -i 's|$(CURDIR)/||g' {} +
-	$(RUN) mar.tables --results docs/miniature/results --output miniature/tables
-	cp miniature/tables/tasks.svg docs/miniature/tasks.svg
-	$(RUN) mar.report --quickstart miniature --nosound --output docs/miniature/report.html
+include examples/miniature/rules.mk

@@ -32,8 +32,8 @@ def main(argv):
     model = mar.load_model(argv[1])
     network = Network(model, 300)
     front_ends = {
-        "kaiser_best": mar.LogMel(**PUBLISHED),
-        "soxr_hq": mar.LogMel(**{**PUBLISHED, "resampler": "soxr_hq"}),
+        "kaiser_best": PUBLISHED,
+        "soxr_hq": PUBLISHED.replace(resampler="soxr_hq"),
     }
     with tempfile.TemporaryDirectory() as folder:
         for path in argv[2:]:

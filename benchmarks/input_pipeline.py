@@ -36,7 +36,7 @@ class Stub(SfNfNetF0):
 
     def build(self, frames=None, front_end=None, explicit_draws=False):
         spectrogram = keras.Input((front_end.n_mels, None, 1), name="spectrogram")
-        draws = keras.Input((None,), name="draws")
+        draws = keras.Input((1,), name="draws")
         x = SpectrogramInput(front_end.resolved(), name="input")(spectrogram)
         x = keras.layers.Dense(8)(x[:, :, 0, 0])
         return keras.Model([spectrogram, draws], x)
@@ -51,16 +51,17 @@ class OnlyTheLoop:
     def output_size(self, dataset):
         return 1
 
-    def outputs(self, model, rows, whole):
-        batch, draws = rows
-        first = (ops.swapaxes(view[:, :1], 1, 2)[..., None] for view in batch[: len(self.views)])
-        depth = draws["depth"][:, 0]
-        return ops.stack([model([ops.cast(view, "float32"), depth]) for view in first], axis=1)
+    def outputs(self, model, batch, draws, global_batch):
+        outputs = []
+        for view in self.views:
+            first = ops.swapaxes(batch[view][:, :1], 1, 2)[..., None]
+            outputs.append(model([ops.cast(first, "float32"), draws[view]["depth"]]))
+        return ops.stack(outputs, axis=1)
 
-    def loss(self, outputs, rows, whole):
+    def loss(self, outputs, batch, draws, global_batch):
         return ops.mean(ops.square(outputs)), {}
 
-    def finished(self, means):
+    def from_means(self, means):
         return means
 
 

@@ -31,6 +31,7 @@ flags.DEFINE_integer("steps", 400, "Steps of each run.")
 ROOT = pathlib.Path(__file__).parents[1]
 SUFFIXES = (".ogg", ".opus", ".mp3", ".flac", ".wav", ".m4a")
 FEWEST = 4  # tracks of a label
+CONFIGS = "examples/miniature/configs/quickstart"
 WARMUP = 50  # steps, as the configurations have it
 MEASURES = {"contrastive": "accuracy", "supervised": "average_precision"}
 
@@ -99,7 +100,7 @@ def score(kind, output, steps, tracks):
     else:
         settings[f"Trainer.validation.{dataset}.windows_per_track"] = 8
     command(
-        *("mar.train", "--config", f"configs/quickstart/{kind}.yaml", "--output", folder),
+        *("mar.train", "--config", f"{CONFIGS}/{kind}.yaml", "--output", folder),
         *(f"--set={name}={value}" for name, value in settings.items()),
     )
     lines = map(json.loads, (folder / "metrics.jsonl").read_text().splitlines())

@@ -88,7 +88,7 @@ def rate(dataset, seconds=6.0, warm_up=4):
         next(batches)
     begun, count = time.perf_counter(), 0
     while time.perf_counter() - begun < seconds:
-        count += len(next(batches)[0])
+        count += len(next(iter(next(batches).values())))
     return count / (time.perf_counter() - begun)
 
 

@@ -49,16 +49,17 @@ def parts(objective_class):
     network = SfNfNetF0(width=FLAGS.width).build(300, explicit_draws=True)
     outputs = LABELS if objective.separable else objective.dimensions
     head = objective.projector.build(network.output.shape[1], outputs)
-    return objective, with_head(network, head), network.input[1].shape[1]
+    model = with_head(network, head)
+    return objective, model, model.inputs[1].shape[1]
 
 
 def arrays(objective, rows, blocks):
     """A batch and its draws."""
     rng = np.random.default_rng(0)
-    batch = [rng.random((rows, 300, 96)).astype(np.float16) for _ in objective.views]
+    batch = {view: rng.random((rows, 300, 96)).astype(np.float16) for view in objective.views}
     if objective.separable:
-        batch.append((rng.random((rows, LABELS)) < 0.02).astype(np.float32))
-    return tuple(batch), objective.draw(0, 0, rows, blocks)
+        batch["labels"] = (rng.random((rows, LABELS)) < 0.02).astype(np.float32)
+    return batch, objective.draw(0, 0, rows, blocks)
 
 
 def on_tensorflow(rows):
@@ -91,15 +92,17 @@ def mar_way(rows):
     import tensorflow as tf
 
     from mar.optim.adam import ScoochAdam
-    from mar.optim.fused_adam import FusedAdam
     from mar.training.objectives import SupervisedObjective
-    from mar.training.step import TrainingStep
+    from mar.training.trainer import train_step
 
     tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
     objective, model, blocks = parts(SupervisedObjective)
-    variables = [variable.value for variable in model.trainable_variables]
-    step = TrainingStep(objective, model, FusedAdam(ScoochAdam(), variables))
-    step = tf.function(step, autograph=False)
+    adam = ScoochAdam().build(variable.value for variable in model.trainable_variables)
+
+    @tf.function(autograph=False)
+    def step(batch, draws, number):
+        return train_step(model, adam, objective, batch, draws, number)
+
     batch, draws = tf.nest.map_structure(tf.constant, arrays(objective, rows, blocks))
     number = tf.constant(0, tf.int64)
     return lambda: step(batch, draws, number)["loss"].numpy()
@@ -192,10 +195,10 @@ def jax_seconds(objective, model, batch, draws, microbatch):
 
     def step(values, state, batch, draws):
         def outputs(values, rows):
-            return objective.outputs(bound(values), rows, batch)
+            return objective.outputs(bound(values), *rows, batch)
 
         def loss(outputs, rows):
-            return objective.loss(outputs, rows, batch)[0]
+            return objective.loss(outputs, *rows, batch)[0]
 
         value, gradients = jax_gradients(
             outputs, loss, values, (batch, draws), microbatch, objective.separable
@@ -219,7 +222,7 @@ def jax_seconds(objective, model, batch, draws, microbatch):
 
 
 def jax_gradients(outputs, loss, values, rows, microbatch, separable):
-    """As `mar.training.grad_cache` has them."""
+    """As `mar.training.grad_cache.gradients` has them."""
     import jax
 
     def of_rows(values, rows):

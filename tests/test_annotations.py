@@ -4,27 +4,12 @@ import ast
 
 import pytest
 
-from helpers.shared import ROOT
+from helpers.resources import ROOT
 
-BELOW = "music_audio_representations/mar/"
 PACKAGES = (ROOT / "music_audio_representations" / "mar", ROOT / "tfrecord_tools")
 MODULES = sorted(
     path.relative_to(ROOT).as_posix() for package in PACKAGES for path in package.rglob("*.py")
 )
-# Rooms below BELOW that are not annotated yet. None may be added.
-PENDING = (
-    *("data/", "embedding/", "optim/", "probing/", "quickstart/", "reporting/", "training/"),
-    *("tasks/__init__.py", "tasks/base.py", "tasks/fetching.py"),
-    *("__init__.py", "config.py"),
-    *("analyze.py", "baseline.py", "embed.py", "fetch.py", "probe.py", "report.py", "similar.py"),
-    *("tables.py", "train.py"),
-)
-# The constructor of today's components, which goes.
-COMPONENT = "self, config=None, **parameters"
-
-
-def is_pending(module):
-    return module.removeprefix(BELOW).startswith(PENDING)
 
 
 def unannotated(source):
@@ -52,8 +37,6 @@ def is_public(name):
 
 def is_annotated(function, in_class):
     arguments = function.args
-    if function.name == "__init__" and ast.unparse(arguments) == COMPONENT:
-        return True
     named = [*arguments.posonlyargs, *arguments.args]
     decorators = {d.id for d in function.decorator_list if isinstance(d, ast.Name)}
     if in_class and "staticmethod" not in decorators:
@@ -62,17 +45,9 @@ def is_annotated(function, in_class):
     return function.returns is not None and all(argument.annotation for argument in named)
 
 
-@pytest.mark.parametrize("module", [module for module in MODULES if not is_pending(module)])
+@pytest.mark.parametrize("module", MODULES)
 def test_public_functions_are_annotated(module):
     assert unannotated((ROOT / module).read_text(encoding="utf-8")) == []
-
-
-@pytest.mark.parametrize("room", PENDING)
-def test_no_pending_room_is_done(room):
-    """What is annotated leaves the list, so that it stays so."""
-    modules = [module for module in MODULES if module.removeprefix(BELOW).startswith(room)]
-    missing = [unannotated((ROOT / module).read_text(encoding="utf-8")) for module in modules]
-    assert any(missing), f"{room}: annotated, or gone; take it out of PENDING"
 
 
 @pytest.mark.parametrize(

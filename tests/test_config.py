@@ -10,7 +10,7 @@ import pytest
 import yaml
 from annotated_types import Gt
 
-from helpers.shared import reference
+from helpers.resources import reference
 from mar.config import Configurable, Param
 from mar.errors import ConfigError
 from mar.util import yaml_file

@@ -7,7 +7,7 @@ import pytest
 
 import mar
 from helpers import small_records
-from helpers.shared import DATA
+from helpers.resources import DATA
 from mar.embedding.store import Embeddings
 
 EARLIER = DATA / "earlier"

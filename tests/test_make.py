@@ -1,5 +1,6 @@
 """`make quickstart`, with its own commands on a few tracks and a few steps."""
 
+import itertools
 import json
 import os
 import pathlib
@@ -8,7 +9,7 @@ import sys
 
 import pytest
 
-from helpers.shared import ROOT
+from helpers.resources import ROOT
 
 SHRUNK = {
     "VENV": sys.prefix,
@@ -52,7 +53,7 @@ def clone(tmp_path):
     pytest.importorskip("music21", reason="needs the extra quickstart")
     if not (pathlib.Path(sys.prefix) / "installed").exists():
         pytest.skip("needs an environment that make has made")
-    for name in ("Makefile", "setup.py", "configs"):
+    for name in ("Makefile", "setup.py", "configs", "examples"):
         (tmp_path / name).symlink_to(ROOT / name)
     return tmp_path
 
@@ -62,10 +63,9 @@ def test_make_quickstart_ends_with_a_report_and_does_nothing_twice(clone):
     assert [f"== {number} of 7" in printed for number in range(1, 8)] == [True] * 7
     folder = clone / "quickstart"
     models = {"supervised", "contrastive", "random", "logmel_mean"}
-    for results in (folder / "results", folder / "results" / "seeds" / "1"):
-        found = {path.parts[-3:-1] for path in results.glob("*/*/result.json")}
-        assert found == {(task, model) for task in TASKS for model in models}
-    result = json.loads((folder / "results" / "tempo" / "random" / "result.json").read_text())
+    runs = {path.parts[-4:-1] for path in folder.glob("results/*/*/*/result.json")}
+    assert runs == set(itertools.product(TASKS, models, ("0", "1")))
+    result = json.loads((folder / "results/tempo/random/0/result.json").read_text())
     assert result["items"] == {"train": 24, "valid": 8, "test": 8}
     assert "<h1" in (folder / "report.html").read_text(encoding="utf-8")
 

@@ -10,7 +10,8 @@ import soundfile
 
 import mar
 from helpers.miniature import NOISE, write_miniature
-from helpers.shared import ROOT, fill_golden, small_network
+from helpers.networks import fill_golden, small_network
+from helpers.resources import ROOT
 from helpers.signals import music
 
 nbclient = pytest.importorskip("nbclient", reason="needs the extra `notebooks`")
@@ -64,12 +65,12 @@ def test_committed_notebooks_are_small_silent_and_whole(path):
 def test_results_become_tables_and_figures(tmp_path):
     write_miniature(tmp_path)
     results = tmp_path / "results"
-    copy = shutil.copytree(results / "genre" / "random", results / "GTZAN" / "mule")
-    (copy / "result.json").write_text((copy / "result.json").read_text().replace("random", "mule"))
+    copy = shutil.copytree(results / "genre" / "random" / "0", results / "GTZAN" / "mule" / "0")
+    facts = json.loads((copy / "result.json").read_text())
+    facts |= {"task": "GTZAN", "model": "mule"}
+    (copy / "result.json").write_text(json.dumps(facts))
     pair = ("contrastive", "random")
-    cells = execute(
-        "reproduce_tables", tmp_path, RESULTS=results, PAIR=pair, PROBES=ROOT / "configs/probe"
-    )
+    cells = execute("reproduce_tables", tmp_path, RESULTS=results, PAIR=pair)
     tables = displayed(cells, "text/markdown")
     assert [re.match(r"\*\*(.+?)\.\*\*", table)[1] for table in tables] == [
         *("Overview", "Scores", "Differences", "Table 1", "Table 2", "Table 3", "Table 4")
@@ -77,7 +78,7 @@ def test_results_become_tables_and_figures(tmp_path):
     overview, scores, differences = tables[:3]
     for model in NOISE:
         name = model.replace("_", r"\_")
-        assert f"{accuracy(results / 'genre' / model):.3f}" in row(overview, name)
+        assert f"{accuracy(results / 'genre' / model / '0'):.3f}" in row(overview, name)
         assert name in scores
     models = {cell.strip() for line in differences.splitlines()[4:] for cell in line.split("|")}
     assert models & set(NOISE) == set(pair)

@@ -12,11 +12,13 @@ import soundfile
 import yaml
 
 import mar
-from helpers.shared import ROOT, reference, run_python, small_network
+from examples.miniature.report.content import NAMES
+from helpers.networks import small_network
+from helpers.processes import run_python
+from helpers.resources import ROOT, reference
 from helpers.signals import music
 from mar.audio.logmel import PUBLISHED
 from mar.reporting import comparison, formats
-from mar.reporting.report.scores import NAMES
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 SECTIONS = dict(re.findall(r"^## (.+?)\n(.*?)(?=^## |\Z)", README, re.MULTILINE | re.DOTALL))
@@ -83,7 +85,7 @@ def home(tmp_path):
     rows = ["id,path,labels", "1,a.wav,rock|calm", "2,album/b.flac,rock", "3,album/c.mp3,calm"]
     rows += ["4,d.ogg,", "5,e.wav,rock"]
     (tmp_path / "tracks.csv").write_text("\n".join(rows) + "\n")
-    mar.save(small_network().build(300, mar.LogMel(**PUBLISHED)), tmp_path / "small.keras")
+    mar.save(small_network().build(300, PUBLISHED), tmp_path / "small.keras")
     (tmp_path / "configs").symlink_to(ROOT / "configs")
     return tmp_path
 
@@ -96,15 +98,16 @@ def test_the_sections_with_commands_are_these():
 
 
 def test_the_miniatures_table_is_that_of_its_results():
-    headlines = comparison.headlines(comparison.read(ROOT / "docs" / "miniature" / "results"))
+    results = mar.Results(ROOT / "docs" / "miniature" / "results")
+    headlines = comparison.headlines(comparison.summarize(results))
     expected = []
-    for column, found in headlines.items():
-        values = [found[model].value for model in NAMES]
+    for (task, metric), group in headlines.groupby(["task", "metric"], sort=False):
+        values = group.set_index("model")["value"][list(NAMES)]
         best = max(values) - formats.CLOSE
         cells = [f"**{value:.3f}**" if value >= best else f"{value:.3f}" for value in values]
-        task, metric = column.split(", ")
-        guess = f"{found['random'].guess:.3f}".replace("-0.000", "0.000")
-        expected.append(f"| {' | '.join([task.capitalize(), metric, *cells, guess])} |")
+        guess = f"{group['guess'].iloc[0]:.3f}".replace("-0.000", "0.000")
+        name = comparison.metric_name(metric)
+        expected.append(f"| {' | '.join([task.capitalize(), name, *cells, guess])} |")
     head, _, *rows = re.findall(r"^\|.*\|$", SECTIONS["What it finds"], re.MULTILINE)
     assert head == f"| {' | '.join(['Task', 'Measure', *NAMES.values(), 'Constant guess'])} |"
     assert rows == expected
@@ -139,14 +142,21 @@ def test_make_tfrecords_and_pre_train(home):
     example = example.replace("s3://bucket/records", "records/").replace(
         "batch_size=512", "batch_size=4"
     )
-    example = example.replace("    ...", "    print(snippets.shape, labels.shape)\n    break", 1)
-    example = example.replace(
-        "    ...", "    print(anchors.shape == positives.shape)\n    break", 1
-    )
+    for shown in (
+        "batch['snippets'].shape, batch['labels'].shape",
+        "batch['anchors'].shape == batch['positives'].shape",
+    ):
+        example = example.replace("    ...", f"    print({shown})\n    break", 1)
     printed = run_python("-c", example, cwd=home).stdout.split("\n")
     assert printed[:2] == ["(4, 300, 96) (4, 2)", "True"]
     run_all("Pre-train", home)
-    assert len(list(home.glob("models/*/model.keras"))) == 3
+    (example,) = examples("Pre-train")
+    example = example.replace("width=0.125", "width=0.05, depths=[1, 1, 1, 1]")
+    example = example.replace("batch_size=64", "batch_size=4").replace("steps=1500", "steps=2")
+    finished = run_python("-c", example, cwd=home)
+    assert finished.returncode == 0, finished.stderr
+    assert mar.Trainer.load(home / "recipe.yaml").steps == 2
+    assert len(list(home.glob("models/*/model.keras"))) == 4
 
 
 def test_evaluate(home, monkeypatch):

@@ -35,7 +35,7 @@ def main(argv: list[str]) -> int:
         "labels": FLAGS.labels_feature,
     }
     features = {role: named.get(role) for role in schema.FEATURES}
-    front_end = cli.configured(LogMel).resolved()
+    front_end = LogMel.load(FLAGS.config, FLAGS.set).resolved()
     vocabulary = table.read_vocabulary(FLAGS.vocabulary).names if FLAGS.vocabulary else None
     layout = index.Layout(features, FLAGS.dtype, front_end)
     count = index.index(argv[1:], layout, FLAGS.manifest, vocabulary, FLAGS.threads)

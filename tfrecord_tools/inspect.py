@@ -32,9 +32,9 @@ def main(argv: list[str]) -> int:
         return 0
     folder = pathlib.Path(FLAGS.output)
     make_folder(folder)
-    figures.save(summary.spectrograms(records), folder / "spectrograms.png")
+    figures.save_figure(summary.spectrograms(records), folder / "spectrograms.png")
     counts = {"tracks with each label": records.manifest.label_counts()}
-    figures.save(figures.label_density(counts), folder / "label_counts.png")
+    figures.save_figure(figures.plot_label_density(counts), folder / "label_counts.png")
     print(f"pictures        {folder}/spectrograms.png, {folder}/label_counts.png")
     return 0
 

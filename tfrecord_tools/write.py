@@ -56,7 +56,7 @@ def main(argv: list[str]) -> int:
     tracks = table.read_tracks(
         FLAGS.table, vocabulary, FLAGS.label_separator, FLAGS.audio, FLAGS.clip_name
     )
-    front_end = cli.configured(LogMel).resolved()
+    front_end = LogMel.load(FLAGS.config, FLAGS.set).resolved()
     root = os.path.abspath(FLAGS.audio or os.path.dirname(os.path.abspath(FLAGS.table)))
     if not os.path.isdir(root):
         raise InputError(f"{FLAGS.audio}: no such folder")

@@ -4,6 +4,8 @@ from .audio.windows import Windows as Windows
 from .data.mixup import Mixup as Mixup
 from .data.pipelines import PairDataset as PairDataset
 from .data.pipelines import SnippetDataset as SnippetDataset
+from .embedding.analysis import Analysis as Analysis
+from .embedding.catalogue import Catalogue as Catalogue
 from .embedding.embedder import Embedder as Embedder
 from .embedding.embedder import Embedding as Embedding
 from .embedding.store import Embeddings as Embeddings
@@ -11,9 +13,9 @@ from .errors import ConfigError as ConfigError
 from .errors import InputError as InputError
 from .models.loading import load_model as load_model
 from .models.projectors import Projector as Projector
-from .models.saving import export as export
 from .models.saving import front_end as front_end
 from .models.saving import save as save
+from .models.saving import save_waveform_model as save_waveform_model
 from .models.sfnfnet import SfNfNetF0 as SfNfNetF0
 from .optim.adam import ScoochAdam as ScoochAdam
 from .optim.schedules import ScoochCosineDecay as ScoochCosineDecay

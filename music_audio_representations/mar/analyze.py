@@ -32,7 +32,7 @@ def main(argv: list[str]) -> None:
     folder = pathlib.Path(FLAGS.output_file).parent
     if not folder.is_dir():
         raise InputError(f"--output_file: expected an existing folder, {folder} is none")
-    feature = cli.configured(Analysis)(FLAGS.input_file)
+    feature = Analysis.load(FLAGS.config, FLAGS.set)(FLAGS.input_file)
     with whole(FLAGS.output_file) as unfinished, open(unfinished, "wb") as file:
         np.save(file, feature)
     print(f"{FLAGS.output_file}: {feature.shape[0]} × {feature.shape[1]}")

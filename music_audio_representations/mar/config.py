@@ -36,24 +36,21 @@ from mar.util.atomic import whole
 _REQUIRED = ParamDefaults.NO_DEFAULT
 _definitions = itertools.count()
 
-if typing.TYPE_CHECKING:
 
-    def Param(*, default: Any = ..., doc: str) -> Any:
-        """See below; type checkers take the type from the annotation."""
+class _Parameter(scooch.Param):
+    kind: Any = None  # the annotation, once the class is there
 
-else:
 
-    class Param(scooch.Param):
-        """A parameter: `name: annotation = Param(default=…, doc="…")`, for `Configurable` classes.
+def Param(*, default: Any = _REQUIRED, doc: str) -> Any:
+    """A parameter: `name: annotation = Param(default=…, doc="…")`, for `Configurable` classes.
 
-        Args:
-            default: the value where none is given; left out, one must be given.
-            doc: what it means, and its unit.
-        """
+    Type checkers take its type from the annotation.
 
-        def __init__(self, *, default=_REQUIRED, doc):
-            super().__init__(None, default, doc)
-            self.kind = None  # the annotation, once the class is there
+    Args:
+        default: the value where none is given; left out, one must be given.
+        doc: what it means, and its unit.
+    """
+    return _Parameter(None, default, doc)
 
 
 @dataclass_transform(kw_only_default=True, frozen_default=True, field_specifiers=(Param,))
@@ -76,14 +73,14 @@ class Configurable(scooch.Configurable):
     __signature__: ClassVar[inspect.Signature]
     _definition: ClassVar[int]
 
-    def __init_subclass__(cls, **kwargs: Any):
+    def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         cls._definition = next(_definitions)
         annotations = typing.get_type_hints(cls, include_extras=True)
         for name, value in list(vars(cls).items()):
             if type(value) is scooch.Param:
                 delattr(cls, name)  # SCOOCH's copy, without a type, of an inherited parameter
-            elif isinstance(value, Param):
+            elif isinstance(value, _Parameter):
                 value.kind = annotations.get(name, value.kind)
                 if value.kind is None or not value.doc:
                     raise TypeError(f"{cls.__name__}.{name} needs an annotation and a doc")
@@ -92,7 +89,7 @@ class Configurable(scooch.Configurable):
         cls.__signature__ = _signature(cls)
         cls.__doc__ = _documented(cls)
 
-    def __init__(self, config: dict | None = None, /, **parameters: Any):
+    def __init__(self, config: dict | None = None, /, **parameters: Any) -> None:
         cls = type(self)
         name = cls.__name__
         if config is None:
@@ -122,16 +119,20 @@ class Configurable(scooch.Configurable):
     # ------------------------------------------------------------------------------------ reading
 
     @classmethod
-    def load(cls, path: str | os.PathLike, overrides: Iterable[str] = ()) -> Self:
+    def load(cls, path: str | os.PathLike | None, overrides: Iterable[str] = ()) -> Self:
         """Builds the component that a YAML file describes, of this class or a subclass.
 
         Args:
-            path: a YAML file with one top-level class (and, beside it, `Constants`).
+            path: a YAML file with one top-level class (and, beside it, `Constants`); None for the
+                defaults.
             overrides: strings `Class.param.path=value`, see `mar.util.yaml_file.read`.
 
         Raises:
             ConfigError: the file cannot be read, or what it describes cannot be built.
         """
+        if path is None:
+            source = "the default configuration"
+            return cls.from_config(yaml_file.assembled({cls.__name__: {}}, overrides, source))
         return cls.from_config(yaml_file.read(path, overrides), str(path))
 
     @classmethod
@@ -150,12 +151,6 @@ class Configurable(scooch.Configurable):
             return scooch.ConfigurableFactory().construct(cls, cls.checked(config))
         except ConfigError as error:
             raise ConfigError(f"{source}: {error}" if source else str(error)) from None
-
-    @classmethod
-    def from_overrides(cls, overrides: Iterable[str]) -> Self:
-        """The component with its defaults but for `Class.param.path=value` strings."""
-        source = "the default configuration"
-        return cls.from_config(yaml_file.assembled({cls.__name__: {}}, overrides, source))
 
     # ------------------------------------------------------------------------------------ writing
 
@@ -307,7 +302,7 @@ def _built(kind, value):
 
 
 def _default(cls, name):
-    """The default as it is kept; `Param` itself, which nothing equals, where there is none."""
+    """The default as it is kept; the parameter, which nothing equals, where there is none."""
     parameter = getattr(cls, name)
     if parameter.default is _REQUIRED:
         return parameter

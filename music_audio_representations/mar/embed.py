@@ -60,7 +60,7 @@ def main(argv: list[str]) -> int:
         items, windows = _of_task()
         if not FLAGS.config and not any("Catalogue.windows" in change for change in FLAGS.set):
             overrides.append(windows)
-    job = cli.configured(Catalogue, overrides)
+    job = Catalogue.load(FLAGS.config, [*FLAGS.set, *overrides])
     if FLAGS.ray_address:
         from mar.embedding import cluster
 

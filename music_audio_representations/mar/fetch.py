@@ -9,7 +9,7 @@ from mar.errors import ConfigError
 from mar.util import cli
 
 
-def main(argv):
+def main(argv: list[str]) -> int:
     from mar.tasks import TASKS, fetched_folder, fetching, find_task
 
     if len(argv) < 2:

@@ -41,7 +41,7 @@ cli.define_config_flags(required=False)
 flags.mark_flags_as_required(["task", "embeddings"])
 
 
-def main(argv):
+def main(argv: list[str]) -> int:
     if len(argv) > 1:
         raise ConfigError(f"expected flags alone, got {argv[1:]}")
     logging.getLogger("mar").setLevel(logging.INFO)

@@ -1,10 +1,16 @@
-"""Writes the report of a quickstart: one HTML file that needs nothing else.
+"""Writes a report of results: one HTML file that needs nothing else.
 
-    python -m mar.report --quickstart quickstart/ --output quickstart/report.html
+    python -m mar.report --results results/ --output report.html
+    python -m mar.report --results results/ --embeddings emb/mule/ --task MTT \\
+        --audio MagnaTagATune/ --output report.html
 
-The folder is what `make quickstart` filled. `--nosound` leaves out the five seconds of every test
-track that the map plays.
+Scores with their intervals and seeds, differences of models, and what each is better at, label by
+label. With embeddings, and the tasks that they were probed on, also a map of the test items, which
+the tasks' labels colour; with their audio, five seconds of each can be heard.
 """
+
+import logging
+import pathlib
 
 from absl import flags
 
@@ -12,18 +18,52 @@ from mar.errors import ConfigError
 from mar.util import cli
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string("quickstart", "quickstart", "Folder that `make quickstart` filled.")
+flags.DEFINE_string("results", "results", "Folder of all results, as mar.probe wrote them.")
+flags.DEFINE_multi_string(
+    "embeddings", [], "Folder that mar.embed wrote, for the map; repeatable.", short_name="e"
+)
+flags.DEFINE_multi_string(
+    "task", [], "Task, or your own folder or table, for the map; repeatable.", short_name="t"
+)
+flags.DEFINE_string("metadata", None, "Folder with the tasks' official files.")
+flags.DEFINE_string("audio", None, "Folder that the audio paths are relative to, to be heard.")
 flags.DEFINE_string("output", None, "HTML file to write.", short_name="o", required=True)
-flags.DEFINE_bool("sound", True, "Whether the map plays the test tracks.")
+flags.DEFINE_string("quickstart", None, "Gone: see examples.miniature.report.")
+flags.DEFINE_bool("sound", None, "Gone: see --audio.")
 
 
-def main(argv):
+def main(argv: list[str]) -> int:
+    if FLAGS.quickstart is not None:
+        raise ConfigError(
+            f"--quickstart is gone: `python -m examples.miniature.report {FLAGS.quickstart}`, in "
+            f"the clone, writes that report"
+        )
+    if FLAGS.sound is not None:
+        raise ConfigError("--sound is gone: --audio says where the sound is")
     if len(argv) > 1:
         raise ConfigError(f"expected flags alone, got {argv[1:]}")
-    from mar.reporting.report import page
+    if bool(FLAGS.embeddings) != bool(FLAGS.task):
+        raise ConfigError("expected --embeddings and --task together: they make the map")
+    if FLAGS.audio and not FLAGS.task:
+        raise ConfigError("--audio: expected --embeddings and --task, which make the map")
+    logging.getLogger("mar").setLevel(logging.INFO)
+    from mar.probing.results import Results
+    from mar.reporting import page
 
-    page.write(FLAGS.quickstart, FLAGS.output, FLAGS.sound)
+    results = Results(FLAGS.results)
+    page.write(page.render(results, _item_map() if FLAGS.task else None), FLAGS.output)
     print(FLAGS.output)
+    return 0
+
+
+def _item_map() -> dict:
+    from mar.embedding.store import Embeddings
+    from mar.reporting import item_map
+    from mar.tasks import Task
+
+    tasks = [Task(name, FLAGS.metadata) for name in FLAGS.task]
+    embeddings = {pathlib.Path(f).resolve().name: Embeddings(f) for f in FLAGS.embeddings}
+    return item_map.of_tasks(tasks, embeddings, FLAGS.audio)
 
 
 if __name__ == "__main__":

@@ -2,8 +2,8 @@
 
     python -m mar.train --config configs/pretrain/small.yaml --set Constants.RECORDS=records/
 
-The same command goes on with a run that was interrupted, to the same weights. Several machines run
-it with the same arguments and a `TF_CONFIG` each, on a file system that they share.
+The same command resumes a run that was interrupted, to the same weights. Several machines run it
+with the same arguments and a `TF_CONFIG` each, on a file system that they share.
 
 Exit codes: 0 the run is finished; 1 something is wrong, and said; 130 and 143 SIGINT and SIGTERM,
 after a checkpoint was written.
@@ -29,20 +29,20 @@ flags.DEFINE_bool("fresh", False, "Set an earlier run in that folder aside and s
 cli.define_config_flags()
 
 
-def main(argv):
+def main(argv: list[str]) -> int:
     if len(argv) > 1:
         raise ConfigError(f"expected flags alone, got {argv[1:]}")
     logging.getLogger("mar").setLevel(logging.INFO)
     absl.logging.set_verbosity(absl.logging.WARNING)  # TensorFlow tells of every file it writes
     from mar.training.trainer import Trainer
 
-    trainer = cli.configured(Trainer)
+    trainer = Trainer.load(FLAGS.config, FLAGS.set)
     folder = pathlib.Path(FLAGS.output or pathlib.Path("models") / pathlib.Path(FLAGS.config).stem)
     stopped_by = trainer.run(folder, FLAGS.fresh)
     if stopped_by is not None:
-        print(f"stopped by {stopped_by.name}; the same command goes on")
+        print(f"stopped by {stopped_by.name}; the same command resumes it")
         return 128 + stopped_by
-    print(f"{folder}: model.keras, saved_model, model_card.md")
+    print(f"{folder}: model.keras, saved_model, model_card.md, model_card.json")
     return 0
 
 

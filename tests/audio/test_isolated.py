@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from helpers.shared import run_python
+from helpers.processes import run_python
 from helpers.signals import music
 from mar.audio import decode, isolated
 from mar.audio.isolated import IsolatedDecoder

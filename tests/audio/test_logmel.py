@@ -7,7 +7,7 @@ import pytest
 import soundfile
 from keras import ops
 
-from helpers.shared import reference
+from helpers.resources import reference
 from helpers.signals import music, write
 from mar.audio import decode
 from mar.audio.logmel import PUBLISHED, LogMel, standardize
@@ -196,7 +196,7 @@ def test_goes_to_other_processes():
 def test_published_log_mel(name, inside, at_the_ends):
     signals = reference("reference/signals")
     published = np.load(signals / "mule_outputs.npz")[f"{name}/logmel"].T
-    ours = LogMel(**PUBLISHED).read(signals / f"{name}.wav")
+    ours = PUBLISHED.read(signals / f"{name}.wav")
     assert ours.shape == published.shape
     difference = np.abs(ours - published)
     assert difference[5:-5].max() < inside

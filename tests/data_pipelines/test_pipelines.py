@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+import mar
 from helpers import small_records
-from helpers.shared import run_python
+from helpers.networks import small_network
+from helpers.processes import run_python
 from mar.data.pipelines import PairDataset, SnippetDataset
 from mar.errors import ConfigError
 
@@ -25,14 +27,20 @@ def folder(tmp_path_factory):
 
 
 def take(dataset, count):
-    return [tuple(part.numpy() for part in batch) for batch in dataset.take(count)]
+    return [{name: part.numpy() for name, part in batch.items()} for batch in dataset.take(count)]
+
+
+def snippets_of(batch):
+    """The first view of a batch."""
+    return batch["snippets" if "snippets" in batch else "anchors"]
 
 
 def assert_same(found, expected):
     assert len(found) == len(expected)
     for one, other in zip(found, expected, strict=True):
-        for a, b in zip(one, other, strict=True):
-            np.testing.assert_array_equal(a, b)
+        assert one.keys() == other.keys()
+        for name, array in one.items():
+            np.testing.assert_array_equal(array, other[name], err_msg=name)
 
 
 def context(workers, worker, replicas):
@@ -57,12 +65,13 @@ def variant(request, folder):
 
 def test_batches_hold_what_the_indices_say(folder):
     dataset = SnippetDataset(records=folder, batch_size=64)
-    for step, (snippets, labels) in enumerate(take(dataset.build(seed=3), 3)):
+    for step, batch in enumerate(take(dataset.build(seed=3), 3)):
+        snippets, labels = batch["snippets"], batch["labels"]
         assert (snippets.shape, snippets.dtype) == ((64, 300, 96), np.float16)
         assert (labels.shape, labels.dtype) == ((64, 7), np.float32)
         tracks, starts = dataset.indices(3, step)
         assert set(tracks) <= set(LONG_ENOUGH)
-        for row, (track, start) in enumerate(zip(tracks, starts, strict=True)):
+        for row, (track, start) in enumerate(zip(tracks, starts["snippets"], strict=True)):
             whole = small_records.spectrogram(track, FRAMES[track])
             np.testing.assert_array_equal(snippets[row], whole[start : start + 300])
             assert np.flatnonzero(labels[row]).tolist() == small_records.labels(track)
@@ -70,27 +79,30 @@ def test_batches_hold_what_the_indices_say(folder):
 
 def test_pairs_hold_what_the_indices_say(folder):
     dataset = PairDataset(records=folder, batch_size=32, hard_negatives=3)
-    ((anchors, positives, negatives),) = take(dataset.build(seed=3, first_step=5), 1)
-    assert anchors.shape == positives.shape == (32, 300, 96)
-    assert negatives.shape == (32, 3, 300, 96)
-    tracks, *places = dataset.indices(3, 5)
+    (batch,) = take(dataset.build(seed=3, first_step=5), 1)
+    assert batch["anchors"].shape == batch["positives"].shape == (32, 300, 96)
+    assert batch["negatives"].shape == (32, 3, 300, 96)
+    tracks, places = dataset.indices(3, 5)
+    assert places.keys() == batch.keys()
     for row, track in enumerate(tracks):
         whole = small_records.spectrogram(track, FRAMES[track])
-        for found, starts in zip((anchors, positives, negatives), places, strict=True):
+        for view, starts in places.items():
             for snippet, start in zip(
-                found[row].reshape(-1, 300, 96), np.atleast_1d(starts[row]), strict=True
+                batch[view][row].reshape(-1, 300, 96), np.atleast_1d(starts[row]), strict=True
             ):
                 np.testing.assert_array_equal(snippet, whole[start : start + 300])
-    assert (np.abs(places[0] - places[1]) < 500).all()
-    assert (np.abs(places[0][:, None] - places[2]) >= 500).all()
+    anchors = places["anchors"]
+    assert (np.abs(anchors - places["positives"]) < 500).all()
+    assert (np.abs(anchors[:, None] - places["negatives"]) >= 500).all()
 
 
 def test_the_same_seed_gives_the_same_stream(variant):
     first = take(variant.build(seed=1), 3)
     assert_same(take(variant.build(seed=1), 3), first)
     if variant.windows == "random":
-        assert not np.array_equal(take(variant.build(seed=2), 1)[0][0], first[0][0])
-        assert not np.array_equal(first[0][0], first[1][0])
+        (other,) = take(variant.build(seed=2), 1)
+        assert not np.array_equal(snippets_of(other), snippets_of(first[0]))
+        assert not np.array_equal(snippets_of(first[0]), snippets_of(first[1]))
 
 
 def test_any_step_can_be_started_from(variant):
@@ -107,8 +119,9 @@ def test_workers_read_contiguous_rows_of_one_batch(variant, workers, replicas):
     rows = [take(variant.build(one, seed=1, first_step=1), 2 * local) for one in contexts]
     for step in range(2):
         elements = [e for worker in rows for e in worker[step * local : (step + 1) * local]]
-        assert {len(element[0]) for element in elements} == {12 // replicas}
-        assert_same([tuple(map(np.concatenate, zip(*elements, strict=True)))], [whole[step]])
+        assert {len(part) for element in elements for part in element.values()} == {12 // replicas}
+        joined = {name: np.concatenate([e[name] for e in elements]) for name in whole[step]}
+        assert_same([joined], [whole[step]])
 
 
 def test_a_strategy_takes_the_batches(folder):
@@ -123,11 +136,10 @@ strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 dataset = SnippetDataset(records=sys.argv[1], batch_size=12)
 batches = iter(strategy.distribute_datasets_from_function(dataset.build))
 for step in range(3):
-    snippets, labels = next(batches)
-    expected, hot = dataset.read(0, step)
-    snippets, labels = map(strategy.experimental_local_results, (snippets, labels))
-    np.testing.assert_array_equal(np.concatenate(snippets), expected)
-    np.testing.assert_array_equal(np.concatenate(labels), hot)
+    batch = next(batches)
+    for name, expected in dataset.read(0, step).items():
+        halves = strategy.experimental_local_results(batch[name])
+        np.testing.assert_array_equal(np.concatenate(halves), expected)
 print("equal")
 """
     process = run_python("-c", script, folder)
@@ -141,11 +153,11 @@ def test_fixed_windows_pass_through_all_tracks_once(folder, kind, replicas):
     assert dataset.steps == 3
     elements = take(dataset.build(context(1, 0, replicas) if replicas > 1 else None), 1000)
     assert len(elements) == 3 * replicas
-    first = np.concatenate([element[0] for element in elements])
+    first = np.concatenate(list(map(snippets_of, elements)))
     assert len(first) == len(LONG_ENOUGH) * 5
     tracks = np.concatenate([dataset.indices(0, step)[0] for step in range(3)])
     assert tracks.tolist() == np.repeat(LONG_ENOUGH, 5).tolist()
-    assert sum(len(element[0]) for element in elements[-replicas:]) == 10
+    assert sum(len(snippets_of(element)) for element in elements[-replicas:]) == 10
 
 
 def test_tracks_that_are_too_short_are_counted(folder, caplog):
@@ -156,16 +168,33 @@ def test_tracks_that_are_too_short_are_counted(folder, caplog):
         SnippetDataset(records=folder, snippet_frames=3000).build()
 
 
+def test_a_network_takes_what_standardize_makes_of_a_batch(folder):
+    """Against NumPy, of what is stored in half precision."""
+    network = small_network().build(300)
+    (batch,) = SnippetDataset(records=folder, batch_size=4).build().take(1)
+    assert batch["snippets"].dtype == tf.float16
+    snippets = batch["snippets"].numpy().astype(np.float64)
+    deviation = np.maximum(snippets.std(axis=(1, 2), keepdims=True), 0.01)
+    expected = (snippets - snippets.mean(axis=(1, 2), keepdims=True)) / deviation
+    inputs = mar.standardize(batch["snippets"])
+    assert inputs.dtype == tf.float32
+    np.testing.assert_allclose(inputs[..., 0], expected.swapaxes(1, 2), rtol=1e-4, atol=1e-4)
+    embeddings = network(inputs)
+    assert embeddings.shape == (4, network.output_shape[1])
+    assert np.isfinite(embeddings).all()
+    assert np.array_equal(network(mar.standardize(batch["snippets"].numpy())), embeddings)
+
+
 def test_float32_records_stay_float32(tmp_path):
     small_records.data_set(tmp_path / "set", [400] * 3, dtype="float32")
     dataset = SnippetDataset(records=str(tmp_path / "set"), batch_size=4)
-    assert dataset.build().element_spec[0].dtype == tf.float32
-    assert take(dataset.build(), 1)[0][0].dtype == np.float32
+    assert dataset.build().element_spec["snippets"].dtype == tf.float32
+    assert take(dataset.build(), 1)[0]["snippets"].dtype == np.float32
 
 
 def test_shapes_are_known_and_nothing_is_sharded_or_tuned(variant):
     built = variant.build()
-    for spec in built.element_spec:
+    for spec in built.element_spec.values():
         assert spec.shape[0] is None
         assert None not in spec.shape[1:]
     options = built.options()

@@ -4,7 +4,9 @@ import soundfile
 
 import mar
 from helpers import published_pipeline
-from helpers.shared import fill_golden, reference, run_python, small_network
+from helpers.networks import fill_golden, small_network
+from helpers.processes import run_python
+from helpers.resources import reference
 from helpers.signals import music
 from mar.audio.logmel import PUBLISHED
 from mar.embedding.analysis import Analysis
@@ -14,7 +16,7 @@ from mar.errors import ConfigError, InputError
 @pytest.fixture(scope="module")
 def location(tmp_path_factory):
     path = tmp_path_factory.mktemp("model") / "model.keras"
-    mar.save(fill_golden(small_network().build(300, mar.LogMel(**PUBLISHED))), path)
+    mar.save(fill_golden(small_network().build(300, PUBLISHED)), path)
     return str(path)
 
 
@@ -112,7 +114,7 @@ def test_shorter_pipelines(song):
 def test_every_parameter_of_the_spectrogram_is_obeyed(song, parameters):
     """Against a front end that is configured directly, itself compared with librosa elsewhere."""
     found = pipeline({"MelSpectrogram": parameters})(song)
-    expected = mar.LogMel(**PUBLISHED, **parameters).read(song)
+    expected = PUBLISHED.replace(**parameters).read(song)
     np.testing.assert_array_equal(found, expected.T)
     default = pipeline({"MelSpectrogram": None})(song)
     assert found.shape != default.shape or np.abs(found - default).max() > 1e-3
@@ -133,7 +135,7 @@ def test_the_rate_of_the_file_is_obeyed(song):
 )
 def test_slices(location, song, look_backward, look_forward, hop):
     found = embedding(location, look_backward=look_backward, look_forward=look_forward, hop=hop)
-    frames = mar.LogMel(**PUBLISHED).read(song)
+    frames = PUBLISHED.read(song)
     starts = [
         min(max(centre - look_backward, 0), len(frames) - look_backward - look_forward)
         for centre in range(hop, len(frames), hop)

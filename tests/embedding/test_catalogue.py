@@ -14,7 +14,9 @@ import soundfile
 from PIL import Image
 
 import mar
-from helpers.shared import ROOT, fill_golden, run_python, small_network
+from helpers.networks import fill_golden, small_network
+from helpers.processes import run_python
+from helpers.resources import ROOT
 from helpers.signals import music
 from mar.audio import decode
 from mar.audio.isolated import IsolatedDecoder
@@ -28,7 +30,7 @@ from mar.errors import ConfigError, InputError
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
     path = tmp_path_factory.mktemp("model") / "model.keras"
-    mar.save(fill_golden(small_network().build(300, mar.LogMel(**PUBLISHED))), path)
+    mar.save(fill_golden(small_network().build(300, PUBLISHED)), path)
     return str(path)
 
 
@@ -82,7 +84,7 @@ def test_provenance(model, library, tmp_path):
     from mar.models.saving import fingerprint
 
     assert made["model"] == fingerprint(loaded)
-    assert made["front_end"] == mar.LogMel(**PUBLISHED).hash()
+    assert made["front_end"] == PUBLISHED.hash()
     assert mar.LogMel.from_config(made["front_end_config"]).via_rate == 44100
     assert (made["window_seconds"], made["hop_seconds"]) == (3.0, 2.0)
     assert made["version"] == mar.__version__

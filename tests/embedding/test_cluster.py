@@ -12,7 +12,8 @@ import pytest
 import soundfile
 
 import mar
-from helpers.shared import fill_golden, run_python, small_network
+from helpers.networks import fill_golden, small_network
+from helpers.processes import run_python
 from helpers.signals import music
 
 pytest.importorskip("ray", reason="needs the extra `cluster`")

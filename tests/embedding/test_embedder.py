@@ -4,8 +4,10 @@ import soundfile
 
 import mar
 from helpers import published_pipeline
+from helpers.networks import fill_golden, small_network
+from helpers.processes import run_python
 from helpers.published_pipeline import agreement
-from helpers.shared import fill_golden, reference, run_python, small_network
+from helpers.resources import reference
 from helpers.signals import FORMATS, music, write
 from mar.errors import ConfigError, InputError
 
@@ -17,7 +19,7 @@ def model():
     """Weights of its own, with the published front end."""
     from mar.audio.logmel import PUBLISHED
 
-    return fill_golden(small_network().build(300, mar.LogMel(**PUBLISHED)))
+    return fill_golden(small_network().build(300, PUBLISHED))
 
 
 @pytest.fixture(scope="module")
@@ -159,12 +161,12 @@ def test_a_folder_is_embedded_from_python(embedder, tmp_path, monkeypatch):
     soundfile.write(tmp_path / "Music" / "b" / "c.flac", music(6.0), 44100)
     soundfile.write(tmp_path / "song.wav", music(7.0), 44100)
     monkeypatch.setenv("HOME", str(tmp_path))
-    embeddings = embedder.embed_folder("~/Music", tmp_path / "out")
+    embeddings = embedder.embed_folder("~/Music", tmp_path / "out", store="mean")
     assert embeddings.paths == ["a.wav", "b/c.flac"]
     with pytest.raises(InputError, match="store: mean there, timeline here"):
-        embedder.embed_folder("~/Music", tmp_path / "out", store="timeline")
+        embedder.embed_folder("~/Music", tmp_path / "out")
     inputs = ["~/Music", tmp_path / "song.wav"]
-    embeddings = embedder.embed_folder(inputs, tmp_path / "lines", store="timeline", workers=1)
+    embeddings = embedder.embed_folder(inputs, tmp_path / "lines", workers=1)
     assert embeddings.paths == ["a.wav", "b/c.flac", "song.wav"]
     expected = embedder(tmp_path / "song.wav")
     np.testing.assert_allclose(
@@ -189,7 +191,7 @@ def test_memory_does_not_grow_with_the_length(tmp_path):
     script = """
 import resource, sys
 import mar
-from helpers.shared import small_network
+from helpers.networks import small_network
 mar.Embedder(small_network(width=0.05).build(300), mar.Windows(hop_seconds=60.0))(sys.argv[1])
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
 """

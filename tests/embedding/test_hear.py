@@ -6,7 +6,7 @@ import soundfile
 import tensorflow as tf
 
 import mar
-from helpers.shared import fill_golden, small_network
+from helpers.networks import fill_golden, small_network
 from helpers.signals import music
 from mar.embedding import hear
 

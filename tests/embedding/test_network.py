@@ -2,7 +2,8 @@ import keras
 import numpy as np
 import pytest
 
-from helpers.shared import fill_golden, run_python, small_network
+from helpers.networks import fill_golden, small_network
+from helpers.processes import run_python
 from mar.audio.logmel import standardize
 from mar.embedding.network import Network
 

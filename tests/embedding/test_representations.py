@@ -8,7 +8,8 @@ import pytest
 import soundfile
 
 import mar
-from helpers.shared import run_python, small_network
+from helpers.networks import small_network
+from helpers.processes import run_python
 from helpers.signals import music
 from mar.embedding import engine, representations
 from mar.embedding.embedder import Embedder

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from helpers.shared import DATA
+from helpers.resources import DATA
 from mar.embedding import parts
 from mar.embedding import writer as writing
 from mar.embedding.store import Embeddings

@@ -6,9 +6,9 @@ import json
 import numpy as np
 import soundfile
 
+from helpers.probe_runs import write_run
 from helpers.signals import music
-from helpers.small_embeddings import PROVENANCE, write_store
-from mar.probing import metrics, results
+from helpers.small_embeddings import write_store
 from mar.tasks.base import one_hot
 
 TONICS = ("C", "Db", "D", "Eb", "E", "F", "Gb", "G", "Ab", "A", "Bb", "B")
@@ -26,7 +26,7 @@ NOISE = {  # of the embeddings and of the probes' predictions
 }
 
 
-def write_miniature(folder, tracks=60, seconds=6.0, resamples=50):
+def write_miniature(folder, tracks=60, seconds=6.0):
     """Writes data, embeddings, results and logs; a third of the tracks is the test part.
 
     Returns:
@@ -55,11 +55,10 @@ def write_miniature(folder, tracks=60, seconds=6.0, resamples=50):
         test = [number for number, row in enumerate(rows) if row["split"] == "test"]
         for name in targets:
             run = rows, test, targets[name]
-            _write_run(folder / "results", name, model, *run, noisy[name], resamples)
+            _write_run(folder / "results", name, model, *run, noisy[name])
             for seed in (1, 2):
                 other = noisy[name] + 0.1 * generator.standard_normal(noisy[name].shape)
-                place = folder / "results" / "seeds" / str(seed)
-                _write_run(place, name, model, *run, other, resamples, seed)
+                _write_run(folder / "results", name, model, *run, other, seed)
     for model in ("supervised", "contrastive"):
         _write_logs(folder / "models" / model)
     return rows
@@ -80,35 +79,16 @@ def _track(number):
     }  # fmt: skip
 
 
-def _write_run(folder, task, model, rows, test, targets, predictions, resamples, seed=0):
-    kind = {"tempo": "regression", "key": "key"}.get(task, "multiclass")
-    labels = LABELS.get(task, ["target"])
-    arrays = {
-        "ids": np.array([rows[number]["path"] for number in test]),
-        "targets": targets[test],
-        "predictions": predictions[test],
-    }
-    scores = metrics.evaluate(
-        *(kind, arrays["targets"], arrays["predictions"], labels), resamples=resamples
+def _write_run(folder, task, model, rows, test, targets, predictions, seed=0):
+    write_run(
+        *(folder, task, model),
+        {"tempo": "regression", "key": "key"}.get(task, "multiclass"),
+        targets[test],
+        predictions[test],
+        LABELS.get(task, ["target"]),
+        np.array([rows[number]["path"] for number in test]),
+        seed,
     )
-    splits = [row["split"] for row in rows]
-    result = {
-        "model": model,
-        "task": task,
-        "kind": kind,
-        "labels": labels,
-        "items": {split: splits.count(split) for split in ("train", "valid", "test")},
-        "embeddings": {**PROVENANCE, "model": model},
-        "config_sha256": "c" * 64,
-        "seed": seed,
-        "steps": 500,
-        "trials": 0,
-        "probe_seconds": 1.5,
-        "cpus": 2,
-        "mar_version": "0.1.0",
-        "date": "2026-01-02T03:04:05+00:00",
-    }
-    results.write_run(folder / task / model, result, scores, labels, arrays)
 
 
 def _write_logs(folder):

@@ -7,15 +7,15 @@ import numpy as np
 import tensorflow as tf
 
 from helpers import small_records
-from helpers.shared import fill_golden, small_network
+from helpers.networks import fill_golden
+from mar.config import Param
 from mar.data.pipelines import PairDataset, SnippetDataset
 from mar.models import sfnfnet
-from mar.models.layers import NFBlock
 from mar.models.projectors import with_head
+from mar.models.sfnfnet import SfNfNetF0
 from mar.optim.adam import ScoochAdam
-from mar.optim.fused_adam import FusedAdam
 from mar.training.objectives import ContrastiveObjective, SupervisedObjective
-from mar.training.step import TrainingStep
+from mar.training.trainer import loss_gradients, train_step
 
 BATCH, SEED, FRAMES = 8, 3, 64
 tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})  # starts sooner
@@ -53,18 +53,24 @@ def parts(kind, records):
     return objective, PairDataset(**data)
 
 
+class TwoStages(SfNfNetF0):
+    """The network's first two stages: half the time of tracing."""
+
+    depths: tuple[int, ...] = Param(default=(1, 1), doc="Blocks in each of them.")
+
+    def build(self, *arguments, **options):
+        with mock.patch.object(sfnfnet, "STAGES", sfnfnet.STAGES[:2]):
+            return super().build(*arguments, **options)
+
+
 def short_network():
-    """Two of the network's stages from golden weights: half the time of tracing.
-
-    The residual is dropped for half of the examples in the second.
-    """
-    with mock.patch.object(sfnfnet, "STAGES", sfnfnet.STAGES[:2]):
-        settings = small_network(stochastic_depth=1.0, depths=[1, 1])
-        return fill_golden(settings.build(FRAMES, explicit_draws=True))
+    """From golden weights; the residual is dropped for half of the examples in the second stage."""
+    settings = TwoStages(width=0.1, stochastic_depth=1.0)
+    return fill_golden(settings.build(FRAMES, explicit_draws=True))
 
 
-def training_step(objective, dataset, microbatch=None):
-    """A step from golden weights and a head that depends on nothing, with much dropped.
+def pretraining(objective, dataset):
+    """Model and optimizer, from golden weights and a head that depends on nothing.
 
     Adam's epsilon is large: it would turn the rounding of tiny gradients into whole steps.
     """
@@ -73,23 +79,27 @@ def training_step(objective, dataset, microbatch=None):
     rng = np.random.default_rng(0)
     head.set_weights([rng.normal(size=w.shape) / np.sqrt(w.shape[0]) for w in head.weights])
     model = with_head(network, head)
-    variables = [variable.value for variable in model.trainable_variables]
-    adam = FusedAdam(ScoochAdam(learning_rate=0.01, epsilon=0.01), variables)
-    return TrainingStep(objective, model, adam, microbatch)
+    adam = ScoochAdam(learning_rate=0.01, epsilon=0.01)
+    return model, adam.build(variable.value for variable in model.trainable_variables)
 
 
-def blocks(step):
-    return sum(isinstance(layer, NFBlock) for layer in step.model.layers)
+def draws(objective, model, step):
+    """Much is dropped."""
+    arrays = objective.draw(SEED, step, BATCH, model.inputs[1].shape[1])
+    return tf.nest.map_structure(tf.constant, arrays)
 
 
 def gradients(kind, records, microbatch=None):
     """Loss, measures and gradients of one step on one device."""
     objective, dataset = parts(kind, records)
-    step = training_step(objective, dataset, microbatch)
-    draws = objective.draw(SEED, 0, BATCH, blocks(step))
-    batch = tuple(map(tf.constant, dataset.read(SEED, 0)))
-    arguments = batch, tf.nest.map_structure(tf.constant, draws), batch
-    return tf.function(step._gradients, autograph=False)(*arguments)
+    model, _ = pretraining(objective, dataset)
+    batch = {name: tf.constant(part) for name, part in dataset.read(SEED, 0).items()}
+
+    @tf.function(autograph=False)
+    def compiled(batch, draws):
+        return loss_gradients(model, objective, batch, draws, batch, microbatch)
+
+    return compiled(batch, draws(objective, model, 0))
 
 
 def train(strategy, kind, records, microbatch=None, steps=5):
@@ -100,12 +110,15 @@ def train(strategy, kind, records, microbatch=None, steps=5):
     """
     objective, dataset = parts(kind, records)
     with strategy.scope():
-        step = training_step(objective, dataset, microbatch)
-    start = _weights(step)
+        model, optimizer = pretraining(objective, dataset)
+    start = _weights(model)
+
+    def replica_step(batch, draws, number):
+        return train_step(model, optimizer, objective, batch, draws, number, microbatch)
 
     @tf.function(autograph=False)
     def run_step(batch, draws, number):
-        measures = strategy.run(step, (batch, draws, number))
+        measures = strategy.run(replica_step, (batch, draws, number))
         return {k: strategy.experimental_local_results(v)[-1] for k, v in measures.items()}
 
     batches = iter(
@@ -113,17 +126,16 @@ def train(strategy, kind, records, microbatch=None, steps=5):
     )
     history = {}
     for number in range(steps):
-        draws = objective.draw(SEED, number, BATCH, blocks(step))
-        draws = tf.nest.map_structure(tf.constant, draws)
-        measures = run_step(next(batches), draws, tf.constant(number, tf.int64))
+        of_step = draws(objective, model, number)
+        measures = run_step(next(batches), of_step, tf.constant(number, tf.int64))
         for name, value in measures.items():
             history.setdefault(name, []).append(float(value))
-    weights = _weights(step)
+    weights = _weights(model)
     return {**history, "weights": weights, "moved": np.linalg.norm(weights - start)}
 
 
-def _weights(step):
-    return np.concatenate([np.ravel(weight) for weight in step.model.get_weights()])
+def _weights(model):
+    return np.concatenate([np.ravel(weight) for weight in model.get_weights()])
 
 
 def logical_cpus(count):

@@ -9,7 +9,9 @@ import pytest
 
 import mar
 from helpers import published_weights
-from helpers.shared import GOLDEN, golden_input, reference, run_python
+from helpers.networks import GOLDEN, golden_input
+from helpers.processes import run_python
+from helpers.resources import reference
 from mar.errors import InputError
 
 POINTER = (

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 import mar
-from helpers.shared import fill_golden, golden_input, run_python, small_network
+from helpers.networks import fill_golden, golden_input, small_network
+from helpers.processes import run_python
 from mar.audio.logmel import standardize
 from mar.errors import InputError
 
@@ -32,7 +33,7 @@ def saved(model, tmp_path_factory):
 @pytest.fixture(scope="module")
 def exported(model, tmp_path_factory):
     folder = tmp_path_factory.mktemp("exported") / "saved_model"
-    mar.export(model, folder)
+    mar.save_waveform_model(model, folder)
     return folder
 
 
@@ -95,9 +96,9 @@ np.savez(sys.argv[2] + "/out.npz", snippets=snippets["embedding"], timeline=time
     assert found["short"].shape == (1, 173)
 
 
-def test_export_does_not_overwrite(exported, model):
+def test_a_folder_that_exists_is_not_overwritten(exported, model):
     with pytest.raises(InputError, match="exists already"):
-        mar.export(model, exported)
+        mar.save_waveform_model(model, exported)
 
 
 @pytest.mark.parametrize("name", ["model.h5", "absent/model.keras"])

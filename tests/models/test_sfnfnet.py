@@ -3,7 +3,9 @@ import numpy as np
 import pytest
 
 import mar
-from helpers.shared import GOLDEN, fill_golden, golden_input, reference, run_python, small_network
+from helpers.networks import GOLDEN, fill_golden, golden_input, small_network
+from helpers.processes import run_python
+from helpers.resources import reference
 from mar.errors import ConfigError
 from mar.models.sfnfnet import SfNfNetF0, canonical_name
 
@@ -62,7 +64,7 @@ def test_golden_embedding_on_other_backends(backend):
     script = """
 import numpy as np
 from mar.models.sfnfnet import SfNfNetF0
-from helpers.shared import GOLDEN, fill_golden, golden_input
+from helpers.networks import GOLDEN, fill_golden, golden_input
 found = fill_golden(SfNfNetF0().build()).predict(golden_input(), verbose=0)
 expected = np.load(GOLDEN)["embedding"]
 print(np.abs(found - expected).max() / np.abs(expected).max())

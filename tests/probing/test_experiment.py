@@ -14,7 +14,8 @@ import pytest
 
 import mar
 from helpers.distributions import WRITERS
-from helpers.shared import DATA, ROOT, run_python
+from helpers.processes import run_python
+from helpers.resources import DATA, ROOT
 from helpers.small_embeddings import separable, write_store
 from mar.embedding.store import Embeddings
 from mar.errors import InputError
@@ -135,6 +136,7 @@ def test_a_task_comes_with_the_probe_of_table_2(name, prepared):
     assert probe.task is loaded
     assert probe.mlp.hash() == MLP.load(shipped, ["MLP.activation=tanh"]).hash()
     assert probe.mlp.hash() != mar.Probe.for_task(loaded).mlp.hash()
+    assert mar.Probe(probe.mlp.resolved(), loaded).mlp == probe.mlp
     # The published configurations have no batch size: it is that of Table 2.
     unsized = mar.Probe(MLP.load(shipped, ["MLP.batch_size=null"]), loaded)
     assert unsized._batch_size(unsized.mlp) == MLP.load(shipped).batch_size

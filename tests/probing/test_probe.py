@@ -4,7 +4,8 @@ import keras
 import numpy as np
 import pytest
 
-from helpers.shared import ROOT, reference
+from helpers.optimizers import keras_adam
+from helpers.resources import ROOT, reference
 from mar.errors import ConfigError
 from mar.probing.probe import MLP, Examples, predict, report, train
 from mar.tasks import TASKS
@@ -159,7 +160,7 @@ def test_the_compiled_steps_are_keras_fits(data, amsgrad):
     theirs = mlp.build(12, 4, seed=5)
     for layer in theirs.layers:
         layer.kernel.regularizer = keras.regularizers.L2(0.01)
-    theirs.compile(mlp.optimizer.build(), mlp.loss.build())
+    theirs.compile(keras_adam(mlp.optimizer), mlp.loss.build())
     targets = data.targets.astype(np.float32)
     theirs.fit(data.features[order], targets[order], 32, shuffle=False, verbose=0)
     for mine, other in zip(weights(ours), weights(theirs), strict=True):

@@ -3,7 +3,7 @@ import csv
 import numpy as np
 import pytest
 
-from helpers.shared import reference
+from helpers.resources import reference
 from mar.errors import InputError
 from mar.probing import published
 from mar.reporting import paper

@@ -9,7 +9,7 @@ import pytest
 
 import mar
 from helpers.probe_runs import classes, noisy, tags, write_run
-from helpers.shared import DATA
+from helpers.resources import DATA
 from mar.errors import InputError
 from mar.probing import published, results
 

@@ -9,7 +9,7 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from helpers import small_records
-from helpers.shared import run_python
+from helpers.processes import run_python
 from mar.errors import InputError
 from mar.records import storage
 from mar.records.reader import RecordReader

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from helpers.shared import reference
+from helpers.resources import reference
 from mar.errors import ConfigError, InputError
 from mar.records import table
 

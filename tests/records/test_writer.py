@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from helpers import small_records
-from helpers.shared import ROOT, run_python
+from helpers.processes import run_python
+from helpers.resources import ROOT
 from mar.errors import ConfigError, InputError
 from mar.records import manifest as manifests
 from mar.records import writer

@@ -5,11 +5,11 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.text import Text
 
+from helpers.networks import small_network
 from helpers.probe_runs import classes, noisy, tags, write_run
-from helpers.shared import small_network
 from mar.errors import InputError
 from mar.models.sfnfnet import STAGES
-from mar.probing import results
+from mar.probing.results import Results
 from mar.reporting import comparison, diagram, figures
 
 
@@ -49,19 +49,19 @@ def runs(tmp_path):
     for model, noise in (("a model", 0.4), ("another_one", 1.5)):
         predictions = noisy(targets, noise, seed=len(model))
         write_run(tmp_path, "Jam", model, "multilabel", targets, predictions, labels)
-    return tmp_path / "Jam" / "a model", tmp_path / "Jam" / "another_one"
+    return Results(tmp_path).runs
 
 
 def test_label_density_sorts_the_counts_and_draws_both_scales():
     counts = {"mine_$1": np.array([3, 1000, 0, 40]), "other": np.array([7, 7])}
-    figure = figures.label_density(counts)
+    figure = figures.plot_label_density(counts)
     assert len(figure.axes) == 4
     for axes, scale in zip(figure.axes, ["linear", "log"] * 2, strict=True):
         assert axes.get_yscale() == scale
     assert figure.axes[1].patches[0].get_data().values.tolist() == [1000, 40, 3, 0]
     assert figure.axes[2].patches[0].get_data().values.tolist() == [7, 7]
     assert_legible(figure)
-    assert_legible(figures.label_density({"without labels": np.zeros(3, int)}))
+    assert_legible(figures.plot_label_density({"without labels": np.zeros(3, int)}))
 
 
 def test_tasks_are_bars_of_the_scores(tmp_path):
@@ -70,39 +70,35 @@ def test_tasks_are_bars_of_the_scores(tmp_path):
         for model, noise in (("a", 0.3), ("b", 0.9), ("c", 2.0)):
             if (task, model) != ("meter", "b"):
                 write_run(tmp_path, task, model, "multiclass", targets, noisy(targets, noise))
-    shown = comparison.headlines(comparison.read(tmp_path))
-    figure = figures.tasks(shown)
+    shown = comparison.headlines(comparison.summarize(Results(tmp_path)))
+    figure = figures.plot_tasks(shown)
     (axes,) = figure.axes
     bars = {
         container.get_label(): [bar.get_height() for bar in container]
         for container in axes.containers
     }
-    assert bars == {
-        model: [found[model].value for found in shown.values() if model in found] for model in "abc"
-    }
+    assert bars == {model: list(shown["value"][shown["model"] == model]) for model in "abc"}
     assert len(bars["b"]) == 1
     (legend,) = figure.legends
     assert [text.get_text() for text in legend.get_texts()] == [
         *("a", "b", "c", "95 % interval", "constant guess")
     ]
-    lines = [line for found in shown.values() for line in found.values()]
     (drawn,) = axes.collections
     ends = {tuple(ends) for ends in drawn.get_segments() for ends in [ends[:, 1].tolist()]}
-    assert ends == {line.interval for line in lines}
+    assert ends == set(zip(shown["low"], shown["high"], strict=True))
     assert_legible(figure)
 
 
 def test_labels_are_ordered_by_what_each_model_is_better_at(runs):
-    figure = figures.per_label(*runs)
+    figure = figures.plot_labels(*runs)
     bars, square = figure.axes
     widths = [bar.get_width() for bar in bars.patches]
     assert len(widths) == 30
     assert widths == sorted(widths)
     assert widths[-1] > 0
     assert sum(len(points.get_offsets()) for points in square.collections) == 39
-    labels, first = results.read_per_label(runs[0])
-    _, second = results.read_per_label(runs[1])
-    differences = np.subtract(first["map"], second["map"])
+    labels = runs[0].per_label["label"]
+    differences = np.subtract(*(run.per_label["map"] for run in runs))
     top = bars.get_yticklabels()[-1].get_text()
     assert top == labels[np.nanargmax(differences)]
     assert widths[-1] == np.nanmax(differences)
@@ -112,8 +108,9 @@ def test_labels_are_ordered_by_what_each_model_is_better_at(runs):
 def test_runs_with_other_labels_are_refused(runs, tmp_path):
     targets = tags(60, 3)
     write_run(tmp_path, "Jam", "third", "multilabel", targets, noisy(targets, 1.0))
+    third = Results(tmp_path).runs[-1]
     with pytest.raises(InputError, match="expected runs with the same labels"):
-        figures.per_label(runs[0], tmp_path / "Jam" / "third")
+        figures.plot_labels(runs[0], third)
 
 
 def test_the_diagram_shows_the_network_that_was_built():
@@ -135,7 +132,7 @@ def test_the_diagram_shows_the_network_that_was_built():
     assert found["embedding"] == ends == network.output.shape[-1]
     assert found["parameters"] == network.count_params()
 
-    figure = diagram.architecture(network, {"NT-Xent": [8, 8, 4], "other": [16, "labels"]})
+    figure = diagram.plot_network(network, {"NT-Xent": [8, 8, 4], "other": [16, "labels"]})
     written = " ".join(text for text, _ in texts(figure))
     expected = ["log-mel\n96 × 300\n3 s", f"embedding z\n{ends}", "2 blocks", "NT-Xent"]
     expected += ["2 × 8 ReLU\n→ 4", "1 × 16 ReLU\n→ labels"]
@@ -143,16 +140,16 @@ def test_the_diagram_shows_the_network_that_was_built():
     for text in expected:
         assert text in written
     assert_legible(figure)
-    assert_legible(diagram.architecture(small_network().build()))
+    assert_legible(diagram.plot_network(small_network().build()))
 
 
 @pytest.mark.parametrize("suffix", [".svg", ".png", ".pdf"])
 def test_equal_figures_become_equal_files(suffix, runs, tmp_path):
     files = [tmp_path / f"{number}{suffix}" for number in range(2)]
     for file in files:
-        figures.save(figures.per_label(*runs), file)
+        figures.save_figure(figures.plot_labels(*runs), file)
     first, second = (file.read_bytes() for file in files)
     assert first == second
     assert len(first) > 5000
     with pytest.raises(InputError, match=r"ends in \.svg, \.png or \.pdf"):
-        figures.save(figures.per_label(*runs), tmp_path / "figure.txt")
+        figures.save_figure(figures.plot_labels(*runs), tmp_path / "figure.txt")

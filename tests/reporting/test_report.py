@@ -1,105 +1,188 @@
-"""The report: its numbers, its sound, and the page in a real browser."""
+"""The report of anyone's results, and its map."""
 
 import base64
-import csv
 import io
 import json
 import re
-import shutil
 
 import numpy as np
 import pytest
 import soundfile
-from sklearn.neighbors import NearestNeighbors
+from sklearn.metrics.pairwise import cosine_similarity
 
-from helpers.miniature import write_miniature
-from helpers.shared import run_python
-from mar.embedding.store import Embeddings
-from mar.errors import InputError
-from mar.probing import results
-from mar.reporting import comparison
-from mar.reporting.report import map, page, scores
+from helpers.browser import all_of, assert_fits_a_phone, assert_silent, select
+from helpers.probe_runs import classes, noisy, tags, write_run
+from helpers.processes import run_python
+from helpers.signals import music
+from helpers.small_embeddings import write_store
+from mar import Embeddings
+from mar.probing.results import Results
+from mar.reporting import item_map, page
+from mar.tasks import Task
 
-MODELS = ["supervised", "contrastive", "random", "logmel_mean"]
-CHROMIUM = (
-    "--headless=new --no-sandbox --disable-gpu --disable-dev-shm-usage --no-first-run "
-    "--disable-background-networking --disable-component-update --disable-sync"
-)
+ITEMS = 30  # of the test part: 0 to 23 of both tasks, 24 to 26 of one, 27 to 29 of the other
 
 
 @pytest.fixture(scope="module")
-def quickstart(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("quickstart")
-    write_miniature(folder)
+def theirs(tmp_path_factory):
+    """Somebody's results: tags and tempi by two models, embeddings, and audio of most items."""
+    folder = tmp_path_factory.mktemp("theirs")
+    targets, tempi = tags(ITEMS, 4), np.linspace(60, 180, ITEMS)[:, None]
+    for model, noise in (("mine", 0.3), ("other", 1.5)):
+        for seed in (0, 1):
+            labels = [f"tag {number} <b>" for number in range(4)]
+            predictions = noisy(targets, noise, seed)
+            write_run(folder / "results", "moods", model, "multilabel", targets, predictions,
+                      labels, seed=seed)  # fmt: skip
+        predictions = tempi + noisy(np.zeros_like(tempi), 20 * noise)
+        write_run(folder / "results", "tempi", model, "regression", tempi, predictions, ["bpm"])
+        generator = np.random.default_rng(len(model))
+        suffix = {"mine": "flac", "other": "wav"}[model]  # of copies in another format
+        timelines = {f"a/{n:02}.{suffix}": generator.standard_normal((1, 6)) for n in range(ITEMS)}
+        write_store(folder / "emb" / model, timelines, model=model)
+    (folder / "audio" / "a").mkdir(parents=True)
+    for number in range(ITEMS - 1):
+        file = folder / "audio" / "a" / f"{number:02}.flac"
+        soundfile.write(file, music(1.0, 16000, 1, number), 16000)
+    moods = ["path,labels,split", "a/t.mp3,tag 0,train", "a/u.mp3,tag 1,train"]
+    moods += ["a/v.mp3,tag 0,valid", "a/w.mp3,tag 1,valid"]
+    for number in range(27):
+        names = "|".join(f"tag {label}" for label in np.flatnonzero(targets[number]))
+        moods.append(f"a/{number:02}.mp3,{names},test")
+    tempo = ["path,target,split", "a/t.mp3,60,train", "a/u.mp3,61,train"]
+    tempo += ["a/v.mp3,60,valid", "a/w.mp3,61,valid"]
+    tempo += [f"a/{n:02}.mp3,{tempi[n, 0]},test" for n in range(ITEMS) if not 24 <= n < 27]
+    (folder / "moods.csv").write_text("\n".join(moods))
+    (folder / "tempi.csv").write_text("\n".join(tempo))
     return folder
 
 
 @pytest.fixture(scope="module")
-def report(quickstart):
+def report(theirs):
     """Made by the command."""
-    path = quickstart / "report.html"
-    process = run_python("-m", "mar.report", "--quickstart", quickstart, "--output", path)
+    process = run_python(
+        *("-m", "mar.report", "--results=results", "--output=report.html", "--audio=audio"),
+        *("--embeddings=emb/mine", "--embeddings=emb/other"),
+        *("--task=moods.csv", "--task=tempi.csv"),
+        cwd=theirs,
+    )
     assert process.returncode == 0, process.stderr
-    return path
+    return theirs / "report.html"
 
 
-# ------------------------------------------------------------------------------------ numbers
+# --------------------------------------------------------------------------------------- page
 
 
-def test_scores_and_differences_are_those_of_the_runs(report, quickstart):
+def test_it_shows_the_scores_of_every_task_and_model(report, theirs):
     html = report.read_text("utf-8")
-    for task, metric in (("instrument", "accuracy"), ("tempo", "r2"), ("key", "weighted")):
-        runs = {model: quickstart / "results" / task / model for model in MODELS}
-        for model, run in runs.items():
-            value = results.read_run(run)["test"][metric]["value"]
-            shown = f"{value:.2f}".replace("-", "−")
-            assert f'aria-label="{scores.NAMES[model]}: {shown}"' in html
-        tested = [results.score_again(runs[model]) for model in ("supervised", "contrastive")]
-        _, low, high = results.compare(*tested)[metric]
-        told = (
-            "no difference" if low < 0 < high else "contrastive is" if high < 0 else "supervised is"
-        )
-        assert re.search(f"<b>{task.capitalize()}, {comparison.NAMES[metric]}</b>: {told}", html)
+    for run in Results(theirs / "results").runs:
+        if run.seed == 0:
+            score = next(iter(run.facts["test"].values()))
+            shown = f"{score['value']:.2f}".replace("-", "−")
+            assert f'aria-label="{run.model}: {shown}"' in html
+    assert "2 probes that differ in their seed alone" in html
+    assert "<b>Mean average precision</b>" in html
+    assert "weighted key score" not in html
+    assert "<b>Moods, mean average precision</b>: mine is better by" in html
+    assert "Moods: which labels mine and other are better at" in html
+    assert "<b>" not in re.findall(r"tag 0 (\S+)", html)[0]
 
 
-def test_neighbours_are_those_that_scikit_learn_finds(quickstart):
-    tracks = map.read_tracks(quickstart / "data")
-    folder = quickstart / "embeddings" / "contrastive"
-    (found,) = map.build(tracks, {"contrastive": folder})["representations"]
-    vectors = Embeddings(folder).means([row["path"] for row in tracks])
-    search = NearestNeighbors(n_neighbors=map.NEIGHBOURS, metric="cosine").fit(vectors)
-    distances, nearest = search.kneighbors()
+def test_without_embeddings_there_is_no_map(theirs):
+    html = page.render(Results(theirs / "results"))
+    assert 'id="map"' not in html
+    assert "<audio" not in html
+    assert "#map" not in re.findall(r"<nav.*?</nav>", html, re.DOTALL)[0]
+
+
+def test_one_model_alone_has_no_differences(tmp_path):
+    targets = classes([9, 9])
+    write_run(tmp_path, "genre", "mine", "multiclass", targets, noisy(targets, 0.3))
+    html = page.render(Results(tmp_path))
+    assert 'id="differences"' not in html
+    assert 'aria-label="mine: ' in html
+
+
+def test_of_many_models_the_first_is_compared_with_each(tmp_path):
+    targets = classes([9, 9])
+    for number in range(5):
+        model, predictions = f"model {number}", noisy(targets, 0.5, number)
+        write_run(tmp_path, "genre", model, "multiclass", targets, predictions)
+    html = page.render(Results(tmp_path))
+    drawn = re.findall(r"<b>(model \d) − (model \d)</b>", html)
+    assert drawn == [("model 0", f"model {number}") for number in range(1, 5)]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--quickstart=q"], "--quickstart is gone: `python -m examples.miniature.report q`"),
+        (["--nosound"], "--sound is gone: --audio says where the sound is"),
+        (["--task=moods.csv"], "expected --embeddings and --task together"),
+        (["--audio=audio"], "--audio: expected --embeddings and --task"),
+        (["results"], "expected flags alone, got ['results']"),
+        ([], "expected results as TASK/MODEL/SEED/result.json"),
+    ],
+)
+def test_wrong_use_is_one_sentence(arguments, message, tmp_path):
+    process = run_python("-m", "mar.report", "--output=r.html", *arguments, cwd=tmp_path)
+    assert process.returncode == 1
+    assert message in process.stderr
+    assert "Traceback" not in process.stderr
+    assert not list(tmp_path.iterdir())
+
+
+# ---------------------------------------------------------------------------------------- map
+
+
+def test_labels_of_the_tasks_colour_their_items(theirs):
+    moods, tempi = (Task(theirs / f"{name}.csv") for name in ("moods", "tempi"))
+    embeddings = {name: Embeddings(theirs / "emb" / name) for name in ("mine", "other")}
+    drawn = item_map.of_tasks([moods, tempi], embeddings)
+    assert drawn["titles"] == [f"a/{number:02}.flac" for number in range(ITEMS)]
+    assert drawn["clips"] is None
+    by_tag, by_tempo = drawn["labels"]
+    assert by_tag["values"][27:] == ["", "", ""]
+    frequency = moods.targets.sum(axis=0)
+    rows = moods.rows("test")
+    for row, value in zip(rows, by_tag["values"], strict=False):
+        names = [moods.labels[label] for label in np.flatnonzero(moods.targets[row])]
+        most = max((frequency[moods.labels.index(name)] for name in names), default=None)
+        assert (value == "") == (not names)
+        assert not names or frequency[moods.labels.index(value)] == most
+    assert by_tempo["values"][24:27] == ["", "", ""]
+    assert by_tempo["values"][0] == pytest.approx(60)
+    assert by_tempo["values"][-1] == pytest.approx(180)
+
+
+def test_items_without_an_embedding_are_left_out_and_counted(theirs, tmp_path, caplog):
+    timelines = {f"a/{n:02}.flac": np.eye(1, 8, n % 8) for n in range(20)}
+    embeddings = {"few": Embeddings(write_store(tmp_path / "few", timelines))}
+    drawn = item_map.of_tasks([Task(theirs / "moods.csv")], embeddings)
+    assert len(drawn["titles"]) == 20
+    assert "the map leaves out 7 test items without an embedding" in caplog.text
+
+
+def test_neighbours_are_those_of_the_highest_cosine_similarity(theirs):
+    vectors = np.random.default_rng(1).standard_normal((40, 6)).astype(np.float32)
+    (found,) = item_map.build(range(40), [], {"a": vectors})["representations"]
+    similarities = cosine_similarity(vectors.astype(np.float64))
+    np.fill_diagonal(similarities, -2)
+    nearest = np.argsort(-similarities, axis=1)[:, : item_map.NEIGHBOURS]
     np.testing.assert_array_equal(found["nearest"], nearest)
-    np.testing.assert_allclose(found["similarities"], 1 - distances, atol=6e-4)
-
-
-def test_of_many_tracks_some_of_every_genre_are_shown(tmp_path):
-    genres = {"air": 500, "jig": 100, "reel": 40}
-    tracks = [f"{genre}_{number:04}" for genre, count in genres.items() for number in range(count)]
-    lines = ["id,split", *(f"{track},test" for track in tracks), "march_0000,train"]
-    (tmp_path / "tracks.csv").write_text("\n".join(lines))
-    shown = [row["id"] for row in map.read_tracks(tmp_path)]
-    assert len(set(shown)) == map.MOST_TRACKS
-    for genre, count in genres.items():
-        share = sum(genre in track for track in shown) / map.MOST_TRACKS
-        assert share == pytest.approx(count / len(tracks), abs=0.01)
+    expected = np.take_along_axis(similarities, nearest, 1)
+    np.testing.assert_allclose(found["similarities"], expected, atol=6e-4)
 
 
 @pytest.mark.parametrize("count", [3, 5, 6])
-def test_of_few_tracks_none_is_its_own_neighbour(count):
+def test_of_few_items_none_is_its_own_neighbour(count):
     drawn = np.random.default_rng(count).standard_normal((count, 8))
     for vectors in (drawn, np.ones((count, 8))):  # whose order the angles do not tell
-        found = map._arrange(vectors)
-        for track, nearest in enumerate(found["nearest"]):
-            assert len(nearest) == len(set(nearest)) == min(map.NEIGHBOURS, count - 1)
-            assert track not in nearest
-        json.dumps(found, allow_nan=False)
-
-
-def test_keys_are_ordered_so_that_neighbours_are_related():
-    keys = ["A minor", "B major", "C major", "E minor", "G major", "Gb major"]
-    ordered = map._label("key", keys)["classes"]
-    assert ordered == ["Gb major", "C major", "A minor", "G major", "E minor", "B major"]
+        built = item_map.build(range(count), [], {"a": vectors})
+        for item, nearest in enumerate(built["representations"][0]["nearest"]):
+            assert len(nearest) == len(set(nearest)) == min(item_map.NEIGHBOURS, count - 1)
+            assert item not in nearest
+        json.dumps(built["representations"], allow_nan=False)
 
 
 def test_clips_are_the_middle_of_their_files(tmp_path):
@@ -107,162 +190,33 @@ def test_clips_are_the_middle_of_their_files(tmp_path):
     time = np.arange(seconds * rate) / rate
     samples = 0.3 * np.sin(2 * np.pi * (300 + 100 * np.floor(time)) * time)
     soundfile.write(tmp_path / "a.flac", samples, rate)
-    clip, clip_rate = soundfile.read(io.BytesIO(base64.b64decode(map.clip(tmp_path / "a.flac"))))
-    assert len(clip) / clip_rate == pytest.approx(map.CLIP_SECONDS, abs=0.1)
+    sound = base64.b64decode(item_map.clip(tmp_path / "a.flac"))
+    clip, clip_rate = soundfile.read(io.BytesIO(sound))
+    assert len(clip) / clip_rate == pytest.approx(item_map.CLIP_SECONDS, abs=0.1)
     spectrum = np.abs(np.fft.rfft(clip[2 * clip_rate + 4800 : 3 * clip_rate - 4800]))
     loudest = spectrum.argmax() * clip_rate / (2 * (len(spectrum) - 1))
     assert loudest == pytest.approx(300 + 100 * 4, abs=10)  # second 2 of 5 is second 4 of 9
 
 
-def test_what_is_missing_is_named(quickstart, tmp_path):
-    with pytest.raises(InputError, match=r"tracks\.csv"):
-        map.read_tracks(tmp_path)
-    shutil.copytree(quickstart / "data", tmp_path / "data")
-    with pytest.raises(InputError, match="expected results"):
-        page.write(tmp_path, tmp_path / "report.html")
-    tracks = [{"path": "tracks/other.flac"}]
-    with pytest.raises(InputError, match=r"1 are missing.*tracks/other\.flac"):
-        map._vectors(quickstart / "embeddings" / "random", tracks)
-
-
-def test_a_report_that_is_too_large_is_not_written(quickstart, tmp_path, monkeypatch):
-    monkeypatch.setattr(page, "_LIMIT_BYTES", 100_000)
-    with pytest.raises(InputError, match="--nosound"):
-        page.write(quickstart, tmp_path / "report.html")
-    assert not list(tmp_path.iterdir())
-
-
 # ------------------------------------------------------------------------------------ browser
 
 
-@pytest.fixture(scope="module")
-def chromium():
-    webdriver = pytest.importorskip("selenium.webdriver")
-    binary, driver = shutil.which("chromium"), shutil.which("chromedriver")
-    if not (binary and driver):
-        pytest.skip("needs chromium and chromedriver (Debian: chromium, chromium-driver)")
-    options = webdriver.ChromeOptions()
-    options.binary_location = binary
-    for argument in CHROMIUM.split():
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    browser = webdriver.Chrome(options, webdriver.ChromeService(driver))
-    yield browser
-    browser.quit()
-
-
-@pytest.fixture
-def browser(chromium, report):
-    """Shows the report; afterwards, nothing has been complained of or fetched."""
+def test_the_page_in_a_browser(chromium, report):
     chromium.get(report.as_uri())
-    yield chromium
-    assert chromium.get_log("browser") == []
-    messages = [
-        json.loads(entry["message"])["message"] for entry in chromium.get_log("performance")
-    ]
-    requests = [m["params"] for m in messages if m["method"] == "Network.requestWillBeSent"]
-    addresses = {request["request"]["url"] for request in requests}
-    assert {a for a in addresses if not a.startswith("data:")} == {report.as_uri()}
-
-
-def all_of(browser, selector):
-    return browser.find_elements("css selector", selector)
-
-
-def select(browser, identity, text):
-    from selenium.webdriver.support.ui import Select
-
-    Select(browser.find_element("id", identity)).select_by_visible_text(text)
-
-
-def points(browser, attribute):
-    return browser.execute_script(f"return circles.map(c => c.style.{attribute})")
-
-
-def test_a_press_on_a_column_sorts_by_it(browser):
-    header = "#overview thead th:nth-child(4)"
-    for order in ("descending", "ascending"):
-        all_of(browser, f"{header} button")[0].click()
-        assert all_of(browser, header)[0].get_attribute("aria-sort") == order
-        cells = all_of(browser, "#overview tbody td:nth-child(4)")
-        values = [float(cell.get_attribute("data-value")) for cell in cells]
-        assert len(values) == len(MODELS) + 1
-        assert values == sorted(values, reverse=order == "descending")
-    assert len(all_of(browser, "#overview [aria-sort]")) == 1
-
-
-def test_a_click_on_a_point_lists_its_neighbours_and_has_its_sound(browser, quickstart):
-    from selenium.webdriver.support.ui import WebDriverWait
-
-    tracks = map.read_tracks(quickstart / "data")
-    folder = quickstart / "embeddings" / "supervised"
-    (expected,) = map.build(tracks, {"supervised": folder})["representations"]
-    all_of(browser, "#points circle")[3].click()
-    assert all_of(browser, "#chosen h3")[0].text == tracks[3]["title"]
-    assert all_of(browser, "#tip")[0].text.startswith(tracks[3]["title"])
-    listed = [button.text.split("\n")[0] for button in all_of(browser, "#chosen ol button")]
-    nearest = expected["nearest"][3]
-    assert listed == [f"{r}. {tracks[t]['title']}" for r, t in enumerate(nearest, start=1)]
-    marked = browser.execute_script("return circles.map(c => c.classList.contains('neighbour'))")
-    assert np.flatnonzero(marked).tolist() == sorted(nearest)
-    length = "return document.querySelector('#chosen audio').duration"
-    WebDriverWait(browser, 30).until(lambda b: b.execute_script(length))
-    assert browser.execute_script(length) == pytest.approx(map.CLIP_SECONDS, abs=0.1)
-    all_of(browser, "#chosen ol button")[0].click()
-    assert all_of(browser, "#chosen h3")[0].text == tracks[nearest[0]]["title"]
-
-
-def test_keys_walk_and_choose(browser):
-    browser.execute_script("circles[0].focus()")
-    assert all_of(browser, "#tip")[0].is_displayed()
-    for key in ("\ue014", "\ue012", "\ue013", "\ue015"):  # right, left, up, down
-        before = browser.switch_to.active_element
-        before.send_keys(key)
-        if browser.switch_to.active_element != before:
-            break
-    walked = browser.switch_to.active_element
-    assert walked != before
-    walked.send_keys("\ue007")
-    assert all_of(browser, "#chosen h3")[0].text == walked.get_attribute("aria-label")
-
-
-def test_label_and_representation_are_switched(browser, quickstart):
-    rows = map.read_tracks(quickstart / "data")
-    places, colours = points(browser, "cx"), points(browser, "fill")
-    select(browser, "label", "genre")
-    assert points(browser, "cx") == places
-    assert points(browser, "fill") != colours
-    by_genre = {(row["genre"], c) for row, c in zip(rows, points(browser, "fill"), strict=True)}
-    assert len(by_genre) == len({row["genre"] for row in rows}) == len({c for _, c in by_genre})
-    select(browser, "representation", "Mean log-mel")
-    assert points(browser, "cx") != places
-    all_of(browser, "#legend button")[0].click()
-    dimmed = browser.execute_script("return circles.map(c => c.classList.contains('dimmed'))")
-    first = min(row["genre"] for row in rows)
-    assert dimmed == [row["genre"] != first for row in rows]
-    select(browser, "label", "tempo")
-    assert "BPM" in all_of(browser, "#legend")[0].text
-
-
-def test_it_fits_a_phone(browser):
-    size = {"width": 360, "height": 740, "deviceScaleFactor": 1, "mobile": True}
-    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
-    browser.execute_script("choose(2)")
-    assert browser.execute_script("return document.documentElement.scrollWidth") == 360
-    browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
-
-
-def test_without_sound_it_has_none_and_stays_usable(chromium, quickstart, tmp_path):
-    page.write(quickstart, tmp_path / "silent.html", sound=False)
-    chromium.get((tmp_path / "silent.html").as_uri())
-    all_of(chromium, "#points circle")[0].click()
-    assert len(all_of(chromium, "#chosen ol button")) == map.NEIGHBOURS
-    assert not all_of(chromium, "#chosen audio")
-    assert chromium.execute_script("return data.clips") is None
-
-
-def test_titles_with_markup_are_text(report, quickstart):
-    with open(quickstart / "data" / "tracks.csv", encoding="utf-8") as file:
-        title = next(csv.DictReader(file))["title"]
-    assert "<" in title
-    assert title not in report.read_text("utf-8")
+    circles = all_of(chromium, "#points circle")
+    assert len(circles) == ITEMS
+    fills = "return circles.map(c => c.style.fill)"
+    assert chromium.execute_script(fills)[27:] == ["var(--quiet)"] * 3
+    select(chromium, "label", "tempi")
+    assert chromium.execute_script(fills)[24:27] == ["var(--quiet)"] * 3
+    assert all_of(chromium, "#legend")[0].text.split() == ["60", "180"]
+    select(chromium, "representation", "other")
+    chromium.execute_script("choose(3)")
+    assert all_of(chromium, "#chosen h3")[0].text == "a/03.flac"
+    assert len(all_of(chromium, "#chosen ol button")) == item_map.NEIGHBOURS
+    assert all_of(chromium, "#chosen audio")
+    chromium.execute_script(f"choose({ITEMS - 1})")
+    assert not all_of(chromium, "#chosen audio"), "of the one that has no audio"
+    assert all_of(chromium, "#chosen small")[0].text == "180"
+    assert_fits_a_phone(chromium)
+    assert_silent(chromium, report)

@@ -3,6 +3,7 @@ import dataclasses
 import html.parser
 import io
 import json
+import logging
 import re
 
 import numpy as np
@@ -10,10 +11,12 @@ import pytest
 
 import mar
 from helpers import small_records
+from helpers.networks import small_network
 from helpers.probe_runs import classes, noisy, tags, write_run
-from helpers.shared import ROOT, reference, run_python, small_network
+from helpers.processes import run_python
+from helpers.resources import ROOT, reference
 from mar.errors import InputError
-from mar.probing import results
+from mar.probing.results import Results, compare, score_again
 from mar.reporting import comparison, formats, paper
 from mar.reporting.formats import Cell, Table
 
@@ -82,7 +85,8 @@ def test_table_1_has_the_papers_numbers_and_the_tasks_agree_with_them():
 
 def test_table_2_is_the_papers():
     (_, *rows), _ = printed("Dataset\tLayers")
-    table = paper.table2(ROOT / "configs" / "probe")
+    table = paper.table2()
+    assert table == paper.table2(ROOT / "configs" / "probe")
     shown = [[re.sub(r"\s", "", cell.text.replace("×", "times")) for cell in r] for r in table.rows]
     assert [row[1:] for row in shown] == [row[1:] for row in rows]
     assert [plain(row[0]) for row in shown] == [plain(row[0]) for row in rows]
@@ -145,7 +149,7 @@ def test_measured_values_stand_beside_the_published_ones(measured):
     assert list(rows)[2:4] == ["Musicset-ULarge", "mule (measured)"]
     assert list(rows)[-1] == "my model (measured)"
     ours, other = rows["mule (measured)"], rows["my model (measured)"]
-    test = results.read_run(measured / "MTT" / "mule")["test"]["map"]
+    test = {run.model: run for run in Results(measured).runs}["mule"].facts["test"]["map"]
     assert ours[1].value == test["value"]
     assert ours[1].text == f"{test['value']:.3f}"
     assert ours[1].difference == pytest.approx(test["value"] - 0.404)
@@ -160,7 +164,7 @@ def test_measured_values_stand_beside_the_published_ones(measured):
 
 
 def test_what_makes_a_value_incomparable_is_told_below_the_table(measured):
-    path = measured / "MTT" / "mule" / "result.json"
+    path = measured / "MTT" / "mule" / "0" / "result.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "missing": 7}))
     assert "mule, MTT: 7 items had no embedding." in paper.table3(measured).notes
     assert not any("mule" in note for note in paper.table4(measured).notes)
@@ -191,39 +195,57 @@ def own(tmp_path):
             write_run(tmp_path, task, model, "multiclass", targets, noisy(targets, noise))
             for seed in (1, 2):
                 again = noisy(targets, noise, seed)
-                other = tmp_path / "seeds" / str(seed)
-                write_run(other, task, model, "multiclass", targets, again)
+                write_run(tmp_path, task, model, "multiclass", targets, again, seed=seed)
     tempo = np.random.default_rng(0).standard_normal((60, 1))
     write_run(tmp_path, "tempo", "contrastive", "regression", tempo, noisy(tempo, 0.5), ["bpm"])
     return tmp_path
 
 
-def test_scores_of_own_tasks(own):
-    lines = {(line.task, line.metric, line.model): line for line in comparison.read(own)}
-    assert {task for task, _, _ in lines} == {"family", "meter", "tempo"}
-    assert lines["meter", "accuracy", "supervised"].guess == pytest.approx(0.8)
-    assert lines["meter", "balanced_accuracy", "supervised"].guess == pytest.approx(0.5)
-    assert lines["family", "accuracy", "contrastive"].guess == pytest.approx(1 / 3)
-    assert lines["tempo", "r2", "contrastive"].guess == pytest.approx(0)
-    line = lines["meter", "accuracy", "supervised"]
-    runs = [own, own / "seeds" / "1", own / "seeds" / "2"]
-    seeds = [results.read_run(run / "meter" / "supervised")["test"]["accuracy"] for run in runs]
-    assert line.seeds == [run["value"] for run in seeds]
-    assert line.value == seeds[0]["value"]
-    assert line.interval == (seeds[0]["low"], seeds[0]["high"])
-    (row,) = [
+def row(table, **values):
+    """The one row of a data frame with these values."""
+    (place,) = np.flatnonzero(np.all([table[name] == v for name, v in values.items()], axis=0))
+    return table.iloc[place]
+
+
+def test_a_summary_has_the_score_of_the_first_run_and_what_seeds_make_of_it(own):
+    summary = comparison.summarize(Results(own))
+    assert set(summary["task"]) == {"family", "meter", "tempo"}
+    guesses = summary.set_index(["task", "metric"])["guess"].groupby(level=[0, 1]).first()
+    assert guesses["meter", "accuracy"] == pytest.approx(0.8)
+    assert guesses["meter", "balanced_accuracy"] == pytest.approx(0.5)
+    assert guesses["family", "accuracy"] == pytest.approx(1 / 3)
+    assert guesses["tempo", "r2"] == pytest.approx(0)
+    address = {"task": "meter", "metric": "accuracy", "model": "supervised"}
+    line = row(summary, **address)
+    runs = [json.loads((own / f"meter/supervised/{s}/result.json").read_text()) for s in range(3)]
+    scores = [run["test"]["accuracy"] for run in runs]
+    values = [score["value"] for score in scores]
+    assert (line.value, line.low, line.high) == tuple(scores[0].values())
+    assert line["mean"] == pytest.approx(np.mean(values))
+    assert line["deviation"] == pytest.approx(np.std(values, ddof=1))
+    assert (line["seeds"], len(set(values)) > 1) == (3, True)
+    assert np.isnan(row(summary, task="tempo", metric="r2", model="contrastive").deviation)
+    (shown,) = [
         cells
-        for cells in comparison.scores(list(lines.values())).rows
+        for cells in comparison.scores_table(summary).rows
         if [cell.text for cell in cells[:3]] == ["meter", "accuracy", "supervised"]
     ]
-    values = [cell.value for cell in row[3:]]
-    expected = line.value, np.mean(line.seeds), np.std(line.seeds, ddof=1), 3, 0.8
-    assert values == pytest.approx(list(expected))
-    assert len(set(line.seeds)) > 1
+    expected = line.value, line["mean"], line["deviation"], 3, 0.8
+    assert [cell.value for cell in shown[3:]] == pytest.approx(list(expected))
+
+
+def test_tasks_metrics_and_models_are_in_the_order_that_is_asked_for(own):
+    tasks, models = ["tempo", "meter"], ["supervised", "contrastive"]
+    summary = comparison.summarize(Results(own), tasks, models)
+    assert list(summary["task"].unique()) == tasks
+    meter = summary[summary["task"] == "meter"]
+    assert list(meter["metric"].unique()) == ["accuracy", "balanced_accuracy"]
+    assert list(meter["model"]) == models * 2
 
 
 def test_the_overview_adds_balanced_accuracy_where_classes_are_unbalanced(own):
-    table = comparison.overview(comparison.read(own, models=["supervised", "contrastive"]))
+    summary = comparison.summarize(Results(own), models=["supervised", "contrastive"])
+    table = comparison.overview_table(summary)
     assert table.columns == [
         *("Model", "family, accuracy", "meter, accuracy", "meter, balanced accuracy"),
         "tempo, R²",
@@ -238,53 +260,55 @@ def test_the_overview_adds_balanced_accuracy_where_classes_are_unbalanced(own):
     assert not any(cell.bold for cell in table.rows[-1])
 
 
-def test_differences_are_paired(own):
-    table = comparison.differences(own, ["family"])
-    (accuracy, _balanced) = table.rows
-    assert [cell.text for cell in accuracy[:4]] == [
-        *("family", "accuracy", "contrastive", "supervised")
-    ]
-    tested = [results.score_again(own / "family" / name) for name in ("contrastive", "supervised")]
-    value, low, high = results.compare(*tested)["accuracy"]
-    assert (accuracy[4].value, accuracy[4].interval) == (value, (low, high))
-    assert accuracy[4].bold == (low > 0 or high < 0)
+def test_differences_are_paired_and_their_table_is_a_view(own):
+    differences = comparison.differences(Results(own), ["family"])
+    assert list(differences["metric"]) == ["accuracy", "balanced_accuracy"]
+    accuracy = differences.iloc[0]
+    assert (accuracy["first"], accuracy["second"]) == ("contrastive", "supervised")
+    runs = {(run.task, run.model): run for run in reversed(Results(own).runs)}
+    tested = [score_again(runs["family", name]) for name in ("contrastive", "supervised")]
+    found = accuracy.difference, accuracy.low, accuracy.high
+    assert found == compare(*tested)["accuracy"]
+    cells = comparison.differences_table(differences).rows[0]
+    names = ["family", "accuracy", "contrastive", "supervised"]
+    assert [cell.text for cell in cells[:4]] == names
+    assert (cells[4].value, cells[4].interval) == (found[0], found[1:])
+    assert cells[4].bold == (accuracy.low > 0 or accuracy.high < 0)
 
 
-def test_every_run_is_scored_once_for_all_its_differences(own):
+def test_every_run_is_scored_once_for_all_its_differences(own, caplog):
     targets = classes([20, 20, 20])
     for model in ("third", "fourth"):
         write_run(own, "family", model, "multiclass", targets, noisy(targets, 0.5))
-    scored = []
-    table = comparison.differences(own, progress=lambda *run: scored.append(run))
+    with caplog.at_level(logging.INFO, "mar"):
+        differences = comparison.differences(Results(own))
+    scored = [message for message in caplog.messages if "resampling the test items" in message]
     assert len(scored) == len(set(scored)) == 6, "four of family, two of meter, none of tempo"
-    assert len({cells[2].text + cells[3].text for cells in table.rows}) == 6
+    assert len(set(zip(differences["first"], differences["second"], strict=True))) == 6
 
 
 def test_runs_on_other_items_are_named_rather_than_compared(own):
     targets = classes([10, 10, 10])
     write_run(own, "family", "other", "multiclass", targets, noisy(targets, 0.3))
-    table = comparison.differences(own, ["family"])
+    table = comparison.differences_table(comparison.differences(Results(own), ["family"]))
     assert len(table.rows) == 2
     assert len(table.notes) == 2
     assert all("expected runs of one task on the same test items" in n for n in table.notes)
 
 
 def test_results_without_predictions_lack_what_follows_from_them(own):
-    (own / "tempo" / "contrastive" / "predictions.npz").unlink()
-    (own / "family" / "supervised" / "predictions.npz").unlink()
-    lines = {(line.task, line.model): line for line in comparison.read(own)}
-    assert np.isnan(lines["tempo", "contrastive"].guess)
-    assert np.isfinite(lines["tempo", "contrastive"].value)
-    table = comparison.differences(own)
+    (own / "tempo" / "contrastive" / "0" / "predictions.npz").unlink()
+    (own / "family" / "supervised" / "0" / "predictions.npz").unlink()
+    summary = comparison.summarize(Results(own))
+    assert np.isfinite(row(summary, task="tempo", metric="r2", model="contrastive").value)
+    table = comparison.differences_table(comparison.differences(Results(own)))
     assert {cells[0].text for cells in table.rows} == {"meter"}
-    assert "family/supervised/predictions.npz" in table.notes[0]
+    assert "family/supervised/0/predictions.npz" in table.notes[0]
 
 
-def test_no_results_are_an_error_that_names_the_folder(tmp_path):
-    with pytest.raises(InputError, match="expected results as TASK/MODEL/result.json"):
-        comparison.read(tmp_path)
-    with pytest.raises(InputError, match="expected results of key as TASK"):
-        comparison.read(tmp_path, ["key"])
+def test_results_that_are_not_there_are_an_error_that_names_the_folder(own):
+    with pytest.raises(InputError, match=f"{own}: expected results of key, found none of these"):
+        comparison.summarize(Results(own), ["key"])
 
 
 # ---------------------------------------------------------------------------------------- formats
@@ -417,8 +441,7 @@ def test_the_command_writes_what_there_is_data_for(measured, tmp_path):
         cwd=tmp_path,
     )
     assert finished.returncode == 0, finished.stderr
-    assert "Table 2 left out: configs/probe is not here" in finished.stdout
-    names = ["table1", "table3", "table4", "overview", "scores", "differences"]
+    names = ["table1", "table2", "table3", "table4", "overview", "scores", "differences"]
     expected = {f"{name}{suffix}" for name in names for suffix in formats.FORMATS}
     expected |= {"figure1.svg", "figure2.svg", "tasks.svg", "per_label/MTT/mule_vs_my model.svg"}
     out = tmp_path / "out"

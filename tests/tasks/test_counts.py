@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from helpers.distributions import cp_list
-from helpers.shared import reference
+from helpers.resources import reference
 from mar.probing.metrics import undefined_labels
 from mar.tasks import TASKS, Task, msd, readers
 from mar.tasks.giantsteps import parse_key

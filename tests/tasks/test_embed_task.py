@@ -9,7 +9,8 @@ import soundfile
 
 import mar
 from helpers.distributions import nsynth
-from helpers.shared import run_python, small_network
+from helpers.networks import small_network
+from helpers.processes import run_python
 
 
 @pytest.fixture

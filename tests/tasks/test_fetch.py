@@ -9,7 +9,8 @@ import urllib.parse
 
 import pytest
 
-from helpers.shared import reference, run_python
+from helpers.processes import run_python
+from helpers.resources import reference
 from mar.errors import InputError
 from mar.tasks import TASKS, Task, fetching, readers
 

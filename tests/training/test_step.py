@@ -11,7 +11,8 @@ import pytest
 import tensorflow as tf
 
 from helpers import training_runs
-from helpers.shared import ROOT, free_port, run_python
+from helpers.processes import free_port, run_python
+from helpers.resources import ROOT
 
 KINDS = ["supervised", "contrastive"]
 # Trains both kinds under a strategy, in a process of its own: a process has one strategy for good.
@@ -50,10 +51,10 @@ for objective_class in (ContrastiveObjective, SupervisedObjective):
             hidden = jnp.tanh(snippets.mean(axis=(2, 3)) @ values[0])
             return (hidden + jnp.square(hidden) * (depth >= 0.5)) @ values[1]
 
-        return objective.outputs(model, rows, batch)
+        return objective.outputs(model, *rows, batch)
 
     def loss(outputs, rows):
-        return objective.loss(outputs, rows, batch)[0]
+        return objective.loss(outputs, *rows, batch)[0]
 
     def gradients(microbatch):
         return train_step.jax_gradients(
@@ -82,7 +83,8 @@ def alone(records):
 
 
 def start(*arguments, **environment):
-    path = os.pathsep.join([str(ROOT / "tests"), str(pathlib.Path(__file__).parent)])
+    paths = [str(ROOT / "tests"), str(pathlib.Path(__file__).parent)]
+    path = os.pathsep.join([*paths, *filter(None, [os.environ.get("PYTHONPATH")])])
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONPATH": path, **environment}
     return subprocess.Popen(
         [sys.executable, "-c", SCRIPT, *map(str, arguments)],
@@ -144,9 +146,12 @@ def test_two_workers_train_as_one_device_does(records, alone, tmp_path):
 def test_draws_depend_on_seed_step_and_view_alone(records):
     objective, _ = training_runs.parts("contrastive", records)
     one, again, other = (objective.draw(1, step, 8, 6) for step in (2, 2, 3))
-    for name, values in one.items():
-        np.testing.assert_array_equal(values, again[name])
-        assert not np.array_equal(values, other[name])
-        assert not np.array_equal(values[:, 0], values[:, 1])
-    assert one["depth"].shape == (8, 2, 6)
-    assert 0 <= one["depth"].min() < one["depth"].max() < 1
+    assert one.keys() == {"anchors", "positives"}
+    for view, draws in one.items():
+        assert draws.keys() == {"depth", "partners", "gains"}
+        for name, values in draws.items():
+            np.testing.assert_array_equal(values, again[view][name])
+            assert not np.array_equal(values, other[view][name])
+            assert (view == "anchors") == np.array_equal(values, one["anchors"][name])
+        assert draws["depth"].shape == (8, 6)
+        assert 0 <= draws["depth"].min() < draws["depth"].max() < 1

@@ -9,9 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from unittest import mock
 
-import keras
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
@@ -20,13 +18,18 @@ import yaml
 
 import mar
 from helpers import small_records, training_runs
-from helpers.shared import ROOT, fill_golden, free_port, reference, run_python, small_network
+from helpers.networks import fill_golden, small_network
+from helpers.processes import free_port, run_python
+from helpers.resources import ROOT, reference
 from mar.audio.logmel import LogMel, standardize
 from mar.errors import ConfigError, InputError
 from mar.models import sfnfnet
+from mar.models.saving import fingerprint
 from mar.records import manifest
+from mar.training.checkpoints import warm_start
+from mar.training.checks import check_batches
 from mar.training.losses import nt_xent
-from mar.training.run import Run
+from mar.training.objectives import Objective
 from mar.training.trainer import Trainer
 
 PRETRAIN = ROOT / "configs" / "pretrain"
@@ -34,18 +37,19 @@ SMALL = PRETRAIN / "small.yaml"
 # `mar.train` in a process that sends itself a signal as a step begins: no race with its end.
 INTERRUPTED = """
 import os, sys
-from mar import command, train
-from mar.training.run import Run
+from mar import train
+from mar.training.objectives import Objective
+from mar.util import cli
 number, at = (int(sys.argv.pop(1)) for _ in range(2))
-step = Run._step
+draw = Objective.draw
 
-def interrupted(self, batch, done):
-    if done == at:
+def interrupted(self, seed, step, batch_size, blocks):
+    if step == at:
         os.kill(os.getpid(), number)
-    return step(self, batch, done)
+    return draw(self, seed, step, batch_size, blocks)
 
-Run._step = interrupted
-command.run(train.main)
+Objective.draw = interrupted
+cli.run(train.main)
 """
 
 
@@ -150,7 +154,7 @@ def test_interrupted_runs_end_with_the_same_weights(records, finished, tmp_path)
 
     stopped = start(tmp_path, records, interrupt=(signal.SIGTERM, 19))
     output = finish(stopped, 128 + signal.SIGTERM)
-    assert f"goes on from {latest}" in output
+    assert f"resumes from {latest}" in output
     assert "stopped by SIGTERM" in output
     assert last_step(tmp_path) == 21
 
@@ -159,7 +163,7 @@ def test_interrupted_runs_end_with_the_same_weights(records, finished, tmp_path)
     assert not (tmp_path / "model.keras").exists()
     output = finish(start(tmp_path, records))
     assert "ckpt-21: cannot be restored" in output
-    assert f"goes on from {tmp_path}/checkpoints/ckpt-20" in output
+    assert f"resumes from {tmp_path}/checkpoints/ckpt-20" in output
     assert_same(tensors(tmp_path), tensors(finished))
     assert losses(tmp_path) == losses(finished)
     assert [step for step, _ in losses(tmp_path)] == list(range(1, 31))
@@ -179,6 +183,17 @@ def test_a_finished_run_leaves_a_model_its_card_and_its_configuration(finished, 
     card = (finished / "model_card.md").read_text()
     for fact in ("24 tracks", "8 pairs", "ContrastiveObjective", again.hash(), "hop_length: 160"):
         assert fact in card, fact
+    facts = json.loads((finished / "model_card.json").read_text())
+    expected = {"name": "whole", "objective": "ContrastiveObjective", "tracks": 24, "labels": 7}
+    expected |= {"records": records, "batch_size": 8, "unit": "pairs", "steps": 30, "seed": 0}
+    expected |= {"precision": "float32", "hardware": "1 × CPU", "configuration": again.hash()}
+    expected |= {"weights": fingerprint(model), "parameters": model.count_params()}
+    expected |= {"dimensions": model.output_shape[1], "mar_version": mar.__version__}
+    assert facts == {**facts, **expected}
+    assert facts["snippets_per_second"] > 0
+    assert facts["front_end"] == mar.front_end(model).resolved()["LogMel"]
+    assert facts["measures"]["train"] == lines(finished, "train")[-1]
+    assert facts["measures"]["validation"] == lines(finished, "validation")[-1]
     assert (finished / "loss.png").read_bytes().startswith(b"\x89PNG")
     assert list((finished / "tensorboard").glob("events*"))
     assert tf.train.latest_checkpoint(finished / "checkpoints" / "best")
@@ -225,14 +240,14 @@ def test_a_loss_that_is_not_finite_ends_the_run(records, tmp_path):
 
 def test_records_that_are_cut_short_end_the_run_in_one_sentence(records, tmp_path, monkeypatch):
     copy = shutil.copytree(records, tmp_path / "set")
-    step = Run._step
+    draw = Objective.draw
 
-    def cut(run, batch, done):
-        for path in copy.glob("shard*") if done == 5 else ():
+    def cut(objective, seed, step, batch_size, blocks):
+        for path in copy.glob("shard*") if step == 5 else ():
             os.truncate(path, 500)
-        return step(run, batch, done)
+        return draw(objective, seed, step, batch_size, blocks)
 
-    monkeypatch.setattr(Run, "_step", cut)
+    monkeypatch.setattr(Objective, "draw", cut)
     location = {"dataset.PairDataset.records": str(copy)}
     with pytest.raises(InputError, match=r"truncated since it was opened; .*ckpt-\d+; the same"):
         trainer(records, steps=1000, validation=None, **location).run(tmp_path / "run")
@@ -287,15 +302,14 @@ def test_shipped_configurations_train(path, tmp_path):
     small_records.write_here(job, tmp_path / "records")
     settings = [f"Constants.RECORDS={tmp_path / 'records'}", "Trainer.steps=2"]
     settings += ["Trainer.device=cpu", "Trainer.strategy=one_device"]
-    settings += ["Trainer.model.SfNfNetF0.width=0.05", "Trainer.model.SfNfNetF0.depths=[1,1]"]
+    settings += ["Trainer.model={TwoStages: {width: 0.05}}"]
     (objective,) = yaml.safe_load(path.read_text())["Trainer"]["objective"]
     (dataset,) = yaml.safe_load(path.read_text())["Trainer"]["dataset"]
     settings += [f"Trainer.objective.{objective}.projector.Projector.hidden_units=[16]"]
     settings += [f"Trainer.dataset.{dataset}.batch_size=4"]
     settings += [f"Trainer.dataset.{dataset}.snippet_frames={training_runs.FRAMES}"]
-    with mock.patch.object(sfnfnet, "STAGES", sfnfnet.STAGES[:2]):
-        shrunk = Trainer.load(path, [*settings, "Trainer.validation=null"])
-        assert shrunk.run(tmp_path / "run") is None
+    shrunk = Trainer.load(path, [*settings, "Trainer.validation=null"])
+    assert shrunk.run(tmp_path / "run") is None
     assert last_step(tmp_path / "run") == 2
     assert (tmp_path / "run" / "model.keras").exists()
 
@@ -305,8 +319,7 @@ def test_no_steps_leave_the_untrained_network_and_its_scores(records, tmp_path):
     (scores,) = validations(tmp_path)
     assert scores["step"] == 0
     assert 0 < scores["accuracy"] < 1
-    keras.utils.set_random_seed(0)
-    untrained = trainer(records).model.build(training_runs.FRAMES)
+    untrained = sfnfnet.untrained(trainer(records).model, training_runs.FRAMES, seed=0)
     for ours, theirs in zip(
         mar.load_model(tmp_path / "model.keras").get_weights(),
         untrained.get_weights(),
@@ -347,12 +360,13 @@ def test_the_first_step_is_that_of_the_model_that_was_given(records, tmp_path):
     """Its loss is that of the model's own embeddings, with the new head on top."""
     settings = {"objective.ContrastiveObjective.mixup": None, "steps": 1, "validation": None}
     given = trainer(records, **settings, **{"model.SfNfNetF0.stochastic_depth": 0.0})
-    run = Run(given, tmp_path)
-    head = run.step.model.get_layer("projector")
+    _, pretraining = given.build()
+    head = pretraining.get_layer("projector")
     model = mar.load_model(given.initial_weights)
-    projections = [head(model(standardize(view))) for view in given.dataset.read(given.seed, 0)]
-    expected = np.mean(nt_xent(*projections))
-    assert run.go() is None
+    batch = given.dataset.read(given.seed, 0)
+    projections = [head(model(standardize(batch[view]))) for view in ("anchors", "positives")]
+    expected = np.mean(nt_xent(*projections)[0])
+    assert given.run(tmp_path) is None
     assert losses(tmp_path) == [(1, pytest.approx(expected, rel=1e-5))]
 
 
@@ -369,12 +383,12 @@ def test_training_goes_on_from_the_published_format(tmp_path):
         initial_weights=source,
         steps=1,
     )
-    run = Run(given, tmp_path / "run")
-    run._begin()
-    snippets, _ = given.dataset.read(given.seed, 0)
-    inputs = standardize(snippets)
-    found = run.network([inputs, tf.ones((2, run.blocks))], training=True)
-    np.testing.assert_allclose(found, mar.load_model(source)(inputs), rtol=1e-4, atol=1e-5)
+    network, _ = given.build()
+    warm_start(network, source)
+    inputs = standardize(given.dataset.read(given.seed, 0)["snippets"])
+    kept = tf.ones((2, network.inputs[1].shape[1]))
+    embedding = network([inputs, kept], training=True)
+    np.testing.assert_allclose(embedding, mar.load_model(source)(inputs), rtol=1e-4, atol=1e-5)
 
 
 def test_models_that_do_not_fit_are_refused(records, tmp_path):
@@ -437,16 +451,15 @@ test_trainer.two_steps(records, folder, "mirrored")
 def two_steps(records, folder, strategy):
     """Trains two steps of a short network, with a validation of 6 and 1 pairs."""
     settings = {"steps": 2, "initial_weights": None, "validation.PairDataset.batch_size": 6}
-    with mock.patch.object(sfnfnet, "STAGES", sfnfnet.STAGES[:2]):
-        short = {"model.SfNfNetF0.depths": [1, 1]}
-        trainer(records, strategy=strategy, **settings, **short).run(folder)
+    settings["model"] = {"TwoStages": {"width": 0.05, "stochastic_depth": 0.6}}
+    trainer(records, strategy=strategy, **settings).run(folder)
 
 
-def test_fewer_tracks_than_a_batch_are_warned_of(records, tmp_path, caplog):
+def test_fewer_tracks_than_a_batch_are_warned_of(records, caplog):
     with caplog.at_level(logging.WARNING, "mar"):
-        Run(trainer(records, **{"dataset.PairDataset.batch_size": 24}), tmp_path)
+        check_batches(trainer(records, **{"dataset.PairDataset.batch_size": 24}), 1)
         assert "tracks for a batch" not in caplog.text
-        Run(trainer(records, **{"dataset.PairDataset.batch_size": 32}), tmp_path)
+        check_batches(trainer(records, **{"dataset.PairDataset.batch_size": 32}), 1)
     assert f"{records}: 24 tracks for a batch of 32" in caplog.text
 
 
@@ -476,24 +489,49 @@ def test_what_is_wrong_is_said_before_the_first_step(records, tmp_path, settings
     assert not (tmp_path / "run").exists()
 
 
-def test_labels_that_do_not_fit_are_refused(records):
+def test_labels_that_do_not_fit_are_refused(records, tmp_path):
     data = {"SnippetDataset": {"records": records}}
     optimizer = {"ScoochAdam": {}}
     objective = {"SupervisedObjective": {"labels": 527}}
+    given = Trainer(objective=objective, dataset=data, optimizer=optimizer, steps=1)
     with pytest.raises(ConfigError, match="labels: expected records with 527 labels, got 7"):
-        Trainer(objective=objective, dataset=data, optimizer=optimizer, steps=1)
+        given.run(tmp_path / "run")
+    assert not (tmp_path / "run").exists()
     with pytest.raises(ConfigError, match="expects a PairDataset, got a SnippetDataset"):
         Trainer(objective={"ContrastiveObjective": {}}, dataset=data, optimizer=optimizer, steps=1)
     with pytest.raises(ConfigError, match="steps: expected a number, since there is no schedule"):
         Trainer(objective={"SupervisedObjective": {}}, dataset=data, optimizer=optimizer)
 
 
-def validations(folder):
+def test_a_trainer_describes_and_a_run_opens_the_records(tmp_path):
+    """What is wrong with the records is said before a folder is made."""
+    described = trainer(str(tmp_path / "absent"), initial_weights=None)
+    assert described.total_steps == 30
+    with pytest.raises(InputError, match="absent"):
+        described.run(tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_validation_with_other_labels_is_refused(records, tmp_path):
+    vocabulary = [f"other {number}" for number in range(7)]
+    other = dataclasses.replace(small_records.job([400] * 4), vocabulary=vocabulary)
+    small_records.write_here(other, tmp_path / "other")
+    elsewhere = {"validation.PairDataset.records": str(tmp_path / "other")}
+    with pytest.raises(ConfigError, match="validation: expected the vocabulary of .*, got another"):
+        trainer(records, **elsewhere).run(tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def lines(folder, part):
+    """The records of a part in `metrics.jsonl`."""
     records = map(json.loads, (folder / "metrics.jsonl").open())
-    return [r for r in records if r["part"] == "validation"]
+    return [record for record in records if record["part"] == part]
+
+
+def validations(folder):
+    return lines(folder, "validation")
 
 
 def losses(folder):
     """(step, loss) of every step."""
-    records = map(json.loads, (folder / "metrics.jsonl").open())
-    return [(r["step"], r["loss"]) for r in records if r["part"] == "train"]
+    return [(record["step"], record["loss"]) for record in lines(folder, "train")]

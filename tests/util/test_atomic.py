@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from helpers.shared import run_python
+from helpers.processes import run_python
 from mar.errors import InputError
 from mar.util.atomic import appearing, remove_abandoned, whole
 

@@ -7,7 +7,7 @@ import threading
 import pytest
 
 import mar
-from helpers.shared import reference
+from helpers.resources import reference
 from mar.errors import InputError
 from mar.models import loading
 from mar.util.download import download

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from helpers.shared import run_python
+from helpers.processes import run_python
 from mar.errors import InputError
 from mar.util import lock
 from mar.util.lock import FolderLock

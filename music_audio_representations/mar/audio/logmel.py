@@ -213,20 +213,23 @@ class LogMel(Configurable):
         return window.astype(np.float32), np.ascontiguousarray(filters.T, np.float32)
 
 
-# How the front end of the published weights differs from the defaults.
-PUBLISHED = {
-    "downmix": "sum",
-    "level": 0.5,
-    "resampler": "kaiser_best",
-    "via_rate": 44100,
-}
+# What the published weights were made with.
+PUBLISHED = LogMel(downmix="sum", level=0.5, resampler="kaiser_best", via_rate=44100)
 
 
 def standardize(logmel: Any) -> Any:
     """Snippets of log-mel as the network takes them: minus mean, over max(std, 0.01), transposed.
 
+    It is the step between what data sets yield and what `mar.load_model` returns, on the device:
+
+    ```python
+    batch = next(iter(mar.SnippetDataset(records="records/", batch_size=8).build()))
+    embeddings = model(mar.standardize(batch["snippets"]))
+    ```
+
     Args:
-        logmel: `(batch, frames, mels)`, plain log-mel of any float type.
+        logmel: `(batch, frames, mels)`, plain log-mel of any float type; an array, or a tensor of
+            the backend.
 
     Returns:
         float32 `(batch, mels, frames, 1)`.

@@ -2,11 +2,13 @@
 
 import functools
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from mar.data import sampling
+from mar.records.manifest import Manifest
 from mar.records.reader import RecordReader
 
 
@@ -24,20 +26,20 @@ class ExcerptSource:
     frames: int
     hop_seconds: float
 
-    def read(self, item):
+    def read(self, item: dict[str, Any]) -> np.ndarray:
         """The excerpt, `(frames, n_mels)` as stored."""
         return self._reader.read([item["track"]], [item["first_frame"]], self.frames, None)[0]
 
-    def seconds(self, item):
+    def seconds(self, item: dict[str, Any]) -> float:
         """Length of every excerpt."""
         return self.frames * self.hop_seconds
 
     @functools.cached_property
-    def _reader(self):
+    def _reader(self) -> RecordReader:
         return RecordReader(self.location)
 
 
-def excerpts(manifest, frames, seed):
+def excerpts(manifest: Manifest, frames: int, seed: int) -> pa.Table:
     """Where the random excerpts lie: a table of id, labels, track and first_frame.
 
     Args:
@@ -48,8 +50,8 @@ def excerpts(manifest, frames, seed):
     tracks = np.flatnonzero(manifest.frames >= frames)
     rng = sampling.generator(seed, 0, "excerpts")
     columns = {
-        "id": pa.array([manifest.id(track) for track in tracks], pa.string()),
-        "labels": pa.array([manifest.labels(t) for t in tracks], pa.list_(pa.int32())),
+        "id": pa.array([manifest.id(track) for track in tracks.tolist()], pa.string()),
+        "labels": pa.array([manifest.labels(t) for t in tracks.tolist()], pa.list_(pa.int32())),
         "track": tracks,
         "first_frame": sampling.starts(rng, manifest.frames[tracks], frames),
     }

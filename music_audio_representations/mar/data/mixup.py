@@ -4,6 +4,8 @@ It acts on plain log-mel, before `mar.audio.logmel.standardize`: a mixture of st
 would have a standard deviation of 0.8 in training, against 1 in embedding.
 """
 
+from typing import Any
+
 import numpy as np
 from keras import ops
 
@@ -18,7 +20,9 @@ class Mixup(Configurable):
     alpha: PositiveFloat = Param(default=5.0, doc="First parameter of the gain's distribution.")
     beta: PositiveFloat = Param(default=2.0, doc="Second parameter of the gain's distribution.")
 
-    def draw(self, seed, step, batch_size, purpose):
+    def draw(
+        self, seed: int, step: int, batch_size: int, purpose: str
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Partners and gains of a step, the same on whatever worker.
 
         Args:
@@ -37,8 +41,10 @@ class Mixup(Configurable):
         return partners, rng.beta(self.alpha, self.beta, batch_size).astype(np.float32)
 
 
-def mix(examples, batch, partners, gains):
+def mix(examples: Any, batch: Any, partners: Any, gains: Any) -> Any:
     """`gain · example + (1 − gain) · partner`, for log-mel and, with the same draws, for labels.
+
+    Arrays or tensors of the backend.
 
     Args:
         examples: `(n, …)`: the global batch, or a replica's rows of it.

@@ -2,26 +2,39 @@
 
 import functools
 import logging
-from typing import Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 
 from mar.config import Configurable, Param
 from mar.data import sampling
 from mar.errors import ConfigError
+from mar.records.manifest import Manifest
 from mar.records.reader import RecordReader
-from mar.util.exit_guard import python_calls
+from mar.util.exit_guard import exit_guard
 from mar.util.kinds import NonNegativeInt, PositiveFloat, PositiveInt
 
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+_LOG = logging.getLogger(__name__)
 _FOREVER = 2**63 - 1
 _PREFETCHED_STEPS = 2
+
+
+class _Field(NamedTuple):
+    """One array of a batch: the shape of an example in it, and its type."""
+
+    shape: tuple[int, ...]
+    dtype: str
 
 
 class RecordDataset(Configurable):
     """What both data sets share: which tracks there are, and which rows a worker reads.
 
-    A batch is a pure function of (seed, step). Random windows go on for ever; fixed ones pass
-    through all tracks once, in order, and the last batch may be smaller.
+    A batch is a dictionary of arrays by name, and a pure function of (seed, step). Random windows
+    go on for ever; fixed ones pass through all tracks once, in order, and the last batch may be
+    smaller.
     """
 
     records: str = Param(doc="Folder of the TFRecords, or their manifest; a path or a URI.")
@@ -38,22 +51,22 @@ class RecordDataset(Configurable):
     )
 
     @functools.cached_property
-    def reader(self):
+    def reader(self) -> RecordReader:
         """The `RecordReader` of the records."""
         return RecordReader(self.records)
 
     @property
-    def manifest(self):
+    def manifest(self) -> Manifest:
         """The records' `Manifest`: vocabulary, front end, hop."""
         return self.reader.manifest
 
     @functools.cached_property
-    def tracks(self):
+    def tracks(self) -> np.ndarray:
         """Rows of the manifest whose tracks are long enough, `(n,)`."""
         rows = np.flatnonzero(self.manifest.frames >= self._needed_frames())
         excluded = len(self.manifest) - len(rows)
         if excluded:
-            logging.warning(
+            _LOG.warning(
                 "%s: %d of %d tracks are shorter than %d frames and are left out",
                 *(self.records, excluded, len(self.manifest), self._needed_frames()),
             )
@@ -64,13 +77,13 @@ class RecordDataset(Configurable):
         return rows
 
     @property
-    def steps(self):
+    def steps(self) -> int | None:
         """Number of batches; None with random windows, which never end."""
         if self.windows == "random":
             return None
         return -(-len(self.tracks) * self.windows_per_track // self.batch_size)
 
-    def check_replicas(self, replicas):
+    def check_replicas(self, replicas: int) -> None:
         """Raises a ConfigError where the batch cannot be divided among so many replicas."""
         size = self.batch_size
         lower = size // replicas * replicas
@@ -78,20 +91,30 @@ class RecordDataset(Configurable):
         expected = f"a multiple of the {replicas} replicas, such as {nearest}"
         _expect(size % replicas == 0, self, "batch_size", expected)
 
-    def build(self, input_context=None, seed=0, first_step=0):
-        """The batches, prefetched, in the stored type.
+    def build(
+        self,
+        input_context: "tf.distribute.InputContext | None" = None,
+        seed: int = 0,
+        first_step: int = 0,
+    ) -> "tf.data.Dataset":
+        """The batches, prefetched, in the stored type: dictionaries of tensors, as `read`'s.
 
         Each element is the batch of one replica, as `strategy.distribute_datasets_from_function`
         takes them: a worker with r replicas gets r elements a step, which together are its own
         contiguous rows of the global batch. Without a context, it is the global batch.
 
+        Of a batch of 8 on two workers with two replicas each, the first elements are
+
+            worker 0: rows 0 and 1, rows 2 and 3
+            worker 1: rows 4 and 5, rows 6 and 7
+
         Args:
-            input_context: `tf.distribute.InputContext` of the worker.
+            input_context: of the worker.
             seed: of the run.
             first_step: the step to begin with; its batch is what it would have been.
 
         Returns:
-            `tf.data.Dataset`, not sharded any further.
+            A data set that is not sharded any further.
 
         Raises:
             ConfigError: the batch cannot be divided among the replicas, or no track is long enough.
@@ -107,22 +130,24 @@ class RecordDataset(Configurable):
             raise ConfigError(f"expected seed and step of at least 0, got {seed} and {first_step}")
         self.indices(seed, first_step)  # whatever is wrong shows here, not in TensorFlow's threads
         local = replicas // workers
-        signature = self._signature(tf)
-        calls = python_calls()
+        fields = self._fields()
+        guard = exit_guard()
 
         def replica_batch(element):
             step, replica = divmod(int(element), local)
-            with calls as go_on:
-                if not go_on:
-                    shapes = [[0, *spec.shape[1:]] for spec in signature]
-                    dtypes = [spec.dtype.as_numpy_dtype for spec in signature]
-                    return tuple(map(np.empty, shapes, dtypes))
-                return self.read(seed, step, worker * local + replica, replicas)
+            with guard as process_lives:
+                if not process_lives:
+                    return [np.empty((0, *field.shape), field.dtype) for field in fields.values()]
+                batch = self.read(seed, step, worker * local + replica, replicas)
+                return [batch[name] for name in fields]
 
         def tensors(element):
-            outputs = tf.numpy_function(replica_batch, [element], [s.dtype for s in signature])
-            pairs = zip(outputs, signature, strict=True)
-            return tuple(tf.ensure_shape(output, spec.shape) for output, spec in pairs)
+            types = [tf.as_dtype(field.dtype) for field in fields.values()]
+            arrays = tf.numpy_function(replica_batch, [element], types)
+            return {
+                name: tf.ensure_shape(array, (None, *field.shape))
+                for (name, field), array in zip(fields.items(), arrays, strict=True)
+            }
 
         last = _FOREVER if self.steps is None else self.steps * local
         dataset = tf.data.Dataset.range(first_step * local, last)
@@ -133,6 +158,36 @@ class RecordDataset(Configurable):
         # destroyed: that waited for up to a minute.
         options.autotune.enabled = False
         return dataset.prefetch(_PREFETCHED_STEPS * local).with_options(options)
+
+    def indices(self, seed: int, step: int) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """Where the global batch of a step lies.
+
+        Returns:
+            tracks (rows of the manifest), int `(B,)`; and the first frames of each view's
+            snippets, int `(B,)` or `(B, snippets of an example)`, by the views' names.
+        """
+        raise NotImplementedError
+
+    def read(
+        self, seed: int, step: int, replica: int = 0, replicas: int = 1
+    ) -> dict[str, np.ndarray]:
+        """A replica's batch of a step, as arrays by name: see the class.
+
+        Raises:
+            InputError: the records cannot be read.
+        """
+        rows = self._rows(step, replica, replicas)
+        tracks, starts = self.indices(seed, step)
+        return self._batch(tracks[rows], {view: first[rows] for view, first in starts.items()})
+
+    def _batch(self, tracks, starts):
+        return {view: self._snippets(tracks, first) for view, first in starts.items()}
+
+    def _snippets(self, tracks, starts):
+        """Snippets `(B, …, snippet_frames, n_mels)` as stored: at `(B, …)` in tracks `(B,)`."""
+        repeated = np.repeat(tracks, starts.size // max(len(tracks), 1))
+        snippets = self.reader.read(repeated, starts.ravel(), self.snippet_frames, dtype=None)
+        return snippets.reshape(*starts.shape, *snippets.shape[1:])
 
     def _rows(self, step, replica, replicas):
         """The slice of the global batch that a replica reads."""
@@ -149,37 +204,37 @@ class RecordDataset(Configurable):
         windows = examples % self.windows_per_track
         return rows, [s[np.arange(len(rows)), windows] for s in starts(self.manifest.frames[rows])]
 
-    def _snippets_spec(self, tf, *inner):
-        shape = (None, *inner, self.snippet_frames, self.manifest.header.n_mels)
-        return tf.TensorSpec(shape, tf.as_dtype(self.manifest.header.dtype))
+    def _snippet_field(self, *inner):
+        header = self.manifest.header
+        return _Field((*inner, self.snippet_frames, header.n_mels), header.dtype)
 
 
 class SnippetDataset(RecordDataset):
-    """Snippets and their labels: `(snippets (B, 300, 96), labels (B, vocabulary) float32)`."""
+    """Snippets and their labels: `{"snippets": (B, 300, 96), "labels": (B, vocabulary) float32}`.
+
+    Snippets are plain log-mel in the stored type; `mar.standardize` makes a network's input of
+    them: `model(mar.standardize(batch["snippets"]))`.
+    """
 
     track_sampling: Literal["uniform", "label_balanced"] = Param(
         default="uniform",
         doc="How tracks are drawn: all alike, or so that each label comes equally often.",
     )
 
-    def indices(self, seed, step):
-        """Tracks (rows of the manifest) and first frames of the global batch, `(B,)` each."""
+    def indices(self, seed: int, step: int) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """Tracks, and first frames of `snippets`, `(B,)` each: see `RecordDataset.indices`."""
         frames, snippet = self.manifest.frames, self.snippet_frames
         if self.windows == "fixed":
             rows, (starts,) = self._fixed(
                 step, lambda f: [sampling.fixed_starts(f, snippet, self.windows_per_track)]
             )
-            return rows, starts
+            return rows, {"snippets": starts}
         rng = sampling.generator(seed, step, "snippets")
         rows = self.tracks[sampling.tracks(rng, len(self.tracks), self.batch_size, self._weights)]
-        return rows, sampling.starts(rng, frames[rows], snippet)
+        return rows, {"snippets": sampling.starts(rng, frames[rows], snippet)}
 
-    def read(self, seed, step, replica=0, replicas=1):
-        """A replica's snippets and labels of a step, as NumPy."""
-        rows = self._rows(step, replica, replicas)
-        tracks, starts = (indices[rows] for indices in self.indices(seed, step))
-        snippets = self.reader.read(tracks, starts, self.snippet_frames, dtype=None)
-        return snippets, self.manifest.multi_hot(tracks)
+    def _batch(self, tracks, starts):
+        return {**super()._batch(tracks, starts), "labels": self.manifest.multi_hot(tracks)}
 
     @functools.cached_property
     def _weights(self):
@@ -193,15 +248,16 @@ class SnippetDataset(RecordDataset):
     def _needed_frames(self):
         return self.snippet_frames
 
-    def _signature(self, tf):
-        labels = tf.TensorSpec((None, len(self.manifest.header.vocabulary)), tf.float32)
-        return self._snippets_spec(tf), labels
+    def _fields(self):
+        labels = _Field((len(self.manifest.header.vocabulary),), "float32")
+        return {"snippets": self._snippet_field(), "labels": labels}
 
 
 class PairDataset(RecordDataset):
-    """Two snippets of each track: `(anchors (B, 300, 96), positives (B, 300, 96))`.
+    """Two snippets of each track: `{"anchors": (B, 300, 96), "positives": (B, 300, 96)}`.
 
-    With hard negatives, `(anchors, positives, negatives (B, hard_negatives, 300, 96))`.
+    With hard negatives, also `"negatives"`, `(B, hard_negatives, 300, 96)`. Snippets are plain
+    log-mel in the stored type, see `mar.standardize`.
     """
 
     max_centre_distance_seconds: PositiveFloat | None = Param(
@@ -223,8 +279,10 @@ class PairDataset(RecordDataset):
             "0 where max_centre_distance_seconds is null or windows are fixed",
         )
 
-    def indices(self, seed, step):
-        """Tracks, anchors, positives `(B,)`, and hard negatives `(B, hard_negatives)`."""
+    def indices(self, seed: int, step: int) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """Tracks, and first frames of `anchors`, `positives` and, where they are asked for,
+        `negatives`: see `RecordDataset.indices`.
+        """
         frames, snippet = self.manifest.frames, self.snippet_frames
         if self.windows == "fixed":
             rows, (anchors, positives) = self._fixed(
@@ -233,28 +291,17 @@ class PairDataset(RecordDataset):
                     f, snippet, self.windows_per_track, self._limit
                 ),
             )
-            return rows, anchors, positives, np.zeros((len(rows), 0), np.int64)
+            return rows, {"anchors": anchors, "positives": positives}
         rng = sampling.generator(seed, step, "pairs")
         rows = self.tracks[sampling.tracks(rng, len(self.tracks), self.batch_size)]
         anchors = sampling.starts(rng, frames[rows], snippet)
         positives = sampling.positive_starts(rng, anchors, frames[rows], snippet, self._limit)
-        negatives = np.zeros((len(rows), 0), np.int64)
+        starts = {"anchors": anchors, "positives": positives}
         if self.hard_negatives:
-            negatives = sampling.hard_negative_starts(
+            starts["negatives"] = sampling.hard_negative_starts(
                 rng, anchors, frames[rows], snippet, self._limit, self.hard_negatives
             )
-        return rows, anchors, positives, negatives
-
-    def read(self, seed, step, replica=0, replicas=1):
-        """A replica's snippets of a step, as NumPy."""
-        rows = self._rows(step, replica, replicas)
-        tracks, *starts, negatives = (indices[rows] for indices in self.indices(seed, step))
-        views = [self.reader.read(tracks, first, self.snippet_frames, None) for first in starts]
-        if self.hard_negatives:
-            repeated = np.repeat(tracks, self.hard_negatives)
-            far = self.reader.read(repeated, negatives.ravel(), self.snippet_frames, None)
-            views.append(far.reshape(len(tracks), self.hard_negatives, *far.shape[1:]))
-        return tuple(views)
+        return rows, starts
 
     @functools.cached_property
     def _limit(self):
@@ -269,11 +316,11 @@ class PairDataset(RecordDataset):
             return self.snippet_frames
         return sampling.hard_negative_frames(self.snippet_frames, self._limit)
 
-    def _signature(self, tf):
-        views = [self._snippets_spec(tf)] * 2
+    def _fields(self):
+        fields = {"anchors": self._snippet_field(), "positives": self._snippet_field()}
         if self.hard_negatives:
-            views.append(self._snippets_spec(tf, self.hard_negatives))
-        return tuple(views)
+            fields["negatives"] = self._snippet_field(self.hard_negatives)
+        return fields
 
 
 def _expect(condition, component, name, expected):

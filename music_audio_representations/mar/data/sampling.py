@@ -9,13 +9,17 @@ import zlib
 
 import numpy as np
 
+from mar.records.manifest import Manifest
 
-def generator(seed, step, purpose):
+
+def generator(seed: int, step: int, purpose: str) -> np.random.Generator:
     """A NumPy random generator of its own for each seed, step and purpose (a string)."""
     return np.random.default_rng([seed, step, zlib.crc32(purpose.encode())])
 
 
-def tracks(rng, count, size, weights=None):
+def tracks(
+    rng: np.random.Generator, count: int, size: int, weights: np.ndarray | None = None
+) -> np.ndarray:
     """Tracks of a batch, drawn with replacement.
 
     Args:
@@ -34,7 +38,7 @@ def tracks(rng, count, size, weights=None):
     return np.minimum(drawn, np.flatnonzero(weights)[-1])  # the product may round up to the sum
 
 
-def label_balance(manifest):
+def label_balance(manifest: Manifest) -> np.ndarray:
     """Weights of tracks with which each label is drawn equally often, `(tracks,)`.
 
     A track's weight is the sum, over its labels, of one over the number of tracks with that label:
@@ -43,7 +47,7 @@ def label_balance(manifest):
     return manifest.sum_over_labels(1.0 / np.maximum(manifest.label_counts(), 1))
 
 
-def starts(rng, frames, snippet):
+def starts(rng: np.random.Generator, frames: np.ndarray, snippet: int) -> np.ndarray:
     """First frames of random snippets, uniform over all places where none is padded.
 
     Args:
@@ -54,12 +58,21 @@ def starts(rng, frames, snippet):
     return rng.integers(0, np.asarray(frames) - snippet + 1)
 
 
-def distance_limit(seconds, hop_seconds):
-    """The largest number of frames between two centres that are *less than* `seconds` apart."""
+def distance_limit(seconds: float, hop_seconds: float) -> int:
+    """The largest number of frames between two centres that are *less than* `seconds` apart.
+
+    Within 5 s at a hop of 10 ms that is 499: 500 frames are 5 s, and no longer less.
+    """
     return math.ceil(round(seconds / hop_seconds, 6)) - 1
 
 
-def positive_starts(rng, anchors, frames, snippet, limit=None):
+def positive_starts(
+    rng: np.random.Generator,
+    anchors: np.ndarray,
+    frames: np.ndarray,
+    snippet: int,
+    limit: int | None = None,
+) -> np.ndarray:
     """First frames of snippets near others of the same tracks.
 
     Args:
@@ -79,8 +92,21 @@ def positive_starts(rng, anchors, frames, snippet, limit=None):
     return rng.integers(lowest, highest + 1)
 
 
-def hard_negative_starts(rng, anchors, frames, snippet, limit, count):
+def hard_negative_starts(
+    rng: np.random.Generator,
+    anchors: np.ndarray,
+    frames: np.ndarray,
+    snippet: int,
+    limit: int,
+    count: int,
+) -> np.ndarray:
     """First frames of snippets of the same tracks that are too far away to be positives.
+
+    Places in front of the anchor and behind it are numbered through, and a number is drawn. Of a
+    track of 10 frames with snippets of 1 frame, an anchor at 4 and a limit of 2, the places are
+
+        0 1 . . . . . 7 8 9      where 2 to 6 may be positives: `before` is 2, `resume` is 7
+        0 1           2 3 4      are their numbers
 
     Args:
         rng: NumPy generator.
@@ -100,13 +126,16 @@ def hard_negative_starts(rng, anchors, frames, snippet, limit, count):
     return np.where(drawn < before[:, None], drawn, (resume - before)[:, None] + drawn)
 
 
-def hard_negative_frames(snippet, limit):
+def hard_negative_frames(snippet: int, limit: int) -> int:
     """Length from which a track has a hard negative, wherever in it the anchor lies."""
     return snippet + 2 * (limit + 1) - 1
 
 
-def fixed_starts(frames, snippet, per_track):
+def fixed_starts(frames: np.ndarray, snippet: int, per_track: int) -> np.ndarray:
     """First frames of evenly spaced snippets: the middles of equal parts of all possible places.
+
+    A track of 11 frames has 10 steps between the first and the last snippet of one frame; two
+    parts of 5 have their middles at 2.5 and 7.5, and the snippets begin at 2 and 7.
 
     Returns:
         int64 `(n, per_track)`.
@@ -115,7 +144,9 @@ def fixed_starts(frames, snippet, per_track):
     return np.floor((np.asarray(frames) - snippet)[:, None] * parts).astype(np.int64)
 
 
-def fixed_pair_starts(frames, snippet, per_track, limit=None):
+def fixed_pair_starts(
+    frames: np.ndarray, snippet: int, per_track: int, limit: int | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """First frames of pairs around the places of `fixed_starts`, half the largest distance apart.
 
     Returns:

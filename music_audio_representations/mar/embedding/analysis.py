@@ -99,10 +99,12 @@ class MelSpectrogram(Transform):
 
     def log_mel(self, waveform: AudioWaveform) -> LogMel:
         """The `mar.LogMel` of an `AudioWaveform`."""
-        values = {**PUBLISHED, **self.resolved()["MelSpectrogram"]}
-        del values["extractor"]
-        rates = {"sample_rate": waveform.sample_rate, "via_rate": waveform.input_file.sample_rate}
-        return LogMel(**{**values, **rates})
+        spectrogram = {name: getattr(self, name) for name in self.__PARAMS__ if name != "extractor"}
+        return PUBLISHED.replace(
+            **spectrogram,
+            sample_rate=waveform.sample_rate,
+            via_rate=waveform.input_file.sample_rate,
+        )
 
 
 class EmbeddingFeature(Transform):

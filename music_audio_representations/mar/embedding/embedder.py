@@ -80,7 +80,7 @@ class Embedder:
         windows: Windows | None = None,
         batch_size: int = 32,
         precision: Literal["float32", "bfloat16"] = "float32",
-    ):
+    ) -> None:
         if not isinstance(windows, Windows | None):
             raise ConfigError(
                 "windows: expected mar.Windows, e.g. mar.Embedder(windows=mar.Windows("
@@ -166,20 +166,21 @@ class Embedder:
         self,
         audio: str | os.PathLike | Iterable[str | os.PathLike],
         output: str | os.PathLike,
-        store: Literal["mean", "timeline"] = "mean",
+        store: Literal["mean", "timeline"] = "timeline",
         format: Literal["parquet", "npz"] = "parquet",
         workers: int | None = None,
         shard: tuple[int, int] = (0, 1),
     ) -> Embeddings:
         """Embeds audio files into one data set; what it has already is not done again.
 
-        `python -m mar.embed` does the same. A file that cannot be embedded is one of the data
-        set's `failures`, and is tried again by the next call.
+        `python -m mar.embed` does the same, and keeps means unless told otherwise. A file that
+        cannot be embedded is one of the data set's `failures`, and is tried again by the next call.
 
         Args:
             audio: a folder, an audio file or a list of files (`.txt`, `.m3u`), or several of them.
             output: folder of the data set.
-            store: what is kept of a file: its average embedding, or that of every window.
+            store: what is kept of a file: the embedding of every window, from which the mean
+                follows, or the mean alone: a ninetieth of that for three minutes of audio.
             format: "parquet", or "npz": one more file per audio file.
             workers: files that are decoded at once; None for one per core.
             shard: `(i, n)`: embeds the share of one of n machines.

@@ -10,7 +10,7 @@ import threading
 import time
 import zlib
 from collections.abc import Generator, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import tqdm
@@ -40,7 +40,7 @@ class Waveform:
         samples: how many there were, known at the end.
     """
 
-    def __init__(self, blocks: Iterable[np.ndarray], shortest: int):
+    def __init__(self, blocks: Iterable[np.ndarray], shortest: int) -> None:
         self._blocks, self._shortest = blocks, shortest
         self.samples = 0
 
@@ -107,7 +107,7 @@ class InMemory:
         rows: `{path: Row}`.
     """
 
-    def __init__(self, provenance: dict):
+    def __init__(self, provenance: dict) -> None:
         self._provenance = provenance
         self.rows: dict[str, Row] = {}
 
@@ -183,9 +183,7 @@ def rows(
     values: dict[AudioItem, list] = collections.defaultdict(list)
     duplicates = _Duplicates(kept)
     with contextlib.closing(_groups(embedder, items, duplicates, workers)) as groups:
-        tag: tuple[AudioItem, Any]
-        for tag, embeddings in embedder.representation.stream(groups):
-            item, told = tag
+        for (item, told), embeddings in embedder.representation.stream(groups):
             if not isinstance(told, Row):
                 times[item].append(told)
                 values[item].append(embeddings)
@@ -208,7 +206,7 @@ class _Duplicates:
     a.mp3 is finished       copy/a.mp3 takes its row over; so does, at once, whatever comes later
     """
 
-    def __init__(self, kept: Kept):
+    def __init__(self, kept: Kept) -> None:
         self._kept, self._lock = kept, threading.Lock()
         self._waiting: dict[str | None, list[Row]] = {}
 
@@ -244,7 +242,7 @@ def _state(path: str) -> tuple[int | None, int | None]:
 
 def _groups(
     embedder: "Embedder", items: Sequence[AudioItem], duplicates: _Duplicates, workers: int
-) -> Generator[tuple, None, None]:
+) -> Generator[tuple[tuple[AudioItem, np.ndarray | Row], np.ndarray], None, None]:
     """Yields `((item, times), pieces)` of all items, ahead of the model.
 
     An item's last group has its `Row`, as far as it is known then, in place of times, and no

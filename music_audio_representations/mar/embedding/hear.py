@@ -26,7 +26,7 @@ class HearModel(tf.Module):
         scene_embedding_size, timestamp_embedding_size: length of an embedding.
     """
 
-    def __init__(self, representation: NetworkWindows):
+    def __init__(self, representation: NetworkWindows) -> None:
         super().__init__()
         self.representation = representation
         self.sample_rate = representation.log_mel.sample_rate

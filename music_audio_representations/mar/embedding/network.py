@@ -39,7 +39,7 @@ class Network:
         precision: str = "float32",
         standardized: bool = True,
         softmax: bool = False,
-    ):
+    ) -> None:
         if batch_size < 1 or precision not in _POLICIES:
             raise ConfigError(
                 f"expected batch_size of at least 1 and precision of {' or '.join(_POLICIES)}, got "

@@ -46,7 +46,9 @@ class Representation(Protocol):
     log_mel: LogMel
     dimensions: int
     shortest: int
-    piece_shape: tuple[int, ...]
+
+    @property
+    def piece_shape(self) -> tuple[int, ...]: ...
 
     @property
     def provenance(self) -> dict: ...
@@ -82,7 +84,9 @@ class NetworkWindows:
         precision: "float32" or "bfloat16".
     """
 
-    def __init__(self, model: keras.Model, windows: Windows, batch_size: int, precision: str):
+    def __init__(
+        self, model: keras.Model, windows: Windows, batch_size: int, precision: str
+    ) -> None:
         self.log_mel = front_end(model)
         self.windows = windows.in_frames(self.log_mel.hop_seconds)
         self.network = Network(model, self.windows.length, batch_size, precision)
@@ -149,7 +153,7 @@ class MusiCNNWindows:
 
     def __init__(
         self, checkpoint: str, wheel: str | os.PathLike | None = None, batch_size: int = 32
-    ):
+    ) -> None:
         self.network = MusiCNN(checkpoint, wheel)
         self.log_mel, self.dimensions = self.network.front_end, musicnn.EMBEDDING
         self._batch_size = batch_size

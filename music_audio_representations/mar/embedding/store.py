@@ -46,7 +46,7 @@ class Embeddings:
         InputError: there is none, it is damaged, or it was made in different ways.
     """
 
-    def __init__(self, folder: str | os.PathLike):
+    def __init__(self, folder: str | os.PathLike) -> None:
         self._folder = pathlib.Path(folder).expanduser()
         self._parts = open_parts(self._folder)
         if not self._parts:

@@ -54,7 +54,7 @@ class Writer:
 
     def __init__(
         self, folder: str | os.PathLike, provenance: dict, shard: tuple[int, int] = (0, 1)
-    ):
+    ) -> None:
         self.folder, self.provenance = pathlib.Path(folder).expanduser(), provenance
         self._guard = threading.Lock()
         self._begin_part()

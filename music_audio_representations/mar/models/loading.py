@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 import keras
 
-from mar.audio.logmel import PUBLISHED, LogMel
+from mar.audio.logmel import PUBLISHED
 from mar.errors import InputError
 from mar.models import keras2, saving
 from mar.models.sfnfnet import STEMS, SfNfNetF0, canonical_name
@@ -64,7 +64,7 @@ def fetch_mule() -> pathlib.Path:
 
 def _published(path: pathlib.Path, layers: Sequence[keras2.Layer]) -> keras.Model:
     """Our network with the weights of a published file's layers, in the order of the walk."""
-    model = SfNfNetF0().build(FRAMES, LogMel(**PUBLISHED))
+    model = SfNfNetF0().build(FRAMES, PUBLISHED)
     ours = {canonical_name(variable): variable for variable in model.weights}
     expected = list(_walk())
     for layer, (canonical, kind) in zip(layers, expected, strict=False):

@@ -43,5 +43,10 @@ class Projector(Configurable):
 
 
 def with_head(network: keras.Model, head: keras.Model) -> keras.Model:
-    """The Keras model `[spectrogram, draws]` → outputs of the head."""
+    """The model that is trained: `[spectrogram, draws]` → outputs of the head.
+
+    Args:
+        network: as `SfNfNetF0.build(explicit_draws=True)` returns it.
+        head: as `Projector.build` returns it.
+    """
     return keras.Model(network.inputs, head(network.output), name="pretraining")

@@ -80,7 +80,7 @@ def load(path: str | os.PathLike[str]) -> keras.Model:
     return model
 
 
-def export(model: keras.Model, folder: str | os.PathLike[str]) -> None:
+def save_waveform_model(model: keras.Model, folder: str | os.PathLike[str]) -> None:
     """Writes a TensorFlow SavedModel that runs without this package.
 
     It has two signatures:
@@ -96,13 +96,13 @@ def export(model: keras.Model, folder: str | os.PathLike[str]) -> None:
         folder: is created, whole or not at all; must not exist.
 
     Raises:
-        InputError: the folder exists, or cannot be written.
+        InputError: the folder exists or cannot be written, or the model carries no front end.
     """
     import tensorflow as tf
 
     folder = pathlib.Path(folder)
     if folder.exists():
-        raise InputError(f"{folder}: exists already; export into a new folder")
+        raise InputError(f"{folder}: exists already; give the name of a new folder")
     log_mel = front_end(model)
     frames = model.inputs[0].shape[2]
     windows = Windows() if frames is None else Windows(window_seconds=frames * log_mel.hop_seconds)

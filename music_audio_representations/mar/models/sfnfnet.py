@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import keras
 from annotated_types import Len
 
+from mar.audio.logmel import LogMel
 from mar.config import Configurable, Param
 from mar.models.layers import (
     NFBlock,
@@ -112,8 +113,6 @@ class SfNfNetF0(Configurable):
         Returns:
             A functional Keras model `(batch, 96, frames, 1)` → `(batch, 1728 × width)`, float32.
         """
-        from mar.audio.logmel import LogMel
-
         front_end = front_end or LogMel()
         spectrogram = keras.Input((front_end.n_mels, frames, 1), name="spectrogram")
         slow_stages, fast_stages = self._stages("slow"), self._stages("fast")
@@ -187,26 +186,32 @@ class SfNfNetF0(Configurable):
         return groups * max(1, math.floor(self.width * channels / groups + 0.5))
 
 
-def _joined(maps: Sequence[Any], name: str) -> Any:
-    return keras.layers.Concatenate(axis=-1, dtype=maps[0].dtype, name=name)(maps)
-
-
 def untrained(
-    network: SfNfNetF0, frames: int | None, front_end: "LogMel | None" = None, seed: int = 0
+    network: SfNfNetF0,
+    frames: int | None = 300,
+    front_end: "LogMel | None" = None,
+    seed: int = 0,
+    explicit_draws: bool = False,
 ) -> keras.Model:
-    """The network as it is before training; equal seeds give equal weights.
+    """The network as it is before training: what a run of no steps leaves, and the `random` model.
 
     Args:
-        network: its description.
-        frames: of the input, or None for any number.
+        network: the `SfNfNetF0`.
+        frames: number of frames of the input, or None for any number.
         front_end: the `mar.LogMel` of its input; None for the paper's.
-        seed: all of Python's, NumPy's and the backend's random numbers begin anew with it.
+        seed: of the initial weights, which are equal for equal seeds. It becomes that of all of
+            Keras, so that a head which is built next has weights of its own from it.
+        explicit_draws: see `SfNfNetF0.build`.
 
     Returns:
-        As `SfNfNetF0.build` does.
+        A functional Keras model `(batch, 96, frames, 1)` → `(batch, 1728 × width)`, float32.
     """
     keras.utils.set_random_seed(seed)
-    return network.build(frames, front_end)
+    return network.build(frames, front_end, explicit_draws)
+
+
+def _joined(maps: Sequence[Any], name: str) -> Any:
+    return keras.layers.Concatenate(axis=-1, dtype=maps[0].dtype, name=name)(maps)
 
 
 def canonical_name(variable: keras.Variable) -> str:

@@ -1,10 +1,16 @@
-"""Optimizers."""
+"""Adam as it is configured; `fused_adam` has what runs, and needs TensorFlow."""
 
-import keras
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from mar.config import Configurable, Param
 from mar.optim.schedules import Schedule
 from mar.util.kinds import NonNegativeFloat, PositiveFloat, Rate
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+    from mar.optim.fused_adam import FusedAdam
 
 
 class ScoochAdam(Configurable):
@@ -22,17 +28,17 @@ class ScoochAdam(Configurable):
     amsgrad: bool = Param(default=False, doc="Whether the squares' mean may only grow.")
     name: str = Param(default="Adam", doc="Name in graphs.")
 
-    def rate(self):
-        """The learning rate: a number, or a Keras schedule."""
-        return self.learning_rate if self.schedule is None else self.schedule.build()
+    @property
+    def steps(self) -> int:
+        """Steps until the learning rate is constant: the schedule's length, 0 without one."""
+        return 0 if self.schedule is None else self.schedule.steps
 
-    def build(self):
-        """The `keras.optimizers.Adam`."""
-        return keras.optimizers.Adam(
-            self.rate(),
-            beta_1=self.beta_1,
-            beta_2=self.beta_2,
-            epsilon=self.epsilon,
-            amsgrad=self.amsgrad,
-            name=self.name,
-        )
+    def build(self, variables: Iterable["tf.Variable"]) -> "FusedAdam":
+        """Builds the optimizer of some variables, under the scope of the strategy that has them.
+
+        Args:
+            variables: `tf.Variable`s, in the order in which gradients come.
+        """
+        from mar.optim.fused_adam import FusedAdam
+
+        return FusedAdam(self, variables)

@@ -1,6 +1,10 @@
 """Adam in one TensorFlow operation per variable."""
 
+from collections.abc import Iterable, Sequence
+
 import tensorflow as tf
+
+from mar.optim.adam import ScoochAdam
 
 
 class FusedAdam(tf.Module):
@@ -10,20 +14,33 @@ class FusedAdam(tf.Module):
 
     Args:
         settings: a `ScoochAdam`.
-        variables: list of `tf.Variable`s.
+        variables: those that it updates.
+
+    Attributes:
+        moments: means of the gradients, of their squares and, with `amsgrad`, the largest of the
+            latter: a list of variables each. A checkpoint has them by this name.
     """
 
-    def __init__(self, settings, variables):
+    def __init__(self, settings: ScoochAdam, variables: Iterable[tf.Variable]) -> None:
         super().__init__(name="adam")
-        self._settings, self._rate = settings, settings.rate()
+        schedule = settings.schedule
+        self._rate = settings.learning_rate if schedule is None else schedule.build()
+        self._settings = settings
         self._variables = list(variables)
         self.moments = [
             [tf.Variable(tf.zeros(v.shape), trainable=False) for v in self._variables]
             for _ in range(2 + settings.amsgrad)
         ]
 
-    def coefficients(self, steps):
-        """Learning rates and the powers of both decays at int64 steps (the first is 0)."""
+    def coefficients(self, steps: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """What a step depends on beside the gradients.
+
+        Args:
+            steps: int64, of any shape; the first is 0.
+
+        Returns:
+            learning rates and the powers of both decays, float32 of the same shape.
+        """
         rate = self._rate(steps) if callable(self._rate) else tf.fill(tf.shape(steps), self._rate)
         exponents = tf.cast(steps + 1, tf.float32)
         powers = (
@@ -31,8 +48,14 @@ class FusedAdam(tf.Module):
         )
         return (rate, *powers)
 
-    def apply(self, gradients, rate, mean_power, square_power):
-        """Takes one step, with the coefficients of that step."""
+    def apply(
+        self,
+        gradients: Sequence[tf.Tensor],
+        rate: tf.Tensor,
+        mean_power: tf.Tensor,
+        square_power: tf.Tensor,
+    ) -> None:
+        """Takes one step, with the `coefficients` of that step (scalars)."""
         update = tf.raw_ops.ResourceApplyAdam
         if self._settings.amsgrad:
             update = tf.raw_ops.ResourceApplyAdamWithAmsgrad

@@ -10,6 +10,15 @@ from mar.util.kinds import NonNegativeInt, PositiveInt
 class Schedule(Configurable):
     """Base class: `build()` makes a Keras learning-rate schedule, `steps` is its length."""
 
+    @property
+    def steps(self) -> int:
+        """Steps until the schedule is constant."""
+        raise NotImplementedError
+
+    def build(self) -> keras.optimizers.schedules.LearningRateSchedule:
+        """A Keras learning-rate schedule."""
+        raise NotImplementedError
+
 
 class ScoochCosineDecay(Schedule):
     """Half a cosine, from `initial_learning_rate` down to `alpha` times that."""
@@ -20,11 +29,11 @@ class ScoochCosineDecay(Schedule):
     name: str | None = Param(default=None, doc="Name in graphs.")
 
     @property
-    def steps(self):
+    def steps(self) -> int:
         """Steps until the schedule is constant."""
         return self.decay_steps
 
-    def build(self):
+    def build(self) -> keras.optimizers.schedules.CosineDecay:
         """The `keras.optimizers.schedules.CosineDecay`."""
         return keras.optimizers.schedules.CosineDecay(
             self.initial_learning_rate,
@@ -44,11 +53,11 @@ class WarmupSchedule(Schedule):
     schedule: Schedule = Param(doc="What follows the line.")
 
     @property
-    def steps(self):
+    def steps(self) -> int:
         """Steps until the schedule is constant."""
         return self.warmup_steps + self.schedule.steps - self.initial_step
 
-    def build(self):
+    def build(self) -> keras.optimizers.schedules.LearningRateSchedule:
         """A Keras learning-rate schedule."""
         return _Warmup(self, self.schedule.build())
 

@@ -19,6 +19,7 @@ import pandas as pd
 
 import mar
 from mar.embedding.store import Embeddings
+from mar.errors import ConfigError
 from mar.probing import metrics, published, results
 from mar.probing.joining import EmbeddedTask, join
 from mar.probing.probe import MLP, Examples, predict, report, train
@@ -43,7 +44,7 @@ class Probe:
         task: the `Task`.
     """
 
-    def __init__(self, config: MLP | dict, task: Task):
+    def __init__(self, config: MLP | dict, task: Task) -> None:
         self.mlp = config if isinstance(config, MLP) else MLP.from_config(config)
         self.task = task
 
@@ -135,7 +136,13 @@ class Probe:
 
     def _batch_size(self, mlp: MLP) -> int:
         """Of the configuration, or else of the one that the task comes with."""
-        return mlp.batch_size or MLP.load(_shipped_configuration(self.task)).batch_size
+        if mlp.batch_size is not None:
+            return mlp.batch_size
+        path = _shipped_configuration(self.task)
+        batch_size = MLP.load(path).batch_size
+        if batch_size is None:
+            raise ConfigError(f"MLP.batch_size: expected a number, since {path} has none")
+        return batch_size
 
     def _evaluate(
         self, mlp: MLP, network: keras.Model, examples: Examples, resamples: int = 0
@@ -245,7 +252,8 @@ def _folder(path: str | os.PathLike | None) -> Iterator[pathlib.Path]:
 def _task_facts(embedded: EmbeddedTask, targets: np.ndarray) -> dict:
     """What a result says of its task, whose test items have these targets."""
     task = embedded.task
-    undefined = metrics.undefined_labels(targets) if task.kind == "multilabel" else []
+    multilabel = task.kind == "multilabel"
+    undefined: list[int] = metrics.undefined_labels(targets).tolist() if multilabel else []
     return {
         "task": task.name,
         "protocol": task.protocol,
@@ -286,7 +294,7 @@ class _LogLoss:
     """Logs the loss ever more rarely."""
 
     def __init__(self):
-        self._next = 0
+        self._next = 0.0
 
     def __call__(self, done: int, loss: float) -> None:
         if done >= self._next:

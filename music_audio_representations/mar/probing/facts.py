@@ -6,7 +6,7 @@ from types import NoneType
 from mar.errors import InputError
 from mar.tasks.base import METRICS, SPLITS
 
-FACTS = {
+FACTS: dict[str, type | tuple[type, ...]] = {
     # the task
     "task": str,
     "protocol": str,  # which of its splits: "paper", or "own" for a collection of one's own

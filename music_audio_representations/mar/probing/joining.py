@@ -44,7 +44,7 @@ class EmbeddedTask:
 
     def rows(self, split: str) -> list[int]:
         """Which items of the task are in a split and have an embedding."""
-        return [row for row in self.task.rows(split) if self.paths[row] is not None]
+        return list(self._located(split))
 
     def ids(self, split: str) -> list[str]:
         """The ids of these items."""
@@ -61,8 +61,8 @@ class EmbeddedTask:
         Raises:
             InputError: an embedding holds NaN, or single windows were not kept.
         """
-        rows = self.rows(split)
-        paths, targets = [self.paths[row] for row in rows], self.task.targets[rows]
+        located = self._located(split)
+        paths, targets = list(located.values()), self.task.targets[list(located)]
         mean = windows == "mean"
         count = len(paths) if mean else int(self.embeddings.window_counts(paths).sum())
         size = 4 * count * self.embeddings.dimensions
@@ -71,6 +71,11 @@ class EmbeddedTask:
             return Examples(self.embeddings.means(paths), targets, resident=fits)
         features, items = self.embeddings.windows(paths, None if fits else folder)
         return Examples(features, targets, items, resident=fits)
+
+    def _located(self, split: str) -> dict[int, str]:
+        """`{item: embedded path}`, of a split's items that have an embedding."""
+        paths = ((row, self.paths[row]) for row in self.task.rows(split))
+        return {row: path for row, path in paths if path is not None}
 
 
 def join(task: Task, embeddings: Embeddings, allow_missing: bool = False) -> EmbeddedTask:
@@ -108,7 +113,7 @@ def _check_missing(embedded: EmbeddedTask, allow_missing: bool) -> None:
         return
     failed = task.locate(embeddings.failures)
     reasons = [
-        f"{ids[row]} ({embeddings.failures[failed[row]]})" if failed[row] else ids[row]
+        f"{ids[row]} ({embeddings.failures[path]})" if (path := failed[row]) else ids[row]
         for row in unexpected[:5]
     ]
     problem = (

@@ -39,7 +39,8 @@ def interval(samples: np.ndarray) -> tuple[float, float]:
     if not len(samples):
         return float("nan"), float("nan")
     tail = 50 * (1 - LEVEL)
-    return tuple(float(end) for end in np.nanpercentile(samples, [tail, 100 - tail]))
+    low, high = np.nanpercentile(samples, [tail, 100 - tail])
+    return float(low), float(high)
 
 
 def difference(first: Score, second: Score) -> tuple[float, float]:

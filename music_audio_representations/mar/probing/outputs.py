@@ -1,6 +1,6 @@
 """What a probe minimises and what it reports, by the names of the published configurations."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import keras
 
@@ -14,12 +14,20 @@ class Loss(Configurable):
         activation: turns outputs that are logits into predictions; None keeps them.
     """
 
-    activation = None
+    activation: ClassVar[str | None] = None
     from_logits = True
+
+    def build(self) -> keras.losses.Loss:
+        """The Keras loss."""
+        raise NotImplementedError
 
 
 class Metric(Configurable):
     """Base class: `build_metric()` makes a Keras metric of targets and the probe's outputs."""
+
+    def build_metric(self) -> keras.metrics.Metric:
+        """The Keras metric."""
+        raise NotImplementedError
 
 
 class _Crossentropy(Loss):

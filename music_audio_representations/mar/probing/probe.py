@@ -71,7 +71,7 @@ class MLP(Configurable):
                 f"MLP.layer_dropouts: expected one for each of the {len(self.layer_widths)} "
                 f"layer_widths, got {rates}"
             )
-        if self.optimizer.schedule is None or self.steps < 1:
+        if self.steps < 1:
             raise ConfigError(
                 "MLP.optimizer.ScoochAdam.schedule: expected a schedule of at least one step; it "
                 "says how many steps the probe is trained for"
@@ -80,7 +80,7 @@ class MLP(Configurable):
     @property
     def steps(self) -> int:
         """Training steps."""
-        return self.optimizer.schedule.steps
+        return self.optimizer.steps
 
     def build(
         self,
@@ -246,12 +246,10 @@ def _training_steps(mlp, model):
     """A compiled function that runs one step per row of `rows` and returns the mean loss."""
     import tensorflow as tf
 
-    from mar.optim.fused_adam import FusedAdam
-
     loss_of = mlp.loss.build()
     variables = [variable.value for variable in model.trainable_variables]
     kernels = {id(layer.kernel.value) for layer in model.layers if hasattr(layer, "kernel")}
-    adam = FusedAdam(mlp.optimizer, variables)
+    adam = mlp.optimizer.build(variables)
     done = tf.Variable(0, dtype=tf.int64)
 
     def gradients(features, targets):
@@ -320,11 +318,10 @@ def _fed(examples, batches):
         return np.asarray(examples.features[order]), targets, places, _items(examples, rows)
 
     with concurrent.futures.ThreadPoolExecutor(1) as reader:
-        waiting = None
+        waiting = reader.submit(read, next(batches))
         for rows in batches:
             following = reader.submit(read, rows)
-            if waiting is not None:
-                yield waiting.result()
+            yield waiting.result()
             waiting = following
         yield waiting.result()
 

@@ -86,7 +86,7 @@ def write_table(table: PublishedScores, path: str | os.PathLike) -> None:
     """Writes a table in the published layout, its aggregate in the last column."""
     names = [_label_column(table.metric, label) for label in table.labels]
     last = _PRECISION_AGGREGATE if table.metric == "precision" else table.metric
-    rows = [["", "model-name", *names, last]]
+    rows: list[list[str | int]] = [["", "model-name", *names, last]]
     for index, (model, values, aggregate) in enumerate(
         zip(table.models, table.values, table.aggregates, strict=True)
     ):
@@ -110,7 +110,8 @@ def write_tables(runs: list[Run], folder: str | os.PathLike) -> list[PublishedSc
     Raises:
         InputError: the runs have different labels.
     """
-    folder, first = pathlib.Path(folder), {}
+    folder = pathlib.Path(folder)
+    first: dict[str, Run] = {}
     for run in sorted(runs, key=lambda run: (run.model, run.seed)):
         first.setdefault(run.model, run)
     runs = list(first.values())

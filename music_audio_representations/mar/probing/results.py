@@ -183,7 +183,7 @@ class Results:
             the layout of version 0.1.
     """
 
-    def __init__(self, folder: str | os.PathLike):
+    def __init__(self, folder: str | os.PathLike) -> None:
         self.folder = pathlib.Path(folder)
         refuse_earlier_layout(self.folder)
         self.runs = sorted(
@@ -201,7 +201,7 @@ class Results:
         return pd.concat([run.scores for run in self.runs], ignore_index=True)
 
     def __repr__(self) -> str:
-        return f"Results({str(self.folder)!r}): {len(self.runs)} runs"
+        return f"<Results in {self.folder}: {len(self.runs)} runs>"
 
 
 def run_folders(folder: str | os.PathLike, task: str | None = None) -> list[pathlib.Path]:

@@ -123,10 +123,10 @@ def search(
         while (done := len(study.get_trials(states=[TrialState.COMPLETE]))) < trials:
             study.sampler = optuna.samplers.TPESampler(seed=seed + done)
             study.optimize(objective, n_trials=1)
-    best = study.best_trial
-    if best.value == -math.inf:
+    best, value = study.best_trial, study.best_value
+    if value == -math.inf:
         raise DivergedError(f"MLP: the loss of all {done} trials became NaN or infinite")
-    return MLP.from_config(best.user_attrs["config"]), best.value, done
+    return MLP.from_config(best.user_attrs["config"]), value, done
 
 
 @contextlib.contextmanager

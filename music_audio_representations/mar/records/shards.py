@@ -26,10 +26,10 @@ class Source(Protocol):
     A track is a row of `Job.tracks`, as a dictionary.
     """
 
-    def read(self, track: Mapping[str, Any], /) -> np.ndarray:
+    def read(self, track: dict[str, Any], /) -> np.ndarray:
         """A track's spectrogram, `(frames, n_mels)`; raises InputError where there is none."""
 
-    def seconds(self, track: Mapping[str, Any], /) -> float | None:
+    def seconds(self, track: dict[str, Any], /) -> float | None:
         """About how long a track is, s; None where that cannot be known."""
 
 
@@ -133,7 +133,7 @@ def write_shard(
         unfinished.write_bytes(manifests.parquet(pa.Table.from_pylist(rows, PART_SCHEMA)))
 
 
-def _write_track(job: Job, file: BinaryIO, name: str, track: Mapping[str, Any]) -> dict[str, Any]:
+def _write_track(job: Job, file: BinaryIO, name: str, track: dict[str, Any]) -> dict[str, Any]:
     """Appends a track's record to the shard of this name; returns its row of `PART_SCHEMA`."""
     row = {"id": track["id"], "labels": track["labels"], "shard": name}
     try:

@@ -25,7 +25,7 @@ import pyarrow.parquet as pq
 
 from mar.errors import ConfigError, InputError
 
-_LOGGER = logging.getLogger(__name__)
+_LOG = logging.getLogger(__name__)
 SCHEMA = pa.schema([("id", pa.string()), ("path", pa.string()), ("labels", pa.list_(pa.int32()))])
 _SEGMENT = re.compile(r'([\w-]{11}), (\d+\.\d{3}), (\d+\.\d{3}), "([^" ,]+(?:,[^" ,]+)*)"\n?')
 _SEGMENTS_HEADER = "# Segments csv created"
@@ -263,7 +263,7 @@ def _segments(path: str | os.PathLike[str]) -> Iterator[tuple[str, ...]]:
     if not announced or not all(re.fullmatch("# .*[^\r]\n", line) for line in header):
         raise InputError(f"{path}: expected AudioSet's three comment lines, got {header}")
     if int(announced[1]) != number - 3:
-        _LOGGER.warning(
+        _LOG.warning(
             "%s: its header announces %s segments, it has %d", path, announced[1], number - 3
         )
 

@@ -1,23 +1,20 @@
-"""Tables of any tasks and models: scores, deviations over the probes' seeds, paired differences.
+"""Results of any tasks and models side by side: data frames, and the tables that show them.
 
-A folder of results holds `<task>/<model>/`, as `mar.probe` writes them. Runs with other seeds of
-the probe lie beside it, in `seeds/<n>/<task>/<model>/`.
+`summarize` and `differences` make data of a `mar.Results`; the tables are views of these data.
 """
 
-import dataclasses
 import itertools
 import logging
-import math
-import pathlib
+from collections.abc import Sequence
 
 import numpy as np
+import pandas as pd
 
 from mar.errors import InputError
-from mar.probing import metrics, results
-from mar.reporting.formats import Cell, Table, known, number, with_best_bold
+from mar.probing.results import Results, Run, compare, score_again
+from mar.reporting.formats import Cell, Table, interval_of, number, with_best_bold
 
-SEEDS = "seeds"
-NAMES = {
+METRIC_NAMES = {
     "map": "mean average precision",
     "roc-auc": "ROC-AUC",
     "accuracy": "accuracy",
@@ -28,6 +25,7 @@ NAMES = {
     "r2_v": "R² of valence",
     "r2_a": "R² of arousal",
 }
+_KEYS = ["task", "metric", "model"]
 _UNBALANCED = 1.5  # rate of the most frequent class, times the number of classes
 _GUESS = "constant guess"
 _ABOUT_GUESS = (
@@ -35,222 +33,228 @@ _ABOUT_GUESS = (
     "the test set; for accuracy, the rate of the most frequent class."
 )
 
-
-@dataclasses.dataclass(frozen=True)
-class Line:
-    """One metric of one model on one task.
-
-    Attributes:
-        task, metric, model: names.
-        value: on the test set.
-        interval: `(low, high)`, its 95 % bootstrap interval over test items, or None.
-        seeds: the value of every run, those with other seeds of the probe after the first.
-        guess: what the same prediction for every item scores, the labels' frequencies (or the mean)
-            in the test set: for accuracy the rate of the most frequent class. NaN where the
-            predictions were not kept.
-    """
-
-    task: str
-    metric: str
-    model: str
-    value: float
-    interval: tuple | None
-    seeds: list
-    guess: float
+logger = logging.getLogger("mar")
 
 
-def read(folder, tasks=None, models=None):
-    """Every metric of every run in a folder of results.
+# ------------------------------------------------------------------------------------------- data
+
+
+def metric_name(metric: str) -> str:
+    """What readers know a metric as."""
+    return METRIC_NAMES.get(metric, metric)
+
+
+def runs_by_model(
+    results: Results, tasks: Sequence[str] | None = None, models: Sequence[str] | None = None
+) -> dict[str, dict[str, Run]]:
+    """The run of the lowest seed of every task and model, `{task: {model: Run}}`.
 
     Args:
-        folder: of results.
-        tasks: names, in the order to be shown; None for all that are there.
-        models: names, in the order to be shown; None for all that are there.
-
-    Returns:
-        `Line`s by task, metric and model.
+        results: what there is.
+        tasks: names, in the order to be shown; None for all.
+        models: names, in the order to be shown; None for all.
 
     Raises:
-        InputError: there is none.
+        InputError: there is none of these.
     """
-    lines = []
-    for task, runs in _runs(folder, tasks, models).items():
-        found = {model: results.read_run(run) for model, run in runs.items()}
-        guesses = _guesses(next(iter(runs.values())))
-        names = dict.fromkeys(name for run in found.values() for name in run["test"])
-        for metric, (model, run) in itertools.product(names, found.items()):
-            score = run["test"].get(metric)
-            if score is None:
-                continue  # measured by an older version
-            lines.append(
-                Line(
-                    *(task, metric, model, _value(score)),
-                    known(score["low"], score["high"]),
-                    [_value(score), *_other_seeds(folder, task, model, metric)],
-                    guesses.get(metric, math.nan),
-                )
-            )
-    return lines
+    first: dict[str, dict[str, Run]] = {}
+    for run in results.runs:  # by task, model and seed
+        first.setdefault(run.task, {}).setdefault(run.model, run)
+    selected = {}
+    for task in tasks or first:
+        runs = first.get(task, {})
+        runs = {model: runs[model] for model in models or runs if model in runs}
+        if runs:
+            selected[task] = runs
+    if not selected:
+        wanted = ", ".join([*(tasks or []), *(models or [])])
+        raise InputError(f"{results.folder}: expected results of {wanted}, found none of these")
+    return selected
 
 
-def scores(lines):
-    """A table with a row for each `Line`, the best of each task and metric in bold."""
-    rows = []
-    for (task, metric), group in _by_column(lines).items():
-        cells = [[number(line.value, interval=line.interval)] for line in group]
-        for line, (score,) in zip(group, with_best_bold(cells), strict=True):
-            names = (task, NAMES.get(metric, metric), line.model)
-            deviation = np.std(line.seeds, ddof=1) if len(line.seeds) > 1 else None
-            count = Cell(str(len(line.seeds)), float(len(line.seeds)))
-            over_seeds = number(np.mean(line.seeds)), number(deviation), count
-            rows.append([*map(Cell, names), score, *over_seeds, number(line.guess)])
-    caption = (
-        "Scores on the test set [95 % bootstrap interval over its items]; mean and standard "
-        "deviation over the seeds of the probe. Bold: within 0.01 of the best of the task."
-    )
-    columns = [
-        "Task",
-        "Metric",
-        "Model",
-        "Score",
-        "Mean",
-        "Deviation",
-        "Seeds",
-        _GUESS.capitalize(),
+def selected_scores(
+    results: Results, tasks: Sequence[str] | None = None, models: Sequence[str] | None = None
+) -> pd.DataFrame:
+    """The rows of `results.scores` that are aggregates on test sets, in the order to be shown.
+
+    Args:
+        results, tasks, models: see `runs_by_model`.
+
+    Raises:
+        InputError: there is none of these.
+    """
+    selected = runs_by_model(results, tasks, models)
+    places = {
+        (task, model): (row, column)
+        for row, (task, runs) in enumerate(selected.items())
+        for column, model in enumerate(runs)
+    }
+    scores = results.scores
+    scores = scores[(scores["part"] == "test") & scores["label"].isna()]
+    kept = [pair in places for pair in _tuples(scores, "task", "model")]
+    scores = scores[np.array(kept, bool)]  # a list without entries would select columns
+    metrics = {pair: place for place, pair in enumerate(dict.fromkeys(_tuples(scores, *_KEYS[:2])))}
+    ordered = [
+        (places[task, model][0], metrics[task, metric], places[task, model][1], seed)
+        for task, metric, model, seed in _tuples(scores, *_KEYS, "seed")
     ]
-    return Table("scores", "Scores", caption, columns, rows, [_ABOUT_GUESS])
+    return scores.iloc[sorted(range(len(scores)), key=ordered.__getitem__)].reset_index(drop=True)
 
 
-def overview(lines):
-    """A table with a row for each model and a column for each of the `headlines`."""
-    shown = headlines(lines)
-    rows = []
-    for model in dict.fromkeys(line.model for line in lines):
-        cells = [
-            number(found[model].value, interval=found[model].interval) if model in found else Cell()
-            for found in shown.values()
-        ]
-        rows.append([Cell(model), *cells])
+def summarize(
+    results: Results, tasks: Sequence[str] | None = None, models: Sequence[str] | None = None
+) -> pd.DataFrame:
+    """What every model scores on every task: one row a task, metric and model.
+
+    Args:
+        results, tasks, models: see `runs_by_model`.
+
+    Returns:
+        The columns `task`, `metric`, `model`; `value`, `low` and `high`: the score of the run of
+        the lowest seed and its 95 % bootstrap interval over test items; `mean`, `deviation` and
+        `seeds`: over the seeds of the probe, and how many; `guess`: what the same prediction for
+        every item scores. NaN where undefined.
+
+    Raises:
+        InputError: there is none of these.
+    """
+    scores = selected_scores(results, tasks, models)
+    first = scores.drop_duplicates(_KEYS)
+    over_seeds = scores.groupby(_KEYS, sort=False)["value"]
+    over_seeds = over_seeds.agg(mean="mean", deviation="std", seeds="size").reset_index()
+    summary = first[[*_KEYS, "value", "low", "high"]].merge(over_seeds, on=_KEYS)
+    guesses = {
+        (task, metric, model): guess
+        for task, runs in runs_by_model(results, tasks, models).items()
+        for model, run in runs.items()
+        for metric, guess in run.facts["constant_guess"].items()
+    }
+    summary["guess"] = [guesses.get(key) for key in _tuples(summary, *_KEYS)]
+    return summary.astype({"guess": float})
+
+
+def headlines(summary: pd.DataFrame) -> pd.DataFrame:
+    """The rows of a summary that stand for each task.
+
+    They are those of its first metric; and of the balanced accuracy where one class is more than
+    half again as frequent as it would be among equal ones.
+
+    Args:
+        summary: as `summarize` makes it.
+    """
+    primary = summary.groupby("task", sort=False)["metric"].transform("first")
+    accuracy = summary[summary["metric"] == "accuracy"].drop_duplicates("task")
+    most_frequent = summary["task"].map(accuracy.set_index("task")["guess"])
+    unbalanced = most_frequent > _UNBALANCED * summary["guess"]
+    also = (summary["metric"] == "balanced_accuracy") & unbalanced
+    return summary[(summary["metric"] == primary) | also].reset_index(drop=True)
+
+
+def differences(
+    results: Results, tasks: Sequence[str] | None = None, models: Sequence[str] | None = None
+) -> pd.DataFrame:
+    """The differences of every two models, on the same resamples of the test set.
+
+    Args:
+        results, tasks, models: see `runs_by_model`.
+
+    Returns:
+        The columns `task`, `metric`, `first`, `second`; `difference`, `low` and `high`: of the
+        runs of the lowest seed, first minus second, and its 95 % paired bootstrap interval;
+        `problem`: None, or why a run or two cannot be compared, in a row without numbers.
+
+    Raises:
+        InputError: there is none of these.
+    """
+    rows: list[dict] = []
+    for task, runs in runs_by_model(results, tasks, models).items():
+        tested = {}
+        for model, run in runs.items() if len(runs) > 1 else ():
+            logger.info("%s: resampling the test items of %s", task, model)
+            try:
+                tested[model] = score_again(run)
+            except InputError as error:
+                rows.append({"task": task, "first": model, "problem": str(error)})
+        for first, second in itertools.combinations(tested, 2):
+            pair: dict = {"task": task, "first": first, "second": second}
+            try:
+                compared = compare(tested[first], tested[second])
+            except InputError as error:
+                rows.append(pair | {"problem": str(error)})
+                continue
+            for metric, (difference, low, high) in compared.items():
+                numbers = {"difference": difference, "low": low, "high": high}
+                rows.append(pair | {"metric": metric} | numbers)
+    columns = [*_KEYS[:2], "first", "second", "difference", "low", "high", "problem"]
+    table = pd.DataFrame(rows, columns=columns, dtype=object)
+    return table.astype({name: float for name in ("difference", "low", "high")})
+
+
+# ----------------------------------------------------------------------------------------- tables
+
+
+def overview_table(summary: pd.DataFrame) -> Table:
+    """A row for each model and a column for each of the `headlines` of a summary."""
+    shown = headlines(summary)
+    columns = dict.fromkeys(_tuples(shown, "task", "metric"))
+    cells = {(row.task, row.metric, row.model): _score(row) for row in shown.itertuples()}
+    rows = [
+        [Cell(model), *(cells.get((*column, model), Cell()) for column in columns)]
+        for model in shown["model"].unique()
+    ]
     rows = with_best_bold(rows)
-    guesses = (next(iter(found.values())).guess for found in shown.values())
+    guesses = shown.drop_duplicates(["task", "metric"])["guess"]
     rows.append([Cell(_GUESS), *map(number, guesses)])
     caption = (
         "Scores on the test sets [95 % bootstrap interval over their items]. Bold: within 0.01 of "
         "the best of the column."
     )
-    return Table("overview", "Overview", caption, ["Model", *shown], rows, [_ABOUT_GUESS])
+    names = [f"{task}, {metric_name(metric)}" for task, metric in columns]
+    return Table("overview", "Overview", caption, ["Model", *names], rows, [_ABOUT_GUESS])
 
 
-def headlines(lines):
-    """What stands for each task: its first metric; and the balanced accuracy where one class is
-    more than half again as frequent as it would be among equal ones.
-
-    Returns:
-        `{"task, metric": {model: Line}}`.
-    """
-    columns = _by_column(lines)
-    first = {task: metric for task, metric in reversed(columns)}
-    shown = {}
-    for (task, metric), group in columns.items():
-        unbalanced = (
-            metric == "balanced_accuracy"
-            and columns[task, "accuracy"][0].guess > _UNBALANCED * group[0].guess
-        )
-        if metric == first[task] or unbalanced:
-            name = f"{task}, {NAMES.get(metric, metric)}"
-            shown[name] = {line.model: line for line in group}
-    return shown
+def scores_table(summary: pd.DataFrame) -> Table:
+    """A table with a row for each row of a summary, the best of each task and metric in bold."""
+    rows = []
+    for _, group in summary.groupby(["task", "metric"], sort=False):
+        scores = with_best_bold([[_score(row)] for row in group.itertuples()])
+        for row, (score,) in zip(group.itertuples(), scores, strict=True):
+            names = row.task, metric_name(row.metric), row.model
+            count = Cell(str(row.seeds), float(row.seeds))
+            over_seeds = number(row.mean), number(row.deviation), count
+            rows.append([*map(Cell, names), score, *over_seeds, number(row.guess)])
+    caption = (
+        "Scores on the test set [95 % bootstrap interval over its items]; mean and standard "
+        "deviation over the seeds of the probe. Bold: within 0.01 of the best of the task."
+    )
+    columns = ["Task", "Metric", "Model", "Score", "Mean", "Deviation", "Seeds"]
+    columns.append(_GUESS.capitalize())
+    return Table("scores", "Scores", caption, columns, rows, [_ABOUT_GUESS])
 
 
-def differences(folder, tasks=None, models=None, progress=None):
-    """A table of the differences of every two models, on the same resamples of the test set.
-
-    Args:
-        folder: of results.
-        tasks: names, in the order to be shown; None for all that are there.
-        models: names, in the order to be shown; None for all that are there.
-        progress: function of a task and a model, called before its resamples are scored.
-
-    Returns:
-        A `Table`; its notes tell of runs that were not tested on the same items.
-
-    Raises:
-        InputError: there is no result.
-    """
-    rows, notes = [], []
-    for task, runs in _runs(folder, tasks, models).items():
-        tested = {}
-        for model, run in runs.items() if len(runs) > 1 else ():
-            if progress:
-                progress(task, model)
-            try:
-                tested[model] = results.score_again(run)
-            except InputError as error:
-                notes.append(f"Left out: {error}")
-        for first, second in itertools.combinations(tested, 2):
-            try:
-                found = results.compare(tested[first], tested[second])
-            except InputError as error:
-                notes.append(f"Left out: {error}")
-                continue
-            for metric, (difference, low, high) in found.items():
-                cell = number(difference, interval=known(low, high), bold=not low <= 0 <= high)
-                names = task, NAMES.get(metric, metric), first, second
-                rows.append([*map(Cell, names), cell])
+def differences_table(differences: pd.DataFrame) -> Table:
+    """A table of what `differences` found; its notes tell what could not be compared."""
+    rows = []
+    for row in differences[differences["problem"].isna()].itertuples():
+        names = row.task, metric_name(row.metric), row.first, row.second
+        excludes_zero = row.low > 0 or row.high < 0
+        interval = interval_of(row.low, row.high)
+        cell = number(row.difference, interval=interval, bold=excludes_zero)
+        rows.append([*map(Cell, names), cell])
     caption = (
         "Differences of models on the same test items [95 % paired bootstrap interval]. Bold: the "
         "interval excludes zero."
     )
     columns = ["Task", "Metric", "First", "Second", "First − second"]
+    notes = [f"Left out: {problem}" for problem in differences["problem"].dropna()]
     return Table("differences", "Differences", caption, columns, rows, notes)
 
 
-def _runs(folder, tasks, models):
-    """`{task: {model: folder}}` of what is there."""
-    folder = pathlib.Path(folder)
-    there = sorted({path.parent.parent.name for path in folder.glob("*/*/result.json")})
-    found = {}
-    for task in tasks or there:
-        names = models or sorted(path.parent.name for path in (folder / task).glob("*/result.json"))
-        runs = {name: folder / task / name for name in names}
-        runs = {name: run for name, run in runs.items() if (run / "result.json").exists()}
-        if runs:
-            found[task] = runs
-    if not found:
-        wanted = f" of {', '.join(tasks or models)}" if tasks or models else ""
-        raise InputError(
-            f"{folder}: expected results{wanted} as TASK/MODEL/result.json, which mar.probe "
-            f"writes, found none"
-        )
-    return found
+def _score(row):
+    """The cell of a summary's row."""
+    return number(row.value, interval=interval_of(row.low, row.high))
 
 
-def _guesses(run):
-    """What a constant prediction scores on a run's test items, by metric; empty if not kept."""
-    result = results.read_run(run)
-    try:
-        _, targets, _ = results.read_predictions(run)
-    except InputError as error:
-        logging.getLogger("mar").warning("%s", error)
-        return {}
-    constant = np.broadcast_to(targets.mean(axis=0), targets.shape)
-    found = metrics.evaluate(result["kind"], targets, constant, result["labels"], resamples=0)
-    return {name: score.value for name, score in found.items()}
-
-
-def _other_seeds(folder, task, model, metric):
-    paths = pathlib.Path(folder).glob(f"{SEEDS}/*/{task}/{model}/result.json")
-    return [_value(results.read_run(path.parent)["test"][metric]) for path in sorted(paths)]
-
-
-def _value(score):
-    """Undefined is null in JSON."""
-    return math.nan if score["value"] is None else score["value"]
-
-
-def _by_column(lines):
-    """Lines by `(task, metric)`."""
-    columns = {}
-    for line in lines:
-        columns.setdefault((line.task, line.metric), []).append(line)
-    return columns
+def _tuples(table: pd.DataFrame, *columns: str) -> list[tuple]:
+    """The rows of some columns."""
+    return list(zip(*(table[name] for name in columns), strict=True))

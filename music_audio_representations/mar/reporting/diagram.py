@@ -2,6 +2,7 @@
 
 import re
 
+import keras
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 
@@ -13,7 +14,7 @@ _SLOW, _FAST, _MIDDLE = 3.6, 0.9, 2.25  # heights of the pathways
 _STEP, _WIDTH, _HEIGHT = 2.0, 1.5, 1.05
 
 
-def facts(network):
+def facts(network: keras.Model) -> dict:
     """What the diagram shows of a network.
 
     Args:
@@ -25,7 +26,7 @@ def facts(network):
         first; `fusions`: channels that join before each stage; `embedding`: its dimensions;
         `parameters`.
     """
-    parts = {"slow": {}, "fast": {}}
+    parts: dict[str, dict[str, tuple]] = {"slow": {}, "fast": {}}
     fusions = []
     for layer in network.layers:
         if match := _PART.match(layer.name):
@@ -50,7 +51,7 @@ def facts(network):
     }
 
 
-def architecture(network, heads=None):
+def plot_network(network: keras.Model, heads: dict[str, list[int | str]] | None = None) -> Figure:
     """The network, what pre-training puts on it, and what becomes of its embedding (Figure 1).
 
     Args:

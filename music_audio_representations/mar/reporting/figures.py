@@ -1,24 +1,33 @@
-"""Figures of the paper and of results. Functions return a matplotlib `Figure`; `save` writes it."""
+"""Figures of the paper and of results: functions return one, `save_figure` writes it."""
 
+import io
+import itertools
+import os
 import pathlib
 import textwrap
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
+import pandas as pd
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 from matplotlib.patheffects import Normal, Stroke
 
 from mar.errors import InputError
-from mar.probing import results
+from mar.probing.results import Run
+from mar.reporting.comparison import metric_name
 from mar.util.atomic import whole
 
 _LABELS_SHOWN = 15  # to either side
 _HATCHES = ("", "//", "..", "xx", "--")  # so that bars differ in grey
 _HALO = [Stroke(linewidth=3, foreground="white"), Normal()]  # before bars of any shade
+_INK = "#010203"  # replaced by the page's own colour of text
+_INKED = ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color")
 _METADATA = {"svg": {"Date": None}, "png": {"Software": None}, "pdf": {"CreationDate": None}}
 
 
-def save(figure, path):
+def save_figure(figure: Figure, path: str | os.PathLike) -> None:
     """Writes a figure as SVG, PNG or PDF by its suffix; equal figures become equal files."""
     path = pathlib.Path(path)
     kind = path.suffix[1:]
@@ -28,7 +37,26 @@ def save(figure, path):
         figure.savefig(unfinished, format=kind, dpi=150, metadata=_METADATA[kind])
 
 
-def label_density(counts):
+def inline_svg(draw: Callable[..., Figure], *arguments: object) -> str:
+    """A figure as an SVG element whose lines and text have the colour of the page's text.
+
+    It has no background, and its text stays text.
+
+    Args:
+        draw: returns the figure.
+        *arguments: of it.
+    """
+    text = io.StringIO()
+    settings: dict[Any, Any] = dict.fromkeys(_INKED, _INK)
+    settings |= {"svg.fonttype": "none", "svg.hashsalt": "mar", "axes.facecolor": "none"}
+    with rc_context(settings):
+        figure = draw(*arguments)
+        figure.savefig(text, format="svg", transparent=True, metadata={"Date": None})
+    element = text.getvalue()
+    return element[element.index("<svg") :].replace(_INK, "currentColor")
+
+
+def plot_label_density(counts: dict[str, np.ndarray]) -> Figure:
     """The sorted numbers of tracks with each label, linear and logarithmic (Figure 2).
 
     Args:
@@ -48,65 +76,72 @@ def label_density(counts):
     return figure
 
 
-def tasks(headlines):
+def plot_tasks(headlines: pd.DataFrame) -> Figure:
     """Every model's score on every task, with 95 % intervals, and what a constant guess scores.
 
     Args:
-        headlines: `{column: {model: Line}}`, as `mar.reporting.comparison.headlines` has them.
+        headlines: as `mar.reporting.headlines` returns them.
     """
-    models = list(dict.fromkeys(model for found in headlines.values() for model in found))
+    columns = list(dict.fromkeys(zip(headlines["task"], headlines["metric"], strict=True)))
+    models = headlines["model"].unique()
     share = 0.8 / len(models)
-    width = max(6.0, 1.2 + len(headlines) * (0.5 + 0.22 * len(models)))
+    width = max(6.0, 1.2 + len(columns) * (0.5 + 0.22 * len(models)))
     figure = Figure(figsize=(width, 4.2), layout="constrained")
     axes = figure.subplots()
-    handles, intervals = [], []
-    for index, model in enumerate(models):
-        there = [(x, found[model]) for x, found in enumerate(headlines.values()) if model in found]
-        centres = [x + (index - (len(models) - 1) / 2) * share for x, _ in there]
-        lines = [line for _, line in there]
-        values = [line.value for line in lines]
-        style = {"hatch": _HATCHES[index % len(_HATCHES)], "edgecolor": "white", "linewidth": 0}
-        handles.append(axes.bar(centres, values, 0.9 * share, label=model, **style))
-        intervals += [
-            (x, *line.interval) for x, line in zip(centres, lines, strict=True) if line.interval
-        ]
-    if intervals:
-        style = {"color": "k", "linewidth": 1, "path_effects": _HALO}
-        handles.append(axes.vlines(*np.transpose(intervals), label="95 % interval", **style))
-    for x, found in enumerate(headlines.values()):
-        guess = next(iter(found.values())).guess
-        (dashes,) = axes.plot(
-            [x - 0.45, x + 0.45], [guess] * 2, "k--", linewidth=1, path_effects=_HALO
-        )
-    dashes.set_label("constant guess")
-    names = [
-        "\n".join(textwrap.fill(part, 18) for part in name.split(", ", 1)) for name in headlines
-    ]
+    place = headlines.groupby(["task", "metric"], sort=False).ngroup()
+    rank = headlines["model"].map({model: rank for rank, model in enumerate(models)})
+    bars = headlines.assign(centre=place + (rank - (len(models) - 1) / 2) * share)
+    handles = [*_draw_scores(axes, bars, models, share), _draw_guesses(axes, headlines)]
+    names = ["\n".join(textwrap.fill(part, 18) for part in (t, metric_name(m))) for t, m in columns]
     axes.set_xticks(range(len(names)), names, fontsize="small")
     axes.axhline(0, color="0.5", linewidth=0.8)
     axes.set_ylabel("score on the test set")
     axes.spines[["top", "right"]].set_visible(False)
-    handles.append(dashes)
     figure.legend(handles=handles, loc="outside upper center", ncols=len(handles), frameon=False)
     return figure
 
 
-def per_label(first, second):
+def _draw_scores(axes, bars, models, share):
+    """Draws the bars of each model and their intervals; returns what a legend tells apart."""
+    handles = []
+    for model, hatch in zip(models, itertools.cycle(_HATCHES), strict=False):
+        ours = bars[bars["model"] == model]
+        style = {"hatch": hatch, "edgecolor": "white", "linewidth": 0}
+        handles.append(axes.bar(ours["centre"], ours["value"], 0.9 * share, label=model, **style))
+    intervals = bars.dropna(subset=["low", "high"])
+    if len(intervals):
+        style = {"color": "k", "linewidth": 1, "path_effects": _HALO}
+        ends = (intervals[name] for name in ("centre", "low", "high"))
+        handles.append(axes.vlines(*ends, label="95 % interval", **style))
+    return handles
+
+
+def _draw_guesses(axes, headlines):
+    """Draws a dashed line across the bars of each task and metric; returns one."""
+    for place, guess in enumerate(headlines.drop_duplicates(["task", "metric"])["guess"]):
+        ends = [place - 0.45, place + 0.45]
+        (dashes,) = axes.plot(ends, [guess] * 2, "k--", linewidth=1, path_effects=_HALO)
+    dashes.set_label("constant guess")
+    return dashes
+
+
+def plot_labels(first: Run, second: Run) -> Figure:
     """What each of two models is better at: their scores by label.
 
     Args:
-        first: folder of one run.
-        second: folder of another, on the same task.
+        first: one run.
+        second: another, on the same task.
 
     Raises:
-        InputError: the runs have different labels.
+        InputError: the runs have different labels, or no scores by label.
     """
-    runs = [results.read_run(folder) for folder in (first, second)]
-    (labels, values), (others, other) = map(results.read_per_label, (first, second))
-    if labels != others:
-        raise InputError(f"{first} and {second}: expected runs with the same labels")
-    metric = next(iter(values))
-    scores = np.array([values[metric], other[metric]])
+    labels = first.per_label["label"].tolist()
+    if labels != second.per_label["label"].tolist():
+        raise InputError(f"{first.folder} and {second.folder}: expected runs with the same labels")
+    metric = label_metric(first)
+    if metric is None:
+        raise InputError(f"{first.folder}: expected scores by label, found none")
+    scores = np.array([run.per_label[metric] for run in (first, second)])
     defined = np.flatnonzero(np.isfinite(scores).all(axis=0))
     differences = scores[0] - scores[1]
     order = defined[np.argsort(differences[defined], kind="stable")]
@@ -114,19 +149,24 @@ def per_label(first, second):
         order = np.concatenate([order[:_LABELS_SHOWN], order[-_LABELS_SHOWN:]])
     figure = Figure(figsize=(10, max(3.6, 1 + 0.2 * len(order))), layout="constrained")
     bars, square = figure.subplots(1, 2, width_ratios=(1.3, 1))
-    _draw_square(square, scores[:, defined], [run["model"] for run in runs], metric)
+    _draw_square(square, scores[:, defined], [first.model, second.model], metric)
     colours = ["C0" if differences[label] > 0 else "C1" for label in order]
     bars.barh(range(len(order)), differences[order], color=colours)
     names = [textwrap.shorten(str(labels[label]), 32, placeholder="…") for label in order]
     bars.set_yticks(range(len(order)), names, fontsize="small", parse_math=False)
     bars.axvline(0, color="0.5", linewidth=0.8)
-    difference = f"{metric}: {runs[0]['model']} − {runs[1]['model']}"
-    bars.set_xlabel(f"{difference}\n(to the right, {runs[0]['model']} is better)", parse_math=False)
+    difference = f"{metric}: {first.model} − {second.model}"
+    bars.set_xlabel(f"{difference}\n(to the right, {first.model} is better)", parse_math=False)
     bars.spines[["top", "right"]].set_visible(False)
     shown = "" if len(order) == len(defined) else f": the {_LABELS_SHOWN} at either end"
-    title = f"{runs[0]['task']}, {len(defined)} labels{shown}"
+    title = f"{first.task}, {len(defined)} labels{shown}"
     figure.suptitle(title, x=0.01, ha="left", parse_math=False)
     return figure
+
+
+def label_metric(run: Run) -> str | None:
+    """The metric by which a run's labels are compared; None where it has no scores by label."""
+    return next((name for name in run.per_label if name not in ("label", "positives")), None)
 
 
 def _draw_square(axes, scores, models, metric):

@@ -10,6 +10,8 @@ import html as html_module
 import io
 import math
 import re
+from collections.abc import Callable
+from typing import Any
 
 CLOSE = 0.01  # "Models within 0.01 of SOTA are bold" (Tables 3 and 4)
 _EXACT = 1e-9  # 0.414 − 0.404 is within 0.01
@@ -45,7 +47,7 @@ class Cell:
     value: float | None = None
     mark: str = ""
     difference: float | None = None
-    interval: tuple | None = None
+    interval: tuple[float, float] | None = None
     bold: bool = False
 
 
@@ -65,24 +67,33 @@ class Table:
     name: str
     title: str
     caption: str
-    columns: list
-    rows: list
-    notes: list = dataclasses.field(default_factory=list)
+    columns: list[str]
+    rows: list[list[Cell]]
+    notes: list[str] = dataclasses.field(default_factory=list)
+
+    def _repr_markdown_(self) -> str:
+        """How a notebook shows it."""
+        return markdown(self)
 
 
-def number(value, **more):
-    """The `Cell` of a number in three digits; empty where it is None or NaN."""
+def number(value: float | None, **more: Any) -> Cell:
+    """The `Cell` of a number in three digits; empty where it is None or NaN.
+
+    Args:
+        value: the number.
+        **more: other attributes of the `Cell`.
+    """
     if value is None or math.isnan(value):
         return Cell()
     return Cell(_signed(f"{_rounded(value):.3f}"), float(value), **more)
 
 
-def known(low, high):
-    """An interval, or None where there is none."""
-    return None if low is None or math.isnan(low) else (low, high)
+def interval_of(low: float, high: float) -> tuple[float, float] | None:
+    """The interval, or None where its ends are NaN."""
+    return None if math.isnan(low) else (low, high)
 
 
-def with_best_bold(rows):
+def with_best_bold(rows: list[list[Cell]]) -> list[list[Cell]]:
     """The rows with those values in bold that are within 0.01 of the best of their column.
 
     Values count as they are shown, in three digits.
@@ -100,7 +111,7 @@ def _best_bold(cells):
     ]
 
 
-def markdown(table):
+def markdown(table: Table) -> str:
     """GitHub's Markdown."""
     lines = [f"**{table.title}.** {_markdown(table.caption)}", ""]
     lines.append(_row(map(_markdown, table.columns)))
@@ -112,7 +123,7 @@ def markdown(table):
     return "\n".join(lines) + "\n"
 
 
-def latex(table):
+def latex(table: Table) -> str:
     """A `table*`, no wider than the page, for the packages booktabs and graphicx."""
     columns = "".join("r" if n else "l" for n in _numeric(table))
     lines = [
@@ -133,7 +144,7 @@ def latex(table):
     return "\n".join([*lines, r"\end{table*}"]) + "\n"
 
 
-def csv(table):
+def csv(table: Table) -> str:
     """Comma-separated values; what stands beside a value has columns of its own."""
     header, data = [], []
     for name, cells in zip(table.columns, _by_column(table), strict=True):
@@ -149,7 +160,7 @@ def csv(table):
     return text.getvalue()
 
 
-def html(table):
+def html(table: Table) -> str:
     """A `<table>`; `data-value` holds each number."""
     numeric = _numeric(table)
     head = "".join(f'<th scope="col">{_html(name)}</th>' for name in table.columns)
@@ -174,7 +185,7 @@ def html(table):
     return "\n".join([*lines, "</table>"]) + "\n"
 
 
-def page(*tables):
+def page(*tables: Table) -> str:
     """An HTML document of tables."""
     title = _html(", ".join(table.title for table in tables))
     return (
@@ -184,7 +195,12 @@ def page(*tables):
     )
 
 
-FORMATS = {".md": markdown, ".tex": latex, ".csv": csv, ".html": page}
+FORMATS: dict[str, Callable[[Table], str]] = {
+    ".md": markdown,
+    ".tex": latex,
+    ".csv": csv,
+    ".html": page,
+}
 
 
 def _by_column(table):

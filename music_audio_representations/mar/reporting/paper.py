@@ -7,15 +7,24 @@ value as printed, its reference and its footnote, which begin with their marks.
 import csv
 import dataclasses
 import importlib.resources
+import io
+import itertools
+import os
 import pathlib
 import re
 
-from mar.probing import results
-from mar.probing.probe import MLP
-from mar.reporting.formats import Cell, Table, known, number, with_best_bold
-from mar.tasks import TASKS
+import pandas as pd
 
-METRICS = {
+from mar.probing.probe import MLP
+from mar.probing.published import METRICS as PUBLISHED_METRICS
+from mar.probing.published import read_table
+from mar.probing.results import Results, refuse_earlier_layout, run_folders
+from mar.reporting.comparison import runs_by_model
+from mar.reporting.formats import Cell, Table, interval_of, number, with_best_bold
+from mar.tasks import TASKS
+from mar.util import shipped
+
+_SHORT_NAMES = {
     "map": "mAP",
     "roc-auc": "ROC",
     "accuracy": "Acc",
@@ -47,72 +56,78 @@ class Published:
     note: str
 
     @property
-    def marks(self):
+    def marks(self) -> str:
         """Marks of its footnote and, unless the row is named by it, of its reference."""
         reference = self.reference.split(" ")[0]
         beside = "" if not reference or reference in self.source else f" {reference}"
         return self.note.split(" ")[0] + beside
 
 
-def published(table):
+def published(table: int) -> list[Published]:
     """The `Published` entries of a table, 1, 3 or 4, in its order."""
     source = importlib.resources.files("mar.reporting") / "paper_results.csv"
-    with source.open(encoding="utf-8", newline="") as file:
-        rows = [Published(**{**row, "table": int(row["table"])}) for row in csv.DictReader(file)]
-    return [row for row in rows if row.table == table]
+    rows = csv.DictReader(io.StringIO(source.read_text(encoding="utf-8"), newline=""))
+    entries = [Published(table=int(row.pop("table")), **row) for row in rows]
+    return [entry for entry in entries if entry.table == table]
 
 
-def counterpart(model):
+def counterpart(model: str) -> str | None:
     """The published model that a model of this name is: `mule`, `musicset_sup`; None if none."""
     name = _plain(model)
     sources = {_plain(row.source): row.source for row in published(3)}
     return sources.get({"mule": "musicsetularge"}.get(name, name))
 
 
-def measured(folder):
+def measured(folder: str | os.PathLike) -> pd.DataFrame:
     """Scores of the paper's tasks in a folder of results.
 
     Args:
-        folder: `<folder>/<task>/<model>/result.json`, as `mar.probe` writes them, or else
-            `<folder>/<task>/<metric>.csv`, as the paper's were published.
+        folder: of runs, see `mar.Results`. Of a task that has none there, the scores in the layout
+            in which the paper's were published, `<folder>/<task>/<metric>.csv`, are taken.
 
     Returns:
-        `{(model, task, metric): (value, interval or None)}`.
+        The columns `model`, `task`, `metric`, `value`, `low`, `high`: of the run of the lowest
+        seed; and `incomparable`: None, or a sentence on why it does not compare with the paper's.
 
     Raises:
         InputError: a file is not what it should be.
     """
-    found = {}
+    folder = pathlib.Path(folder)
+    refuse_earlier_layout(folder)
+    runs = runs_by_model(Results(folder)) if run_folders(folder) else {}
+    rows: list[dict] = []
     for name in dict.fromkeys(row.task for row in published(1)):
-        task = pathlib.Path(folder) / name
-        runs = sorted(path.parent for path in task.glob("*/result.json"))
-        for run in map(results.read_run, runs):
-            for metric, score in run["test"].items():
-                interval = known(score["low"], score["high"])
-                found[run["model"], name, metric] = score["value"], interval
-        paths = [task / f"{metric}.csv" for metric in results.TABLES if not runs]
-        for table in map(results.read_table, filter(pathlib.Path.exists, paths)):
-            metric = {"precision": "accuracy"}.get(table.metric, table.metric)
-            for model, value in zip(table.models, table.aggregates.tolist(), strict=True):
-                found[model, name, metric] = value, None
-    return found
+        if name in runs:
+            rows += itertools.chain.from_iterable(map(_scores_of_run, runs[name].values()))
+        else:
+            rows += _scores_in_published_layout(folder / name, TASKS[name])
+    columns = ["model", "task", "metric", "value", "low", "high", "incomparable"]
+    table = pd.DataFrame(rows, columns=columns, dtype=object)
+    return table.astype({name: float for name in ("value", "low", "high")})
 
 
-def incomparable(folder, tasks):
-    """Sentences on results that were not obtained on all of a task's items and labels."""
-    for name in tasks:
-        task = pathlib.Path(folder) / name
-        runs = sorted(path.parent for path in task.glob("*/result.json"))
-        for run in map(results.read_run, runs):
-            if run.get("missing"):
-                yield f"{run['model']}, {name}: {run['missing']} items had no embedding."
-        paths = [task / f"{metric}.csv" for metric in ("map", "precision") if not runs]
-        for table in map(results.read_table, filter(pathlib.Path.exists, paths)):
-            if len(table.labels) < TASKS[name].labels:
-                yield f"{name}: {len(table.labels)} of its {TASKS[name].labels} labels."
+def _scores_of_run(run):
+    missing = run.facts["missing"]
+    problem = f"{run.model}, {run.task}: {missing} items had no embedding." if missing else None
+    for metric, score in run.facts["test"].items():
+        address = {"model": run.model, "task": run.task, "metric": metric}
+        yield {**address, **score, "incomparable": problem}
 
 
-def table1():
+def _scores_in_published_layout(folder, task):
+    for path in sorted(folder / f"{name}.csv" for name in PUBLISHED_METRICS):
+        if not path.exists():
+            continue
+        scores = read_table(path)
+        fewer = scores.labels and len(scores.labels) < task.labels
+        problem = f"{task.name}: {len(scores.labels)} of its {task.labels} labels."
+        metric = {"precision": "accuracy"}.get(scores.metric, scores.metric)
+        for model, value in zip(scores.models, scores.aggregates.tolist(), strict=True):
+            address = {"model": model, "task": task.name, "metric": metric}
+            yield {**address, "value": value, "incomparable": problem if fewer else None}
+
+
+def table1() -> Table:
     """Table 1: what the tasks are, from their descriptions, beside the paper's numbers."""
     printed = {(row.task, row.metric): row.value for row in published(1)}
     rows = []
@@ -120,9 +135,9 @@ def table1():
         task = TASKS[name]
         splits = [task.counts.get(split) for split in ("train", "valid", "test")]
         total = task.counts.get("total") or (sum(splits) if None not in splits else None)
-        known = [_count(value) for value in (total, *splits, task.labels)]
+        counts = [_count(value) for value in (total, *splits, task.labels)]
         paper = [printed[name, metric] for metric in ("items", "labels", "seconds", "hours")]
-        rows.append([Cell(name), Cell(printed[name, "task"]), *known, *map(Cell, paper)])
+        rows.append([Cell(name), Cell(printed[name, "task"]), *counts, *map(Cell, paper)])
     columns = [
         *("Dataset", "Task", "Items", "Train", "Valid", "Test", "Labels"),
         *("Paper: items", "Paper: labels", "Paper: avg. secs", "Paper: hours"),
@@ -134,31 +149,36 @@ def table1():
     return Table("table1", "Table 1", caption, columns, rows)
 
 
-def table2(configs):
+def table2(configs: str | os.PathLike | None = None) -> Table:
     """Table 2: the probes, from their configurations.
 
     Args:
-        configs: folder of `<task>.yaml`.
+        configs: folder of `<task>.yaml`; None for those that are shipped.
 
     Raises:
         ConfigError: one is missing or is not a probe's configuration.
     """
     rows = []
     for name in dict.fromkeys(row.task for row in published(1)):
-        task, mlp = TASKS[name], MLP.load(pathlib.Path(configs) / f"{name}.yaml")
-        cells = _layers(mlp), f"{_dropout(mlp)}", f"{mlp.batch_size or task.batch}"
+        task = TASKS[name]
+        if configs is None:
+            path = shipped.configuration(f"probe/{task.probe or name}")
+        else:
+            path = pathlib.Path(configs) / f"{name}.yaml"
+        mlp = MLP.load(path)
+        cells = _layers(mlp), f"{_dropout(mlp)}", f"{mlp.batch_size}"
         rows.append([Cell(name), *map(Cell, cells), Cell(task.constraint or "None")])
     columns = ["Dataset", "Layers", "Dropout", "Batch", "Constraint"]
     caption = "Probes: hidden layers, dropout, batch size, and whose parameter ranges are kept to."
     return Table("table2", "Table 2", caption, columns, rows)
 
 
-def table3(folder=None):
+def table3(folder: str | os.PathLike | None = None) -> Table:
     """Table 3: the published values, and those measured if there is a folder of results."""
     return _scores(3, folder)
 
 
-def table4(folder=None):
+def table4(folder: str | os.PathLike | None = None) -> Table:
     """Table 4: the published values, and those measured if there is a folder of results."""
     return _scores(4, folder)
 
@@ -166,29 +186,31 @@ def table4(folder=None):
 def _scores(table, folder):
     entries = published(table)
     columns = list(dict.fromkeys((row.task, row.metric) for row in entries))
-    printed = {(row.source, row.task, row.metric): row for row in entries}
-    found = measured(folder) if folder else {}
-    models = dict.fromkeys(model for model, *column in found if tuple(column) in columns)
-    lines = []
+    printed: dict = {(row.source, row.task, row.metric): row for row in entries}
+    ours = measured(folder).itertuples() if folder else []
+    ours = [row for row in ours if (row.task, row.metric) in columns]
+    scores = {(row.model, row.task, row.metric): row for row in ours}
+    models = dict.fromkeys(row.model for row in ours)
+    rows = []
     for source in [*dict.fromkeys(row.source for row in entries), None]:
         if source:
             cells = [_printed_cell(printed.get((source, *column))) for column in columns]
-            lines.append([Cell(source), *cells])
+            rows.append([Cell(source), *cells])
         for model in models:
             if counterpart(model) == source:
                 cells = [
-                    _measured_cell(found.get((model, *column)), printed.get((source, *column)))
+                    _measured_cell(scores.get((model, *column)), printed.get((source, *column)))
                     for column in columns
                 ]
-                lines.append([Cell(f"{model} (measured)"), *cells])
-    notes = [_MEASURED] if models else []
-    notes += incomparable(folder, dict.fromkeys(task for task, _ in columns)) if models else []
+                rows.append([Cell(f"{model} (measured)"), *cells])
+    notes = [_MEASURED] if ours else []
+    notes += dict.fromkeys(row.incomparable for row in ours if row.incomparable)
     notes += dict.fromkeys(row.note for row in entries if row.note)
     references = {row.reference for row in entries if row.reference}
     ordered = sorted(references, key=lambda text: int(re.findall(r"\d+", text)[0]))
     notes.append(f"The paper's references: {'; '.join(ordered)}.")
-    header = ["Model", *(f"{task} {METRICS[metric]}" for task, metric in columns)]
-    rows = with_best_bold(lines)
+    header = ["Model", *(f"{task} {_SHORT_NAMES[metric]}" for task, metric in columns)]
+    rows = with_best_bold(rows)
     return Table(f"table{table}", f"Table {table}", _CAPTIONS[table], header, rows, notes)
 
 
@@ -200,9 +222,9 @@ def _measured_cell(score, row):
     """Empty where it was not run."""
     if score is None:
         return Cell()
-    value, interval = score
-    difference = None if row is None or value is None else value - float(row.value)
-    return number(value, difference=difference, interval=interval)
+    difference = None if row is None else score.value - float(row.value)
+    interval = interval_of(score.low, score.high)
+    return number(score.value, difference=difference, interval=interval)
 
 
 def _layers(mlp):

@@ -50,7 +50,9 @@ class Task:
         InputError: there is no such task, or its files are missing or not what they should be.
     """
 
-    def __init__(self, source: str | os.PathLike, metadata: str | os.PathLike | None = None):
+    def __init__(
+        self, source: str | os.PathLike, metadata: str | os.PathLike | None = None
+    ) -> None:
         self.info = find_task(source)
         own = TASKS.get(self.info.name) is not self.info
         self.items: Items = self.info.load(
@@ -117,7 +119,7 @@ class Task:
 
         The format does not matter: `a/b.wav` is the audio of `a/b.mp3`.
         """
-        by_stem = {}
+        by_stem: dict[str, str] = {}
         for path in paths:
             by_stem.setdefault(stem(path), path)
         return [
@@ -125,7 +127,7 @@ class Task:
             for path in self.items.paths
         ]
 
-    def audio(self, root: str | os.PathLike) -> list[str]:
+    def audio(self, root: str | os.PathLike[str]) -> list[str]:
         """The path, below `root`, that each item's audio has there.
 
         That of an item whose audio is not there is the official one.
@@ -135,7 +137,7 @@ class Task:
         """
         files = (
             os.path.relpath(os.path.join(base, name), root)
-            for base, _, names in os.walk(root)
+            for base, _, names in os.walk(os.fspath(root))
             for name in sorted(names)
         )
         located = self.locate(files)

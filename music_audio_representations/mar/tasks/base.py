@@ -169,7 +169,7 @@ def _check_splits(task, items, folder):
     unknown = set(items.splits) - set(SPLITS)
     if unknown:
         raise InputError(f"{folder}: expected the splits {', '.join(SPLITS)}, found {unknown}")
-    seen = {}
+    seen: dict[str, str] = {}
     for id, split in zip(items.ids, items.splits, strict=True):
         if id in seen:
             where = f"in {seen[id]} and in {split}" if seen[id] != split else f"twice in {split}"
@@ -177,7 +177,7 @@ def _check_splits(task, items, folder):
         seen[id] = split
     if not task.disjoint or items.artists is None:
         return
-    sides = {}
+    sides: dict[str, str] = {}
     for names, split in zip(items.artists, items.splits, strict=True):
         for name in names if isinstance(names, tuple) else (names,):
             other = sides.setdefault(name, split)

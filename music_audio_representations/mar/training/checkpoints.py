@@ -1,14 +1,22 @@
-"""Checkpoints: the last few and the best, each with what it belongs to."""
+"""Where a run's weights come from and go: checkpoints, another model, an earlier run set aside."""
 
 import json
 import logging
+import os
 import pathlib
+from collections.abc import Iterator
+from typing import Any
 
+import keras
 import tensorflow as tf
 
 from mar.errors import ConfigError, InputError
+from mar.models.loading import load_model
+from mar.models.saving import front_end
+from mar.optim.fused_adam import FusedAdam
 from mar.util.atomic import whole
 
+FOLDER = "checkpoints"
 _FACTS = "run.json"
 _TOLD = 8  # differences that are told one by one
 _LOG = logging.getLogger("mar")
@@ -26,7 +34,15 @@ class Checkpoints:
         writes: whether this process writes.
     """
 
-    def __init__(self, folder, keep, model, adam, facts, writes=True):
+    def __init__(
+        self,
+        folder: str | os.PathLike[str],
+        keep: int,
+        model: keras.Model,
+        adam: FusedAdam,
+        facts: dict[str, Any],
+        writes: bool = True,
+    ) -> None:
         self._folder, self._facts, self._writes = pathlib.Path(folder), facts, writes
         self._step = tf.Variable(0, dtype=tf.int64, trainable=False)
         self._score = tf.Variable(float("-inf"), trainable=False)
@@ -38,11 +54,11 @@ class Checkpoints:
         self._best = tf.train.CheckpointManager(self._checkpoint, self._folder / "best", 1)
 
     @property
-    def latest(self):
+    def latest(self) -> str | None:
         """Path of the latest checkpoint, or None."""
         return self._last.latest_checkpoint
 
-    def restore(self):
+    def restore(self) -> int:
         """Takes up the latest checkpoint that can be read.
 
         Returns:
@@ -63,11 +79,11 @@ class Checkpoints:
                 reasons.append(f"{path}: cannot be restored: {str(error).strip().splitlines()[0]}")
                 _LOG.warning(reasons[-1])
             else:
-                _LOG.info("goes on from %s", path)
+                _LOG.info("resumes from %s", path)
                 return int(self._step)
         raise InputError(f"{reasons[0]}; nor can any before it; --fresh sets them aside")
 
-    def save(self, step):
+    def save(self, step: int) -> None:
         """Writes a checkpoint after as many steps.
 
         Raises:
@@ -75,7 +91,7 @@ class Checkpoints:
         """
         self._write(self._last, step)
 
-    def save_best(self, step, score):
+    def save_best(self, step: int, score: float) -> None:
         """Writes the checkpoint to `best/` where the score is higher than all before."""
         if score > float(self._score):
             self._score.assign(score)
@@ -96,16 +112,16 @@ class Checkpoints:
             raise InputError(
                 f"{manager.directory}: the checkpoint of step {step} cannot be written: "
                 f"{str(error).strip().splitlines()[0]}; the last good one is {before}; the same "
-                "command goes on from there"
+                "command resumes from there"
             ) from None
 
     def _compare(self):
         path = self._folder / _FACTS
         try:
-            found = json.loads(path.read_text(encoding="utf-8"))
+            earlier = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, json.JSONDecodeError) as error:
             raise InputError(f"{path}: cannot be read: {error}; --fresh sets it aside") from None
-        different = sorted(differences(found, self._facts))
+        different = sorted(differences(earlier, self._facts))
         if different:
             told = "; ".join(different[:_TOLD])
             if len(different) > _TOLD:
@@ -116,10 +132,63 @@ class Checkpoints:
             )
 
 
-def differences(old, new, path=""):
+def differences(old: Any, new: Any, path: str = "") -> Iterator[str]:
     """Yields `key: was old, is new` for all that differs in nested dictionaries."""
     if isinstance(old, dict) and isinstance(new, dict):
         for key in {**old, **new}:
             yield from differences(old.get(key), new.get(key), f"{path}.{key}" if path else key)
     elif old != new:
         yield f"{path} was {old!r}, is {new!r}"
+
+
+def warm_start(network: keras.Model, source: str) -> None:
+    """Gives a network the weights of a model.
+
+    Args:
+        network: as `SfNfNetF0.build` returns it, with the front end of the records.
+        source: as `mar.load_model` takes it.
+
+    Raises:
+        ConfigError: the model has another front end or architecture.
+        InputError: it cannot be read.
+    """
+    model = load_model(source)
+    if front_end(model).resolved() != front_end(network).resolved():
+        raise ConfigError(
+            f"Trainer.initial_weights: {source} expects another front end than that of the "
+            "records; write them with the model's (configs/records/mule.yaml for the published "
+            "weights)"
+        )
+    ours, theirs = ({w.path: w for w in m.weights} for m in (network, model))
+    for path in {**ours, **theirs}:
+        shapes = [
+            tuple(weights[path].shape) if path in weights else None for weights in (ours, theirs)
+        ]
+        if shapes[0] != shapes[1]:
+            raise ConfigError(
+                f"Trainer.initial_weights: {source} has another architecture: expected {path} of "
+                f"shape {shapes[0]}, got {shapes[1]}"
+            )
+    for path, weight in ours.items():
+        weight.assign(theirs[path])
+
+
+def set_aside(folder: pathlib.Path) -> None:
+    """Moves all of an earlier run in a folder to `previous-N/`, its checkpoints last.
+
+    So nothing but an empty folder ever looks like a run that has not begun.
+    """
+    contents = [path for path in folder.glob("*") if _number(path) is None]
+    if not contents:
+        return
+    numbers = filter(None, map(_number, folder.glob("*")))
+    aside = folder / f"previous-{1 + max(numbers, default=0)}"
+    aside.mkdir()
+    for path in sorted(contents, key=lambda path: path.name == FOLDER):
+        path.rename(aside / path.name)
+
+
+def _number(path):
+    """N of `previous-N`, or None."""
+    prefix, _, number = path.name.partition("-")
+    return int(number) if prefix == "previous" and number.isdigit() else None

@@ -1,8 +1,11 @@
-"""What ends a run from outside, in words."""
+"""What ends a run, in words."""
 
 import contextlib
+import math
+import os
 import pathlib
 import re
+from collections.abc import Iterator
 
 import tensorflow as tf
 
@@ -10,7 +13,7 @@ from mar.errors import ConfigError, InputError
 
 
 @contextlib.contextmanager
-def explained(folder):
+def explained(folder: str | os.PathLike[str]) -> Iterator[None]:
     """Turns TensorFlow's errors that are not defects into errors of one sentence.
 
     Args:
@@ -33,8 +36,30 @@ def explained(folder):
             raise
         latest = tf.train.latest_checkpoint(pathlib.Path(folder))
         raise InputError(
-            f"{reason}; the last good checkpoint is {latest}; the same command goes on from there"
+            f"{reason}; the last good checkpoint is {latest}; the same command resumes from there"
         ) from None
+
+
+def finite(measures: dict[str, tf.Tensor], step: int, latest: str | None) -> dict[str, float]:
+    """The measures of a step as numbers, once the device has them.
+
+    Args:
+        measures: scalars by name.
+        step: steps done, for the message.
+        latest: path of the latest checkpoint, for the message.
+
+    Raises:
+        InputError: the loss or the norm of the gradient is not finite.
+    """
+    numbers = {name: float(value) for name, value in measures.items()}
+    for name in ("loss", "gradient_norm"):
+        if not math.isfinite(numbers[name]):
+            raise InputError(
+                f"{name}: expected a finite number, got {numbers[name]} in step {step}; the last "
+                f"good checkpoint is {latest}; a lower learning rate may help, or python -m "
+                "tfrecord_tools.verify on the records"
+            )
+    return numbers
 
 
 def _reason(message):

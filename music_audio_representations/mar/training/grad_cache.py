@@ -4,35 +4,62 @@ The batch is gone through in chunks of its rows. Nothing in the network joins ex
 random in it comes with the rows, so that the result is the gradient of the whole batch.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 import tensorflow as tf
 
+Forward = Callable[[Any], tf.Tensor]
+Loss = Callable[[tf.Tensor, Any], tuple[tf.Tensor, dict[str, tf.Tensor]]]
+Gradients = tuple[tf.Tensor, dict[str, tf.Tensor], list[tf.Tensor]]
 
-def whole_gradients(forward, loss, rows, variables):
-    """Gradients of a loss in one pass, which holds the activations of all rows.
+
+def gradients(
+    forward: Forward,
+    loss: Loss,
+    rows: Any,
+    variables: list[tf.Variable],
+    microbatch: int | None = None,
+    separable: bool = False,
+) -> Gradients:
+    """Gradients of the loss of a batch, with the activations of so many rows at a time.
 
     Args:
         forward: a function of rows to their outputs, float32 `(n, …)`.
         loss: a function of outputs and rows to a scalar, and a dictionary of scalars to be logged.
         rows: tensors `(n, …)`, nested in any way.
-        variables: list of those to be differentiated by.
+        variables: those to be differentiated by.
+        microbatch: rows in a chunk, which divide n; None: all in one pass.
+        separable: whether the loss is a mean over rows that do not see one another. Of chunks,
+            nothing but the loss itself is logged then.
 
     Returns:
-        the loss, its dictionary, and the list of gradients.
+        the loss, its dictionary, and the gradients.
     """
+    if microbatch is None:
+        return _whole_gradients(forward, loss, rows, variables)
+    if separable:
+        return _accumulated_gradients(forward, loss, rows, variables, microbatch)
+    return _cached_gradients(forward, loss, rows, variables, microbatch)
+
+
+def _whole_gradients(forward, loss, rows, variables):
+    """In one pass, which holds the activations of all rows."""
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(variables)
         value, measures = loss(forward(rows), rows)
     return value, measures, tape.gradient(value, variables, unconnected_gradients="zero")
 
 
-def cached_gradients(forward, loss, rows, variables, microbatch):
-    """As `whole_gradients`, with the activations of one chunk at a time (Gao et al., 2021).
+def _cached_gradients(forward, loss, rows, variables, microbatch):
+    """For a loss that compares examples with one another (Gao et al., 2021).
 
-    For a loss that compares examples with one another. A first pass computes all outputs and keeps
-    nothing else; the gradient by the outputs then drives a backward pass chunk by chunk.
+    A first pass computes all outputs and keeps nothing else. By the chain rule the gradient is
 
-    Args:
-        microbatch: rows in a chunk; divides n.
+        d loss / d weights = Σ over chunks of (d loss / d outputs) · (d outputs / d weights)
+
+    whose first factor needs the outputs alone, and whose second is then computed chunk by chunk,
+    as the gradient of the chunk's outputs along that fixed direction.
     """
     chunks = _chunks(rows, microbatch)
     outputs = tf.map_fn(forward, chunks, parallel_iterations=1, fn_output_signature=tf.float32)
@@ -42,31 +69,28 @@ def cached_gradients(forward, loss, rows, variables, microbatch):
         value, measures = loss(outputs, rows)
     directions = _chunks(tape.gradient(value, outputs), microbatch)
 
-    def gradients(chunk):
+    def along_direction(chunk):
         rows, direction = chunk
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(variables)
             along = tf.reduce_sum(forward(rows) * direction)
         return tape.gradient(along, variables, unconnected_gradients="zero")
 
-    return value, measures, _summed(gradients, (chunks, directions), _zeros(variables))
+    return value, measures, _summed(along_direction, (chunks, directions), _zeros(variables))
 
 
-def accumulated_gradients(forward, loss, rows, variables, microbatch):
-    """As `cached_gradients`, in one pass, for a loss that is a mean over rows.
-
-    Nothing but the loss itself is logged: the dictionary is empty.
-    """
+def _accumulated_gradients(forward, loss, rows, variables, microbatch):
+    """In one pass, for a loss that is a mean over rows; the dictionary is empty."""
     chunks = _chunks(rows, microbatch)
 
-    def gradients(chunk):
-        value, _, found = whole_gradients(forward, loss, chunk, variables)
-        return [value, *found]
+    def of_chunk(chunk):
+        value, _, gradients_of_chunk = _whole_gradients(forward, loss, chunk, variables)
+        return [value, *gradients_of_chunk]
 
-    sums = _summed(gradients, chunks, [tf.zeros(()), *_zeros(variables)])
+    sums = _summed(of_chunk, chunks, [tf.zeros(()), *_zeros(variables)])
     count = tf.cast(_length(chunks), tf.float32)
-    value, *found = [total / count for total in sums]
-    return value, {}, found
+    value, *means = [total / count for total in sums]
+    return value, {}, means
 
 
 def _chunks(rows, size):
@@ -78,8 +102,8 @@ def _summed(function, chunks, zeros):
     """The sums over all chunks of what a function of one returns: a list like `zeros`."""
 
     def add(index, sums):
-        found = function(tf.nest.map_structure(lambda tensor: tensor[index], chunks))
-        return index + 1, [total + part for total, part in zip(sums, found, strict=True)]
+        parts = function(tf.nest.map_structure(lambda tensor: tensor[index], chunks))
+        return index + 1, [total + part for total, part in zip(sums, parts, strict=True)]
 
     count = _length(chunks)
     _, sums = tf.while_loop(lambda index, _: index < count, add, (0, zeros), parallel_iterations=1)

@@ -2,7 +2,10 @@
 
 import contextlib
 import json
+import os
 import pathlib
+import time
+from typing import Any
 
 import tensorflow as tf
 import tqdm
@@ -28,8 +31,18 @@ class Logs:
         writes: whether this process logs anything, rather than another one.
     """
 
-    def __init__(self, folder, first_step, steps, batch_size, views, writes=True):
+    def __init__(
+        self,
+        folder: str | os.PathLike[str],
+        first_step: int,
+        steps: int,
+        batch_size: int,
+        views: int,
+        writes: bool = True,
+    ) -> None:
         self._writes = writes
+        self._timed_steps = 0
+        self._since: float | None = None
         if not writes:
             return
         self._folder = folder = pathlib.Path(folder)
@@ -43,38 +56,47 @@ class Logs:
         self._bar = tqdm.tqdm(total=steps, initial=first_step, unit="step", dynamic_ncols=True)
         self._snippets_per_step = batch_size * views
 
-    def advance(self):
-        """Counts a step."""
-        if self._writes:
-            self._bar.update()
+    def advance(self) -> None:
+        """Counts a step. The first, which compiles, and the first after a validation set the clock
+        from which the others are timed.
+        """
+        if not self._writes:
+            return
+        self._bar.update()
+        if self._since is None:
+            self._timed_steps, self._since = 0, time.monotonic()
+        else:
+            self._timed_steps += 1
 
-    def train(self, step, measures, seconds):
-        """Logs the measures of the last step.
+    def train(self, step: int, measures: dict[str, float]) -> None:
+        """Logs the measures of the last step, and `snippets_per_second` since it was last called.
 
         Args:
             step: steps done.
             measures: numbers by name.
-            seconds: that a step takes, or None where that is not known yet.
         """
         if not self._writes:
             return
         shown = f"loss {measures['loss']:.4f}, learning rate {measures['learning_rate']:.2e}"
-        if seconds is not None:
-            rate = self._snippets_per_step / seconds
+        now = time.monotonic()
+        if self._timed_steps and self._since is not None:
+            rate = self._snippets_per_step * self._timed_steps / (now - self._since)
             measures = {**measures, "snippets_per_second": rate}
             shown += f", {rate:.0f} snippets/s"
+            self._timed_steps, self._since = 0, now
         self._bar.set_postfix_str(shown)
         self._write(step, measures, "train")
 
-    def validation(self, step, scores):
+    def validation(self, step: int, scores: dict[str, float]) -> None:
         """Logs the scores of a validation."""
         if not self._writes:
             return
+        self._since = None
         shown = ", ".join(f"{name} {value:.4f}" for name, value in scores.items())
         self._bar.write(f"step {step}: validation {shown}")
         self._write(step, scores, "validation")
 
-    def close(self):
+    def close(self) -> None:
         """Ends the files and the line."""
         if not self._writes:
             return
@@ -97,10 +119,10 @@ class Logs:
         try:
             yield
         except (OSError, tf.errors.OpError) as error:
-            reason = getattr(error, "strerror", None) or error.message.strip().splitlines()[0]
+            reason = getattr(error, "strerror", None) or str(error).strip().splitlines()[0]
             raise InputError(
                 f"{self._folder}: the run's numbers cannot be written: {reason}; the same command "
-                "goes on from the last checkpoint"
+                "resumes from the last checkpoint"
             ) from None
 
 
@@ -108,7 +130,7 @@ def _is_before(record, step):
     return record["step"] < step or (record["step"] == step and record["part"] == "train")
 
 
-def read(folder):
+def read(folder: str | os.PathLike[str]) -> list[dict[str, Any]]:
     """The records of `metrics.jsonl`, dictionaries; a last line cut short by a kill is left out."""
     path = pathlib.Path(folder) / METRICS
     if not path.exists():

@@ -1,21 +1,30 @@
-"""What a finished run leaves: the model in two formats, its card, a picture of the loss."""
+"""What a finished run leaves: the model in two formats, facts about it, its card, its losses."""
 
+import json
+import pathlib
 import platform
+from typing import TYPE_CHECKING, Any
 
 import keras
 import tensorflow as tf
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 import mar
 from mar.errors import InputError
-from mar.models.saving import export, fingerprint, save
+from mar.models.saving import fingerprint, front_end, save, save_waveform_model
 from mar.training import logs
 from mar.util.atomic import whole
+
+if TYPE_CHECKING:
+    from mar.training.trainer import Trainer
+
+FACTS = "model_card.json"
 
 _CARD = """\
 # {name}
 
-An SF-NFNet pre-trained by `mar` {version}, with {parameters:,} parameters and embeddings of
+An SF-NFNet pre-trained by `mar` {mar_version}, with {parameters:,} parameters and embeddings of
 {dimensions} dimensions.
 
 ```python
@@ -38,23 +47,23 @@ embedding = mar.Embedder(model)
 | median rate | {rate} |
 | configuration | `configuration.yaml`, SHA-256 `{configuration}` |
 | weights | SHA-256 `{weights}` |
-| made with | TensorFlow {tensorflow}, Keras {keras}, Python {python} |
+| made with | TensorFlow {tensorflow_version}, Keras {keras_version}, Python {python_version} |
 
 ## Last measures
 
-{measures}
+{measures_table}
 
 ## Front end
 
-{front_end}
+{front_end_list}
 """
 
 
-def write(trainer, network, folder, hardware):
-    """Writes `model.keras`, `saved_model/`, `model_card.md` and `loss.png`.
+def write(trainer: "Trainer", network: keras.Model, folder: pathlib.Path, hardware: str) -> None:
+    """Writes `model.keras`, `saved_model/`, `model_card.json`, `model_card.md` and `loss.png`.
 
     Args:
-        trainer: the `Trainer`.
+        trainer: of the run.
         network: the trained network, as `SfNfNetF0.build(explicit_draws=True)` returned it.
         folder: of the run.
         hardware: in words.
@@ -62,78 +71,109 @@ def write(trainer, network, folder, hardware):
     Raises:
         InputError: the disk is full; the checkpoints are there.
     """
-    front_end = mar.front_end(network)
-    model = trainer.model.build(trainer.dataset.snippet_frames, front_end)
+    model = trainer.model.build(trainer.dataset.snippet_frames, front_end(network))
     model.set_weights(network.get_weights())
     try:
         save(model, folder / "model.keras")
         if not (folder / "saved_model").exists():
-            export(model, folder / "saved_model")
+            save_waveform_model(model, folder / "saved_model")
     except (OSError, tf.errors.OpError) as error:
         raise InputError(
             f"{folder}: the model cannot be written: {str(error).strip().splitlines()[0]}; it is "
             "trained, and the same command writes it from the last checkpoint"
         ) from None
     records = logs.read(folder)
-    with whole(folder / "loss.png") as unfinished:
-        _draw(records, unfinished)
+    described = facts(trainer, model, records, folder.resolve().name, hardware)
+    with whole(folder / FACTS) as unfinished:
+        text = json.dumps(described, indent=1, ensure_ascii=False)
+        unfinished.write_text(text + "\n", encoding="utf-8")
     with whole(folder / "model_card.md") as unfinished:
-        card = _card(trainer, model, front_end, folder.resolve().name, hardware, records)
-        unfinished.write_text(card, encoding="utf-8")
+        unfinished.write_text(card(described), encoding="utf-8")
+    with whole(folder / "loss.png") as unfinished:
+        draw_losses(records).savefig(unfinished, format="png", dpi=150)
 
 
-def _card(trainer, model, front_end, name, hardware, records):
+def facts(
+    trainer: "Trainer",
+    model: keras.Model,
+    records: list[dict[str, Any]],
+    name: str,
+    hardware: str,
+) -> dict[str, Any]:
+    """What is known about a run, as plain data.
+
+    Args:
+        trainer: of the run.
+        model: as it was saved.
+        records: as `mar.training.logs.read` returns them.
+        name: of the model.
+        hardware: of the last session, in words.
+
+    Returns:
+        Values by name: hashes are SHA-256 (hex), `snippets_per_second` is the median of those
+        logged, or None, `front_end` parameters by name, and `measures` the last record of each
+        part of the run by the part's name.
+    """
     manifest = trainer.dataset.manifest
     rates = sorted(r["snippets_per_second"] for r in records if "snippets_per_second" in r)
+    return {
+        "name": name,
+        "objective": type(trainer.objective).__name__,
+        "tracks": len(manifest),
+        "hours": float(manifest.frames.sum() * manifest.header.hop_seconds / 3600),
+        "labels": len(manifest.header.vocabulary),
+        "records": str(trainer.dataset.records),
+        "batch_size": trainer.dataset.batch_size,
+        "unit": "pairs" if len(trainer.objective.views) == 2 else "snippets",
+        "steps": trainer.total_steps,
+        "seed": trainer.seed,
+        "precision": trainer.precision,
+        "hardware": hardware,
+        "snippets_per_second": rates[len(rates) // 2] if rates else None,
+        "configuration": trainer.hash(),
+        "weights": fingerprint(model),
+        "parameters": model.count_params(),
+        "dimensions": model.output_shape[1],
+        "mar_version": mar.__version__,
+        "tensorflow_version": tf.__version__,
+        "keras_version": keras.__version__,
+        "python_version": platform.python_version(),
+        "front_end": front_end(model).resolved()["LogMel"],
+        "measures": {record["part"]: record for record in records},
+    }
+
+
+def card(described: dict[str, Any]) -> str:
+    """The model card, Markdown, of what the function `facts` returns."""
+    rate = described["snippets_per_second"]
+    measures = ["| part | step | measure | value |", "|---|---|---|---|"]
+    for part, record in described["measures"].items():
+        for name, value in record.items():
+            if name not in ("part", "step"):
+                measures.append(f"| {part} | {record['step']} | {name} | {value:.6g} |")
     return _CARD.format(
-        name=name,
-        version=mar.__version__,
-        parameters=model.count_params(),
-        dimensions=model.output_shape[1],
-        objective=type(trainer.objective).__name__,
-        tracks=len(manifest),
-        hours=manifest.frames.sum() * manifest.header.hop_seconds / 3600,
-        labels=len(manifest.header.vocabulary),
-        records=trainer.dataset.records,
-        batch_size=trainer.dataset.batch_size,
-        unit="pairs" if len(trainer.objective.views) == 2 else "snippets",
-        steps=trainer.total_steps,
-        seed=trainer.seed,
-        precision=trainer.precision,
-        hardware=hardware,
-        rate=f"{rates[len(rates) // 2]:,.0f} snippets/s" if rates else "not measured",
-        configuration=trainer.hash(),
-        weights=fingerprint(model),
-        tensorflow=tf.__version__,
-        keras=keras.__version__,
-        python=platform.python_version(),
-        measures=_table(records),
-        front_end="\n".join(f"* {k}: {v}" for k, v in front_end.resolved()["LogMel"].items()),
+        **described,
+        rate="not measured" if rate is None else f"{rate:,.0f} snippets/s",
+        measures_table="\n".join(measures),
+        front_end_list="\n".join(f"* {k}: {v}" for k, v in described["front_end"].items()),
     )
 
 
-def _table(records):
-    """The last record of each part, as a table."""
-    lines = ["| part | step | measure | value |", "|---|---|---|---|"]
-    last = {record["part"]: record for record in records}
-    for part, record in last.items():
-        for name, value in record.items():
-            if name not in ("part", "step"):
-                lines.append(f"| {part} | {record['step']} | {name} | {value:.6g} |")
-    return "\n".join(lines)
+def draw_losses(records: list[dict[str, Any]]) -> Figure:
+    """The losses of a run by step, of training and of validation.
 
-
-def _draw(records, path):
-    """The losses by step."""
-    figure = Figure(figsize=(7, 4), layout="constrained")
+    Args:
+        records: as `mar.training.logs.read` returns them.
+    """
+    figure = Figure(figsize=(4.6, 2.8), layout="constrained")
     axes = figure.subplots()
-    for part in ("train", "validation"):
-        losses = [(r["step"], r["loss"]) for r in records if r["part"] == part]
+    for part, label, style in (("train", "training", "-"), ("validation", "validation", "o--")):
+        losses = [(record["step"], record["loss"]) for record in records if record["part"] == part]
         if losses:
-            axes.plot(
-                *zip(*losses, strict=True), label=part, marker="." if len(losses) < 20 else ""
-            )
+            axes.plot(*zip(*losses, strict=True), style, label=label, markersize=4)
     axes.set(xlabel="step", ylabel="loss")
-    if records:
-        axes.legend()
-    figure.savefig(path, format="png", dpi=150)
+    axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True, steps=[1, 2, 5, 10]))
+    axes.spines[["top", "right"]].set_visible(False)
+    if axes.lines:
+        axes.legend(frameon=False)
+    return figure

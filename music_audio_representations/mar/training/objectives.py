@@ -1,9 +1,14 @@
 """What pre-training learns: labels, or which two snippets are of the same track (section 2.1).
 
 An objective owns the head, mixup, the loss and what is logged. It is written in `keras.ops`. What
-is random comes from outside, one draw for each example of the global batch.
+is random comes from outside, one draw for each example of the global batch. Batches and draws are
+dictionaries by the names of the views, which are those of the data set.
 """
 
+from collections.abc import Iterable
+from typing import Any, ClassVar
+
+import keras
 import numpy as np
 from keras import ops
 from sklearn.metrics import average_precision_score
@@ -12,10 +17,10 @@ from mar.audio.logmel import standardize
 from mar.config import Configurable, Param
 from mar.data import sampling
 from mar.data.mixup import Mixup, mix
-from mar.data.pipelines import PairDataset, SnippetDataset
+from mar.data.pipelines import PairDataset, RecordDataset, SnippetDataset
 from mar.errors import ConfigError
 from mar.models.projectors import Projector
-from mar.training.losses import NTXent, binary_crossentropy
+from mar.training.losses import binary_crossentropy, nt_xent, retrieval_measures
 from mar.util.kinds import PositiveFloat, PositiveInt
 
 
@@ -32,17 +37,33 @@ class Objective(Configurable):
     projector: Projector = Param(default=Projector(), doc="Head on top of the embedding.")
     mixup: Mixup | None = Param(default=None, doc="Mixture of examples in training; null: none.")
 
-    views, dataset, separable, criterion = (), None, True, None
+    views: ClassVar[tuple[str, ...]]
+    dataset: ClassVar[type[RecordDataset]]
+    separable: ClassVar[bool]
+    criterion: ClassVar[str]
 
-    def check(self, dataset):
-        """Raises a ConfigError where the examples of a data set are not what is learnt from."""
+    def check(self, dataset: RecordDataset) -> None:
+        """That a data set yields the examples which are learnt from, as far as it is described.
+
+        Raises:
+            ConfigError: it yields others.
+        """
         if not isinstance(dataset, self.dataset):
             raise ConfigError(
                 f"Trainer: {type(self).__name__} expects a {self.dataset.__name__}, got a "
                 f"{type(dataset).__name__}"
             )
 
-    def draw(self, seed, step, batch_size, blocks):
+    def check_records(self, dataset: RecordDataset) -> None:
+        """As `check`, of what the data set's manifest says."""
+
+    def output_size(self, dataset: RecordDataset) -> int:
+        """Number of outputs of the head."""
+        raise NotImplementedError
+
+    def draw(
+        self, seed: int, step: int, batch_size: int, blocks: int
+    ) -> dict[str, dict[str, np.ndarray]]:
         """All that is random in a step, for the global batch.
 
         Args:
@@ -52,44 +73,56 @@ class Objective(Configurable):
             blocks: number of the network's blocks, over both pathways.
 
         Returns:
-            A dictionary of NumPy arrays: `depth` `(batch_size, views, blocks)`; with mixup also
-            `partners` and `gains`, `(batch_size, views)`.
+            For each view `depth`, float32 `(batch_size, blocks)` in [0, 1); with mixup also
+            `partners`, int32, and `gains`, float32, `(batch_size,)`.
         """
-        depth = [
-            sampling.generator(seed, step, f"stochastic depth {view}").random(
-                (batch_size, blocks), np.float32
-            )
-            for view in self.views
-        ]
-        draws = {"depth": np.stack(depth, axis=1)}
-        if self.mixup is not None:
-            mixtures = [self.mixup.draw(seed, step, batch_size, view) for view in self.views]
-            draws["partners"], draws["gains"] = (
-                np.stack(parts, axis=1) for parts in zip(*mixtures, strict=True)
-            )
+        draws: dict[str, dict[str, np.ndarray]] = {}
+        for view in self.views:
+            rng = sampling.generator(seed, step, f"stochastic depth {view}")
+            draws[view] = {"depth": rng.random((batch_size, blocks), np.float32)}
+            if self.mixup is not None:
+                partners, gains = self.mixup.draw(seed, step, batch_size, view)
+                draws[view] |= {"partners": partners, "gains": gains}
         return draws
 
-    def outputs(self, model, rows, whole):
+    def outputs(self, model: keras.Model, batch: dict, draws: dict, global_batch: dict) -> Any:
         """What the head makes of some examples.
 
         Args:
-            model: Keras model of `[spectrogram, draws]`, with the head.
-            rows: `(batch, draws)`: some rows of what the data set and `draw` return. Where `depth`
-                is 1 nothing is dropped, and without `gains` nothing is mixed.
-            whole: the global batch, whose rows are the partners.
+            model: of `[spectrogram, draws]`, with the head.
+            batch: some rows of what the data set yields.
+            draws: the same rows of what `draw` returns. Where `depth` is 1 nothing is dropped, and
+                without `gains` nothing is mixed.
+            global_batch: the global batch, whose rows are the partners.
 
         Returns:
             float32 `(n, views, outputs)`.
         """
-        batch, draws = rows
-        views = range(len(self.views))
-        snippets = [_mixed(batch[view], whole[view], draws, view) for view in views]
-        depth = ops.concatenate([draws["depth"][:, view] for view in views])
+        snippets = [_mixed(batch[view], global_batch[view], draws[view]) for view in self.views]
+        depth = ops.concatenate([draws[view]["depth"] for view in self.views])
         outputs = model([standardize(ops.concatenate(snippets)), depth], training=True)
         return ops.stack(ops.split(outputs, len(self.views)), axis=1)
 
-    def finished(self, means):
-        """What is logged, by name, from means over steps or batches, numbers by name."""
+    def loss(self, outputs: Any, batch: dict, draws: dict, global_batch: dict) -> tuple[Any, dict]:
+        """Mean loss of some examples, and what else is to be logged, scalars by name.
+
+        Args:
+            outputs: as `outputs` returns them.
+            batch: what they were made of, as `draws` and `global_batch`.
+        """
+        raise NotImplementedError
+
+    def scores(self, batches: Iterable[dict[str, np.ndarray]]) -> dict[str, float]:
+        """The scores of a validation set, `loss` among them.
+
+        Args:
+            batches: each with its `outputs`, as `outputs` returns them, and what the data set
+                yields beside the views.
+        """
+        raise NotImplementedError
+
+    def from_means(self, means: dict[str, float]) -> dict[str, float]:
+        """What is logged, by name, from means over steps or batches."""
         return means
 
 
@@ -104,44 +137,33 @@ class SupervisedObjective(Objective):
     views, dataset, separable = ("snippets",), SnippetDataset, True
     criterion = "average_precision"
 
-    def check(self, dataset):
-        super().check(dataset)
-        found = self.output_size(dataset)
-        if found == 0 or (self.labels is not None and found != self.labels):
+    def check_records(self, dataset: RecordDataset) -> None:
+        """That the records have labels, and as many as were asked for; see `Objective.check`."""
+        count = self.output_size(dataset)
+        if count == 0 or (self.labels is not None and count != self.labels):
             expected = "at least one label" if self.labels is None else f"{self.labels} labels"
             raise ConfigError(
-                f"SupervisedObjective.labels: expected records with {expected}, got {found} in "
+                f"SupervisedObjective.labels: expected records with {expected}, got {count} in "
                 f"{dataset.records}"
             )
 
-    def output_size(self, dataset):
-        """Number of outputs of the head."""
+    def output_size(self, dataset: RecordDataset) -> int:
+        """Number of labels of the records."""
         return len(dataset.manifest.header.vocabulary)
 
-    def loss(self, outputs, rows, whole):
-        """Mean loss of some examples, and nothing else to be logged.
-
-        Args:
-            outputs: as `outputs` returns them.
-            rows: what they were made of.
-            whole: the global batch.
-        """
-        batch, draws = rows
-        labels = _mixed(batch[1], whole[1], draws, 0)
+    def loss(self, outputs: Any, batch: dict, draws: dict, global_batch: dict) -> tuple[Any, dict]:
+        """See `Objective.loss`; nothing else is logged."""
+        labels = _mixed(batch["labels"], global_batch["labels"], draws["snippets"])
         return ops.mean(binary_crossentropy(labels, outputs[:, 0])), {}
 
-    def scores(self, batches):
-        """Loss and macro average precision on a validation set.
+    def scores(self, batches: Iterable[dict[str, np.ndarray]]) -> dict[str, float]:
+        """Loss and macro average precision; see `Objective.scores`.
 
-        Args:
-            batches: iterable of (outputs, labels) arrays, as `outputs` and the data set return
-                them.
-
-        Returns:
-            Numbers by name. Labels without an example, or with all, have no average precision.
+        Labels without an example, or with all, have no average precision.
         """
-        outputs, labels = map(np.concatenate, zip(*batches, strict=True))
-        logits = outputs[:, 0]
+        batches = list(batches)
+        logits = np.concatenate([batch["outputs"][:, 0] for batch in batches])
+        labels = np.concatenate([batch["labels"] for batch in batches])
         scores = {"loss": float(ops.mean(binary_crossentropy(labels, logits)))}
         defined = np.ptp(labels, axis=0) > 0
         if defined.any():
@@ -160,7 +182,8 @@ class ContrastiveObjective(Objective):
     views, dataset, separable = ("anchors", "positives"), PairDataset, False
     criterion = "accuracy"
 
-    def check(self, dataset):
+    def check(self, dataset: RecordDataset) -> None:
+        """See `Objective.check`."""
         super().check(dataset)
         if dataset.hard_negatives:
             raise ConfigError(
@@ -168,41 +191,36 @@ class ContrastiveObjective(Objective):
                 f"alone, got {dataset.hard_negatives}"
             )
 
-    def output_size(self, dataset):
-        """Number of outputs of the head."""
+    def output_size(self, dataset: RecordDataset) -> int:
+        """Dimensions of the projection."""
         return self.dimensions
 
-    def loss(self, outputs, rows, whole):
-        """Mean loss of a replica's examples among those of all replicas, and its measures.
+    def loss(self, outputs: Any, batch: dict, draws: dict, global_batch: dict) -> tuple[Any, dict]:
+        """See `Objective.loss`: that of a replica's examples among those of all replicas."""
+        losses, similarities = nt_xent(outputs[:, 0], outputs[:, 1], self.temperature)
+        return ops.mean(losses), retrieval_measures(similarities)
 
-        The arguments are as `SupervisedObjective.loss`'s.
-        """
-        losses, retrieval = NTXent(self.temperature)(outputs[:, 0], outputs[:, 1])
-        return ops.mean(losses), retrieval.measures()
-
-    def scores(self, batches):
-        """Means over a validation set of the loss and what else is logged in training.
-
-        Args:
-            batches: iterable of (outputs,), as `outputs` returns them.
-        """
-        sums, count = {}, 0
-        for (outputs,) in batches:
-            loss, measures = self.loss(outputs, None, None)
+    def scores(self, batches: Iterable[dict[str, np.ndarray]]) -> dict[str, float]:
+        """Means of the loss and of what else is logged in training; see `Objective.scores`."""
+        sums: dict[str, float] = {}
+        count = 0
+        for batch in batches:
+            outputs = batch["outputs"]
+            loss, measures = self.loss(outputs, {}, {}, {})
             for name, value in {"loss": loss, **measures}.items():
                 sums[name] = sums.get(name, 0.0) + len(outputs) * float(value)
             count += len(outputs)
-        return self.finished({name: total / count for name, total in sums.items()})
+        return self.from_means({name: total / count for name, total in sums.items()})
 
-    def finished(self, means):
+    def from_means(self, means: dict[str, float]) -> dict[str, float]:
         """The means, with the uniformity in place of its potential."""
         means = dict(means)
         means["uniformity"] = float(np.log(means.pop("potential")))
         return means
 
 
-def _mixed(examples, whole, draws, view):
+def _mixed(examples, global_batch, draws):
     """Snippets or labels of one view, mixed where there are draws for that."""
     if "gains" not in draws:
         return examples
-    return mix(examples, whole, draws["partners"][:, view], draws["gains"][:, view])
+    return mix(examples, global_batch, draws["partners"], draws["gains"])

@@ -4,15 +4,12 @@ import gc
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterable
-from typing import TypeVar
+from collections.abc import Callable
 
 from absl import app, flags
 
-from mar.config import Configurable
 from mar.errors import ConfigError, InputError
 
-_Component = TypeVar("_Component", bound=Configurable)
 flags.disclaim_key_flags()  # --help lists what is defined here as the calling command's own
 
 
@@ -28,21 +25,6 @@ def define_config_flags(required: bool = True) -> None:
     )
     if required:
         flags.mark_flag_as_required("config")
-
-
-def configured(cls: type[_Component], overrides: Iterable[str] = ()) -> _Component:
-    """The component of class `cls` that the flags describe.
-
-    Args:
-        cls: class of the component.
-        overrides: more of them, `Class.param=value`, from flags that are short for `--set`.
-
-    Raises:
-        ConfigError: the file or an override does not describe one.
-    """
-    overrides = [*flags.FLAGS.set, *overrides]
-    path = flags.FLAGS.config
-    return cls.load(path, overrides) if path else cls.from_overrides(overrides)
 
 
 def define_shard_flag(what: str) -> None:

@@ -18,7 +18,7 @@ def cache_folder() -> pathlib.Path:
     return pathlib.Path(os.environ.get("MAR_CACHE") or pooch.os_cache("mar"))
 
 
-def download(address: str, sha256: str, name: str) -> pathlib.Path:
+def download(address: str, sha256: str, name: str | pathlib.PurePath) -> pathlib.Path:
     """Downloads a file once.
 
     Args:

@@ -1,4 +1,4 @@
-"""Python functions that TensorFlow's threads call must not be running when the process ends."""
+"""The end of the process, guarded against Python functions that TensorFlow's threads call."""
 
 import atexit
 import functools
@@ -8,14 +8,17 @@ import time
 _QUIET_SECONDS = 0.1
 
 
-class PythonCalls:
-    """Calls of Python functions by TensorFlow's threads, none of which may be left at exit.
+class ExitGuard:
+    """Lets the process end only when none of TensorFlow's threads is inside a Python function.
 
-    An interpreter that is ending never answers a call, and an iterator is destroyed only once its
-    calls have returned: the process would hang. So before the end, calls return at once until the
-    buffers are full and no more come.
+    The interpreter never answers a call that comes while it is ending, and an iterator is only
+    destroyed when its calls have returned: the process would hang. So each call is made under the
+    guard, and before the end calls return at once, until the buffers are full and no more come.
 
-    Used as a context manager around each call.
+    ```python
+    with exit_guard() as process_lives:
+        return read(batch) if process_lives else EMPTY
+    ```
     """
 
     def __init__(self) -> None:
@@ -38,4 +41,7 @@ class PythonCalls:
             time.sleep(_QUIET_SECONDS / 10)
 
 
-python_calls = functools.cache(PythonCalls)  # one for the process
+@functools.cache
+def exit_guard() -> ExitGuard:
+    """The one guard of the process."""
+    return ExitGuard()

@@ -42,7 +42,7 @@ class Mismatch(ConfigError):
         path: keys and indices from what was checked to the value that does not fit.
     """
 
-    def __init__(self, expected: str, given: str, hint: str = "", path: tuple = ()):
+    def __init__(self, expected: str, given: str, hint: str = "", path: tuple = ()) -> None:
         where = ".".join(map(str, path)) + ": " if path else ""
         super().__init__(f"{where}expected {expected}, got {given}{hint}")
         self.expected, self.given, self.hint, self.path = expected, given, hint, path

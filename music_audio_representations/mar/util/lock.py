@@ -43,7 +43,7 @@ class FolderLock:
         InputError: another one holds it; the message says who, and since when.
     """
 
-    def __init__(self, folder: str | os.PathLike, shard: tuple[int, int] = (0, 1)):
+    def __init__(self, folder: str | os.PathLike, shard: tuple[int, int] = (0, 1)) -> None:
         folder = pathlib.Path(folder)
         self._path = folder / _name(shard)
         self._text = json.dumps(_this_process())

@@ -1,0 +1,16 @@
+from .comparison import differences as differences
+from .comparison import differences_table as differences_table
+from .comparison import headlines as headlines
+from .comparison import overview_table as overview_table
+from .comparison import runs_by_model as runs_by_model
+from .comparison import scores_table as scores_table
+from .comparison import summarize as summarize
+from .diagram import plot_network as plot_network
+from .figures import plot_label_density as plot_label_density
+from .figures import plot_labels as plot_labels
+from .figures import plot_tasks as plot_tasks
+from .figures import save_figure as save_figure
+from .paper import table1 as table1
+from .paper import table2 as table2
+from .paper import table3 as table3
+from .paper import table4 as table4

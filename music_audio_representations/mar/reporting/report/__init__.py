@@ -1,1 +1,0 @@
-"""The quickstart's results as one HTML file that needs nothing else."""

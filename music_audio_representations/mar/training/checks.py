@@ -1,0 +1,98 @@
+"""What must hold before the first step of a run."""
+
+import logging
+import pathlib
+from typing import TYPE_CHECKING
+
+from mar.errors import ConfigError, InputError
+
+if TYPE_CHECKING:
+    from mar.training.trainer import Trainer
+
+_LOG = logging.getLogger(__name__)
+
+
+def check_datasets(trainer: "Trainer") -> None:
+    """That objective, data set and validation fit one another, as far as they are described.
+
+    Raises:
+        ConfigError: they do not.
+    """
+    dataset, validation = trainer.dataset, trainer.validation
+    for given in filter(None, (dataset, validation)):
+        trainer.objective.check(given)
+    if dataset.windows != "random":
+        raise ConfigError("Trainer.dataset: expected windows: random, got fixed")
+    if validation is None:
+        return
+    if validation.windows != "fixed":
+        raise ConfigError("Trainer.validation: expected windows: fixed, got random")
+    if validation.snippet_frames != dataset.snippet_frames:
+        raise ConfigError(
+            f"Trainer.validation: expected snippet_frames of {dataset.snippet_frames}, "
+            f"got {validation.snippet_frames}"
+        )
+
+
+def check_records(trainer: "Trainer") -> None:
+    """As `check_datasets`, of what the records' manifests say.
+
+    Raises:
+        ConfigError: the records do not fit the objective, or those of the validation do not fit
+            those that are learnt from.
+        InputError: they cannot be read.
+    """
+    dataset, validation = trainer.dataset, trainer.validation
+    for given in filter(None, (dataset, validation)):
+        trainer.objective.check_records(given)
+    if validation is None:
+        return
+    for name in ("front_end", "vocabulary"):
+        ours, theirs = (getattr(given.manifest.header, name) for given in (dataset, validation))
+        if ours != theirs:
+            raise ConfigError(
+                f"Trainer.validation: expected the {name} of {dataset.records}, got another in "
+                f"{validation.records}"
+            )
+
+
+def check_batches(trainer: "Trainer", replicas: int) -> None:
+    """That the batches can be divided among so many devices.
+
+    Raises:
+        ConfigError: a batch that is not a multiple of the replicas, or rows of a replica that are
+            not a multiple of the microbatch.
+    """
+    dataset, microbatch = trainer.dataset, trainer.microbatch
+    for given in filter(None, (dataset, trainer.validation)):
+        given.check_replicas(replicas)
+    rows = dataset.batch_size // replicas
+    if microbatch is not None and rows % microbatch:
+        divisors = [divisor for divisor in range(1, rows + 1) if rows % divisor == 0]
+        nearest = min(divisors, key=lambda divisor: abs(divisor - microbatch))
+        raise ConfigError(
+            f"Trainer.microbatch: expected a divisor of the {rows} rows of each of the {replicas} "
+            f"replicas, such as {nearest}, got {microbatch}"
+        )
+    if len(dataset.tracks) < dataset.batch_size:
+        _LOG.warning(
+            "%s: %d tracks for a batch of %d: tracks come more than once in a batch",
+            *(dataset.records, len(dataset.tracks), dataset.batch_size),
+        )
+
+
+def check_workers(folder: pathlib.Path, steps: list[int]) -> None:
+    """That all workers begin with the same step.
+
+    Args:
+        folder: of the checkpoints.
+        steps: that of each replica.
+
+    Raises:
+        InputError: they do not.
+    """
+    if len(set(steps)) > 1:
+        raise InputError(
+            f"{folder}: expected the same checkpoints in all workers, got those of steps {steps}; "
+            "is --output on a file system that they share?"
+        )

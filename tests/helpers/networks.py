@@ -1,0 +1,43 @@
+"""Networks with known weights, and small ones."""
+
+import zlib
+
+import numpy as np
+
+from helpers.resources import DATA
+
+GOLDEN = DATA / "sfnfnetf0_golden.npz"
+
+
+def golden_value(name, shape):
+    """The golden value of the variable with this canonical name (see `fill_golden`)."""
+    seed = zlib.crc32(name.encode()) & 0x7FFFFFFF
+    values = np.random.RandomState(seed).standard_normal(1009).astype(np.float32)
+    values = np.resize(values, int(np.prod(shape))).reshape(shape)
+    if name.endswith(".gain"):
+        return 1 + 0.1 * values
+    if name.endswith("skip_gain"):
+        return 0.5 + 0.1 * values
+    if name.endswith(".bias"):
+        return 0.1 * values
+    return values / np.sqrt(shape[0]) if "squeeze_excite" in name else values
+
+
+def fill_golden(model):
+    """Fills a network with weights that depend on their names alone, and hide no branch."""
+    from mar.models.sfnfnet import canonical_name
+
+    for variable in model.weights:
+        variable.assign(golden_value(canonical_name(variable), tuple(variable.shape)))
+    return model
+
+
+def golden_input():
+    return np.random.RandomState(2022).standard_normal((2, 96, 300, 1)).astype(np.float32)
+
+
+def small_network(**parameters):
+    """A shallow, narrow network: graph size is what makes tests slow."""
+    from mar.models.sfnfnet import SfNfNetF0
+
+    return SfNfNetF0(**{"width": 0.1, "depths": [1, 1, 1, 1], **parameters})
