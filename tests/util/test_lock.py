@@ -144,32 +144,36 @@ def test_shards_share_a_folder_and_exclude_all_else(tmp_path, hold):
 
 
 def test_of_many_that_find_a_dead_lock_one_gets_it(tmp_path, hold):
-    """They start together, for several rounds."""
+    """They start together, for several rounds, and none ends before all have tried."""
     script = """
-import sys, time
+import sys
 from mar.errors import InputError
 from mar.util.lock import FolderLock
-time.sleep(float(sys.argv[2]) - time.time())
+print("ready", flush=True)
+sys.stdin.readline()
 try:
     FolderLock(sys.argv[1])
     print("held", flush=True)
-    time.sleep(2)
 except InputError as error:
     print("refused", flush=True)
+sys.stdin.readline()
 """
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "bufsize": 1}
     for _ in range(3):
         process = hold()
         process.kill()
         process.wait()
-        start = str(time.time() + 1)
         rivals = [
-            subprocess.Popen(
-                [sys.executable, "-c", script, str(tmp_path), start], stdout=subprocess.PIPE
-            )
+            subprocess.Popen([sys.executable, "-c", script, str(tmp_path)], **pipes)
             for _ in range(6)
         ]
-        outcomes = [rival.communicate()[0].strip() for rival in rivals]
-        assert sorted(outcomes) == [b"held", *[b"refused"] * 5]
+        assert [rival.stdout.readline() for rival in rivals] == ["ready\n"] * 6
+        for rival in rivals:
+            rival.stdin.write("\n")
+        outcomes = [rival.stdout.readline() for rival in rivals]
+        for rival in rivals:
+            rival.communicate("\n")
+        assert sorted(outcomes) == ["held\n", *["refused\n"] * 5]
 
 
 def test_without_flock(tmp_path):
