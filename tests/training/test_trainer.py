@@ -170,6 +170,44 @@ def test_interrupted_runs_end_with_the_same_weights(records, finished, tmp_path)
     assert validations(tmp_path) == validations(finished)
 
 
+def test_a_folder_is_written_by_one_run_at_a_time(records, finished, tmp_path):
+    """The first is stopped within its run, then killed; the same command resumes it."""
+    folder = tmp_path / "run"
+    first = start(folder, records, interrupt=(signal.SIGSTOP, 10))
+    _, status = os.waitpid(first.pid, os.WUNTRACED)
+    assert os.WIFSTOPPED(status), first.communicate()
+    before = small_records.contents(folder)
+    who = f"{folder}: -c --config .* \\(process {first.pid} on .*\\) writes into it since "
+    for fresh in (False, True):
+        with pytest.raises(InputError, match=who):
+            trainer(records).run(folder, fresh)
+    second = finish(start(folder, records, "--fresh", seed=5), 1)
+    assert f"(process {first.pid} on" in second.strip().splitlines()[-1]
+    assert small_records.contents(folder) == before
+    first.kill()
+    finish(first, -signal.SIGKILL)
+    output = finish(start(folder, records))
+    assert f"resumes from {folder}/checkpoints/ckpt-8" in output
+    assert_same(tensors(folder), tensors(finished))
+    assert [step for step, _ in losses(folder)] == list(range(1, 31))
+    assert not list(folder.glob(".*"))
+
+
+def test_a_run_that_lost_its_lock_writes_no_checkpoint(records, tmp_path, monkeypatch):
+    """It was suspended for so long that another one took over."""
+    draw = Objective.draw
+
+    def lose(objective, seed, step, batch_size, blocks):
+        if step == 5:
+            (tmp_path / ".writer").unlink()
+        return draw(objective, seed, step, batch_size, blocks)
+
+    monkeypatch.setattr(Objective, "draw", lose)
+    with pytest.raises(InputError, match="another process took over while this one was suspended"):
+        trainer(records, validation=None).run(tmp_path)
+    assert last_step(tmp_path) == 4
+
+
 def test_a_finished_run_leaves_a_model_its_card_and_its_configuration(finished, records):
     model = mar.load_model(finished / "model.keras")
     assert mar.front_end(model).n_mels == 96
