@@ -188,6 +188,17 @@ with FolderLock(sys.argv[1]): print("held")
     assert finished.stdout == "held\n", finished.stderr
 
 
+def test_a_full_disk_keeps_nobody_out_later(tmp_path):
+    script = "ulimit -f 0; trap '' XFSZ; exec " + '"$@"'
+    hold = [sys.executable, "-c", HOLD, str(tmp_path), "0", "1"]
+    finished = subprocess.run(
+        ["bash", "-c", script, "limited", *hold], capture_output=True, text=True, check=False
+    )
+    assert f"{tmp_path}: cannot be locked: File too large" in finished.stderr
+    with FolderLock(tmp_path):
+        pass
+
+
 def test_a_folder_that_cannot_be_written(tmp_path):
     with pytest.raises(InputError, match="absent: cannot be locked: No such file"):
         FolderLock(tmp_path / "absent")

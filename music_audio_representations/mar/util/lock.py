@@ -103,13 +103,19 @@ def _create(path: pathlib.Path, text: str) -> None:
     """Makes the lock file, in place of one that is void."""
     for _ in range(_TRIES):
         try:
-            with open(path, "x", encoding="utf-8") as file:
-                file.write(text)
-            return
+            descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
         except FileExistsError:
             if (holder := _holder(path)) is not None:
                 raise _refusal(path, holder) from None
             _remove_void(path)
+            continue
+        try:
+            with open(descriptor, "w", encoding="utf-8") as file:
+                file.write(text)
+        except OSError:  # the disk is full
+            path.unlink()
+            raise
+        return
     raise InputError(f"{path}: cannot be taken over; delete it if nothing writes into its folder")
 
 
