@@ -3,8 +3,10 @@
 import json
 import os
 import pathlib
+import signal
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -128,6 +130,23 @@ def test_one_that_lost_it_is_told_and_does_not_remove_its_successors(tmp_path):
     with FolderLock(tmp_path) as successor:
         held.release()
         successor.check()
+
+
+def test_one_that_waits_gets_it_when_the_other_ends(tmp_path, hold):
+    process = hold()
+    threading.Timer(0.5, process.kill).start()
+    with FolderLock.waiting(tmp_path):
+        assert process.wait() == -signal.SIGKILL
+        assert is_held(tmp_path)
+
+
+def test_one_that_waits_in_vain_is_told_who_holds_it(tmp_path, hold, monkeypatch):
+    monkeypatch.setattr(lock, "_PATIENCE_SECONDS", 0.2)
+    process = hold()
+    with pytest.raises(InputError, match=f"process {process.pid} .*writes into it since"):
+        FolderLock.waiting(tmp_path)
+    with pytest.raises(InputError, match="absent: cannot be locked"):
+        FolderLock.waiting(tmp_path / "absent")
 
 
 def test_shards_share_a_folder_and_exclude_all_else(tmp_path, hold):
