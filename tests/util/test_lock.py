@@ -146,30 +146,32 @@ def test_shards_share_a_folder_and_exclude_all_else(tmp_path, hold):
 def test_of_many_that_find_a_dead_lock_one_gets_it(tmp_path, hold):
     """They start together, for several rounds."""
     script = """
-import sys, time
+import sys
 from mar.errors import InputError
 from mar.util.lock import FolderLock
-time.sleep(float(sys.argv[2]) - time.time())
+print("ready", flush=True)
+sys.stdin.readline()
 try:
     FolderLock(sys.argv[1])
     print("held", flush=True)
-    time.sleep(2)
 except InputError as error:
     print("refused", flush=True)
+sys.stdin.readline()
 """
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     for _ in range(3):
         process = hold()
         process.kill()
         process.wait()
-        start = str(time.time() + 1)
-        rivals = [
-            subprocess.Popen(
-                [sys.executable, "-c", script, str(tmp_path), start], stdout=subprocess.PIPE
-            )
-            for _ in range(6)
-        ]
-        outcomes = [rival.communicate()[0].strip() for rival in rivals]
-        assert sorted(outcomes) == [b"held", *[b"refused"] * 5]
+        command = [sys.executable, "-c", script, str(tmp_path)]
+        rivals = [subprocess.Popen(command, **pipes) for _ in range(6)]
+        assert {rival.stdout.readline() for rival in rivals} == {"ready\n"}
+        for rival in rivals:
+            print(file=rival.stdin, flush=True)
+        outcomes = [rival.stdout.readline().strip() for rival in rivals]
+        for rival in rivals:  # none ends before all have tried
+            rival.communicate()
+        assert sorted(outcomes) == ["held", *["refused"] * 5]
 
 
 def test_without_flock(tmp_path):
