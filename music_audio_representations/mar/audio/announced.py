@@ -2,8 +2,9 @@
 
 Most lengths in headers are estimates, which are of no use here. Exact are the bytes that a
 container's outermost audio chunk has, and the number of frames in the Xing or Info tag of an MP3.
-Read from the specifications: RIFF and EBU Tech 3306 (WAV, RF64), Sony Wave64, AIFF-C, Apple CAF,
-DSF 1.01, DSDIFF 1.5, RFC 3533 (Ogg), RFC 8794 and 9559 (Matroska), Gabriel Bouvigne's MP3 tag.
+By the specifications: RIFF and EBU Tech 3306 (WAV, RF64), Sony Wave64, AIFF-C, Apple CAF, Sun AU,
+DSF 1.01, DSDIFF 1.5, ASF 01.20 (WMA), RFC 3533 (Ogg), RFC 8794 and 9559 (Matroska), ISO 14496-12
+(MP4), Gabriel Bouvigne's MP3 tag.
 """
 
 import os
@@ -22,6 +23,7 @@ _CHUNKS = {
     b"riff": (40, "<16sQ", 8, True, b"data"),
     b"DSD ": (0, "<4sQ", 1, True, b"data"),
     b"FRM8": (16, ">4sQ", 2, False, b"DSD "),
+    b"\x30\x26\xb2\x75": (0, "<16sQ", 1, True, b"\x36\x26\xb2\x75"),
 }
 _MOST_CHUNKS = 1000  # of a whole file; a damaged one may have millions of empty ones
 # Sizes near these are left by programs that write to a pipe and cannot come back: of FFmpeg,
@@ -41,9 +43,35 @@ def missing_bytes(file: BinaryIO) -> int:
         end = _end_of_last_page(file, size)
     elif magic == b"\x1a\x45\xdf\xa3":
         end = _end_of_segment(file)
+    elif magic == b".snd":
+        begin, length = struct.unpack(">II", _read(file, 4, 8))
+        end = 0 if length == 0xFFFFFFFF else begin + length
+    elif _read(file, 4, 4) in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip"):
+        end = _end_of_boxes(file)
     else:
         end = 0
     return max(0, end - size)
+
+
+def ogg_links(file: BinaryIO) -> list[int]:
+    """Where the links of a chained Ogg file begin, in bytes; [] where it is no Ogg file.
+
+    A link begins with the first pages of its streams, flagged as such; what is damaged is passed.
+    """
+    if _read(file, 0, 4) != b"OggS":
+        return []
+    links, offset, among_first = [], 0, False
+    while len(page := _read(file, offset, 27 + 255)) >= 27:
+        if not page.startswith(b"OggS\0"):
+            found = _read(file, offset, _OGG_PAGE).find(b"OggS\0", 1)
+            offset += found if found > 0 else _OGG_PAGE - 4
+            continue
+        is_first = bool(page[5] & 2)
+        if is_first and not among_first:
+            links.append(offset)
+        among_first = is_first
+        offset += 27 + page[26] + sum(page[27:][: page[26]])
+    return links
 
 
 def mp3_frames(file: BinaryIO, first_frame: int) -> int | None:
@@ -97,6 +125,21 @@ def _end_of_last_page(file, size):
         return 0
     lengths = content[begin + 27 :][: content[begin + 26]] if begin + 26 < len(content) else b""
     return tail + begin + 27 + len(lengths) + sum(lengths)
+
+
+def _end_of_boxes(file):
+    """MP4: offset behind the last box of audio or its description; 0 where it is not known."""
+    offset = end = 0
+    while len(head := _read(file, offset, 16)) >= 8:
+        size, kind = int.from_bytes(head[:4], "big"), head[4:8]
+        if size == 1:
+            size = int.from_bytes(head[8:], "big")
+        if size < 8:  # 0: to the end of the file
+            return 0
+        offset += size
+        if kind in (b"mdat", b"moof", b"moov"):
+            end = offset
+    return end
 
 
 def _end_of_segment(file):

@@ -80,7 +80,7 @@ def audio_hash(path: Path) -> str:
     try:
         with _regular_file(path) as file:
             return _hash_of_packets(file)
-    except (InputError, av.FFmpegError, ValueError):
+    except (InputError, av.FFmpegError, ValueError, OSError):
         with _open(path) as (source, _):
             digest = hashlib.sha256(f"samples {source.sample_rate} {source.channels} ".encode())
             for block, _ in source.blocks(BLOCK_SECONDS):
@@ -159,7 +159,8 @@ def _checked(source, downmix, notes):
         for block, rate in source.blocks(BLOCK_SECONDS):
             if (kind := (rate, block.shape[1])) not in formats:
                 formats.append(kind)
-                notes.append(f"changes to {rate} Hz, {kind[1]} channels at {seconds:.2f} s")
+                channels = "1 channel" if kind[1] == 1 else f"{kind[1]} channels"
+                notes.append(f"changes to {rate} Hz, {channels} at {seconds:.2f} s")
             mixed = mix(block, downmix)
             if not np.isfinite(mixed).all():
                 at = seconds + int(np.argmin(np.isfinite(mixed))) / rate
@@ -170,13 +171,12 @@ def _checked(source, downmix, notes):
     for rate, group in itertools.groupby(mono(), key=operator.itemgetter(1)):
         yield from resample((block for block, _ in group), rate, source.sample_rate)
     damaged, shortfall = source.damaged_seconds, (source.seconds or 0.0) - seconds
-    if shortfall > source.tolerance:
-        if not damaged:
-            raise InputError(
-                f"truncated: {seconds:.2f} s of the {source.seconds:.2f} s that its header "
-                "announces"
-            )
+    if damaged:  # what a demuxer passes without a word is known by the length alone
         damaged = max(damaged, shortfall)
+    elif shortfall > source.tolerance:
+        raise InputError(
+            f"truncated: {seconds:.2f} s of the {source.seconds:.2f} s that its header announces"
+        )
     if damaged > LARGEST_DAMAGE * (seconds + damaged):
         words = f": {source.reason}" if source.reason else ""
         raise InputError(

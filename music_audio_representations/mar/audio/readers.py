@@ -6,6 +6,8 @@ estimates, and tell where they could not.
 """
 
 import contextlib
+import io
+import itertools
 import os
 from collections.abc import Iterator
 from typing import Any, BinaryIO
@@ -29,6 +31,8 @@ _TELL_LENGTH = {
 }
 # Formats whose frames have the time where they belong, so that gaps show what was lost.
 _TELL_TIME = ("flac", "ogg", "matroska,webm")
+_FAILURES = (av.FFmpegError, ValueError, OSError)  # OSError: it seeks to before the file
+_TYPES = {"u8": "u1", "s16": "i2", "s32": "i4", "s64": "i8", "flt": "f4", "dbl": "f8"}
 _SHORTEST_GAP = 0.02  # seconds; timestamps are rounded
 
 
@@ -90,15 +94,12 @@ class FFmpeg:
     reader = "PyAV"
 
     def __init__(self, file: BinaryIO) -> None:
-        self._container = demuxed(file)
-        self._format = self._container.format.name
-        stream = audio_stream(self._container)
-        if stream is None:
-            self._container.close()
-            raise InputError(f"has no audio stream (format {self._format})")
-        if self._format == "flac":  # else a damaged frame is noise
-            stream.codec_context.options = {"err_detect": "crccheck+explode"}
-        self._file, self._stream = file, stream
+        # FFmpeg's demuxer refuses a chain whose links differ.
+        bounds = [0, *announced.ogg_links(file)[1:], os.fstat(file.fileno()).st_size]
+        self._parts = [_Part(file, begin, end) for begin, end in itertools.pairwise(bounds)]
+        self._file = file
+        self._demux(self._parts[0])
+        stream = self._stream
         self.damaged_seconds, self.reason = 0.0, ""
         self._first_packet: Any = None
         self._decoded = self._frames()
@@ -130,31 +131,49 @@ class FFmpeg:
     def close(self) -> None:
         self._container.close()
 
+    def _demux(self, file):
+        self._container = demuxed(file)
+        self._format = self._container.format.name
+        self._stream = audio_stream(self._container)
+        if self._stream is None:
+            self._container.close()
+            raise InputError(f"has no audio stream (format {self._format})")
+        if self._format == "flac":  # else a damaged frame is noise
+            self._stream.codec_context.options = {"err_detect": "crccheck+explode"}
+
     def _frames(self):
         """Frames to the end of the file; what cannot be decoded is left out, and counted."""
+        try:
+            yield from self._frames_of_part()
+            for part in self._parts[1:]:
+                self._container.close()
+                self._demux(part)
+                yield from self._frames_of_part()
+        except _FAILURES as error:
+            raise InputError(f"damaged or truncated: {reason(error)}") from None
+
+    def _frames_of_part(self):
         expected = None
         tell_time = self._format in _TELL_TIME
-        try:
-            for packet in self._container.demux(self._stream):
-                self._first_packet = self._first_packet or packet
-                if packet.has_sidedata("new_extradata"):  # a link of a chain begins: another time
-                    expected = None
-                try:
-                    frames = packet.decode()
-                except (av.FFmpegError, ValueError) as error:
-                    self.reason = reason(error)
-                    if packet.duration and not tell_time:
-                        self.damaged_seconds += float(packet.duration * packet.time_base)
-                    continue
-                for frame in frames:
-                    if tell_time and frame.pts is not None:
-                        begin = float(frame.pts * frame.time_base)
-                        if expected is not None and begin - expected > _SHORTEST_GAP:
-                            self.damaged_seconds += begin - expected
-                        expected = begin + frame.samples / frame.sample_rate
-                    yield frame
-        except (av.FFmpegError, ValueError) as error:
-            raise InputError(f"damaged or truncated: {reason(error)}") from None
+        for packet in self._container.demux(self._stream):
+            self._first_packet = self._first_packet or packet
+            try:
+                frames = packet.decode()
+            except _FAILURES as error:
+                self.reason = reason(error)
+                if packet.duration and not tell_time:
+                    self.damaged_seconds += float(packet.duration * packet.time_base)
+                continue
+            for frame in frames:
+                if tell_time and frame.pts is not None:
+                    begin = float(frame.pts * frame.time_base)
+                    if expected is None or expected - begin > 1.0:  # another beginning
+                        expected = begin
+                    if begin - expected > _SHORTEST_GAP:
+                        self.damaged_seconds += begin - expected
+                    # A packet that holds several FLAC frames gives all of them its own time.
+                    expected = max(expected, begin) + frame.samples / frame.sample_rate
+                yield frame
 
     def _announced_seconds(self):
         first = self._first_packet
@@ -199,7 +218,9 @@ def opened(path: str | bytes | os.PathLike, file: BinaryIO) -> Iterator[SoundFil
     else:
         try:
             source = FFmpeg(file)
-        except (av.FFmpegError, ValueError) as error:
+        except _FAILURES as error:
+            if known is None and isinstance(error, InputError):
+                raise
             if known is None:
                 raise InputError(
                     f"not recognised as audio (libsndfile: {refusal}; FFmpeg: {reason(error)})"
@@ -223,10 +244,47 @@ def _kind(frame):
 
 def _samples(frame):
     """float32 `(samples, channels)`, full scale ±1, of a frame in any of FFmpeg's formats."""
-    array = frame.to_ndarray()
-    array = array.T if frame.format.is_planar else array.reshape(-1, frame.layout.nb_channels)
+    channels, kind = frame.layout.nb_channels, frame.format.name.removesuffix("p")
+    if kind not in _TYPES:
+        raise InputError(f"has samples of an unknown type ({kind})")
+    if frame.format.is_planar:
+        # Not `to_ndarray`: of eight channels PyAV 18 lists nine planes, the last one nowhere.
+        planes = frame.planes[:channels]
+        array = np.stack([np.frombuffer(p, _TYPES[kind], frame.samples) for p in planes], axis=1)
+    else:
+        count = frame.samples * channels
+        array = np.frombuffer(frame.planes[0], _TYPES[kind], count).reshape(-1, channels)
     if array.dtype.kind == "f":
-        return array.astype(np.float32, copy=False)
-    half = np.float32(2.0 ** (8 * array.dtype.itemsize - 1))
-    floats = array.astype(np.float32) / half
+        return array.astype(np.float32)
+    floats = array.astype(np.float32) / np.float32(2.0 ** (8 * array.dtype.itemsize - 1))
     return floats - 1 if array.dtype.kind == "u" else floats
+
+
+class _Part(io.RawIOBase):
+    """The bytes of a file from `begin` to `end`, as a file."""
+
+    def __init__(self, file, begin, end):
+        self._file, self._begin, self._size, self._at = file, begin, end - begin, 0
+
+    def readable(self):
+        return True
+
+    def seekable(self):
+        return True
+
+    def read(self, count=-1):
+        left = max(0, self._size - self._at)
+        count = left if count is None or count < 0 else min(count, left)
+        content = os.pread(self._file.fileno(), count, self._begin + self._at)
+        self._at += len(content)
+        return content
+
+    def seek(self, offset, whence=os.SEEK_SET):
+        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._size}[whence]
+        if base + offset < 0:
+            return -1  # FFmpeg's way to say that it cannot
+        self._at = base + offset
+        return self._at
+
+    def tell(self):
+        return self._at
