@@ -161,7 +161,8 @@ def _checked(source, downmix, notes):
                 formats.append(kind)
                 channels = "1 channel" if kind[1] == 1 else f"{kind[1]} channels"
                 notes.append(f"changes to {rate} Hz, {channels} at {seconds:.2f} s")
-            mixed = mix(block, downmix)
+            with np.errstate(over="ignore", invalid="ignore"):  # told below
+                mixed = mix(block, downmix)
             if not np.isfinite(mixed).all():
                 at = seconds + int(np.argmin(np.isfinite(mixed))) / rate
                 raise InputError(f"NaN or infinite samples, the first at {at:.3f} s")

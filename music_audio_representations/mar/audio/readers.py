@@ -29,11 +29,11 @@ _TELL_LENGTH = {
     "mp3": 0.5,
     "mov,mp4,m4a,3gp,3g2,mj2": 0.5,
 }
-# Formats whose frames have the time where they belong, so that gaps show what was lost.
-_TELL_TIME = ("flac", "ogg", "matroska,webm")
+# Formats whose frames have the time where they belong, and the longest gaps in seconds that whole
+# files have: by rounding, and as recorders leave them.
+_TELL_TIME = {"flac": 0.001, "ogg": 0.02, "matroska,webm": 0.5}
 _FAILURES = (av.FFmpegError, ValueError, OSError)  # OSError: it seeks to before the file
 _TYPES = {"u8": "u1", "s16": "i2", "s32": "i4", "s64": "i8", "flt": "f4", "dbl": "f8"}
-_SHORTEST_GAP = 0.02  # seconds; timestamps are rounded
 
 
 class SoundFile:
@@ -165,15 +165,21 @@ class FFmpeg:
                     self.damaged_seconds += float(packet.duration * packet.time_base)
                 continue
             for frame in frames:
-                if tell_time and frame.pts is not None:
-                    begin = float(frame.pts * frame.time_base)
-                    if expected is None or expected - begin > 1.0:  # another beginning
-                        expected = begin
-                    if begin - expected > _SHORTEST_GAP:
-                        self.damaged_seconds += begin - expected
-                    # A packet that holds several FLAC frames gives all of them its own time.
-                    expected = max(expected, begin) + frame.samples / frame.sample_rate
+                if tell_time:
+                    expected = self._place(frame, expected) + frame.samples / frame.sample_rate
                 yield frame
+
+    def _place(self, frame, expected):
+        """The time in seconds where a frame belongs; a gap before it is counted as damage.
+
+        Not every FLAC frame after a damaged one has a time; it follows the one before it.
+        """
+        if frame.pts is None:
+            return expected or 0.0
+        begin = float(frame.pts * frame.time_base)
+        if expected is not None and begin - expected > _TELL_TIME[self._format]:
+            self.damaged_seconds += begin - expected
+        return begin
 
     def _announced_seconds(self):
         first = self._first_packet
