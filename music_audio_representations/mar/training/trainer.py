@@ -16,6 +16,7 @@ from mar.config import Configurable, Param
 from mar.data.pipelines import RecordDataset
 from mar.errors import ConfigError
 from mar.models.projectors import with_head
+from mar.models.runs import CHECKPOINTS
 from mar.models.sfnfnet import SfNfNetF0, untrained
 from mar.optim.adam import ScoochAdam
 from mar.optim.fused_adam import FusedAdam
@@ -107,7 +108,7 @@ class Trainer(Configurable):
                 a loss that is not finite; a checkpoint that cannot be written.
         """
         folder = pathlib.Path(folder)
-        checkpoint_folder = folder / checkpoints.FOLDER
+        checkpoint_folder = folder / CHECKPOINTS
         checks.check_records(self)
         with explained(checkpoint_folder):
             strategy = distribution.strategy(self.strategy, self.device)
