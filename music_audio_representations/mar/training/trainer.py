@@ -132,7 +132,7 @@ class Trainer(Configurable):
             if chief:
                 self.write(folder / CONFIGURATION)
 
-            views = len(self.objective.views)
+            views = len(self.objective.views) + self.objective.hard_negatives(self.dataset)
             logs = Logs(folder, done, self.total_steps, self.dataset.batch_size, views, chief)
             with contextlib.closing(logs):
                 stopped_by = self._train(strategy, model, optimizer, saved, logs, done)
@@ -173,13 +173,14 @@ class Trainer(Configurable):
         validate = self._validation(strategy, model, saved, logs)
         batches = iter(distribution.batches(strategy, self.dataset, self.seed, done))
         size, blocks = self.dataset.batch_size, model.inputs[1].shape[1]
+        negatives = self.objective.hard_negatives(self.dataset)
         measures, stopped = None, False
         with caught_signals() as caught:
             if self._is_validated(done):
                 validate(done)
             while done < self.total_steps and not stopped:
                 batch = next(batches)
-                draws = self.objective.draw(self.seed, done, size, blocks)
+                draws = self.objective.draw(self.seed, done, size, blocks, negatives)
                 previous = measures
                 measures = take_step(batch, draws, done, caught.received is not None)
                 if previous is not None:  # read while the device is at work on this step
