@@ -50,6 +50,8 @@ def parts(kind, records):
     if kind == "supervised":
         return SupervisedObjective(**HEAD), SnippetDataset(**data)
     objective = ContrastiveObjective(**HEAD, dimensions=8)
+    if kind == "hard_negatives":
+        data |= {"hard_negatives": 1, "max_centre_distance_seconds": 0.2}
     return objective, PairDataset(**data)
 
 
@@ -83,9 +85,10 @@ def pretraining(objective, dataset):
     return model, adam.build(variable.value for variable in model.trainable_variables)
 
 
-def draws(objective, model, step):
+def draws(objective, dataset, model, step):
     """Much is dropped."""
-    arrays = objective.draw(SEED, step, BATCH, model.inputs[1].shape[1])
+    blocks, negatives = model.inputs[1].shape[1], objective.hard_negatives(dataset)
+    arrays = objective.draw(SEED, step, BATCH, blocks, negatives)
     return tf.nest.map_structure(tf.constant, arrays)
 
 
@@ -99,7 +102,7 @@ def gradients(kind, records, microbatch=None):
     def compiled(batch, draws):
         return loss_gradients(model, objective, batch, draws, batch, microbatch)
 
-    return compiled(batch, draws(objective, model, 0))
+    return compiled(batch, draws(objective, dataset, model, 0))
 
 
 def train(strategy, kind, records, microbatch=None, steps=5):
@@ -126,7 +129,7 @@ def train(strategy, kind, records, microbatch=None, steps=5):
     )
     history = {}
     for number in range(steps):
-        of_step = draws(objective, model, number)
+        of_step = draws(objective, dataset, model, number)
         measures = run_step(next(batches), of_step, tf.constant(number, tf.int64))
         for name, value in measures.items():
             history.setdefault(name, []).append(float(value))

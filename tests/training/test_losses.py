@@ -13,12 +13,15 @@ def pairs(count=12, dimensions=5, seed=0):
     return np.random.default_rng(seed).normal(size=(2, count, dimensions)).astype(np.float32)
 
 
-def double_loop(anchors, positives, temperature):
+def double_loop(anchors, positives, temperature, negatives=None):
     """The paper's formula, example by example, in float64."""
     v = np.concatenate([anchors, positives]).astype(np.float64)
+    rows = len(v)
+    if negatives is not None:
+        v = np.concatenate([v, *negatives])
     losses = []
-    for i in range(len(v)):
-        j = (i + len(anchors)) % len(v)
+    for i in range(rows):
+        j = (i + len(anchors)) % rows
         scores = {}
         for k in range(len(v)):
             distance = v[i] @ v[k] / np.sqrt(v[i] @ v[i]) / np.sqrt(v[k] @ v[k])
@@ -35,6 +38,23 @@ def test_nt_xent_is_the_papers_formula(temperature, count):
     assert (found.shape, found.dtype) == ((2 * count,), np.float32)
     expected = double_loop(anchors, positives, temperature)
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("count", [1, 12])
+@pytest.mark.parametrize("hard", [1, 3])
+def test_hard_negatives_are_among_the_others_of_every_example(count, hard):
+    anchors, positives = pairs(count)
+    negatives = np.random.default_rng(1).normal(size=(count, hard, 5)).astype(np.float32)
+    losses, similarities = nt_xent(anchors, positives, 0.2, negatives)
+    expected = double_loop(anchors, positives, 0.2, negatives)
+    assert losses.shape == (2 * count,)
+    np.testing.assert_allclose(losses, expected, rtol=1e-5, atol=1e-5)
+    assert (losses > nt_xent(anchors, positives, 0.2)[0]).numpy().all()
+    v = np.concatenate([anchors, positives, *negatives])
+    v /= np.linalg.norm(v, axis=1, keepdims=True)
+    cosines = v[: 2 * count] @ v.T - 3 * np.eye(2 * count, len(v))
+    nearest = cosines.argmax(axis=1) == (np.arange(2 * count) + count) % (2 * count)
+    assert float(retrieval_measures(similarities)["accuracy"]) == pytest.approx(nearest.mean())
 
 
 def test_gradients_are_those_of_the_formula():
@@ -84,33 +104,37 @@ devices = [tf.config.LogicalDeviceConfiguration()] * replicas
 tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], devices)
 strategy = tf.distribute.MirroredStrategy([f"CPU:{n}" for n in range(replicas)])
 views = np.random.default_rng(0).normal(size=(2, 12, 5)).astype(np.float32)
+negatives = np.random.default_rng(2).normal(size=(12, 2, 5)).astype(np.float32)
 weights = np.random.default_rng(1).normal(size=(5, 4)).astype(np.float32)
 
-def gradients(kernel, anchors, positives):
+def gradients(kernel, anchors, positives, negatives=None):
     with tf.GradientTape() as tape:
         tape.watch(kernel)
-        losses, similarities = nt_xent(anchors @ kernel, positives @ kernel, 0.2)
+        hard = None if negatives is None else negatives @ kernel
+        losses, similarities = nt_xent(anchors @ kernel, positives @ kernel, 0.2, hard)
         loss = tf.reduce_mean(losses)
     measures = list(retrieval_measures(similarities).values())
     return losses, tape.gradient(loss, kernel), tf.stack(measures)
 
 @tf.function
-def step(anchors, positives):
+def step(*examples):
     def of_replica():
         context = tf.distribute.get_replica_context()
         rows = slice(*(12 // replicas * (context.replica_id_in_sync_group + n) for n in (0, 1)))
-        losses, gradient, measures = gradients(tf.constant(weights), anchors[rows], positives[rows])
+        parts = [part[rows] for part in examples]
+        losses, gradient, measures = gradients(tf.constant(weights), *parts)
         mean = tf.distribute.ReduceOp.MEAN
         return (context.all_gather(tf.reshape(losses, (2, -1)), 1),
                 *context.all_reduce(mean, [gradient, measures]))
     return tf.nest.map_structure(
         lambda value: strategy.experimental_local_results(value)[-1], strategy.run(of_replica))
 
-found = step(*map(tf.constant, views))
-losses, *expected = gradients(tf.constant(weights), *map(tf.constant, views))
-np.testing.assert_allclose(tf.reshape(found[0], [-1]), losses, rtol=1e-5, atol=1e-5)
-for one, other in zip(found[1:], expected):
-    np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-5)
+for examples in (views, [*views, negatives]):
+    found = step(*map(tf.constant, examples))
+    losses, *expected = gradients(tf.constant(weights), *map(tf.constant, examples))
+    np.testing.assert_allclose(tf.reshape(found[0], [-1]), losses, rtol=1e-5, atol=1e-5)
+    for one, other in zip(found[1:], expected):
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-5)
 print("equal")
 """
     process = run_python("-c", script, replicas)

@@ -13,9 +13,11 @@ import tensorflow as tf
 from helpers import training_runs
 from helpers.processes import free_port, run_python
 from helpers.resources import ROOT
+from mar.audio.logmel import standardize
+from mar.training.losses import nt_xent
 
-KINDS = ["supervised", "contrastive"]
-# Trains both kinds under a strategy, in a process of its own: a process has one strategy for good.
+KINDS = ["supervised", "contrastive", "hard_negatives"]
+# Trains all kinds under a strategy, in a process of its own: a process has one strategy for good.
 SCRIPT = """
 import sys
 import numpy as np, tensorflow as tf
@@ -27,7 +29,7 @@ else:
     training_runs.logical_cpus(int(replicas))
     strategy = tf.distribute.MirroredStrategy([f"CPU:{n}" for n in range(int(replicas))])
 microbatch = int(microbatch) or None
-for kind in ("supervised", "contrastive"):
+for kind in ("supervised", "contrastive", "hard_negatives"):
     np.savez(f"{results}-{kind}.npz", **training_runs.train(strategy, kind, records, microbatch))
 """
 # Chunks on JAX, as `benchmarks/train_step.py` has them. A network of two layers compiles soon;
@@ -155,3 +157,48 @@ def test_draws_depend_on_seed_step_and_view_alone(records):
             assert (view == "anchors") == np.array_equal(values, one["anchors"][name])
         assert draws["depth"].shape == (8, 6)
         assert 0 <= draws["depth"].min() < draws["depth"].max() < 1
+
+
+def test_hard_negatives_have_draws_of_their_own_and_change_no_others(records):
+    objective, _ = training_runs.parts("hard_negatives", records)
+    pairs, draws = (objective.draw(1, 2, 8, 6, negatives) for negatives in (0, 2))
+    negatives = draws.pop("negatives")
+    assert negatives["depth"].shape == (8, 2, 6)
+    seen = [negatives, *({n: v[:, None] for n, v in of.items()} for of in pairs.values())]
+    for name in ("depth", "partners", "gains"):
+        columns = np.concatenate([of_view[name] for of_view in seen], axis=1)
+        assert len({column.tobytes() for column in np.moveaxis(columns, 1, 0)}) == 4
+        for view, of_view in draws.items():
+            np.testing.assert_array_equal(of_view[name], pairs[view][name])
+
+
+def test_hard_negatives_join_the_loss_mixed_as_they_were_drawn(records):
+    """The loss of a model that is a matrix, whose examples are mixed here, one by one."""
+    objective, dataset = training_runs.parts("hard_negatives", records)
+    dataset = dataset.replace(hard_negatives=2)
+    batch, draws = dataset.read(3, 0), objective.draw(3, 0, 8, 1, 2)
+    matrix = np.random.default_rng(0).normal(size=(96, 8)).astype(np.float32)
+
+    def project(snippets):
+        return tf.reduce_mean(snippets[..., 0], axis=2) @ matrix
+
+    def model(inputs, training):
+        return project(inputs[0])
+
+    outputs = objective.outputs(model, batch, draws, batch)
+    loss, _ = objective.loss(outputs, batch, draws, batch)
+
+    def projection(example, view, *slot):
+        gain, partner = (draws[view][name][(example, *slot)] for name in ("gains", "partners"))
+        ours, theirs = (batch[view][(row, *slot)].astype(np.float32) for row in (example, partner))
+        return project(standardize((gain * ours + (1 - gain) * theirs)[None]))[0]
+
+    anchors, positives = (
+        np.stack([projection(example, view) for example in range(8)]) for view in objective.views
+    )
+    negatives = np.array(
+        [[projection(example, "negatives", slot) for slot in (0, 1)] for example in range(8)]
+    )
+    losses, _ = nt_xent(anchors, positives, objective.temperature, negatives)
+    np.testing.assert_allclose(loss, np.mean(losses), rtol=1e-5)
+    assert abs(loss - np.mean(nt_xent(anchors, positives, objective.temperature)[0])) > 1e-3

@@ -113,8 +113,10 @@ class FFmpeg:
     def blocks(self, seconds: float) -> Iterator[tuple[np.ndarray, int]]:
         """See `SoundFile.blocks`; a block ends where rate or channels change."""
         pieces: list[np.ndarray] = []
-        held, kind, frame = 0, None, self._first
-        while frame is not None:
+        if self._first is None:
+            return
+        held, kind = 0, _kind(self._first)
+        for frame in itertools.chain([self._first], self._decoded):
             if pieces and kind != _kind(frame):
                 yield np.concatenate(pieces), kind[0]
                 pieces, held = [], 0
@@ -124,7 +126,6 @@ class FFmpeg:
             if held >= seconds * kind[0]:
                 yield np.concatenate(pieces), kind[0]
                 pieces, held = [], 0
-            frame = next(self._decoded, None)
         if pieces:
             yield np.concatenate(pieces), kind[0]
 

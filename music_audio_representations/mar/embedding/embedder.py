@@ -139,7 +139,7 @@ class Embedder:
             if sample_rate is not None:
                 raise InputError("a file tells its own sample rate; sample_rate is for arrays")
             name, rate = decode.shown(audio), decode.info(audio).sample_rate
-            blocks = decode.blocks(audio, **log_mel.decoding)
+            blocks: Iterable[np.ndarray] = decode.blocks(audio, **log_mel.decoding)
         else:
             name, rate = "the samples", _whole(sample_rate)
             mono = decode.mix(_checked(audio), log_mel.downmix)

@@ -77,8 +77,6 @@ def read_saved_model(folder: pathlib.Path) -> list[Layer]:
     """
     import tensorflow as tf
 
-    if not (folder / "variables").is_dir():
-        raise InputError(f"{folder}: expected a SavedModel, but it has no folder variables/")
     files = sorted((folder / "variables").glob("variables.*"))
     if len(files) < 2:
         raise InputError(f"{folder}: missing weights: variables/ lacks its index or its data")

@@ -9,7 +9,7 @@ import keras
 
 from mar.audio.logmel import PUBLISHED
 from mar.errors import InputError
-from mar.models import keras2, saving
+from mar.models import keras2, runs, saving
 from mar.models.sfnfnet import STEMS, SfNfNetF0, canonical_name
 from mar.util.download import cache_folder, download
 
@@ -38,18 +38,28 @@ def load_model(source: str | os.PathLike[str]) -> keras.Model:
     Args:
         source: a `.keras` file or a SavedModel folder that the paper's authors published, a
             `.keras` file saved by this package, or `"mule"`: the published weights, downloaded
-            once.
+            once. The folder of a run of `mar.train` stands for its `model.keras`, and before its
+            end for its last checkpoint; `"models/run@best"` is the best checkpoint by validation,
+            `"models/run@12000"` that of step 12,000.
 
     Returns:
         A Keras model `(batch, 96, frames, 1)` → `(batch, dimensions)`; `mar.front_end` tells what
         input it expects.
 
     Raises:
-        InputError: the file is missing, damaged, not a model, or of another architecture.
+        InputError: the file is missing, damaged, not a model, or of another architecture; the
+            folder is none of these, or the run has no such checkpoint.
     """
     path = fetch_mule() if source == "mule" else pathlib.Path(source)
-    if path.is_dir():
+    folder, at, which = os.fspath(path).rpartition("@")
+    if at and not path.exists() and os.path.isdir(folder):
+        return runs.load(pathlib.Path(folder), which)
+    if (path / "variables").is_dir():
         return _published(path, keras2.read_saved_model(path))
+    if path.is_dir():
+        if not (path / runs.MODEL).exists():
+            return runs.load(path)
+        path = path / runs.MODEL
     layers = keras2.read_file(path)
     return saving.load(path) if layers is None else _published(path, layers)
 

@@ -12,13 +12,12 @@ import tensorflow as tf
 
 from mar.errors import ConfigError, InputError
 from mar.models.loading import load_model
+from mar.models.runs import BEST, CHECKPOINTS, FACTS
 from mar.models.saving import front_end
 from mar.optim.fused_adam import FusedAdam
 from mar.util.atomic import whole
 from mar.util.lock import FolderLock
 
-FOLDER = "checkpoints"
-_FACTS = "run.json"
 _TOLD = 8  # differences that are told one by one
 _LOG = logging.getLogger("mar")
 
@@ -52,7 +51,7 @@ class Checkpoints:
             weights=weights, adam=adam, step=self._step, score=self._score
         )
         self._last = tf.train.CheckpointManager(self._checkpoint, self._folder, keep)
-        self._best = tf.train.CheckpointManager(self._checkpoint, self._folder / "best", 1)
+        self._best = tf.train.CheckpointManager(self._checkpoint, self._folder / BEST, 1)
 
     @property
     def latest(self) -> str | None:
@@ -107,7 +106,7 @@ class Checkpoints:
         try:
             if before is None:
                 self._folder.mkdir(parents=True, exist_ok=True)
-                with whole(self._folder / _FACTS) as unfinished:
+                with whole(self._folder / FACTS) as unfinished:
                     unfinished.write_text(json.dumps(self._facts, indent=1), encoding="utf-8")
             manager.save(checkpoint_number=step)
         except (tf.errors.OpError, OSError) as error:
@@ -118,7 +117,7 @@ class Checkpoints:
             ) from None
 
     def _compare(self):
-        path = self._folder / _FACTS
+        path = self._folder / FACTS
         try:
             earlier = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, json.JSONDecodeError) as error:
@@ -187,7 +186,7 @@ def set_aside(folder: pathlib.Path) -> None:
     numbers = filter(None, map(_number, folder.glob("*")))
     aside = folder / f"previous-{1 + max(numbers, default=0)}"
     aside.mkdir()
-    for path in sorted(contents, key=lambda path: path.name == FOLDER):
+    for path in sorted(contents, key=lambda path: path.name == CHECKPOINTS):
         path.rename(aside / path.name)
 
 

@@ -33,8 +33,10 @@ class Similarities(NamedTuple):
 
         rows  a1 p1      columns  a0 a1 p0 p1      own  [1, 3]      partners  [3, 1]
 
+    Hard negatives of all replicas are columns behind these, and no rows.
+
     Attributes:
-        cosines: float32 `(2n, 2N)`.
+        cosines: float32 `(2n, 2N)`; with h hard negatives of each pair `(2n, (2 + h) N)`.
         own: int32 `(2n,)`, the column of each example itself.
         partners: int32 `(2n,)`, the column of its partner.
     """
@@ -44,7 +46,9 @@ class Similarities(NamedTuple):
     partners: Any
 
 
-def nt_xent(anchors: Any, positives: Any, temperature: float = 0.1) -> tuple[Any, Similarities]:
+def nt_xent(
+    anchors: Any, positives: Any, temperature: float = 0.1, negatives: Any = None
+) -> tuple[Any, Similarities]:
     """Normalised temperature-scaled cross-entropy of SimCLR (Chen et al., 2020).
 
     Each example is to find its partner among all others but itself. The paper sums over the
@@ -54,16 +58,21 @@ def nt_xent(anchors: Any, positives: Any, temperature: float = 0.1) -> tuple[Any
     each replica's losses, averaged over the replicas, is that of the whole batch. Gradients flow
     through the gathered projections, so that the replicas' sum is right.
 
+    Hard negatives are "forced into every batch" (paper, section 2.3): as SimCLR takes all other
+    examples of the batch for negatives, each anchor and each positive has those of all pairs among
+    its others. They have no partner to find, and so no loss of their own.
+
     Args:
         anchors: `(n, d)` projections, in each replica as many.
         positives: `(n, d)`, their partners'.
         temperature: divides the cosine similarities.
+        negatives: `(n, h, d)`, hard negatives of each pair; None: there are none.
 
     Returns:
         float32 `(2n,)`: the losses of the anchors, then of the positives; and the similarities
         that they were computed from.
     """
-    similarities = _similarities(anchors, positives)
+    similarities = _similarities(anchors, positives, negatives)
     columns = ops.shape(similarities.cosines)[1]
     logits = similarities.cosines / temperature
     others = ops.where(ops.one_hot(similarities.own, columns, dtype="bool"), -1e9, logits)
@@ -99,13 +108,16 @@ def retrieval_measures(similarities: Similarities) -> dict[str, Any]:
     }
 
 
-def _similarities(anchors, positives):
+def _similarities(anchors, positives, negatives):
+    views = [anchors, positives]
+    if negatives is not None:
+        views += ops.unstack(negatives, axis=1)
+    views_of_all, replica = _of_all_replicas(views)
     pairs = ops.shape(anchors)[0]
-    all_anchors, all_positives, replica = _of_all_replicas(anchors, positives)
     own = replica * pairs + ops.arange(pairs, dtype="int32")
-    partners = own + ops.shape(all_anchors)[0]
+    partners = own + ops.shape(views_of_all[0])[0]
     rows = _unit(ops.concatenate([anchors, positives]))
-    columns = _unit(ops.concatenate([all_anchors, all_positives]))
+    columns = _unit(ops.concatenate(views_of_all))
     return Similarities(
         ops.matmul(rows, ops.transpose(columns)),
         ops.concatenate([own, partners]),
@@ -119,13 +131,14 @@ def _unit(vectors):
     return vectors * ops.rsqrt(ops.maximum(squares, _SMALLEST_SQUARE))
 
 
-def _of_all_replicas(anchors, positives):
-    """Anchors and positives of all replicas, and the number of this replica."""
+def _of_all_replicas(views):
+    """The same views, but of all replicas, and the number of this replica."""
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 
         context = tf.distribute.get_replica_context()
         if context is not None and context.num_replicas_in_sync > 1:
-            pairs = context.all_gather(ops.stack([anchors, positives], axis=1), axis=0)
-            return pairs[:, 0], pairs[:, 1], context.replica_id_in_sync_group
-    return anchors, positives, 0
+            examples = context.all_gather(ops.stack(views, axis=1), axis=0)
+            views = [examples[:, view] for view in range(len(views))]
+            return views, context.replica_id_in_sync_group
+    return views, 0

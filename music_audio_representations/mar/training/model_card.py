@@ -12,6 +12,7 @@ from matplotlib.ticker import MaxNLocator
 
 import mar
 from mar.errors import InputError
+from mar.models.runs import MODEL
 from mar.models.saving import fingerprint, front_end, save, save_waveform_model
 from mar.training import logs
 from mar.util.atomic import whole
@@ -74,7 +75,7 @@ def write(trainer: "Trainer", network: keras.Model, folder: pathlib.Path, hardwa
     model = trainer.model.build(trainer.dataset.snippet_frames, front_end(network))
     model.set_weights(network.get_weights())
     try:
-        save(model, folder / "model.keras")
+        save(model, folder / MODEL)
         if not (folder / "saved_model").exists():
             save_waveform_model(model, folder / "saved_model")
     except (OSError, tf.errors.OpError) as error:

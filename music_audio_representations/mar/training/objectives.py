@@ -64,8 +64,12 @@ class Objective(Configurable):
         """Number of outputs of the head."""
         raise NotImplementedError
 
+    def hard_negatives(self, dataset: RecordDataset) -> int:
+        """Number of snippets of an example beside the views, in the data set's `negatives`."""
+        return 0
+
     def draw(
-        self, seed: int, step: int, batch_size: int, blocks: int
+        self, seed: int, step: int, batch_size: int, blocks: int, hard_negatives: int = 0
     ) -> dict[str, dict[str, np.ndarray]]:
         """All that is random in a step, for the global batch.
 
@@ -74,18 +78,28 @@ class Objective(Configurable):
             step: number of the step.
             batch_size: of the global batch.
             blocks: number of the network's blocks, over both pathways.
+            hard_negatives: of each example.
 
         Returns:
             For each view `depth`, float32 `(batch_size, blocks)` in [0, 1); with mixup also
-            `partners`, int32, and `gains`, float32, `(batch_size,)`.
+            `partners`, int32, and `gains`, float32, `(batch_size,)`. For `negatives`, if there are
+            any, the same with `(batch_size, hard_negatives)` in front: the first ones of all
+            examples are a view like the others, mixed with one another, and so are the second.
         """
-        draws: dict[str, dict[str, np.ndarray]] = {}
-        for view in self.views:
+
+        def of(view):
             rng = sampling.generator(seed, step, f"stochastic depth {view}")
-            draws[view] = {"depth": rng.random((batch_size, blocks), np.float32)}
+            draws = {"depth": rng.random((batch_size, blocks), np.float32)}
             if self.mixup is not None:
-                partners, gains = self.mixup.draw(seed, step, batch_size, view)
-                draws[view] |= {"partners": partners, "gains": gains}
+                draws["partners"], draws["gains"] = self.mixup.draw(seed, step, batch_size, view)
+            return draws
+
+        draws = {view: of(view) for view in self.views}
+        if hard_negatives:
+            slots = [of(f"negatives {slot}") for slot in range(hard_negatives)]
+            draws["negatives"] = {
+                name: np.stack([slot[name] for slot in slots], axis=1) for name in slots[0]
+            }
         return draws
 
     def outputs(self, model: keras.Model, batch: dict, draws: dict, global_batch: dict) -> Any:
@@ -99,12 +113,16 @@ class Objective(Configurable):
             global_batch: the global batch, whose rows are the partners.
 
         Returns:
-            float32 `(n, views, outputs)`.
+            float32 `(n, views, outputs)`; hard negatives, where there are draws for them, come
+            after the views: `(n, views + hard_negatives, outputs)`.
         """
-        snippets = [_mixed(batch[view], global_batch[view], draws[view]) for view in self.views]
-        depth = ops.concatenate([draws[view]["depth"] for view in self.views])
+        views = [(batch[view], global_batch[view], draws[view]) for view in self.views]
+        if "negatives" in draws:
+            views += _slots(batch["negatives"], global_batch["negatives"], draws["negatives"])
+        snippets = [_mixed(*view) for view in views]
+        depth = ops.concatenate([of_view["depth"] for _, _, of_view in views])
         outputs = model([standardize(ops.concatenate(snippets)), depth], training=True)
-        return ops.stack(ops.split(outputs, len(self.views)), axis=1)
+        return ops.stack(ops.split(outputs, len(views)), axis=1)
 
     def loss(self, outputs: Any, batch: dict, draws: dict, global_batch: dict) -> tuple[Any, dict]:
         """Mean loss of some examples, and what else is to be logged, scalars by name.
@@ -189,7 +207,13 @@ class SupervisedObjective(Objective):
 
 
 class ContrastiveObjective(Objective):
-    """SimCLR: to find the other snippet of the same track among all of the batch."""
+    """SimCLR: to find the other snippet of the same track among all of the batch.
+
+    `PairDataset.hard_negatives` adds snippets to the batch that are of the anchor's track and too
+    far from it to be its positive (section 2.3). Like all others they are mixed, and are negatives
+    of every anchor and positive: see `mar.training.losses.nt_xent`. The distance is the anchor's;
+    a positive on the same side may be nearer to them.
+    """
 
     dimensions: PositiveInt = Param(default=1024, doc="Dimensions in which snippets are compared.")
     temperature: PositiveFloat = Param(default=0.1, doc="Divides the cosine similarities.")
@@ -200,11 +224,6 @@ class ContrastiveObjective(Objective):
     def check(self, dataset: RecordDataset) -> None:
         """See `Objective.check`."""
         super().check(dataset)
-        if dataset.hard_negatives:
-            raise ConfigError(
-                "PairDataset.hard_negatives: expected 0, since ContrastiveObjective compares pairs "
-                f"alone, got {dataset.hard_negatives}"
-            )
         if dataset.batch_size < 2:
             raise ConfigError(
                 "PairDataset.batch_size: expected at least 2, since ContrastiveObjective tells the "
@@ -223,13 +242,19 @@ class ContrastiveObjective(Objective):
                 *(dataset.records, identical, len(dataset.tracks), dataset.snippet_frames),
             )
 
+    def hard_negatives(self, dataset: RecordDataset) -> int:
+        """See `Objective.hard_negatives`."""
+        assert isinstance(dataset, PairDataset)  # which `check` demands
+        return dataset.hard_negatives
+
     def output_size(self, dataset: RecordDataset) -> int:
         """Dimensions of the projection."""
         return self.dimensions
 
     def loss(self, outputs: Any, batch: dict, draws: dict, global_batch: dict) -> tuple[Any, dict]:
         """See `Objective.loss`: that of a replica's examples among those of all replicas."""
-        losses, similarities = nt_xent(outputs[:, 0], outputs[:, 1], self.temperature)
+        negatives = outputs[:, 2:] if outputs.shape[1] > 2 else None
+        losses, similarities = nt_xent(outputs[:, 0], outputs[:, 1], self.temperature, negatives)
         return ops.mean(losses), retrieval_measures(similarities)
 
     def scores(self, batches: Iterable[dict[str, np.ndarray]]) -> dict[str, float]:
@@ -256,3 +281,10 @@ def _mixed(examples, global_batch, draws):
     if "gains" not in draws:
         return examples
     return mix(examples, global_batch, draws["partners"], draws["gains"])
+
+
+def _slots(negatives, global_batch, draws):
+    """Hard negatives `(n, h, …)`, those of all and their draws as h views `(n, …)`."""
+    for slot in range(negatives.shape[1]):
+        of_slot = {name: draw[:, slot] for name, draw in draws.items()}
+        yield negatives[:, slot], global_batch[:, slot], of_slot

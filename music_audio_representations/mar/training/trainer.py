@@ -16,6 +16,7 @@ from mar.config import Configurable, Param
 from mar.data.pipelines import RecordDataset
 from mar.errors import ConfigError
 from mar.models.projectors import with_head
+from mar.models.runs import CHECKPOINTS
 from mar.models.sfnfnet import SfNfNetF0, untrained
 from mar.optim.adam import ScoochAdam
 from mar.optim.fused_adam import FusedAdam
@@ -111,7 +112,7 @@ class Trainer(Configurable):
         """
         folder = pathlib.Path(folder)
         checks.check_records(self)
-        with explained(folder / checkpoints.FOLDER):
+        with explained(folder / CHECKPOINTS):
             strategy = distribution.strategy(self.strategy, self.device)
             checks.check_batches(self, strategy.num_replicas_in_sync)
             chief = distribution.is_chief(strategy)
@@ -126,7 +127,7 @@ class Trainer(Configurable):
         lock: FolderLock | None,
     ) -> signal.Signals | None:
         """As `run`, in a folder that no other run writes into; the chief alone has its lock."""
-        checkpoint_folder = folder / checkpoints.FOLDER
+        checkpoint_folder = folder / CHECKPOINTS
         chief = lock is not None
         with strategy.scope():
             network, model = self.build()
@@ -143,7 +144,7 @@ class Trainer(Configurable):
         if chief:
             self.write(folder / CONFIGURATION)
 
-        views = len(self.objective.views)
+        views = len(self.objective.views) + self.objective.hard_negatives(self.dataset)
         logs = Logs(folder, done, self.total_steps, self.dataset.batch_size, views, chief)
         with contextlib.closing(logs):
             stopped_by = self._train(strategy, model, optimizer, saved, logs, done)
@@ -184,13 +185,14 @@ class Trainer(Configurable):
         validate = self._validation(strategy, model, saved, logs)
         batches = iter(distribution.batches(strategy, self.dataset, self.seed, done))
         size, blocks = self.dataset.batch_size, model.inputs[1].shape[1]
+        negatives = self.objective.hard_negatives(self.dataset)
         measures, stopped = None, False
         with caught_signals() as caught:
             if self._is_validated(done):
                 validate(done)
             while done < self.total_steps and not stopped:
                 batch = next(batches)
-                draws = self.objective.draw(self.seed, done, size, blocks)
+                draws = self.objective.draw(self.seed, done, size, blocks, negatives)
                 previous = measures
                 measures = take_step(batch, draws, done, caught.received is not None)
                 if previous is not None:  # read while the device is at work on this step

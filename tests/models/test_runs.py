@@ -1,0 +1,148 @@
+"""Any checkpoint of a run becomes a model."""
+
+import json
+import shutil
+
+import keras
+import numpy as np
+import pytest
+
+import mar
+from helpers.processes import run_python
+from helpers.resources import DATA
+from mar.audio.logmel import standardize
+from mar.errors import InputError
+from mar.models.saving import fingerprint
+from mar.training.checkpoints import Checkpoints
+
+EARLIER = DATA / "earlier"
+BACKEND_SCRIPT = """
+import sys, mar
+from mar.models.saving import fingerprint
+print(fingerprint(mar.load_model(sys.argv[1])))
+"""
+
+
+def trainer(**settings):
+    changes = {"dataset.SnippetDataset.records": EARLIER / "records", **settings}
+    overrides = [f"Trainer.{name}={value}" for name, value in changes.items()]
+    return mar.Trainer.load(EARLIER / "run" / "configuration.yaml", overrides)
+
+
+@pytest.fixture(scope="module")
+def stopped(tmp_path_factory):
+    """A run of version 0.1.0 as it was after step 2 of 4, without its records."""
+    folder = tmp_path_factory.mktemp("stopped") / "run"
+    shutil.copytree(EARLIER / "run", folder)
+    (folder / "model.keras").unlink()
+    return folder
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A run with checkpoints of steps 1 to 3; that of step 1 passes for the best."""
+    folder = tmp_path_factory.mktemp("finished") / "run"
+    assert trainer(checkpoint_every=1, keep=2, steps=3).run(folder) is None
+    assert trainer(checkpoint_every=1, steps=1).run(folder.parent / "short") is None
+    (folder / "checkpoints" / "best").mkdir()
+    for path in (folder.parent / "short" / "checkpoints").glob("ckpt-1.*"):
+        shutil.copy(path, folder / "checkpoints" / "best")
+    return folder
+
+
+def assert_equal(model, other):
+    assert [weight.path for weight in model.weights] == [weight.path for weight in other.weights]
+    for weight, theirs in zip(model.weights, other.weights, strict=True):
+        np.testing.assert_array_equal(weight, theirs, err_msg=weight.path)
+    assert mar.front_end(model).resolved() == mar.front_end(other).resolved()
+    assert model.input_shape == other.input_shape
+
+
+def test_a_stopped_run_is_what_it_resumes_from(stopped):
+    model = mar.load_model(stopped)
+    assert_equal(model, mar.load_model(f"{stopped}@2"))
+    described = trainer()
+    network, pretraining = described.build()
+    adam = described.optimizer.build(weight.value for weight in pretraining.trainable_variables)
+    saved = Checkpoints(stopped / "checkpoints", 3, pretraining, adam, described.facts())
+    assert saved.restore() == 2
+    for weight, theirs in zip(model.weights, network.weights, strict=True):
+        np.testing.assert_array_equal(weight, theirs, err_msg=weight.path)
+    snippets = standardize(np.random.default_rng(0).random((2, 64, 96)).astype(np.float32))
+    kept = keras.ops.ones((2, network.inputs[1].shape[1]))
+    np.testing.assert_allclose(model(snippets), network([snippets, kept]), rtol=1e-5, atol=1e-6)
+
+
+def test_the_last_checkpoint_of_a_finished_run_is_its_model(finished):
+    model = mar.load_model(finished)
+    assert_equal(model, keras.saving.load_model(finished / "model.keras"))
+    assert_equal(model, mar.load_model(f"{finished}@3"))
+    weights = {fingerprint(mar.load_model(f"{finished}@{step}")) for step in (1, 2, 3)}
+    assert len(weights) == 3
+    assert_equal(mar.load_model(f"{finished}@best"), mar.load_model(finished.parent / "short"))
+    with pytest.raises(InputError, match=r"@4: expected best, or .* that is there \(1, 2, 3\)"):
+        mar.load_model(f"{finished}@4")
+
+
+def test_a_checkpoint_embeds(finished):
+    samples = np.random.default_rng(0).uniform(-0.1, 0.1, 5 * 16000).astype(np.float32)
+    best = mar.Embedder(f"{finished}@best")(samples, 16000)
+    short = mar.Embedder(mar.load_model(finished.parent / "short"))(samples, 16000)
+    np.testing.assert_array_equal(best.values, short.values)
+    last = mar.Embedder(finished)(samples, 16000)
+    assert np.abs(last.values - best.values).max() > 0
+
+
+def test_a_checkpoint_is_read_under_another_backend(stopped):
+    process = run_python("-c", BACKEND_SCRIPT, f"{stopped}@2", KERAS_BACKEND="jax")
+    assert process.returncode == 0, process.stderr
+    assert process.stdout.split() == [fingerprint(mar.load_model(stopped))]
+
+
+def test_what_is_missing_is_named(stopped, tmp_path):
+    for which in ("3", "latest", "-2", ""):
+        with pytest.raises(InputError, match=rf"run@{which}: expected best, or .* \(2\), got"):
+            mar.load_model(f"{stopped}@{which}")
+    with pytest.raises(InputError, match=r"run@best: no checkpoint is the best yet.* steps: 2"):
+        mar.load_model(f"{stopped}@best")
+    for neither in (tmp_path, f"{tmp_path}@best", f"{tmp_path}@2"):
+        with pytest.raises(InputError, match=f"{tmp_path}: expected a SavedModel.* of a run"):
+            mar.load_model(neither)
+    with pytest.raises(InputError, match=r"absent@best: cannot be read: No such file"):
+        mar.load_model(tmp_path / "absent@best")
+    (tmp_path / "checkpoints").mkdir()
+    facts = tmp_path / "checkpoints" / "run.json"
+    shutil.copy(stopped / "checkpoints" / "run.json", facts)
+    with pytest.raises(InputError, match=f"{tmp_path}: the run has no checkpoint yet"):
+        mar.load_model(tmp_path)
+    facts.write_text(json.dumps({"configuration": {}}))
+    with pytest.raises(InputError, match=r"run.json: not the facts of a run"):
+        mar.load_model(tmp_path)
+    facts.write_text("{")
+    with pytest.raises(InputError, match=r"run.json: cannot be read"):
+        mar.load_model(tmp_path)
+
+
+def test_damaged_checkpoints_are_named(stopped, tmp_path):
+    run = shutil.copytree(stopped, tmp_path / "run")
+    data = run / "checkpoints" / "ckpt-2.data-00000-of-00001"
+    content = bytearray(data.read_bytes())
+    weight = keras.ops.convert_to_numpy(mar.load_model(run).weights[0]).tobytes()
+    content[content.index(weight)] ^= 0xFF
+    for damaged in (bytes(content), content[:1000], b""):
+        data.write_bytes(damaged)
+        with pytest.raises(InputError, match=r"ckpt-2: the checkpoint is damaged"):
+            mar.load_model(run)
+    facts = json.loads((run / "checkpoints" / "run.json").read_text())
+    facts["configuration"]["model"]["SfNfNetF0"]["width"] = 0.1
+    shutil.copytree(stopped / "checkpoints", run / "checkpoints", dirs_exist_ok=True)
+    (run / "checkpoints" / "run.json").write_text(json.dumps(facts))
+    with pytest.raises(InputError, match=r"ckpt-2: the checkpoint is damaged, or of another run"):
+        mar.load_model(run)
+
+
+def test_a_name_with_an_at_sign_is_a_name(stopped, tmp_path):
+    folder = shutil.copytree(stopped, tmp_path / "run@home")
+    (tmp_path / "run").mkdir()
+    assert_equal(mar.load_model(folder), mar.load_model(stopped))
+    assert_equal(mar.load_model(f"{folder}@2"), mar.load_model(stopped))
