@@ -15,7 +15,7 @@ REQUIRED = [
     "absl-py",  # command lines
     "numpy",  # arrays between the parts
     "librosa>=0.10.2",  # mel filters
-    "soundfile>=0.12.1",  # decodes WAV, FLAC, OGG, Opus, MP3, AIFF
+    "soundfile>=0.12.1",  # decodes WAV, AIFF, W64, CAF, and what FFmpeg does not know
     "av>=13.1",  # decodes everything else that FFmpeg's libraries read
     "psutil>=5.9",  # memory that is available
     "soxr>=0.3.6",  # streaming resampler

@@ -69,7 +69,8 @@ def test_a_folder_is_embedded_as_its_files_are(model, library, tmp_path):
         np.testing.assert_allclose(row["mean"], expected.mean, rtol=1e-4, atol=1e-5)
         np.testing.assert_array_equal(row["times"], expected.times)
         assert row["duration"] == expected.duration_seconds
-        assert (row["reader"], row["channels"], row["notes"]) == ("soundfile", 2, [])
+        assert row["reader"] == ("soundfile" if path == "a.wav" else "PyAV")
+        assert (row["channels"], row["notes"]) == (2, [])
         assert row["damaged_seconds"] == 0
         assert row["audio_hash"] == decode.audio_hash(library / path)
         assert (row["status"], row["sample_rate"], row["padded"]) == ("ok", 44100, False)
@@ -178,6 +179,23 @@ def test_bad_files_are_rows_and_cost_nothing_else(model, library, tmp_path):
     assert "0 embedded, 9 already there, 0 skipped (not audio), 10 failed" in again.stdout
     assert rows(tmp_path / "out").keys() == found.keys()
     assert pq.read_table(tmp_path / "out").num_rows == len(found)
+
+
+def test_a_row_tells_what_was_wrong_with_a_file_that_could_be_read(model, library, tmp_path):
+    soundfile.write(library / "2.ogg", music(6.0, 22050), 22050)
+    (library / "chain.ogg").write_bytes(
+        (library / "d.ogg").read_bytes() + (library / "2.ogg").read_bytes()
+    )
+    content = bytearray((library / "b/c.flac").read_bytes())
+    content[len(content) // 2] ^= 0x55
+    (library / "b/c.flac").write_bytes(content)
+    run(model, library, tmp_path / "out")
+    found = rows(tmp_path / "out")
+    assert found["chain.ogg"]["notes"] == ["changes to 22050 Hz, 2 channels at 7.00 s"]
+    assert found["chain.ogg"]["duration"] == pytest.approx(13.0, abs=1e-3)
+    assert 0 < found["b/c.flac"]["damaged_seconds"] < 0.2
+    assert found["a.wav"]["damaged_seconds"] == 0
+    assert not found["a.wav"]["notes"]
 
 
 def test_a_decoder_that_crashes_costs_its_file(model, library, tmp_path, monkeypatch):

@@ -20,12 +20,13 @@ def music(seconds=3.0, sample_rate=44100, channels=2, seed=0):
 
 def write_with_ffmpeg(path, samples, sample_rate, codec, container):
     """Encodes `(samples, channels)` with FFmpeg's libraries."""
-    layout = {1: "mono", 2: "stereo"}[samples.shape[1]]
+    layout = {1: "mono", 2: "stereo", 6: "5.1", 8: "7.1"}[samples.shape[1]]
     with av.open(str(path), "w", format=container) as file:
         stream = file.add_stream(codec, rate=sample_rate)
         stream.layout, stream.bit_rate = layout, 128_000
+        # Packed: of eight planes PyAV 18 takes nine.
         frame = av.AudioFrame.from_ndarray(
-            np.ascontiguousarray(samples.T), format="fltp", layout=layout
+            np.ascontiguousarray(samples).reshape(1, -1), format="flt", layout=layout
         )
         frame.sample_rate = sample_rate
         wanted = av.AudioResampler(

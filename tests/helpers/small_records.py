@@ -66,7 +66,7 @@ def data_set(folder, frames, **settings):
     return RecordReader(folder)
 
 
-def write_here(job, folder):
+def write_here(job, folder, share=(0, 1)):
     """`writer.write` without other processes, which take a second to start."""
 
     def run(parts, numbers, workers):
@@ -75,7 +75,7 @@ def write_here(job, folder):
             shards.write_shard(job, parts.folder, name, part, parts.tracks(number))
 
     with unittest.mock.patch.object(writer, "_run", run):
-        return writer.write(job, folder)
+        return writer.write(job, folder, share=share)
 
 
 def contents(folder):

@@ -6,6 +6,7 @@ import itertools
 import json
 import logging
 import shutil
+import threading
 
 import keras
 import numpy as np
@@ -23,6 +24,7 @@ from mar.probing import joining, published, results
 from mar.probing.experiment import Probe
 from mar.probing.probe import MLP
 from mar.tasks import TASKS, Task
+from mar.util.lock import FolderLock
 
 SCHEDULE = "MLP.optimizer.ScoochAdam.schedule.WarmupSchedule"
 
@@ -298,6 +300,37 @@ def test_a_result_is_saved_whole_or_not_at_all(prepared, tmp_path):
     other = Probe(short("GTZAN", steps=50), loaded).run(embeddings, model="toy", resamples=5)
     assert other.save(tmp_path / "results").facts == other.facts
     assert {path.name for path in (tmp_path / "results" / "GTZAN" / "toy").iterdir()} == {"0"}
+
+
+def test_results_that_are_saved_at_once_are_all_in_the_tables(prepared, tmp_path, monkeypatch):
+    """The second begins when the first has read which runs there are, and waits for it."""
+    loaded, embeddings = prepared("GTZAN")
+    first = Probe(short("GTZAN"), loaded).run(embeddings, model="first", resamples=0)
+    second = dataclasses.replace(first, facts={**first.facts, "model": "second"})
+    rival = threading.Thread(target=second.save, args=[tmp_path / "results"])
+    write_tables = published.write_tables
+
+    def overtaken(runs, folder):
+        if threading.current_thread() is not rival:
+            rival.start()
+            rival.join(timeout=2)  # without a lock it is done by then
+        return write_tables(runs, folder)
+
+    monkeypatch.setattr(published, "write_tables", overtaken)
+    first.save(tmp_path / "results")
+    rival.join()
+    assert [run.model for run in mar.Results(tmp_path / "results").runs] == ["first", "second"]
+    table = published.read_table(tmp_path / "results" / "GTZAN" / "precision.csv")
+    assert table.models == ["first", "second"]
+    assert not list((tmp_path / "results").rglob(".*"))
+
+
+def test_a_study_has_one_searcher(prepared, tmp_path):
+    loaded, embeddings = prepared("GTZAN")
+    probe = Probe(short("GTZAN"), loaded)
+    with FolderLock(tmp_path), pytest.raises(InputError, match="writes into it since"):
+        probe.run(embeddings, trials=1, scratch=tmp_path)
+    assert not (tmp_path / "search.sqlite3").exists()
 
 
 @pytest.mark.parametrize("model", ["../../x", "", "..", "/x", "a/b"])

@@ -190,24 +190,47 @@ def stopped(source, target):
     replace(source, target)
 
 os.replace = stopped
-outcome = small_records.write_here(small_records.job([350, 300, 320], 150_000), sys.argv[1])
+job = small_records.job([350, 300, 320], 150_000)
+outcome = small_records.write_here(job, sys.argv[1], (0, 2))
 assert (outcome.tracks, outcome.missing_shards) == (3, 0)
 """
 
 
 def test_two_machines_may_finish_at_the_same_time(tmp_path):
     """One is about to make the manifest when the other has made it and removed the parts."""
+    job = small_records.job([350, 300, 320], 150_000)
+    assert small_records.write_here(job, tmp_path / "set", (1, 2)).missing_shards == 1
     command = [sys.executable, "-c", STOPPED, tmp_path / "set"]
     environment = {"PYTHONPATH": os.pathsep.join([str(ROOT / "tests"), *sys.path])}
     slow = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
     _, status = os.waitpid(slow.pid, os.WUNTRACED)
     assert os.WIFSTOPPED(status), slow.communicate()
-    small_records.write_here(small_records.job([350, 300, 320], 150_000), tmp_path / "set")
+    small_records.write_here(job, tmp_path / "set", (1, 2))
     expected = small_records.contents(tmp_path / "set")
+    expected.pop(".writer-0-of-2")  # the lock of the slow one
     slow.send_signal(signal.SIGCONT)
     _, complaints = slow.communicate()
     assert slow.returncode == 0, complaints
     assert small_records.contents(tmp_path / "set") == expected
+
+
+def test_a_share_has_one_writer_and_the_other_shares_go_on(script, expected, tmp_path):
+    """One is held within its second track, and then killed."""
+    folder = tmp_path / "set"
+    environment = {"PYTHONPATH": os.pathsep.join([str(ROOT / "tests"), *sys.path])}
+    first = subprocess.Popen(
+        [sys.executable, script, folder, "1", "0", "2"], env={**environment, "HOLD_FROM": "1"}
+    )
+    wait_for(lambda: list(folder.glob("parts/.*/shard*.tfrecord")))
+    who = rf"\(process {first.pid} on .*\) writes into it since"
+    for share in ((0, 2), (0, 1), (1, 3)):
+        with pytest.raises(InputError, match=who):
+            small_records.write_here(job(), folder, share)
+    assert small_records.write_here(job(), folder, (1, 2)).missing_shards == 3
+    first.kill()
+    first.wait()
+    assert small_records.write_here(job(), folder, (0, 2)).missing_shards == 0
+    assert small_records.contents(folder) == expected
 
 
 def test_a_finished_data_set_is_left_alone(expected, tmp_path):

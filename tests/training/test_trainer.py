@@ -11,6 +11,7 @@ import subprocess
 import sys
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import tensorflow as tf
@@ -22,6 +23,7 @@ from helpers.networks import fill_golden, small_network
 from helpers.processes import free_port, run_python
 from helpers.resources import ROOT, reference
 from mar.audio.logmel import LogMel, standardize
+from mar.data.pipelines import PairDataset, SnippetDataset
 from mar.errors import ConfigError, InputError
 from mar.models import sfnfnet
 from mar.models.saving import fingerprint
@@ -29,7 +31,7 @@ from mar.records import manifest
 from mar.training.checkpoints import warm_start
 from mar.training.checks import check_batches
 from mar.training.losses import nt_xent
-from mar.training.objectives import Objective
+from mar.training.objectives import ContrastiveObjective, Objective, SupervisedObjective
 from mar.training.trainer import Trainer
 
 PRETRAIN = ROOT / "configs" / "pretrain"
@@ -168,6 +170,44 @@ def test_interrupted_runs_end_with_the_same_weights(records, finished, tmp_path)
     assert losses(tmp_path) == losses(finished)
     assert [step for step, _ in losses(tmp_path)] == list(range(1, 31))
     assert validations(tmp_path) == validations(finished)
+
+
+def test_a_folder_is_written_by_one_run_at_a_time(records, finished, tmp_path):
+    """The first is stopped within its run, then killed; the same command resumes it."""
+    folder = tmp_path / "run"
+    first = start(folder, records, interrupt=(signal.SIGSTOP, 10))
+    _, status = os.waitpid(first.pid, os.WUNTRACED)
+    assert os.WIFSTOPPED(status), first.communicate()
+    before = small_records.contents(folder)
+    who = f"{folder}: -c --config .* \\(process {first.pid} on .*\\) writes into it since "
+    for fresh in (False, True):
+        with pytest.raises(InputError, match=who):
+            trainer(records).run(folder, fresh)
+    second = finish(start(folder, records, "--fresh", seed=5), 1)
+    assert f"(process {first.pid} on" in second.strip().splitlines()[-1]
+    assert small_records.contents(folder) == before
+    first.kill()
+    finish(first, -signal.SIGKILL)
+    output = finish(start(folder, records))
+    assert f"resumes from {folder}/checkpoints/ckpt-8" in output
+    assert_same(tensors(folder), tensors(finished))
+    assert [step for step, _ in losses(folder)] == list(range(1, 31))
+    assert not list(folder.glob(".*"))
+
+
+def test_a_run_that_lost_its_lock_writes_no_checkpoint(records, tmp_path, monkeypatch):
+    """It was suspended for so long that another one took over."""
+    draw = Objective.draw
+
+    def lose(objective, seed, step, batch_size, blocks):
+        if step == 5:
+            (tmp_path / ".writer").unlink()
+        return draw(objective, seed, step, batch_size, blocks)
+
+    monkeypatch.setattr(Objective, "draw", lose)
+    with pytest.raises(InputError, match="another process took over while this one was suspended"):
+        trainer(records, validation=None).run(tmp_path)
+    assert last_step(tmp_path) == 4
 
 
 def test_a_finished_run_leaves_a_model_its_card_and_its_configuration(finished, records):
@@ -464,6 +504,54 @@ def test_fewer_tracks_than_a_batch_are_warned_of(records, caplog):
 
 
 @pytest.mark.parametrize(
+    ("frames", "pairs", "identical"),
+    [
+        ([64, 64, 64, 64], {}, 4),
+        ([64, 65, 64, 400], {}, 2),
+        ([65, 66, 67, 400], {}, 0),
+        ([65, 66, 67, 400], {"max_centre_distance_seconds": 0.01}, 4),
+        ([64, 66, 67, 400], {"max_centre_distance_seconds": None}, 1),
+        ([63, 64, 67, 400], {}, 1),
+    ],
+)
+def test_pairs_of_one_snippet_twice_are_warned_of(frames, pairs, identical, tmp_path, caplog):
+    """Fixed and random windows are drawn to see in which tracks they are."""
+    small_records.data_set(tmp_path / "set", frames)
+    settings = {"records": str(tmp_path / "set"), "snippet_frames": 64, **pairs}
+    dataset = PairDataset(**settings, batch_size=200)
+    rows, starts = dataset.indices(0, 0)
+    apart = set(rows[starts["anchors"] != starts["positives"]])
+    assert len(set(rows) - apart) == identical
+    ContrastiveObjective().check_records(dataset)
+    warnings = [r.getMessage() for r in caplog.records if "always the same one" in r.getMessage()]
+    told = f"{tmp_path / 'set'}: in {identical} of {len(set(rows))} tracks"
+    assert [warning.startswith(told) for warning in warnings] == [True] * (identical > 0)
+
+
+@pytest.mark.parametrize(
+    ("labels", "varied"),
+    [
+        ([[0]] * 4, False),
+        ([[0, 2]] * 4, False),
+        ([[]] * 4, False),
+        ([[0]] * 3 + [[]], True),
+        ([[0], [0], [0], [0, 1]], True),
+    ],
+)
+def test_labels_that_all_tracks_have_are_refused(labels, varied, tmp_path):
+    job = small_records.job([100] * 4)
+    column = job.tracks.column_names.index("labels")
+    tracks = job.tracks.set_column(column, "labels", pa.array(labels, pa.list_(pa.int32())))
+    small_records.write_here(dataclasses.replace(job, tracks=tracks), tmp_path / "set")
+    dataset = SnippetDataset(records=str(tmp_path / "set"))
+    if varied:
+        SupervisedObjective().check_records(dataset)
+    else:
+        with pytest.raises(ConfigError, match="all 4 tracks have the same ones: nothing can be"):
+            SupervisedObjective().check_records(dataset)
+
+
+@pytest.mark.parametrize(
     ("settings", "message"),
     [
         ({"microbatch": 3}, "microbatch: expected a divisor of the 8 rows .* such as 2, got 3"),
@@ -475,6 +563,8 @@ def test_fewer_tracks_than_a_batch_are_warned_of(records, caplog):
         ({"momentum": 1}, "Trainer: expected one of .*, got 'momentum'"),
         ({"dataset.PairDataset.hard_negatives": 1}, "no track has the 1063 frames"),
         ({"dataset.PairDataset.windows": "fixed"}, "expected windows: random"),
+        ({"dataset.PairDataset.batch_size": 1}, "batch_size: expected at least 2, .* got 1"),
+        ({"validation.PairDataset.batch_size": 1}, "batch_size: expected at least 2, .* got 1"),
         ({"validation.PairDataset.windows": "random"}, "expected windows: fixed"),
         ({"validation.PairDataset.snippet_frames": 65}, "expected snippet_frames of 64, got 65"),
         ({"objective.ContrastiveObjective.temperature": 0.0}, "expected more than 0, got 0.0"),
@@ -494,7 +584,8 @@ def test_labels_that_do_not_fit_are_refused(records, tmp_path):
     optimizer = {"ScoochAdam": {}}
     objective = {"SupervisedObjective": {"labels": 527}}
     given = Trainer(objective=objective, dataset=data, optimizer=optimizer, steps=1)
-    with pytest.raises(ConfigError, match="labels: expected records with 527 labels, got 7"):
+    expected = "labels: expected records with 527 labels, got 7 in .*; labels: null takes"
+    with pytest.raises(ConfigError, match=expected):
         given.run(tmp_path / "run")
     assert not (tmp_path / "run").exists()
     with pytest.raises(ConfigError, match="expects a PairDataset, got a SnippetDataset"):

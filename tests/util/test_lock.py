@@ -3,8 +3,10 @@
 import json
 import os
 import pathlib
+import signal
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -130,6 +132,23 @@ def test_one_that_lost_it_is_told_and_does_not_remove_its_successors(tmp_path):
         successor.check()
 
 
+def test_one_that_waits_gets_it_when_the_other_ends(tmp_path, hold):
+    process = hold()
+    threading.Timer(0.5, process.kill).start()
+    with FolderLock.waiting(tmp_path):
+        assert process.wait() == -signal.SIGKILL
+        assert is_held(tmp_path)
+
+
+def test_one_that_waits_in_vain_is_told_who_holds_it(tmp_path, hold, monkeypatch):
+    monkeypatch.setattr(lock, "_PATIENCE_SECONDS", 0.2)
+    process = hold()
+    with pytest.raises(InputError, match=f"process {process.pid} .*writes into it since"):
+        FolderLock.waiting(tmp_path)
+    with pytest.raises(InputError, match="absent: cannot be locked"):
+        FolderLock.waiting(tmp_path / "absent")
+
+
 def test_shards_share_a_folder_and_exclude_all_else(tmp_path, hold):
     first = hold((0, 2))
     assert not is_held(tmp_path, (1, 2))
@@ -186,6 +205,17 @@ with FolderLock(sys.argv[1]): print("held")
 """
     finished = run_python("-c", script, tmp_path)
     assert finished.stdout == "held\n", finished.stderr
+
+
+def test_a_full_disk_keeps_nobody_out_later(tmp_path):
+    script = "ulimit -f 0; trap '' XFSZ; exec " + '"$@"'
+    hold = [sys.executable, "-c", HOLD, str(tmp_path), "0", "1"]
+    finished = subprocess.run(
+        ["bash", "-c", script, "limited", *hold], capture_output=True, text=True, check=False
+    )
+    assert f"{tmp_path}: cannot be locked: File too large" in finished.stderr
+    with FolderLock(tmp_path):
+        pass
 
 
 def test_a_folder_that_cannot_be_written(tmp_path):

@@ -3,23 +3,23 @@
 import contextlib
 import functools
 import hashlib
+import itertools
+import operator
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Any, BinaryIO, Literal
 
 import av
 import numpy as np
-import soundfile
 
+from mar.audio import announced, readers
 from mar.audio.resampling import resample
 from mar.errors import InputError
 
 BLOCK_SECONDS = 10.0
-# A damaged MP3 loses a few frames, and libsndfile gives less than the header announces of some
-# Vorbis and Opus files that are whole. A larger shortfall means truncated.
-_SHORTFALL_SECONDS = 0.5
+LARGEST_DAMAGE = 0.05  # share of a file's length; what lost more fails
 
 Downmix = Literal["mean", "sum"]
 Path = str | bytes | os.PathLike
@@ -32,7 +32,7 @@ class AudioInfo:
     Attributes:
         sample_rate: Hz.
         channels: number of channels.
-        duration_seconds: announced length; None where the header does not tell.
+        duration_seconds: announced length; None where the header does not tell it exactly.
         reader: what decodes it: "soundfile" or "PyAV".
     """
 
@@ -42,16 +42,27 @@ class AudioInfo:
     reader: str
 
 
+@dataclass(frozen=True)
+class Condition:
+    """What is known of a file at its end.
+
+    Attributes:
+        notes: what was remarkable, such as "changes to 48000 Hz, 2 channels at 11.05 s".
+        damaged_seconds: of audio, that could not be decoded and is left out.
+    """
+
+    notes: tuple[str, ...] = ()
+    damaged_seconds: float = 0.0
+
+
 def info(path: Path) -> AudioInfo:
     """The `AudioInfo` of an audio file.
 
     Raises:
         InputError: it cannot be read, or is not audio.
     """
-    with _open(path) as source:
-        frames = source.frames
-        seconds = None if frames is None else frames / source.sample_rate
-        return AudioInfo(source.sample_rate, source.channels, seconds, source.reader)
+    with _open(path) as (source, _):
+        return AudioInfo(source.sample_rate, source.channels, source.seconds, source.reader)
 
 
 def audio_hash(path: Path) -> str:
@@ -69,21 +80,21 @@ def audio_hash(path: Path) -> str:
     try:
         with _regular_file(path) as file:
             return _hash_of_packets(file)
-    except (InputError, av.FFmpegError, ValueError):
-        with _open(path) as source:
+    except (InputError, av.FFmpegError, ValueError, OSError):
+        with _open(path) as (source, _):
             digest = hashlib.sha256(f"samples {source.sample_rate} {source.channels} ".encode())
-            for block in source.blocks(int(BLOCK_SECONDS * source.sample_rate)):
+            for block, _ in source.blocks(BLOCK_SECONDS):
                 digest.update(np.ascontiguousarray(block).data)
             return digest.hexdigest()
 
 
 def blocks(
     path: Path, sample_rate: int | None = None, downmix: Downmix = "mean", **resampling: Any
-) -> Iterator[np.ndarray]:
-    """Mono samples of an audio file.
+) -> Generator[np.ndarray, None, Condition]:
+    """Mono samples of an audio file, to its end.
 
-    libsndfile reads WAV, FLAC, OGG, Opus, MP3 and AIFF, FFmpeg's libraries read the rest (M4A,
-    AAC, WMA, the sound of videos …). The content tells the format, not the name.
+    The content tells the format, not the name. A stream that changes its rate or channels is
+    brought to the rate it begins with. What is damaged is left out.
 
     Args:
         path: str, bytes or os.PathLike.
@@ -94,17 +105,31 @@ def blocks(
     Yields:
         float32 arrays `(samples,)`, full scale ±1 (of one channel), about ten seconds each.
 
+    Returns:
+        The file's `Condition`.
+
     Raises:
-        InputError: it cannot be read, is not audio, is truncated, has no samples, or has NaN
-            samples. A later defect shows only after the blocks before it.
+        InputError: it cannot be read, is not audio, is truncated, has no samples, has samples that
+            are not finite, or more than `LARGEST_DAMAGE` of it is damaged. A later defect shows
+            only after the blocks before it.
     """
-    with _open(path) as source:
-        mono, rate, given = _checked(path, source, downmix), source.sample_rate, 0
-        for block in resample(mono, rate, sample_rate or rate, **resampling):
+    notes: list[str] = []
+    with _open(path) as (source, file):
+        if missing := announced.missing_bytes(file):
+            raise InputError(f"truncated: lacks {missing} bytes of what its header announces")
+        damaged, given = 0.0, 0
+
+        def mono():
+            nonlocal damaged
+            damaged = yield from _checked(source, downmix, notes)
+
+        rate = source.sample_rate
+        for block in resample(mono(), rate, sample_rate or rate, **resampling):
             given += len(block)
             yield block
         if given == 0:
-            raise InputError(f"{shown(path)}: too short for one sample at {sample_rate} Hz")
+            raise InputError(f"too short for one sample at {sample_rate} Hz")
+    return Condition(tuple(notes), damaged)
 
 
 def mix(samples: np.ndarray, downmix: Downmix = "mean") -> np.ndarray:
@@ -121,42 +146,58 @@ def shown(path: Path) -> str:
     return name if name.isprintable() else repr(name)
 
 
-def _checked(path, source, downmix):
-    """The source's blocks as mono, refusing what an embedding would silently suffer from."""
-    frames, rate = 0, source.sample_rate
-    for block in source.blocks(int(BLOCK_SECONDS * rate)):
-        if not np.isfinite(block).all():
-            at = frames + int(np.argmin(np.isfinite(block).all(axis=1)))
-            raise InputError(
-                f"{shown(path)}: NaN or infinite samples, the first at {at / rate:.3f} s"
-            )
-        frames += len(block)
-        yield mix(block, downmix)
-    if frames == 0:
-        raise InputError(f"{shown(path)}: holds no audio (0 samples)")
-    if source.frames is not None and source.frames - frames > source.tolerance:
+def _checked(source, downmix, notes):
+    """The source's blocks as mono at its first rate, and the seconds that are damaged.
+
+    Refuses what an embedding would silently suffer from.
+    """
+    seconds = 0.0
+
+    def mono():
+        nonlocal seconds
+        formats = [(source.sample_rate, source.channels)]
+        for block, rate in source.blocks(BLOCK_SECONDS):
+            if (kind := (rate, block.shape[1])) not in formats:
+                formats.append(kind)
+                channels = "1 channel" if kind[1] == 1 else f"{kind[1]} channels"
+                notes.append(f"changes to {rate} Hz, {channels} at {seconds:.2f} s")
+            with np.errstate(over="ignore", invalid="ignore"):  # told below
+                mixed = mix(block, downmix)
+            if not np.isfinite(mixed).all():
+                at = seconds + int(np.argmin(np.isfinite(mixed))) / rate
+                raise InputError(f"NaN or infinite samples, the first at {at:.3f} s")
+            seconds += len(block) / rate
+            yield mixed, rate
+
+    for rate, group in itertools.groupby(mono(), key=operator.itemgetter(1)):
+        yield from resample((block for block, _ in group), rate, source.sample_rate)
+    damaged, shortfall = source.damaged_seconds, (source.seconds or 0.0) - seconds
+    if damaged:  # what a demuxer passes without a word is known by the length alone
+        damaged = max(damaged, shortfall)
+    elif shortfall > source.tolerance:
         raise InputError(
-            f"{shown(path)}: truncated: {frames / rate:.2f} s of the "
-            f"{source.frames / rate:.2f} s that its header announces"
+            f"truncated: {seconds:.2f} s of the {source.seconds:.2f} s that its header announces"
         )
+    if damaged > LARGEST_DAMAGE * (seconds + damaged):
+        words = f": {source.reason}" if source.reason else ""
+        raise InputError(
+            f"damaged or truncated: {damaged:.2f} s of {seconds + damaged:.2f} s could not be "
+            f"decoded{words}"
+        )
+    if seconds == 0:
+        raise InputError("holds no audio (0 samples)")
+    return damaged
 
 
 @contextlib.contextmanager
 def _open(path):
-    """The first of the two decoders that takes the file, closed afterwards."""
+    """A reader of the file, and the file; what is wrong with it is said with its name."""
     with _regular_file(path) as file:
-        source: _SoundFile | _FFmpeg
         try:
-            source = _SoundFile(path)
-        except (soundfile.LibsndfileError, TypeError) as error:  # TypeError: headerless `.raw`
-            refusal = getattr(error, "error_string", "no header")
-            if "possibly a pipe" in refusal:  # what it says of any content that it does not know
-                refusal = "format not recognised"
-            source = _FFmpeg(path, file, refusal)
-        try:
-            yield source
-        finally:
-            source.close()
+            with readers.opened(path, file) as source:
+                yield source, file
+        except InputError as error:
+            raise InputError(f"{shown(path)}: {error}") from None
 
 
 def _regular_file(path):
@@ -178,8 +219,8 @@ def _regular_file(path):
 
 
 def _hash_of_packets(file: BinaryIO) -> str:
-    with _demuxed(file) as container:
-        if (stream := _audio_stream(container)) is None:
+    with readers.demuxed(file) as container:
+        if (stream := readers.audio_stream(container)) is None:
             raise ValueError("no audio stream")
         codec = stream.codec_context
         parts = (codec.codec.id, codec.sample_rate, codec.layout.nb_channels)
@@ -187,108 +228,3 @@ def _hash_of_packets(file: BinaryIO) -> str:
         for packet in container.demux(stream):
             digest.update(packet)
         return digest.hexdigest()
-
-
-class _SoundFile:
-    """libsndfile. `frames` is what the header announces, whatever the file really holds."""
-
-    reader = "soundfile"
-
-    def __init__(self, path):
-        self._path = path
-        self._file = soundfile.SoundFile(os.fsencode(path))
-        self.sample_rate = self._file.samplerate
-        self.channels = self._file.channels
-        self.frames = self._announced_frames()
-        exact = self._file.format not in ("MP3", "OGG")
-        self.tolerance = 0 if exact else int(_SHORTFALL_SECONDS * self.sample_rate)
-
-    def blocks(self, frames):
-        try:
-            while len(block := self._file.read(frames, dtype="float32", always_2d=True)):
-                yield block
-        except soundfile.LibsndfileError as error:
-            reason = error.error_string.rstrip(".")
-            raise InputError(f"{shown(self._path)}: damaged or truncated: {reason}") from None
-
-    def close(self):
-        self._file.close()
-
-    def _announced_frames(self):
-        """libsndfile cuts the count of a truncated WAV or AIFF and tells only its log."""
-        for line in self._file.extra_info.splitlines():
-            name, _, rest = line.partition(":")
-            if name.strip() in ("data", "SSND") and "(should be " in rest:
-                announced, actual = (int(word) for word in rest.rstrip(")").split("(should be "))
-                if 0 < actual < announced < 2**31 - 2**16:  # above: a stream of unknown length
-                    return self._file.frames * announced // actual
-        return self._file.frames
-
-
-def _demuxed(file: BinaryIO) -> Any:
-    """No protocol is allowed, so that a playlist cannot open other files."""
-    return av.open(file, options={"protocol_whitelist": "none"})
-
-
-def _audio_stream(container: Any) -> Any:
-    """The stream that is decoded, and hashed."""
-    return container.streams.best("audio")
-
-
-class _FFmpeg:
-    """FFmpeg's libraries."""
-
-    reader = "PyAV"
-    frames = None  # most containers only estimate it
-
-    def __init__(self, path, file, refusal):
-        self._path = path
-        try:
-            self._container = _demuxed(file)
-        except (av.FFmpegError, ValueError) as error:
-            raise InputError(
-                f"{shown(path)}: not recognised as audio "
-                f"(libsndfile: {refusal.rstrip('.')}; FFmpeg: {_reason(error)})"
-            ) from None
-        stream = _audio_stream(self._container)
-        if stream is None:
-            kind = self._container.format.name
-            self._container.close()
-            raise InputError(f"{shown(path)}: has no audio stream (format {kind})")
-        self._frames = self._decoded(stream)
-        # What the first frame says, not the header: half the rate is announced for some AAC.
-        self._first = next(self._frames, None)
-        self.sample_rate = self._first.sample_rate if self._first else stream.rate
-        self.channels = (self._first or stream.codec_context).layout.nb_channels
-        if stream.duration and "mp4" in self._container.format.name:
-            self.frames = round(stream.duration * stream.time_base * self.sample_rate)
-        self.tolerance = int(_SHORTFALL_SECONDS * self.sample_rate)
-
-    def blocks(self, frames):
-        pieces, held = [], 0
-        while self._first is not None:
-            pieces.append(self._first.to_ndarray().T)
-            held += len(pieces[-1])
-            self._first = next(self._frames, None)
-            if held >= frames or self._first is None:
-                yield np.concatenate(pieces)
-                pieces, held = [], 0
-
-    def close(self):
-        self._container.close()
-
-    def _decoded(self, stream):
-        """Frames as planar float32, at the rate and layout of the first."""
-        planar = av.AudioResampler(format="fltp")
-        try:
-            for frame in self._container.decode(stream):
-                yield from planar.resample(frame)
-            yield from planar.resample(None)
-        except (av.FFmpegError, ValueError) as error:
-            raise InputError(
-                f"{shown(self._path)}: damaged or truncated: {_reason(error)}"
-            ) from None
-
-
-def _reason(error):
-    return getattr(error, "strerror", None) or str(error)

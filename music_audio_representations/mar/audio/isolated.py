@@ -23,7 +23,13 @@ class IsolatedDecoder:
     """Decodes files one after another in a child process, which is replaced when it dies.
 
     Used as a context manager. The process starts with the first file.
+
+    Attributes:
+        condition: the `mar.audio.decode.Condition` of the file whose blocks were last read to
+            their end.
     """
+
+    condition = decode.Condition()
 
     def __init__(self) -> None:
         self._process: Any = None  # its pipe and its standard error come and go with it
@@ -90,8 +96,10 @@ class IsolatedDecoder:
         self._unread = True
 
     def _blocks(self, path):
-        while (block := self._receive(path)) is not None:
-            yield block
+        while isinstance(content := self._receive(path), np.ndarray):
+            yield content
+        if content is not None:
+            self.condition = content
 
     def _start(self):
         # Not by `multiprocessing`, whose children begin by importing the main module again.
@@ -163,9 +171,8 @@ def _answer(pipe, wanted, path, decoding):
             pipe.send(("hash", _hash_or_none(path)))
         else:
             pipe.send(("info", decode.info(path)))
-        for block in decode.blocks(path, **decoding) if wanted == "blocks" else []:
-            pipe.send(("block", block))
-        pipe.send(("end", None))
+        blocks = decode.blocks(path, **decoding) if wanted == "blocks" else iter([])
+        pipe.send(("end", _send(pipe, blocks)))
     except (BrokenPipeError, ConnectionResetError):
         raise
     except InputError as error:
@@ -173,6 +180,15 @@ def _answer(pipe, wanted, path, decoding):
     except Exception as error:  # a defect in a decoder, on this file
         reason = f"{type(error).__name__}: {error}"
         pipe.send(("refused", f"{decode.shown(path)}: the decoder failed ({reason})"))
+
+
+def _send(pipe, blocks):
+    """Sends each, and returns what the generator returns."""
+    while True:
+        try:
+            pipe.send(("block", next(blocks)))
+        except StopIteration as end:
+            return end.value
 
 
 def _hash_or_none(path):

@@ -303,6 +303,13 @@ class PairDataset(RecordDataset):
             )
         return rows, starts
 
+    @property
+    def identical_pairs(self) -> int:
+        """Number of tracks in which there is one place alone for both snippets of a pair."""
+        if self._limit == 0:
+            return len(self.tracks)
+        return int(np.sum(self.manifest.frames[self.tracks] == self.snippet_frames))
+
     @functools.cached_property
     def _limit(self):
         """Largest distance of a pair in frames, or None."""

@@ -332,7 +332,8 @@ def _pieces(
             for first in range(0, len(pieces), _GROUP_PIECES):
                 group = slice(first, first + _GROUP_PIECES)
                 yield times[group], pieces[group]
-    row.status, row.notes, row.damaged_seconds = "ok", [], 0.0
+    row.status, row.notes = "ok", list(decoder.condition.notes)
+    row.damaged_seconds = decoder.condition.damaged_seconds
     row.reader, row.sample_rate, row.channels = info.reader, info.sample_rate, info.channels
     row.duration = waveform.samples / embedder.log_mel.sample_rate
     row.padded = waveform.padded

@@ -28,6 +28,7 @@ from mar.probing.search import search
 from mar.tasks import Task
 from mar.util import shipped
 from mar.util.atomic import make_folder, whole
+from mar.util.lock import FolderLock
 
 logger = logging.getLogger(__name__)
 
@@ -88,7 +89,8 @@ class Probe:
                 disk windows are kept that exceed memory; None for a temporary one.
 
         Raises:
-            InputError: embeddings are missing, or were made with other windows than the task's.
+            InputError: embeddings are missing, or were made with other windows than the task's; or
+                another process searches in `scratch`.
             ConfigError: the probe cannot be trained so.
         """
         model = pathlib.Path(embeddings.folder).resolve().name if model is None else model
@@ -101,9 +103,10 @@ class Probe:
             if trials:
                 objective = functools.partial(self._value, training, validation, seed)
                 study = folder / "search.sqlite3", self._study_name(embedded, seed)
-                mlp, _, searched = search(
-                    self.mlp, self.task.info.constraint, objective, *study, trials, seed
-                )
+                with FolderLock(folder):
+                    mlp, _, searched = search(
+                        self.mlp, self.task.info.constraint, objective, *study, trials, seed
+                    )
             started = time.perf_counter()
             network = train(mlp, training, self._batch_size(mlp), seed, _LogLoss())
             seconds = time.perf_counter() - started
@@ -192,7 +195,8 @@ class Result:
     def save(self, folder: str | os.PathLike) -> Run:
         """Writes `<folder>/<task>/<model>/<seed>/`, whole or not at all, in place of an older one.
 
-        The task's tables in the published layout, `<folder>/<task>/<metric>.csv`, follow.
+        The task's tables in the published layout, `<folder>/<task>/<metric>.csv`, follow. Probes
+        that are saved at the same time wait for one another.
 
         Args:
             folder: of all results.
@@ -202,18 +206,19 @@ class Result:
                 0.1, or of another collection of this task's name.
         """
         facts = self.facts
-        place = results.prepare(folder, facts["task"], facts["model"], facts["items_sha256"])
-        run = place / str(facts["seed"])
-        with whole(run) as unfinished:
-            unfinished.mkdir()
-            self.mlp.write(unfinished / "config.yaml")
-            self.network.save(unfinished / "probe.keras")
-            results.write_run(unfinished, facts, self.per_label, self.predictions)
-            if run.exists():  # a folder can take no other's name; this one goes with the unfinished
-                os.replace(run, unfinished.with_name("replaced"))
-        runs = list(map(results.read_run, results.run_folders(folder, facts["task"])))
-        published.write_tables(runs, place.parent)
-        return results.read_run(run)
+        address = facts["task"], facts["model"], facts["items_sha256"]
+        with results.writing(folder, *address) as place:
+            run = place / str(facts["seed"])
+            with whole(run) as unfinished:
+                unfinished.mkdir()
+                self.mlp.write(unfinished / "config.yaml")
+                self.network.save(unfinished / "probe.keras")
+                results.write_run(unfinished, facts, self.per_label, self.predictions)
+                if run.exists():  # a folder can take no other's name; this goes with the unfinished
+                    os.replace(run, unfinished.with_name("replaced"))
+            runs = list(map(results.read_run, results.run_folders(folder, facts["task"])))
+            published.write_tables(runs, place.parent)
+            return results.read_run(run)
 
     def __str__(self) -> str:
         facts = self.facts

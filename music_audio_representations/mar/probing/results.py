@@ -8,6 +8,7 @@ A run is addressed by task, model and seed. `<results>/<task>/<model>/<seed>/` h
 * `config.yaml` and `probe.keras`: the probe, as it was trained.
 """
 
+import contextlib
 import csv
 import dataclasses
 import functools
@@ -19,6 +20,7 @@ import os
 import pathlib
 import zipfile
 import zlib
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -28,6 +30,7 @@ from mar.errors import InputError
 from mar.probing import metrics
 from mar.probing.facts import SCORE, check_facts
 from mar.util.atomic import make_folder, remove_abandoned, whole
+from mar.util.lock import FolderLock
 
 COLUMNS = (
     *("task", "protocol", "model", "pooling", "seed", "part"),
@@ -258,7 +261,17 @@ def check_name(model: str) -> None:
 
 
 def prepare(folder: str | os.PathLike, task: str, model: str, items_sha256: str) -> pathlib.Path:
-    """Makes the folder of the runs of a model on a task.
+    """Makes the folder of the runs of a model on a task: see `writing`."""
+    with writing(folder, task, model, items_sha256) as place:
+        return place
+
+
+@contextlib.contextmanager
+def writing(
+    folder: str | os.PathLike, task: str, model: str, items_sha256: str
+) -> Iterator[pathlib.Path]:
+    """Makes the folder of the runs of a model on a task; within the block, no other process writes
+    results of the task: it waits.
 
     Args:
         folder: of all results.
@@ -266,7 +279,7 @@ def prepare(folder: str | os.PathLike, task: str, model: str, items_sha256: str)
         model: name of what made the embeddings.
         items_sha256: of the task, `Task.hash()`.
 
-    Returns:
+    Yields:
         `<folder>/<task>/<model>`, in which can be written.
 
     Raises:
@@ -276,14 +289,15 @@ def prepare(folder: str | os.PathLike, task: str, model: str, items_sha256: str)
     refuse_earlier_layout(folder)
     place = pathlib.Path(folder) / task / model
     make_folder(place)
-    remove_abandoned(place)
-    for other in map(read_run, run_folders(folder, task)):
-        if other.facts["items_sha256"] != items_sha256:
-            raise InputError(
-                f"{place.parent}: holds results of another collection of the name {task}, or of "
-                f"this one with other items or labels; give another --output, or remove it"
-            )
-    return place
+    with FolderLock.waiting(place.parent):
+        remove_abandoned(place)
+        for other in map(read_run, run_folders(folder, task)):
+            if other.facts["items_sha256"] != items_sha256:
+                raise InputError(
+                    f"{place.parent}: holds results of another collection of the name {task}, or "
+                    f"of this one with other items or labels; give another --output, or remove it"
+                )
+        yield place
 
 
 def write_run(

@@ -32,6 +32,7 @@ from mar.records import storage
 from mar.records.shards import PARTS, Job, Shards, write_shard
 from mar.records.storage import Location
 from mar.util.atomic import appearing
+from mar.util.lock import FolderLock
 from mar.util.processes import end_with_parent
 
 FAILED = "failed.csv"
@@ -77,13 +78,16 @@ def write(
 
     Raises:
         ConfigError: the folder holds another data set.
-        InputError: the folder cannot be written, or no track can be read.
+        InputError: the folder cannot be written, or no track can be read; or another process writes
+            the same share, or one of another n.
     """
     folder = pathlib.Path(folder)
-    if _is_finished(folder, job):
-        shutil.rmtree(folder / PARTS, ignore_errors=True)
+    if _is_finished(folder, job) and not (folder / PARTS).exists():
         return _outcome(folder)
-    with _explained(folder):
+    with _explained(folder), _locked(folder, share):
+        if _is_finished(folder, job):
+            shutil.rmtree(folder / PARTS, ignore_errors=True)
+            return _outcome(folder)
         shards = Shards(job, folder, _tracks_per_shard(job, folder))
         mine = range(share[0], shards.count, share[1])
         _run(shards, [shard for shard in mine if not shards.is_finished(shard)], workers)
@@ -153,6 +157,14 @@ def _single_threaded() -> Iterator[None]:
 
 
 # ----------------------------------------------------------------------------------- the data set
+
+
+@contextlib.contextmanager
+def _locked(folder: pathlib.Path, share: tuple[int, int]) -> Iterator[None]:
+    """Makes the folder, and keeps all out but the other shares."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with FolderLock(folder, share):
+        yield
 
 
 def _tracks_per_shard(job: Job, folder: pathlib.Path) -> int:

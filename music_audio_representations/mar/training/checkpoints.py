@@ -16,6 +16,7 @@ from mar.models.runs import BEST, CHECKPOINTS, FACTS
 from mar.models.saving import front_end
 from mar.optim.fused_adam import FusedAdam
 from mar.util.atomic import whole
+from mar.util.lock import FolderLock
 
 _TOLD = 8  # differences that are told one by one
 _LOG = logging.getLogger("mar")
@@ -30,7 +31,7 @@ class Checkpoints:
         model: the Keras model that is trained.
         adam: its `FusedAdam`.
         facts: nested dictionary of what a checkpoint must have in common with the run.
-        writes: whether this process writes.
+        lock: of the run's folder, of the process that writes; None in the others.
     """
 
     def __init__(
@@ -40,9 +41,9 @@ class Checkpoints:
         model: keras.Model,
         adam: FusedAdam,
         facts: dict[str, Any],
-        writes: bool = True,
+        lock: FolderLock | None,
     ) -> None:
-        self._folder, self._facts, self._writes = pathlib.Path(folder), facts, writes
+        self._folder, self._facts, self._lock = pathlib.Path(folder), facts, lock
         self._step = tf.Variable(0, dtype=tf.int64, trainable=False)
         self._score = tf.Variable(float("-inf"), trainable=False)
         weights = {variable.path: variable.value for variable in model.weights}
@@ -86,7 +87,7 @@ class Checkpoints:
         """Writes a checkpoint after as many steps.
 
         Raises:
-            InputError: it cannot be written; the one before is whole.
+            InputError: it cannot be written, or the lock was lost; the one before is whole.
         """
         self._write(self._last, step)
 
@@ -97,8 +98,9 @@ class Checkpoints:
             self._write(self._best, step)
 
     def _write(self, manager, step):
-        if not self._writes:
+        if self._lock is None:
             return
+        self._lock.check()
         before = self.latest
         self._step.assign(step)
         try:
@@ -175,9 +177,10 @@ def warm_start(network: keras.Model, source: str) -> None:
 def set_aside(folder: pathlib.Path) -> None:
     """Moves all of an earlier run in a folder to `previous-N/`, its checkpoints last.
 
-    So nothing but an empty folder ever looks like a run that has not begun.
+    So nothing but an empty folder ever looks like a run that has not begun. What is hidden stays:
+    the folder's lock.
     """
-    contents = [path for path in folder.glob("*") if _number(path) is None]
+    contents = [path for path in folder.glob("[!.]*") if _number(path) is None]
     if not contents:
         return
     numbers = filter(None, map(_number, folder.glob("*")))

@@ -5,6 +5,7 @@ is random comes from outside, one draw for each example of the global batch. Bat
 dictionaries by the names of the views, which are those of the data set.
 """
 
+import logging
 from collections.abc import Iterable
 from typing import Any, ClassVar
 
@@ -22,6 +23,8 @@ from mar.errors import ConfigError
 from mar.models.projectors import Projector
 from mar.training.losses import binary_crossentropy, nt_xent, retrieval_measures
 from mar.util.kinds import PositiveFloat, PositiveInt
+
+_LOG = logging.getLogger(__name__)
 
 
 class Objective(Configurable):
@@ -156,13 +159,25 @@ class SupervisedObjective(Objective):
     criterion = "average_precision"
 
     def check_records(self, dataset: RecordDataset) -> None:
-        """That the records have labels, and as many as were asked for; see `Objective.check`."""
+        """That the records have labels, as many as were asked for, and that these differ between
+        tracks; see `Objective.check`.
+        """
         count = self.output_size(dataset)
-        if count == 0 or (self.labels is not None and count != self.labels):
-            expected = "at least one label" if self.labels is None else f"{self.labels} labels"
+        if count == 0:
             raise ConfigError(
-                f"SupervisedObjective.labels: expected records with {expected}, got {count} in "
+                f"SupervisedObjective.labels: expected records with at least one label, got 0 in "
                 f"{dataset.records}"
+            )
+        if self.labels is not None and count != self.labels:
+            raise ConfigError(
+                f"SupervisedObjective.labels: expected records with {self.labels} labels, got "
+                f"{count} in {dataset.records}; labels: null takes as many as there are"
+            )
+        tracks, counts = len(dataset.manifest), dataset.manifest.label_counts()
+        if not ((counts > 0) & (counts < tracks)).any():
+            raise ConfigError(
+                f"{dataset.records}: expected labels that differ between tracks, but all {tracks} "
+                "tracks have the same ones: nothing can be learnt or measured there"
             )
 
     def output_size(self, dataset: RecordDataset) -> int:
@@ -210,6 +225,27 @@ class ContrastiveObjective(Objective):
         """See `Objective.hard_negatives`."""
         assert isinstance(dataset, PairDataset)  # which `check` demands
         return dataset.hard_negatives
+
+    def check(self, dataset: RecordDataset) -> None:
+        """See `Objective.check`."""
+        super().check(dataset)
+        if dataset.batch_size < 2:
+            raise ConfigError(
+                "PairDataset.batch_size: expected at least 2, since ContrastiveObjective tells the "
+                f"pairs of a batch apart, got {dataset.batch_size}"
+            )
+
+    def check_records(self, dataset: RecordDataset) -> None:
+        """Warns of pairs that are one snippet twice; see `Objective.check_records`."""
+        assert isinstance(dataset, PairDataset)  # as `check` expects
+        identical = dataset.identical_pairs
+        if identical:
+            _LOG.warning(
+                "%s: in %d of %d tracks the two snippets of a pair are always the same one, which "
+                "teaches nothing; expected tracks of more than the %d snippet_frames, and a "
+                "max_centre_distance_seconds of more than a frame",
+                *(dataset.records, identical, len(dataset.tracks), dataset.snippet_frames),
+            )
 
     def output_size(self, dataset: RecordDataset) -> int:
         """Dimensions of the projection."""

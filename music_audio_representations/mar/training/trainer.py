@@ -26,7 +26,9 @@ from mar.training.failures import explained, finite
 from mar.training.logs import Logs
 from mar.training.objectives import Objective
 from mar.training.signals import caught_signals
+from mar.util.atomic import make_folder
 from mar.util.kinds import NonNegativeInt, PositiveInt
+from mar.util.lock import FolderLock
 
 CONFIGURATION = "configuration.yaml"
 
@@ -105,40 +107,50 @@ class Trainer(Configurable):
 
         Raises:
             ConfigError, InputError: what is wrong, before the first step where that can be known;
-                a loss that is not finite; a checkpoint that cannot be written.
+                another process trains into the folder; a loss that is not finite; a checkpoint that
+                cannot be written.
         """
         folder = pathlib.Path(folder)
-        checkpoint_folder = folder / CHECKPOINTS
         checks.check_records(self)
-        with explained(checkpoint_folder):
+        with explained(folder / CHECKPOINTS):
             strategy = distribution.strategy(self.strategy, self.device)
             checks.check_batches(self, strategy.num_replicas_in_sync)
-            with strategy.scope():
-                network, model = self.build()
-                optimizer = self.optimizer.build(v.value for v in model.trainable_variables)
-            anew = fresh or tf.train.latest_checkpoint(checkpoint_folder) is None
-            if anew and self.initial_weights is not None:
-                checkpoints.warm_start(network, self.initial_weights)
-
             chief = distribution.is_chief(strategy)
-            if chief:
-                if fresh:
-                    checkpoints.set_aside(folder)
-                folder.mkdir(parents=True, exist_ok=True)
-            distribution.of_all_replicas(strategy, 0)  # until the chief is there
-            saved = Checkpoints(checkpoint_folder, self.keep, model, optimizer, self.facts(), chief)
-            done = saved.restore()
-            checks.check_workers(checkpoint_folder, distribution.of_all_replicas(strategy, done))
-            if chief:
-                self.write(folder / CONFIGURATION)
+            with _written_by(folder) if chief else contextlib.nullcontext() as lock:
+                return self._run(strategy, folder, fresh, lock)
 
-            views = len(self.objective.views) + self.objective.hard_negatives(self.dataset)
-            logs = Logs(folder, done, self.total_steps, self.dataset.batch_size, views, chief)
-            with contextlib.closing(logs):
-                stopped_by = self._train(strategy, model, optimizer, saved, logs, done)
-            if chief and stopped_by is None:
-                model_card.write(self, network, folder, distribution.hardware(strategy))
-            return stopped_by
+    def _run(
+        self,
+        strategy: tf.distribute.Strategy,
+        folder: pathlib.Path,
+        fresh: bool,
+        lock: FolderLock | None,
+    ) -> signal.Signals | None:
+        """As `run`, in a folder that no other run writes into; the chief alone has its lock."""
+        checkpoint_folder = folder / CHECKPOINTS
+        chief = lock is not None
+        with strategy.scope():
+            network, model = self.build()
+            optimizer = self.optimizer.build(v.value for v in model.trainable_variables)
+        anew = fresh or tf.train.latest_checkpoint(checkpoint_folder) is None
+        if anew and self.initial_weights is not None:
+            checkpoints.warm_start(network, self.initial_weights)
+        if chief and fresh:
+            checkpoints.set_aside(folder)
+        distribution.of_all_replicas(strategy, 0)  # until the chief is there
+        saved = Checkpoints(checkpoint_folder, self.keep, model, optimizer, self.facts(), lock)
+        done = saved.restore()
+        checks.check_workers(checkpoint_folder, distribution.of_all_replicas(strategy, done))
+        if chief:
+            self.write(folder / CONFIGURATION)
+
+        views = len(self.objective.views) + self.objective.hard_negatives(self.dataset)
+        logs = Logs(folder, done, self.total_steps, self.dataset.batch_size, views, chief)
+        with contextlib.closing(logs):
+            stopped_by = self._train(strategy, model, optimizer, saved, logs, done)
+        if chief and stopped_by is None:
+            model_card.write(self, network, folder, distribution.hardware(strategy))
+        return stopped_by
 
     def build(self) -> tuple[keras.Model, keras.Model]:
         """The untrained network, and the model that is trained: the network with the head on it.
@@ -339,6 +351,20 @@ def compiled_step(
         return compiled(batch, draws, tf.constant(step, tf.int64), tf.constant(float(signalled)))
 
     return take_step
+
+
+@contextlib.contextmanager
+def _written_by(folder: pathlib.Path) -> Iterator[FolderLock]:
+    """Makes the folder of a run and holds its lock; a run that wrote nothing leaves no folder."""
+    is_new = not folder.exists()
+    make_folder(folder)
+    try:
+        with FolderLock(folder) as lock:
+            yield lock
+    finally:
+        if is_new:
+            with contextlib.suppress(OSError):  # it is not empty
+                folder.rmdir()
 
 
 @contextlib.contextmanager

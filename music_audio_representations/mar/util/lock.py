@@ -27,6 +27,11 @@ from mar.errors import InputError
 _NAME, _GUARD = ".writer", ".taken-over"
 _BEAT_SECONDS, _VOID_SECONDS = 30.0, 300.0
 _TRIES, _TRY_SECONDS = 50, 0.1
+_PATIENCE_SECONDS = 2 * _VOID_SECONDS
+
+
+class _HeldError(InputError):
+    """Another process holds a lock."""
 
 
 class FolderLock:
@@ -60,6 +65,22 @@ class FolderLock:
             raise InputError(f"{folder}: cannot be locked: {error.strerror or error}") from None
         self._ended = threading.Event()
         threading.Thread(target=self._beat, daemon=True).start()
+
+    @classmethod
+    def waiting(cls, folder: str | os.PathLike) -> "FolderLock":
+        """As the constructor, for locks that are held for moments: waits until it gets it.
+
+        Raises:
+            InputError: it cannot be locked, or another one holds it for ten minutes.
+        """
+        deadline = time.monotonic() + _PATIENCE_SECONDS
+        while True:
+            try:
+                return cls(folder)
+            except _HeldError:
+                if time.monotonic() > deadline:
+                    raise
+            time.sleep(_TRY_SECONDS)
 
     def __enter__(self) -> "FolderLock":
         return self
@@ -103,13 +124,19 @@ def _create(path: pathlib.Path, text: str) -> None:
     """Makes the lock file, in place of one that is void."""
     for _ in range(_TRIES):
         try:
-            with open(path, "x", encoding="utf-8") as file:
-                file.write(text)
-            return
+            descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
         except FileExistsError:
             if (holder := _holder(path)) is not None:
                 raise _refusal(path, holder) from None
             _remove_void(path)
+            continue
+        try:
+            with open(descriptor, "w", encoding="utf-8") as file:
+                file.write(text)
+        except OSError:  # the disk is full
+            path.unlink()
+            raise
+        return
     raise InputError(f"{path}: cannot be taken over; delete it if nothing writes into its folder")
 
 
@@ -144,10 +171,10 @@ def _holder(path: pathlib.Path) -> dict | None:
     return holder if _age(path) <= _VOID_SECONDS else None
 
 
-def _refusal(path: pathlib.Path, holder: dict) -> InputError:
+def _refusal(path: pathlib.Path, holder: dict) -> _HeldError:
     if not holder:
-        return InputError(f"{path.parent}: another process writes into it ({path})")
-    return InputError(
+        return _HeldError(f"{path.parent}: another process writes into it ({path})")
+    return _HeldError(
         f"{path.parent}: {holder['command']} (process {holder['process']} on {holder['host']}) "
         f"writes into it since {holder['since']}; wait for its end, or delete {path} if it is dead"
     )
