@@ -64,7 +64,7 @@ def test_a_stopped_run_is_what_it_resumes_from(stopped):
     described = trainer()
     network, pretraining = described.build()
     adam = described.optimizer.build(weight.value for weight in pretraining.trainable_variables)
-    saved = Checkpoints(stopped / "checkpoints", 3, pretraining, adam, described.facts())
+    saved = Checkpoints(stopped / "checkpoints", 3, pretraining, adam, described.facts(), None)
     assert saved.restore() == 2
     for weight, theirs in zip(model.weights, network.weights, strict=True):
         np.testing.assert_array_equal(weight, theirs, err_msg=weight.path)

@@ -221,6 +221,11 @@ class ContrastiveObjective(Objective):
     views, dataset, separable = ("anchors", "positives"), PairDataset, False
     criterion = "accuracy"
 
+    def hard_negatives(self, dataset: RecordDataset) -> int:
+        """See `Objective.hard_negatives`."""
+        assert isinstance(dataset, PairDataset)  # which `check` demands
+        return dataset.hard_negatives
+
     def check(self, dataset: RecordDataset) -> None:
         """See `Objective.check`."""
         super().check(dataset)
@@ -241,11 +246,6 @@ class ContrastiveObjective(Objective):
                 "max_centre_distance_seconds of more than a frame",
                 *(dataset.records, identical, len(dataset.tracks), dataset.snippet_frames),
             )
-
-    def hard_negatives(self, dataset: RecordDataset) -> int:
-        """See `Objective.hard_negatives`."""
-        assert isinstance(dataset, PairDataset)  # which `check` demands
-        return dataset.hard_negatives
 
     def output_size(self, dataset: RecordDataset) -> int:
         """Dimensions of the projection."""
