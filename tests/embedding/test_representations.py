@@ -129,7 +129,7 @@ def test_what_version_010_embedded_with_a_baseline_is_added_to(library, tmp_path
     }
     with Writer(tmp_path / "out", earlier) as writer:
         writer.add(Row("old.wav", "ok", times=np.ones(1), values=np.ones((1, 192), np.float32)))
-    assert len(Embedder("logmel_mean").embed_folder(library, tmp_path / "out")) == 6
+    assert len(Embedder("logmel_mean").embed_folder(library, tmp_path / "out", "mean")) == 6
 
 
 # ------------------------------------------------------------------------------------- the random
