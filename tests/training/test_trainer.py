@@ -199,10 +199,10 @@ def test_a_run_that_lost_its_lock_writes_no_checkpoint(records, tmp_path, monkey
     """It was suspended for so long that another one took over."""
     draw = Objective.draw
 
-    def lose(objective, seed, step, batch_size, blocks):
+    def lose(objective, seed, step, *sizes):
         if step == 5:
             (tmp_path / ".writer").unlink()
-        return draw(objective, seed, step, batch_size, blocks)
+        return draw(objective, seed, step, *sizes)
 
     monkeypatch.setattr(Objective, "draw", lose)
     with pytest.raises(InputError, match="another process took over while this one was suspended"):
@@ -282,10 +282,10 @@ def test_records_that_are_cut_short_end_the_run_in_one_sentence(records, tmp_pat
     copy = shutil.copytree(records, tmp_path / "set")
     draw = Objective.draw
 
-    def cut(objective, seed, step, batch_size, blocks):
+    def cut(objective, seed, step, *sizes):
         for path in copy.glob("shard*") if step == 5 else ():
             os.truncate(path, 500)
-        return draw(objective, seed, step, batch_size, blocks)
+        return draw(objective, seed, step, *sizes)
 
     monkeypatch.setattr(Objective, "draw", cut)
     location = {"dataset.PairDataset.records": str(copy)}
