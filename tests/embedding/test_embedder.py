@@ -176,6 +176,14 @@ def test_a_folder_is_embedded_from_python(embedder, tmp_path, monkeypatch):
     assert shards[1].paths == embeddings.paths
 
 
+def test_an_embedding_that_is_not_finite_is_refused(tmp_path):
+    """Samples that can be squared in no float32."""
+    samples = (1e25 * music(4.0)).astype(np.float32)
+    soundfile.write(tmp_path / "loud.wav", samples, 44100, "FLOAT")
+    with pytest.raises(InputError, match=r"loud.wav: its embedding holds NaN or infinite values"):
+        mar.Embedder("logmel_mean")(tmp_path / "loud.wav")
+
+
 def test_unsuitable_files_are_refused(embedder, tmp_path):
     with pytest.raises(InputError, match="a file tells its own sample rate"):
         embedder(tmp_path / "song.mp3", RATE)

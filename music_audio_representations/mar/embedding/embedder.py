@@ -153,10 +153,12 @@ class Embedder:
             if str(error).startswith(name):
                 raise
             raise InputError(f"{name}: {error}") from None
-        times, values = zip(*groups, strict=True)
+        times, values = map(np.concatenate, zip(*groups, strict=True))
+        if not np.isfinite(values).all():
+            raise InputError(f"{name}: its embedding holds NaN or infinite values")
         return Embedding(
-            times=np.concatenate(times),
-            values=np.concatenate(values),
+            times=times,
+            values=values,
             duration_seconds=waveform.samples / log_mel.sample_rate,
             sample_rate=rate,
             padded=waveform.padded,
