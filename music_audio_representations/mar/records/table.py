@@ -163,7 +163,7 @@ def _read_columns(
     elif suffix in (".csv", ".tsv"):
         table = tables.read(path, ["id", "path"], optional=["labels"], blank=["labels"])
         ids, paths = table["id"], table["path"]
-        cells = table["labels"] if "labels" in table else [""] * len(table)
+        cells = table.columns.get("labels", [""] * len(table))
     else:
         raise InputError(f"{path}: expected a .csv, .tsv or .parquet file, or AudioSet's segments")
     labels = [_split(path, *row, separator) for row in zip(ids, cells, strict=True)]
