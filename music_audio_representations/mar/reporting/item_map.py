@@ -94,6 +94,10 @@ def of_tasks(
     shared = [path for path in first.paths if all(path in others for others in paths.values())]
     rows = [_test_rows(task, shared) for task in tasks]
     tested = {item for places in rows for item in places}
+    for name, each in embeddings.items():
+        unusable = set(each.not_finite([paths[name][item] for item in tested]))
+        tested = {item for item in tested if paths[name][item] not in unusable}
+    rows = [{item: row for item, row in places.items() if item in tested} for places in rows]
     if missing := sum(len(task.rows("test")) for task in tasks) - sum(map(len, rows)):
         logger.warning("the map leaves out %d test items without an embedding", missing)
     items = evenly(sorted(tested), MOST_ITEMS)
