@@ -91,7 +91,7 @@ def write_table(table: PublishedScores, path: str | os.PathLike) -> None:
     text = io.StringIO(newline="")
     csv.writer(text, lineterminator="\n").writerows(rows)
     with whole(path) as unfinished:
-        unfinished.write_text(text.getvalue(), encoding="utf-8")
+        unfinished.write_text(text.getvalue(), "utf-8", "backslashreplace")
 
 
 def write_tables(runs: list[Run], folder: str | os.PathLike) -> list[PublishedScores]:

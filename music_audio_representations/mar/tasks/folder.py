@@ -26,6 +26,7 @@ from mar.tasks.base import Items, Kind, TaskInfo, multi_hot, one_hot
 from mar.tasks.giantsteps import KEYS, parse_key
 from mar.tasks.readers import number
 from mar.util import tables, text
+from mar.util.names import printable
 
 _COLUMNS: dict[str, Kind] = {
     "label": "multiclass",
@@ -50,7 +51,7 @@ def folder_task(source: str | os.PathLike[str]) -> TaskInfo:
         InputError: it is neither.
     """
     source = pathlib.Path(source)
-    name = source.stem if source.is_file() else source.resolve().name
+    name = printable(source.stem if source.is_file() else source.resolve().name)
     if source.is_dir():
         return _own(name, read_folder, "multiclass")
     header, _ = tables.parse(source, text.read_text(source), ["path"], tables.DELIMITERS)
