@@ -105,7 +105,8 @@ def _in_list(path):
     ]
     if not names:
         raise InputError(f"{path}: expected a path a line, found none")
-    items, absent = {}, []
+    items: dict[str, AudioItem] = {}
+    absent = []
     for number, line in names:
         name = spelled(os.path.dirname(path), line)
         target, normal = os.path.join(os.path.dirname(path), name), os.path.normpath(name)
