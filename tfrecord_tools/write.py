@@ -7,6 +7,10 @@
 An interrupted run resumes, to the same bytes, when the same command is given again. n
 machines that share the output folder write one data set with --shard 0/n … --shard n-1/n. Exit
 code 2: some files could not be read; failed.csv in the output folder says which and why.
+
+--append brings a data set up to date with its table: it adds the tracks that are new in it, tries
+again those that could not be read, and drops those that it no longer has. What has another label is
+read again. The data set as it was stays beside it, as manifest-….parquet.
 """
 
 import os
@@ -39,6 +43,7 @@ flags.DEFINE_string(
     "File names of AudioSet's clips without suffix, of {ytid}, {start} and {end} in seconds: "
     "'Y{ytid}', '{ytid}_{start:.0f}'.",
 )
+flags.DEFINE_bool("append", False, "Bring the data set up to date with the table.")
 flags.DEFINE_enum("dtype", "float16", ["float16", "float32"], "Type of the stored log-mel.")
 cli.define_config_flags(required=False)  # of LogMel
 writing.define_flags()
@@ -50,7 +55,7 @@ def main(argv: list[str]) -> int:
         raise ConfigError(f"unexpected argument {argv[1]!r}; files are named by --table")
     cli.shard()  # refuses a wrong one before anything is read
     from mar.audio.logmel import LogMel
-    from mar.records import shards, sources, table
+    from mar.records import growth, manifest, shards, sources, table
 
     vocabulary = table.read_vocabulary(FLAGS.vocabulary) if FLAGS.vocabulary else None
     tracks = table.read_tracks(
@@ -68,6 +73,9 @@ def main(argv: list[str]) -> int:
         tracks.vocabulary,
         FLAGS.shard_megabytes * 1_000_000,
     )
+    if not FLAGS.append or not os.path.exists(manifest.manifest_location(FLAGS.output)):
+        return writing.write(job)
+    job = growth.added(job, FLAGS.output, ordered=vocabulary is not None)
     return writing.write(job)
 
 

@@ -19,6 +19,7 @@ def define_flags() -> None:
     flags.DEFINE_string("output", None, "Folder of the data set.", short_name="o", required=True)
     flags.DEFINE_integer("workers", len(os.sched_getaffinity(0)), "Processes.", lower_bound=1)
     cli.define_shard_flag("writes every n-th shard from the i-th")
+    cli.define_ray_flag()
     flags.DEFINE_integer("shard_megabytes", 256, "About how large shards are.", lower_bound=1)
     flags.DEFINE_bool("skip_errors", False, "Exit with 0 though files could not be read.")
 
@@ -27,7 +28,10 @@ def write(job: "Job") -> int:
     """Writes a data set, prints what came of it, and returns the exit code."""
     from mar.records import writer
 
-    outcome = writer.write(job, FLAGS.output, FLAGS.workers, cli.shard())
+    outcome = writer.write(job, FLAGS.output, FLAGS.workers, cli.shard(), FLAGS.ray_address)
+    if job.earlier:
+        added = outcome.tracks - len(job.earlier.rows)
+        print(f"{added} tracks added, {job.earlier.dropped} dropped")
     print(f"{FLAGS.output}: {outcome.tracks} tracks, {outcome.seconds / 3600:.2f} hours of audio")
     if outcome.missing_shards:
         print(f"{outcome.missing_shards} shards are left to others; the manifest comes last")

@@ -36,6 +36,11 @@ def define_shard_flag(what: str) -> None:
     flags.DEFINE_string("shard", "0/1", f"i/n, counted from 0: machine i of n {what}.")
 
 
+def define_ray_flag() -> None:
+    """Defines `--ray_address ADDRESS`."""
+    flags.DEFINE_string("ray_address", None, "Ray cluster to run on; local starts one here.")
+
+
 def shard() -> tuple[int, int]:
     """`--shard` as `(i, n)`.
 
