@@ -13,7 +13,6 @@ each seed.
 """
 
 import itertools
-import logging
 import pathlib
 
 from absl import flags
@@ -44,7 +43,6 @@ flags.mark_flags_as_required(["task", "embeddings"])
 def main(argv: list[str]) -> int:
     if len(argv) > 1:
         raise ConfigError(f"expected flags alone, got {argv[1:]}")
-    logging.getLogger("mar").setLevel(logging.INFO)
     from mar.tasks import Task
 
     if FLAGS.model is not None and len(FLAGS.embeddings) > 1:

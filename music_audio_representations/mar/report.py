@@ -9,7 +9,6 @@ label. With embeddings, and the tasks that they were probed on, also a map of th
 the tasks' labels colour; with their audio, five seconds of each can be heard.
 """
 
-import logging
 import pathlib
 
 from absl import flags
@@ -46,7 +45,6 @@ def main(argv: list[str]) -> int:
         raise ConfigError("expected --embeddings and --task together: they make the map")
     if FLAGS.audio and not FLAGS.task:
         raise ConfigError("--audio: expected --embeddings and --task, which make the map")
-    logging.getLogger("mar").setLevel(logging.INFO)
     from mar.probing.results import Results
     from mar.reporting import page
 

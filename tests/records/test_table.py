@@ -42,6 +42,34 @@ def test_csv_tsv_and_parquet_are_read_alike(tmp_path):
         ]
 
 
+def test_quotation_marks_between_tabs_are_part_of_the_label(tmp_path):
+    labels = ['"Weird Al" Yankovic', "calm", '"Til Tuesday', '12" Mix']
+    rows = [f"{n}\t{n}.wav\t{label}" for n, label in enumerate(labels)]
+    (tmp_path / "a.tsv").write_text("\n".join(["id\tpath\tlabels", *rows]))
+    tracks = table.read_tracks(tmp_path / "a.tsv")
+    assert tracks.vocabulary == sorted(labels)
+    assert [tracks.vocabulary[row[0]] for row in tracks.rows["labels"].to_pylist()] == labels
+
+
+def test_rows_that_are_there_twice_are_read_once_in_every_format(tmp_path):
+    columns = dict(zip(("id", "path", "labels"), zip(*ROWS, *ROWS[1:], strict=True), strict=True))
+    pq.write_table(pa.table(columns), tmp_path / "a.parquet")
+    for path in (csv(tmp_path / "a.csv", [*ROWS, *ROWS[1:]]), tmp_path / "a.parquet"):
+        assert table.read_tracks(path).rows["id"].to_pylist() == ["a", "-b", "03"]
+
+
+def test_vocabulary_and_table_may_be_of_different_editors(tmp_path):
+    """One with a byte-order mark and CRLF, the other of an old Mac; accents of both forms."""
+    (tmp_path / "names.txt").write_bytes("\ufeffZouk Cafe\u0301\r\nrock\r\n".encode())
+    vocabulary = table.read_vocabulary(tmp_path / "names.txt")
+    assert vocabulary.names == ["Zouk Caf\xe9", "rock"]
+    text = "id;path;labels\r1;./x//a.wav;Zouk Caf\xe9\r2;b.wav;rock|Zouk Cafe\u0301\r"
+    (tmp_path / "a.csv").write_bytes(text.encode("utf-16"))
+    tracks = table.read_tracks(tmp_path / "a.csv", vocabulary)
+    assert tracks.rows["labels"].to_pylist() == [[0], [0, 1]]
+    assert tracks.rows["path"].to_pylist() == ["x/a.wav", "b.wav"]
+
+
 def test_labels_are_optional_and_separators_free(tmp_path):
     path = csv(tmp_path / "a.csv", [row[:2] for row in ROWS], header=("id", "path"))
     assert table.read_tracks(path).vocabulary == []
@@ -67,8 +95,8 @@ def test_a_vocabulary_gives_the_order(tmp_path):
             [("a", "a", "jazz")],
             "track 'a' has the label 'jazz', which is not in the vocabulary of 2",
         ),
-        ([("a", "a", ""), ("", "b", "")], "row 2: the id is empty"),
-        ([("a", "", "")], "row 1: the path is empty"),
+        ([("a", "a", ""), ("", "b", "")], "row 3: the id is empty"),
+        ([("a", "", "")], "row 2: the path is empty"),
         ([], "has no rows"),
     ],
 )
@@ -81,7 +109,8 @@ def test_bad_rows_are_named(tmp_path, rows, message):
 def test_bad_tables_are_named(tmp_path):
     path = csv(tmp_path / "a.csv", header=("track", "file", "labels"))
     with pytest.raises(
-        InputError, match=r"a\.csv: expected the columns id, path and labels; id an"
+        InputError,
+        match=r"a\.csv: expected the columns id, path, found track, file, .*; id and path missing",
     ):
         table.read_tracks(path)
     with pytest.raises(InputError, match=r"none\.csv: cannot be read: No such file"):

@@ -11,6 +11,7 @@ import numpy as np
 from mar.audio import decode
 from mar.audio.isolated import IsolatedDecoder
 from mar.errors import InputError
+from mar.util.names import spelled
 
 if TYPE_CHECKING:
     from mar.audio.logmel import LogMel
@@ -37,7 +38,7 @@ class AudioSource:
             InputError: it cannot be read; the message has the path as the track gives it, without
                 `root`.
         """
-        path, log_mel = os.path.join(self.root, track["path"]), self._log_mel
+        path, log_mel = self._path(track), self._log_mel
         try:
             _, samples = _decoder().open(path, **log_mel.decoding)
             with np.errstate(over="ignore"):  # the writer refuses what is not finite
@@ -49,8 +50,8 @@ class AudioSource:
 
     def seconds(self, track: Mapping[str, Any]) -> float | None:
         """Length of a track's file, from its header or by decoding it; None if it is unreadable."""
-        path = os.path.join(self.root, track["path"])
         try:
+            path = self._path(track)
             header = _decoder().info(path)
             if header.duration_seconds is not None:
                 return header.duration_seconds
@@ -58,6 +59,10 @@ class AudioSource:
             return sum(map(len, samples)) / header.sample_rate
         except InputError:
             return None
+
+    def _path(self, track: Mapping[str, Any]) -> str:
+        """Where a track's file is; the disk may spell its name in another Unicode form."""
+        return os.path.join(self.root, spelled(self.root, track["path"]))
 
     @functools.cached_property
     def _log_mel(self) -> "LogMel":

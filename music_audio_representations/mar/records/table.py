@@ -11,7 +11,6 @@ An index therefore means nothing without its vocabulary, which the manifest hold
 """
 
 import collections
-import csv
 import logging
 import os
 import pathlib
@@ -20,14 +19,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
-import pyarrow.csv
 import pyarrow.parquet as pq
 
 from mar.errors import ConfigError, InputError
+from mar.util import tables, text
+from mar.util.names import composed, plain
 
 _LOG = logging.getLogger(__name__)
 SCHEMA = pa.schema([("id", pa.string()), ("path", pa.string()), ("labels", pa.list_(pa.int32()))])
 _SEGMENT = re.compile(r'([\w-]{11}), (\d+\.\d{3}), (\d+\.\d{3}), "([^" ,]+(?:,[^" ,]+)*)"\n?')
+_CLASS_LABELS = ["index", "mid", "display_name"]
 _SEGMENTS_HEADER = "# Segments csv created"
 _CLIP_SUFFIXES = set(
     [
@@ -80,21 +81,19 @@ class Tracks:
 def read_vocabulary(path: str | os.PathLike[str]) -> Vocabulary:
     """Reads a text file with one label a line, or AudioSet's `class_labels_indices.csv`.
 
+    Labels are stripped of spaces, and in Unicode's composed form (NFC), as those of tables are.
+
     Raises:
         InputError: it cannot be read, or a label is empty or occurs twice.
     """
-    try:
-        lines = pathlib.Path(path).read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise InputError(f"{path}: cannot be read: {reason}") from None
-    if lines[:1] == ["index,mid,display_name"]:
-        rows = list(csv.DictReader(lines))
-        if [row["index"] for row in rows] != [str(index) for index in range(len(rows))]:
+    labels = [composed(line.strip()) for line in text.read_lines(path)]
+    if labels and re.split("[,;\t]", labels[0]) == _CLASS_LABELS:
+        table = tables.read(path, _CLASS_LABELS)
+        if table["index"] != [str(index) for index in range(len(table))]:
             raise InputError(f"{path}: expected the indices 0, 1, 2 … in order")
-        vocabulary = Vocabulary([row["display_name"] for row in rows], [row["mid"] for row in rows])
+        vocabulary = Vocabulary(table["display_name"], table["mid"])
     else:
-        vocabulary = Vocabulary(lines, lines)
+        vocabulary = Vocabulary(labels, labels)
     if "" in vocabulary.keys:
         raise InputError(f"{path}: line {vocabulary.keys.index('') + 1} is an empty label")
     _refuse_duplicates(vocabulary.keys, f"{path}: the label")
@@ -158,43 +157,43 @@ def _read_columns(
     path: str | os.PathLike[str], separator: str
 ) -> tuple[list[str], list[str], list[list[str]]]:
     """Ids, paths and labels of a table with those columns."""
-    table = _read_table(path)
-    repeated = {name for name in table.column_names if table.column_names.count(name) > 1}
-    if repeated & {"id", "path", "labels"}:
-        raise InputError(f"{path}: expected each column once, got {table.column_names}")
-    missing = {"id", "path"} - set(table.column_names)
-    if missing:
+    suffix = pathlib.Path(path).suffix.lower()
+    if suffix == ".parquet":
+        ids, paths, cells = _read_parquet(path)
+    elif suffix in (".csv", ".tsv"):
+        table = tables.read(path, ["id", "path"], optional=["labels"], blank=["labels"])
+        ids, paths = table["id"], table["path"]
+        cells = table["labels"] if "labels" in table else [""] * len(table)
+    else:
+        raise InputError(f"{path}: expected a .csv, .tsv or .parquet file, or AudioSet's segments")
+    labels = [_split(path, *row, separator) for row in zip(ids, cells, strict=True)]
+    return ids, paths, labels
+
+
+def _read_parquet(path: str | os.PathLike[str]) -> tuple[list[str], list[str], list]:
+    """Ids, paths and cells with labels, each row once, as `tables.read` has them of text."""
+    try:
+        table = pq.read_table(path)
+    except (pa.ArrowException, OSError) as error:
+        raise InputError(f"{path}: cannot be read: {error}") from None
+    columns = table.column_names
+    if any(columns.count(name) > 1 for name in ("id", "path", "labels")):
+        raise InputError(f"{path}: expected each column once, got {columns}")
+    if missing := {"id", "path"} - set(columns):
         raise InputError(
             f"{path}: expected the columns id, path and labels; {' and '.join(sorted(missing))} "
-            f"missing in {table.column_names}"
+            f"missing in {columns}"
         )
     ids, paths = _texts(path, table, "id"), _texts(path, table, "path")
     for column, values in (("id", ids), ("path", paths)):
         empty = next((row for row, value in enumerate(values, 1) if not value), None)
         if empty:
             raise InputError(f"{path}: row {empty}: the {column} is empty")
-    labels: list[list[str]] = [[]] * len(ids)
-    if "labels" in table.column_names:
-        cells = table["labels"].to_pylist()
-        labels = [_split(path, *row, separator) for row in zip(ids, cells, strict=True)]
-    return ids, paths, labels
-
-
-def _read_table(path: str | os.PathLike[str]) -> pa.Table:
-    suffix = pathlib.Path(path).suffix.lower()
-    try:
-        if suffix == ".parquet":
-            return pq.read_table(path)
-        if suffix in (".csv", ".tsv"):
-            parse = pyarrow.csv.ParseOptions(
-                delimiter="\t" if suffix == ".tsv" else ",", newlines_in_values=True
-            )
-            text = dict.fromkeys(("id", "path", "labels"), pa.string())
-            convert = pyarrow.csv.ConvertOptions(column_types=text)
-            return pyarrow.csv.read_csv(path, parse_options=parse, convert_options=convert)
-    except (pa.ArrowException, OSError) as error:
-        raise InputError(f"{path}: cannot be read: {error}") from None
-    raise InputError(f"{path}: expected a .csv, .tsv or .parquet file, or AudioSet's segments")
+    labels = table["labels"].to_pylist() if "labels" in columns else [None] * len(ids)
+    rows = list(zip(ids, map(plain, paths), labels, strict=True))
+    unique = list({repr(row): row for row in rows}.values())
+    tables.log_account(path, len(rows), len(unique))
+    return [row[0] for row in unique], [row[1] for row in unique], [row[2] for row in unique]
 
 
 def _texts(path: str | os.PathLike[str], table: pa.Table, name: str) -> list[str]:
@@ -214,7 +213,7 @@ def _split(
     parts = cell.split(separator) if isinstance(cell, str) else cell
     if not isinstance(parts, list) or not all(isinstance(part, str | None) for part in parts):
         raise InputError(f"{path}: the track {track!r}: expected labels as text, got {cell!r}")
-    labels = [part.strip() if part else "" for part in parts]
+    labels = [composed(part.strip()) if part else "" for part in parts]
     if "" in labels:
         raise InputError(f"{path}: the track {track!r} has an empty label in {cell!r}")
     return list(dict.fromkeys(labels))

@@ -1,6 +1,7 @@
 """What all commands share: `--config` with `--set`, and how errors end them."""
 
 import gc
+import logging
 import os
 import signal
 import sys
@@ -65,6 +66,7 @@ def run(main: Callable[[list[str]], int | None]) -> None:
     # Imports and the building of networks make hundreds of thousands of objects that stay, and by
     # default Python searches the new ones for garbage after every 700.
     gc.set_threshold(20_000)
+    logging.getLogger("mar").setLevel(logging.INFO)
 
     def guarded(argv: list[str]) -> int | None:
         try:
