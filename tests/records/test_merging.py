@@ -18,7 +18,7 @@ from mar.records import merging
 MINE = {"a": (350, [0]), "b": (300, [1, 2]), "c": (320, [])}
 YOURS = {"d": (310, [0, 1]), "b": (300, [0, 2]), "e": (333, [1])}
 NAMES = ["label 2", "x", "label 1"]  # so that both have `b` with the same labels
-BOTH = {**expected(MINE), **{id: track for id, track in expected(YOURS, NAMES).items() if id != "b"}}
+BOTH = expected(YOURS, NAMES) | expected(MINE)
 
 
 @pytest.fixture
@@ -86,7 +86,7 @@ def test_what_cannot_be_joined_is_told(data_sets, tmp_path):
     front_end = {"LogMel": {**small_records.FRONT_END["LogMel"], "sample_rate": 22050}}
     made = dataclasses.replace(job({"z": (350, [0])}), front_end=front_end)
     small_records.write_here(made, tmp_path / "other rate")
-    with pytest.raises(ConfigError, match=r"mine: .*other rate, but sample_rate is 16000, not 22050"):
+    with pytest.raises(ConfigError, match="other rate, but sample_rate is 16000, not 22050"):
         merging.merged([*data_sets, tmp_path / "other rate"])
 
 

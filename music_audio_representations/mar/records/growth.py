@@ -105,7 +105,10 @@ def _kept(manifest: Manifest, tracks: pa.Table) -> Earlier:
     rows = manifests.read_rows(manifest.location)
     labels = dict(zip(*_columns(tracks, "id", "labels"), strict=True))
     keep = np.array(
-        [labels.get(id) == of_track for id, of_track in zip(*_columns(rows, "id", "labels"))],
+        [
+            labels.get(id) == of_track
+            for id, of_track in zip(*_columns(rows, "id", "labels"), strict=True)
+        ],
         bool,
     )
     before, dropped = rows.filter(pa.array(keep)), rows.filter(pa.array(~keep))

@@ -109,7 +109,9 @@ class Header:
         one, two = {**one, "dtype": self.dtype}, {**two, "dtype": other.dtype}
         different = [name for name in {**one, **two} if one.get(name) != two.get(name)]
         if different:
-            told = ", ".join(f"{name} is {one.get(name)}, not {two.get(name)}" for name in different)
+            told = ", ".join(
+                f"{name} is {one.get(name)}, not {two.get(name)}" for name in different
+            )
             raise ConfigError(
                 f"{ours}: expected the front end of {theirs}, but {told}; write one of them anew"
             )

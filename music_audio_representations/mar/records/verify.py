@@ -36,9 +36,9 @@ def verify(manifest: Manifest, threads: int = 4) -> Iterator[list[Problem]]:
     """Yields a list of the `Problem`s of each shard, in order; it is empty for a sound shard.
 
     It checks that each shard is there and has its size; every CRC; that each record is in the
-    manifest, or was dropped, and each row of the manifest in a record; id, labels, and the spectrogram's place,
-    length, dtype and checksum; that no spectrogram has NaN or infinity; that no id occurs twice;
-    and that every label is in the vocabulary.
+    manifest, or was dropped, and each row of the manifest in a record; id, labels, and the
+    spectrogram's place, length, dtype and checksum; that no spectrogram has NaN or infinity;
+    that no id occurs twice; and that every label is in the vocabulary.
 
     Args:
         manifest: of the data set.

@@ -1,4 +1,4 @@
-"""A Ray cluster (extra `cluster`): all its machines see files, models and outputs under one path."""
+"""A Ray cluster (extra `cluster`): all its machines see files, models, outputs under one path."""
 
 from types import ModuleType
 
