@@ -19,6 +19,7 @@ from absl import flags
 
 from mar.errors import ConfigError
 from mar.util import cli
+from mar.util.names import printable
 
 FLAGS = flags.FLAGS
 flags.DEFINE_multi_string(
@@ -48,7 +49,7 @@ def main(argv: list[str]) -> int:
     if FLAGS.model is not None and len(FLAGS.embeddings) > 1:
         raise ConfigError(f"--model: expected one for each of {FLAGS.embeddings}; leave it out")
     models = [pathlib.Path(folder).resolve().name for folder in FLAGS.embeddings]
-    models = models if FLAGS.model is None else [FLAGS.model]
+    models = [*map(printable, models if FLAGS.model is None else [FLAGS.model])]
     _check_distinct("embeddings", FLAGS.embeddings, models)
     tasks = [Task(name, FLAGS.metadata) for name in FLAGS.task]
     _check_distinct("task", FLAGS.task, [task.name for task in tasks])

@@ -15,6 +15,7 @@ from absl import flags
 
 from mar.errors import ConfigError
 from mar.util import cli
+from mar.util.names import printable
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("results", "results", "Folder of all results, as mar.probe wrote them.")
@@ -60,7 +61,10 @@ def _item_map() -> dict:
     from mar.tasks import Task
 
     tasks = [Task(name, FLAGS.metadata) for name in FLAGS.task]
-    embeddings = {pathlib.Path(f).resolve().name: Embeddings(f) for f in FLAGS.embeddings}
+    embeddings = {
+        printable(pathlib.Path(folder).resolve().name): Embeddings(folder)
+        for folder in FLAGS.embeddings
+    }
     return item_map.of_tasks(tasks, embeddings, FLAGS.audio)
 
 

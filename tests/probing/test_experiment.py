@@ -255,6 +255,22 @@ def test_the_reason_why_an_embedding_is_missing_is_told(tmp_path):
         joining.join(loaded, Embeddings(tmp_path / "emb"))
 
 
+def test_an_embedding_that_is_not_finite_is_a_missing_one(tmp_path, caplog):
+    paths = WRITERS["GTZAN"](tmp_path / "metadata")
+    loaded = Task("GTZAN", tmp_path / "metadata")
+    embed(loaded, paths[:-2], tmp_path / "emb")
+    timelines = {path: np.full((2, 8), np.inf) for path in paths[-2:]}
+    write_store(tmp_path / "emb", timelines, name="1")
+    embeddings = Embeddings(tmp_path / "emb")
+    with pytest.raises(InputError, match=r"missing for 2 of 48 .*\.wav \(NaN or infinite values"):
+        joining.join(loaded, embeddings)
+    joined = joining.join(loaded, embeddings, allow_missing=True)
+    assert joined.missing == 2
+    for split in ("train", "valid", "test"):
+        assert np.isfinite(joined.examples(split, "mean", tmp_path).features).all()
+    assert "missing for 2 of 48" in caplog.text
+
+
 def test_a_clip_that_is_known_to_be_broken_may_be_missing(tmp_path, caplog):
     paths = WRITERS["GTZAN"](tmp_path / "metadata")
     file = tmp_path / "metadata" / "train_filtered.txt"

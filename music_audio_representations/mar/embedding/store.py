@@ -8,6 +8,8 @@ import collections
 import contextlib
 import difflib
 import functools
+import itertools
+import logging
 import os
 import pathlib
 import posixpath
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
 _NOT_COMPARED = ("version", "model_source", "front_end", "front_end_config")
 _VALUES = ("mean", "timeline")
 _TRIES = 10
+_SHOWN = 5
+_LOG = logging.getLogger(__name__)
 
 
 class Embeddings:
@@ -139,6 +143,8 @@ class Embeddings:
     def vectors(self, paths: Collection[str] | None = None) -> Iterator[tuple[list, np.ndarray]]:
         """All average embeddings, in memory that does not grow with their number.
 
+        Of all, those that are not finite are left out with a warning: see `not_finite`.
+
         Args:
             paths: what to read; None for all.
 
@@ -146,8 +152,36 @@ class Embeddings:
             `(paths, float32 (n, dimensions))`, in the order in which they lie.
 
         Raises:
-            InputError: a path was not embedded, or an embedding holds NaN.
+            InputError: a path was not embedded, or its embedding holds NaN.
         """
+        left_out: list[str] = []
+        for names, matrix in self._means(paths):
+            if paths is not None:
+                self._refuse_nan(names, matrix)
+            finite = np.isfinite(matrix).all(axis=1)
+            left_out += itertools.compress(names, ~finite)
+            yield list(itertools.compress(names, finite)), matrix[finite]
+        if left_out:
+            _LOG.warning(
+                "%s: left out %d embeddings with NaN or infinite values: %s",
+                self._folder,
+                len(left_out),
+                ", ".join(left_out[:_SHOWN]) + (" …" if len(left_out) > _SHOWN else ""),
+            )
+
+    def not_finite(self, paths: Collection[str]) -> list[str]:
+        """Those of the paths whose embedding holds NaN or infinite values.
+
+        Now such files count as failed when they are embedded; version 0.1.0 kept them.
+        """
+        return [
+            name
+            for names, matrix in self._means(paths)
+            for name in itertools.compress(names, ~np.isfinite(matrix).all(axis=1))
+        ]
+
+    def _means(self, paths: Collection[str] | None) -> Iterator[tuple[list, np.ndarray]]:
+        """As `vectors`, of whatever values."""
         in_files = self.provenance["format"] == "npz"
         store = self.provenance["store"]
         for batch in self._batches([] if in_files else [store], paths):
@@ -157,7 +191,6 @@ class Embeddings:
                 matrix = np.stack([values.mean(axis=0) for values in loaded])
             else:
                 matrix = parts.means(batch, store)
-            self._refuse_nan(names, matrix)
             yield names, matrix.astype(np.float32, copy=False)
 
     def timeline(self, path: str) -> np.ndarray:
@@ -201,6 +234,11 @@ class Embeddings:
             self._refuse_nan(names, [values.sum(dtype=np.float64) for values in timelines])
             for path, values in zip(names, timelines, strict=True):
                 for row in rows_of.pop(path):
+                    if len(values) != counts[row]:
+                        raise InputError(
+                            f"{self._folder}: {path} has {len(values)} embeddings for "
+                            f"{counts[row]} windows: damaged; delete it, and run mar.embed again"
+                        )
                     windows[ends[row] - counts[row] : ends[row]] = values
         self._refuse_unread(rows_of)
         return windows, np.repeat(np.arange(len(paths)), counts)
@@ -262,8 +300,12 @@ class Embeddings:
 
         from mar.embedding.projection import project
 
-        x, y = project(self.means(self.paths), seed).T
-        return pandas.DataFrame({"path": self.paths, "x": x, "y": y})
+        vectors: dict[str, np.ndarray] = {}
+        for names, rows in self.vectors():
+            vectors.update(zip(names, rows, strict=True))
+        paths = sorted(vectors)
+        x, y = project(np.stack([vectors[path] for path in paths]), seed).T
+        return pandas.DataFrame({"path": paths, "x": x, "y": y})
 
     # ------------------------------------------------------------------------------------- private
 

@@ -22,8 +22,9 @@ from mar.tasks import (
     mumu,
     nsynth,
 )
-from mar.tasks.base import Items, TaskInfo, alternatives, stem
+from mar.tasks.base import Items, TaskInfo
 from mar.tasks.folder import folder_task
+from mar.tasks.locating import alternatives, locate
 from mar.util.download import cache_folder
 
 _COLLECTIONS = (
@@ -117,15 +118,15 @@ class Task:
     def locate(self, paths: Iterable[str]) -> list[str | None]:
         """Which of `paths` is each item's audio; None where none is.
 
-        The format does not matter: `a/b.wav` is the audio of `a/b.mp3`.
+        A collection that was converted is found too, see `mar.tasks.locating`.
+
+        Raises:
+            InputError: two paths fit one item.
         """
-        by_stem: dict[str, str] = {}
-        for path in paths:
-            by_stem.setdefault(stem(path), path)
-        return [
-            next((by_stem[s] for s in map(stem, alternatives(path)) if s in by_stem), None)
-            for path in self.items.paths
-        ]
+        try:
+            return locate(self.items.paths, paths, self.items.with_suffixes)
+        except InputError as error:
+            raise InputError(f"{self.name}: {error}") from None
 
     def audio(self, root: str | os.PathLike[str]) -> list[str]:
         """The path, below `root`, that each item's audio has there.
@@ -133,7 +134,8 @@ class Task:
         That of an item whose audio is not there is the official one.
 
         Raises:
-            InputError: no item's audio is there, or there is no such folder.
+            InputError: no item's audio is there, two files fit one item, or there is no such
+                folder.
         """
         files = (
             os.path.relpath(os.path.join(base, name), root)

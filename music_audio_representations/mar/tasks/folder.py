@@ -1,7 +1,7 @@
 """Anyone's own collection: a folder of folders, or a table.
 
-`folder/label/file`: every sub-folder is a class. A table (`.csv`, or `.tsv` with tabs) has a
-column `path`, relative to the audio root, and one of
+`folder/label/file`: every sub-folder is a class. A table (with commas, semicolons or tabs, see
+`mar.util.tables`) has a column `path`, relative to the audio root, and one of
 
 * `label`: one class per file;
 * `labels`: any number of labels per file, separated by `|`;
@@ -22,9 +22,11 @@ import numpy as np
 
 from mar.embedding.files import AUDIO
 from mar.errors import InputError
-from mar.tasks import readers
 from mar.tasks.base import Items, Kind, TaskInfo, multi_hot, one_hot
 from mar.tasks.giantsteps import KEYS, parse_key
+from mar.tasks.readers import number
+from mar.util import tables, text
+from mar.util.names import printable
 
 _COLUMNS: dict[str, Kind] = {
     "label": "multiclass",
@@ -49,18 +51,17 @@ def folder_task(source: str | os.PathLike[str]) -> TaskInfo:
         InputError: it is neither.
     """
     source = pathlib.Path(source)
-    name = source.stem if source.is_file() else source.resolve().name
+    name = printable(source.stem if source.is_file() else source.resolve().name)
     if source.is_dir():
         return _own(name, read_folder, "multiclass")
-    delimiter = "\t" if ".tsv" in source.suffixes else ","
-    header, _ = readers.read_rows(source, ["path"], delimiter)
+    header, _ = tables.parse(source, text.read_text(source), ["path"], tables.DELIMITERS)
     given = [column for column in _COLUMNS if column in header]
     if len(given) != 1:
         raise InputError(
             f"{source}: expected one of the columns {', '.join(_COLUMNS)} beside path, found "
             f"{', '.join(header)}"
         )
-    reader = functools.partial(read_table, column=given[0], delimiter=delimiter)
+    reader = functools.partial(read_table, column=given[0])
     return _own(name, reader, _COLUMNS[given[0]], disjoint=("train", "valid", "test"))
 
 
@@ -83,52 +84,51 @@ def read_folder(folder: pathlib.Path) -> Items:
     return Items(paths, paths, _split(paths, classes, paths), labels, targets)
 
 
-def read_table(path: pathlib.Path, column: str, delimiter: str) -> Items:
+def read_table(path: pathlib.Path, column: str) -> Items:
     """The rows of a table.
 
     Args:
         path: of the table.
         column: the one with the labels, a key of `_COLUMNS`.
-        delimiter: between the cells.
     """
-    rows = readers.read_table(path, ["path", column], delimiter)
-    if not rows:
-        raise InputError(f"{path}: expected rows below the header, found none")
-    paths = [row["path"] for row in rows]
-    values = [row[column] for row in rows]
+    table = tables.read(path, ["path", column], ["split", "artist"], blank=["labels"])
+    paths, values = table["path"], table[column]
+    places = [f"{path}: row {number}" for number in table.numbers]
     strata: Sequence[str]
     if column == "target":
-        labels, targets, strata = ["target"], _numbers(values, path), ["all"] * len(rows)
+        labels, targets, strata = ["target"], _numbers(values, places), ["all"] * len(table)
     elif column == "labels":
         tags = [[tag.strip() for tag in value.split("|") if tag.strip()] for value in values]
         labels = sorted({tag for names in tags for tag in names})
-        targets, strata = multi_hot(tags, labels), ["all"] * len(rows)
+        targets, strata = multi_hot(tags, labels), ["all"] * len(table)
     elif column == "key":
-        strata = _keys(values, path)
+        strata = _keys(values, places)
         labels, targets = KEYS, one_hot(strata, KEYS)
     else:
         labels, strata = sorted(set(values)), values
         targets = one_hot(values, labels)
-    artists = [row["artist"] for row in rows] if "artist" in rows[0] else None
-    if "split" in rows[0]:
-        splits = [{"validation": "valid", "val": "valid"}.get(r["split"], r["split"]) for r in rows]
+    artists = table.columns.get("artist")
+    if "split" in table.columns:
+        splits = [
+            {"validation": "valid", "val": "valid"}.get(part, part) for part in table["split"]
+        ]
     else:
         splits = _split(paths, strata, artists or paths)
     return Items(paths, paths, splits, labels, targets, artists)
 
 
-def _keys(values: Sequence[str], path: pathlib.Path) -> list[str]:
+def _keys(values: Sequence[str], places: Sequence[str]) -> list[str]:
     keys = []
-    for value in values:
+    for value, place in zip(values, places, strict=True):
         key = parse_key(value)
         if key is None:
-            raise InputError(f"{path}: expected keys such as 'Eb minor', found {value!r}")
+            raise InputError(f"{place}: expected keys such as 'Eb minor', found {value!r}")
         keys.append(key)
     return keys
 
 
-def _numbers(values: Sequence[str], path: pathlib.Path) -> np.ndarray:
-    return np.array([[readers.number(value, path)] for value in values], np.float32)
+def _numbers(values: Sequence[str], places: Sequence[str]) -> np.ndarray:
+    return np.array([[number(*cell)] for cell in zip(values, places, strict=True)], np.float32)
 
 
 def _split(ids: Sequence[str], strata: Sequence[str], groups: Sequence[Hashable]) -> list[str]:

@@ -1,6 +1,7 @@
 """What all commands share: `--config` with `--set`, and how errors end them."""
 
 import gc
+import io
 import logging
 import os
 import signal
@@ -67,6 +68,9 @@ def run(main: Callable[[list[str]], int | None]) -> None:
     # default Python searches the new ones for garbage after every 700.
     gc.set_threshold(20_000)
     logging.getLogger("mar").setLevel(logging.INFO)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # names of any file go to a terminal of any kind
+            stream.reconfigure(errors="backslashreplace")
 
     def guarded(argv: list[str]) -> int | None:
         try:

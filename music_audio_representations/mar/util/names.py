@@ -10,6 +10,7 @@ table may have one and the disk the other:
 import functools
 import os
 import pathlib
+import re
 import unicodedata
 from collections.abc import Mapping
 
@@ -19,6 +20,15 @@ from mar.errors import InputError
 def composed(name: str) -> str:
     """A name in Unicode's composed form (NFC): equal for all spellings of a name."""
     return name if name.isascii() else unicodedata.normalize("NFC", name)
+
+
+def printable(name: str | os.PathLike[str]) -> str:
+    """A name as text that every file can hold and every font can draw.
+
+    Bytes that are not UTF-8 are written as `\\xNN`, and so are control characters.
+    """
+    text = os.fsencode(name).decode("utf-8", "backslashreplace")
+    return re.sub(r"[\x00-\x1f\x7f-\x9f]", lambda match: f"\\x{ord(match[0]):02x}", text)
 
 
 def plain(path: str) -> str:

@@ -42,9 +42,6 @@ class Table:
     def __len__(self) -> int:
         return len(self.numbers)
 
-    def __contains__(self, name: object) -> bool:
-        return name in self.columns
-
     def __getitem__(self, name: str) -> list[str]:
         return self.columns[name]
 
