@@ -134,13 +134,13 @@ def _tracks() -> "Tracks":
         wanted &= audioset.well_labelled(FLAGS.label_quality, FLAGS.minimum_quality, keys)
     if len(wanted) == len(keys):
         return tracks
-    if not wanted:
-        raise InputError(f"{FLAGS.vocabulary}: none of its labels is left")
     chosen = tracks.of_labels([number for number, key in enumerate(keys) if key in wanted])
     print(
         f"{len(wanted)} of {len(keys)} labels are taken; {len(tracks.rows) - len(chosen.rows)} of "
         f"{len(tracks.rows)} tracks have none of them and are left out"
     )
+    if not len(chosen.rows):
+        raise InputError(f"{' '.join(FLAGS.table)}: no track has a label that was asked for")
     return chosen
 
 
