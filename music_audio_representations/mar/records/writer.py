@@ -14,6 +14,7 @@ no shard is ever changed, so that whoever reads the data set goes on:
 """
 
 import contextlib
+import dataclasses
 import errno
 import json
 import logging
@@ -21,7 +22,6 @@ import os
 import pathlib
 import shutil
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
@@ -48,7 +48,7 @@ _OTHER = (
 )
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class Outcome:
     """What `write` achieved.
 
