@@ -31,7 +31,7 @@ flags.DEFINE_enum(
 )
 flags.DEFINE_integer("workers", None, "Short for --set Catalogue.workers=…", lower_bound=1)
 cli.define_shard_flag("embeds its share of the files")
-flags.DEFINE_string("ray_address", None, "Ray cluster to run on; local starts one here.")
+cli.define_ray_flag()
 flags.DEFINE_bool("skip_errors", False, "Exit with 0 where files failed.")
 flags.DEFINE_string("task", None, "Evaluation task, or your own folder or table.", short_name="t")
 flags.DEFINE_string("audio", None, "Folder that the task's audio paths are relative to.")

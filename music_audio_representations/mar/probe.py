@@ -28,6 +28,7 @@ flags.DEFINE_multi_string(
 flags.DEFINE_multi_string(
     "embeddings", None, "Folder that mar.embed wrote; repeatable.", short_name="e"
 )
+cli.define_separation_flag()
 flags.DEFINE_string("metadata", None, "Folder with the task's official files.")
 flags.DEFINE_string("output", "results", "Folder of all results.", short_name="o")
 flags.DEFINE_string("model", None, "Row in the tables; by default the embeddings' folder's name.")
@@ -51,7 +52,7 @@ def main(argv: list[str]) -> int:
     models = [pathlib.Path(folder).resolve().name for folder in FLAGS.embeddings]
     models = [*map(printable, models if FLAGS.model is None else [FLAGS.model])]
     _check_distinct("embeddings", FLAGS.embeddings, models)
-    tasks = [Task(name, FLAGS.metadata) for name in FLAGS.task]
+    tasks = [Task(name, FLAGS.metadata, FLAGS.separated_by) for name in FLAGS.task]
     _check_distinct("task", FLAGS.task, [task.name for task in tasks])
 
     from mar.embedding.store import Embeddings

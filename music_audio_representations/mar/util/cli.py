@@ -11,6 +11,7 @@ from collections.abc import Callable
 from absl import app, flags
 
 from mar.errors import ConfigError, InputError
+from mar.util import groups
 
 flags.disclaim_key_flags()  # --help lists what is defined here as the calling command's own
 
@@ -36,6 +37,22 @@ def define_shard_flag(what: str) -> None:
         what: what each machine does, for the help.
     """
     flags.DEFINE_string("shard", "0/1", f"i/n, counted from 0: machine i of n {what}.")
+
+
+def define_ray_flag() -> None:
+    """Defines `--ray_address ADDRESS`."""
+    flags.DEFINE_string("ray_address", None, "Ray cluster to run on; local starts one here.")
+
+
+def define_separation_flag() -> None:
+    """Defines `--separated_by`, for tasks of one's own."""
+    flags.DEFINE_enum(
+        "separated_by",
+        None,
+        groups.SEPARATIONS,
+        "Your own folder or table: what is in one split, all or nothing; default: a column artist, "
+        "or album.",
+    )
 
 
 def shard() -> tuple[int, int]:
