@@ -394,6 +394,16 @@ def test_labels_are_learnt_and_the_best_checkpoint_is_kept(records, tmp_path):
     best = max(scores, key=lambda score: score["average_precision"])
     path = tf.train.latest_checkpoint(tmp_path / "checkpoints" / "best")
     assert path.endswith(f"ckpt-{best['step']}")
+    assert json.loads((tmp_path / "model_card.json").read_text())["best_step"] == best["step"]
+    assert f"step {best['step']}" in (tmp_path / "model_card.md").read_text()
+    exported = mar.load_model(tmp_path / "best.keras")
+    assert fingerprint(exported) == fingerprint(mar.load_model(path))
+    again = mar.load_model(f"{tmp_path}@best")
+    assert fingerprint(exported) == fingerprint(again)
+    written = (tmp_path / "best.keras").stat().st_mtime_ns
+    supervised.run(tmp_path)  # which is finished
+    assert (tmp_path / "best.keras").stat().st_mtime_ns > written
+    assert fingerprint(mar.load_model(tmp_path / "best.keras")) == fingerprint(exported)
 
 
 def test_the_first_step_is_that_of_the_model_that_was_given(records, tmp_path):

@@ -50,7 +50,6 @@ def run(
     """
     ray = _connected(address)
     output = os.path.abspath(output)  # the workers' folders are others
-    model = os.path.abspath(model) if os.path.exists(model) else model
     items = [
         dataclasses.replace(item, path=os.path.abspath(item.path))
         for item in engine.share(items, *shard)
@@ -61,7 +60,7 @@ def run(
         todo = engine.missing(writer, items)
         summary = Summary(already=len(items) - len(todo))
         if todo:
-            for outcome in _outcomes(ray, job, model, todo, writer):
+            for outcome in _outcomes(ray, job, made["model_source"], todo, writer):
                 summary.count(outcome)
     return summary
 
