@@ -102,7 +102,7 @@ class _Actor:
         keys = "\0".join([str(self._written), *(item.key for item in items)])
         name = hashlib.sha256(keys.encode()).hexdigest()[:16]
         write_part(self._output, self._provenance, rows, name, self._written)
-        columns = ("path", "status", "reason", "duration")
+        columns = ("path", "status", "reason", "duration", "notes", "damaged_seconds")
         return {column: [getattr(row, column) for row in rows] for column in columns}
 
 

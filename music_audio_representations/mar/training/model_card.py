@@ -156,7 +156,9 @@ def facts(
 def card(described: dict[str, Any]) -> str:
     """The model card, Markdown, of what the function `facts` returns."""
     rate, best_step = described["snippets_per_second"], described[BEST_STEP]
-    best = "" if best_step is None else f"`{BEST_MODEL}` was best by validation (step {best_step:,})."
+    best = (
+        "" if best_step is None else f"`{BEST_MODEL}` was best by validation (step {best_step:,})."
+    )
     measures = ["| part | step | measure | value |", "|---|---|---|---|"]
     for part, record in described["measures"].items():
         for name, value in record.items():
