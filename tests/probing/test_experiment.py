@@ -20,7 +20,7 @@ from helpers.resources import DATA, ROOT
 from helpers.small_embeddings import separable, write_store
 from mar.embedding.store import Embeddings
 from mar.errors import InputError
-from mar.probing import joining, published, results
+from mar.probing import differences, joining, published, results
 from mar.probing.experiment import Probe
 from mar.probing.probe import MLP
 from mar.tasks import TASKS, Task
@@ -218,10 +218,10 @@ def test_runs_of_two_models_are_compared_item_by_item(prepared, tmp_path):
     for model, steps in (("good", 400), ("poor", 20)):
         mlp = short("MTT", "MLP.dropout=0.0", steps=steps)
         run(loaded, embeddings, mlp, tmp_path, model, resamples=5)
-    good, poor = map(results.score_again, mar.Results(tmp_path).runs)
-    difference, low, high = results.compare(good, poor)["map"]
+    good, poor = map(differences.score_again, mar.Results(tmp_path).runs)
+    difference, low, high = differences.compare(good, poor)["map"]
     assert 0 < low < difference < high
-    assert results.compare(good, good)["map"] == (0, 0, 0)
+    assert differences.compare(good, good)["map"] == (0, 0, 0)
     table = published.read_table(tmp_path / "MTT" / "map.csv")
     assert table.models == ["good", "poor"]
     assert table.labels == loaded.labels

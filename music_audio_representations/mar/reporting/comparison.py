@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 
 from mar.errors import InputError
-from mar.probing.results import Results, Run, compare, score_again
+from mar.probing.differences import compare, score_again
+from mar.probing.results import Results, Run
 from mar.reporting.formats import Cell, Table, interval_of, number, with_best_bold
 
 METRIC_NAMES = {
