@@ -6,6 +6,7 @@ from .data.pipelines import PairDataset as PairDataset
 from .data.pipelines import SnippetDataset as SnippetDataset
 from .embedding.analysis import Analysis as Analysis
 from .embedding.catalogue import Catalogue as Catalogue
+from .embedding.checking import check_folder as check_folder
 from .embedding.embedder import Embedder as Embedder
 from .embedding.embedder import Embedding as Embedding
 from .embedding.store import Embeddings as Embeddings

@@ -168,8 +168,8 @@ def test_a_table_of_ones_own_comes_with_a_probe_that_learns(column, values, metr
 
 def test_a_probe_learns_what_the_embeddings_say(prepared, tmp_path):
     loaded, embeddings = prepared("MTT", store="timeline")
-    for windows in ("mean", "single"):
-        mlp = short("MTT", f"MLP.windows={windows}", "MLP.dropout=0.0", steps=400)
+    for windows, name in (("mean", "MTT"), ("single", "MTT_windows")):
+        mlp = short(name, "MLP.dropout=0.0", steps=400)
         facts = run(loaded, embeddings, mlp, tmp_path / "results", windows).facts
         assert facts["test"]["map"]["value"] > 0.98
         assert facts["training_rows"] == facts["items"]["train"] * (1 if windows == "mean" else 3)

@@ -333,10 +333,16 @@ def test_two_workers_train_as_one_process_does(records, finished, tmp_path):
             np.testing.assert_allclose(found, weights, rtol=1e-4, atol=1e-5, err_msg=name)
 
 
+def expected_labels(path):
+    """How many labels a configuration expects of the records; 7 where it expects none."""
+    (objective,) = yaml.safe_load(path.read_text())["Trainer"]["objective"].values()
+    return objective.get("labels", 7)
+
+
 @pytest.mark.parametrize("path", sorted(PRETRAIN.glob("*.yaml")), ids=lambda path: path.stem)
 def test_shipped_configurations_train(path, tmp_path):
     """Two steps of each, shrunk but for what it is about."""
-    labels = {"audioset_sup": 527, "musicset_sup": 500}.get(path.stem, 7)
+    labels = expected_labels(path)
     job = dataclasses.replace(
         small_records.job([1100] * 6), vocabulary=[f"label {number}" for number in range(labels)]
     )
@@ -433,6 +439,11 @@ def test_labels_are_learnt_and_the_best_checkpoint_is_kept(records, tmp_path):
     best = max(scores, key=lambda score: score["average_precision"])
     path = tf.train.latest_checkpoint(tmp_path / "checkpoints" / "best")
     assert path.endswith(f"ckpt-{best['step']}")
+    assert json.loads((tmp_path / "model_card.json").read_text())["best_step"] == best["step"]
+    assert f"step {best['step']}" in (tmp_path / "model_card.md").read_text()
+    exported = mar.load_model(tmp_path / "best.keras")
+    assert fingerprint(exported) == fingerprint(mar.load_model(path))
+    assert fingerprint(exported) == fingerprint(mar.load_model(f"{tmp_path}@best"))
 
 
 def test_the_first_step_is_that_of_the_model_that_was_given(records, tmp_path):

@@ -13,10 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from mar.audio import decode
+from mar.audio import decode, inspection
 from mar.errors import InputError
 
 STALL_SECONDS = 120.0
+_GENERATORS = {"blocks": decode.blocks, "measures": inspection.measured}
 
 
 class IsolatedDecoder:
@@ -75,6 +76,13 @@ class IsolatedDecoder:
             InputError: also where the decoder crashes, or stalls for `STALL_SECONDS`.
         """
         self._request("blocks", path, decoding)
+        return self._receive(path), self._blocks(path)
+
+    def measure(
+        self, path: decode.Path
+    ) -> tuple[decode.AudioInfo, Generator[np.ndarray, None, None]]:
+        """As `open`, with the blocks' measures (`mar.audio.inspection.measured`) in their place."""
+        self._request("measures", path, {})
         return self._receive(path), self._blocks(path)
 
     def _answer(self, wanted, path):
@@ -145,7 +153,7 @@ class IsolatedDecoder:
             raise self._crash(path) from None
         self._unread = kind not in ("end", "refused")
         if kind == "refused":
-            raise InputError(content)
+            raise content
         return content
 
     def _crash(self, path):
@@ -171,15 +179,17 @@ def _answer(pipe, wanted, path, decoding):
             pipe.send(("hash", _hash_or_none(path)))
         else:
             pipe.send(("info", decode.info(path)))
-        blocks = decode.blocks(path, **decoding) if wanted == "blocks" else iter([])
+        generator = _GENERATORS.get(wanted)
+        blocks = generator(path, **decoding) if generator else iter([])
         pipe.send(("end", _send(pipe, blocks)))
     except (BrokenPipeError, ConnectionResetError):
         raise
     except InputError as error:
-        pipe.send(("refused", str(error)))
+        pipe.send(("refused", error))
     except Exception as error:  # a defect in a decoder, on this file
         reason = f"{type(error).__name__}: {error}"
-        pipe.send(("refused", f"{decode.shown(path)}: the decoder failed ({reason})"))
+        refusal = InputError(f"{decode.shown(path)}: the decoder failed ({reason})")
+        pipe.send(("refused", refusal))
 
 
 def _send(pipe, blocks):

@@ -36,6 +36,18 @@ _FAILURES = (av.FFmpegError, ValueError, OSError)  # OSError: it seeks to before
 _TYPES = {"u8": "u1", "s16": "i2", "s32": "i4", "s64": "i8", "flt": "f4", "dbl": "f8"}
 
 
+class Damaged(InputError):
+    """Audio of a file cannot be decoded, and it is more than can be left out."""
+
+
+class Truncated(Damaged):
+    """A file ends before its audio does."""
+
+
+class NotFinite(InputError):
+    """Samples of a file are NaN or infinite."""
+
+
 class SoundFile:
     """libsndfile.
 
@@ -78,7 +90,7 @@ class SoundFile:
                 yield block, self.sample_rate
         except soundfile.LibsndfileError as error:
             reason = error.error_string.rstrip(".")
-            raise InputError(f"damaged or truncated: {reason}") from None
+            raise Damaged(f"damaged or truncated: {reason}") from None
 
     def close(self) -> None:
         self._file.close()
@@ -151,7 +163,7 @@ class FFmpeg:
                 self._demux(part)
                 yield from self._frames_of_part()
         except _FAILURES as error:
-            raise InputError(f"damaged or truncated: {reason(error)}") from None
+            raise Damaged(f"damaged or truncated: {reason(error)}") from None
 
     def _frames_of_part(self):
         expected = None

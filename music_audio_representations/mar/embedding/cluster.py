@@ -48,7 +48,6 @@ def run(
     """
     ray = connected(address)
     output = os.path.abspath(output)  # the workers' folders are others
-    model = os.path.abspath(model) if os.path.exists(model) else model
     items = [
         dataclasses.replace(item, path=os.path.abspath(item.path))
         for item in engine.share(items, *shard)
@@ -59,7 +58,7 @@ def run(
         todo = engine.missing(writer, items)
         summary = Summary(already=len(items) - len(todo))
         if todo:
-            for outcome in _outcomes(ray, job, model, todo, writer):
+            for outcome in _outcomes(ray, job, made["model_source"], todo, writer):
                 summary.count(outcome)
     return summary
 
@@ -101,5 +100,5 @@ class _Actor:
         keys = "\0".join([str(self._written), *(item.key for item in items)])
         name = hashlib.sha256(keys.encode()).hexdigest()[:16]
         write_part(self._output, self._provenance, rows, name, self._written)
-        columns = ("path", "status", "reason", "duration")
+        columns = ("path", "status", "reason", "duration", "notes", "damaged_seconds")
         return {column: [getattr(row, column) for row in rows] for column in columns}

@@ -66,6 +66,7 @@ class Summary:
         counts: {status: number}.
         failures: [(path, reason)].
         seconds: of audio that were embedded.
+        remarkable: number of embedded files with `notes` or `damaged_seconds`.
     """
 
     already: int = 0
@@ -74,6 +75,7 @@ class Summary:
     )
     failures: list[tuple[str, str]] = dataclasses.field(default_factory=list)
     seconds: float = 0.0
+    remarkable: int = 0
     began: float = dataclasses.field(default_factory=time.monotonic)
 
     def count(self, row: Row) -> None:
@@ -82,6 +84,7 @@ class Summary:
         if row.status == "failed":
             self.failures.append((row.path, row.reason or ""))
         self.seconds += row.duration or 0.0
+        self.remarkable += bool(row.notes or row.damaged_seconds)
 
     def rate(self) -> str:
         """The speed, as text."""
