@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from mar.audio import decode
+from mar.audio import isolated
 from mar.embedding import files
 from mar.errors import InputError
 
@@ -79,7 +79,8 @@ def _query(
     if not os.path.isfile(track):
         key = files.key(track)
         return key, embeddings.mean(key)
-    audio_hash = decode.audio_hash(track)
+    with isolated.decoder() as decoder:
+        audio_hash = decoder.audio_hash(track)
     if (same_file := _key(embeddings, track, audio_hash)) is not None:
         return same_file, embeddings.mean(same_file)
     if same := embeddings.paths_of_audio(audio_hash):
