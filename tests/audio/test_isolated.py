@@ -178,6 +178,13 @@ def test_a_lent_decoder_stays_warm_whatever_became_of_the_file(song, tmp_path):
     assert length(song, sample_rate=16000) == 25 * 16000
 
 
+def test_relative_paths_are_of_the_folder_of_the_moment(song, tmp_path, monkeypatch):
+    soundfile.write(tmp_path / "song.flac", music(1.0), 44100)
+    for folder, seconds in [(song.parent, 25), (tmp_path, 1), (song.parent, 25)]:
+        monkeypatch.chdir(folder)
+        assert length("song.flac") == seconds * 44100
+
+
 def test_threads_have_one_each(song):
     with isolated.decoder() as one:
         _, blocks = one.open(song)

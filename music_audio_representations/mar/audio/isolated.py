@@ -104,7 +104,7 @@ class IsolatedDecoder:
         self._complaints.seek(0)
         self._complaints.truncate()
         self._unread = True
-        self._send((wanted, path, decoding), path)
+        self._send((_working_folder(), wanted, path, decoding), path)
 
     def _blocks(self, path):
         while isinstance(content := self._receive(path), np.ndarray):
@@ -234,7 +234,9 @@ def _serve(pipe):
             _answer(pipe, *pipe.recv())
 
 
-def _answer(pipe, wanted, path, decoding):
+def _answer(pipe, folder, wanted, path, decoding):
+    with contextlib.suppress(OSError):  # then relative paths are of nothing, as in the parent
+        os.chdir(folder)  # which may be another than when this process began
     try:
         if wanted == "audio_hash":
             pipe.send(("hash", decode.audio_hash(path)))
@@ -262,6 +264,13 @@ def _send(pipe, blocks):
             pipe.send(("block", next(blocks)))
         except StopIteration as end:
             return end.value
+
+
+def _working_folder():
+    try:
+        return os.getcwd()
+    except OSError:  # it was removed
+        return os.sep
 
 
 def _limit_memory(limit):
