@@ -17,6 +17,7 @@ import numpy as np
 import soundfile
 
 from mar.audio import announced
+from mar.audio.losses import Losses, words
 from mar.errors import InputError
 
 # Containers that tell the length exactly (others estimate it), and the seconds by which whole
@@ -29,9 +30,6 @@ _TELL_LENGTH = {
     "mp3": 0.5,
     "mov,mp4,m4a,3gp,3g2,mj2": 0.5,
 }
-# Formats whose frames have the time where they belong, and the longest gaps in seconds that whole
-# files have: by rounding, and as recorders leave them.
-_TELL_TIME = {"flac": 0.001, "ogg": 0.02, "matroska,webm": 0.5}
 _FAILURES = (av.FFmpegError, ValueError, OSError)  # OSError: it seeks to before the file
 _TYPES = {"u8": "u1", "s16": "i2", "s32": "i4", "s64": "i8", "flt": "f4", "dbl": "f8"}
 
@@ -98,9 +96,9 @@ class FFmpeg:
         bounds = [0, *announced.ogg_links(file)[1:], os.fstat(file.fileno()).st_size]
         self._parts = [_Part(file, begin, end) for begin, end in itertools.pairwise(bounds)]
         self._file = file
+        self._losses: list[Losses] = []  # of each part
         self._demux(self._parts[0])
         stream = self._stream
-        self.damaged_seconds, self.reason = 0.0, ""
         self._first_packet: Any = None
         self._decoded = self._frames()
         # What the first frame says, not the header: half the rate is announced for some AAC.
@@ -109,6 +107,16 @@ class FFmpeg:
         self.channels = (self._first or stream.codec_context).layout.nb_channels
         self.seconds = self._announced_seconds()
         self.tolerance = _TELL_LENGTH.get(self._format, 0.0)
+
+    @property
+    def damaged_seconds(self) -> float:
+        """What could not be decoded, so far."""
+        return sum(losses.seconds for losses in self._losses)
+
+    @property
+    def reason(self) -> str:
+        """The decoder's words about it."""
+        return next((losses.reason for losses in self._losses[::-1] if losses.reason), "")
 
     def blocks(self, seconds: float) -> Iterator[tuple[np.ndarray, int]]:
         """See `SoundFile.blocks`; a block ends where rate or channels change."""
@@ -136,6 +144,7 @@ class FFmpeg:
             raise InputError(f"has no audio stream (format {self._format})")
         if self._format == "flac":  # else a damaged frame is noise
             self._stream.codec_context.options = {"err_detect": "crccheck+explode"}
+        self._losses.append(Losses(self._container, file))
 
     def _frames(self):
         """Frames to the end of the file; what cannot be decoded is left out, and counted."""
@@ -146,36 +155,20 @@ class FFmpeg:
                 self._demux(part)
                 yield from self._frames_of_part()
         except _FAILURES as error:
-            raise InputError(f"damaged or truncated: {reason(error)}") from None
+            raise InputError(f"damaged or truncated: {words(error)}") from None
 
     def _frames_of_part(self):
-        expected = None
-        tell_time = self._format in _TELL_TIME
+        losses = self._losses[-1]
         for packet in self._container.demux(self._stream):
             self._first_packet = self._first_packet or packet
             try:
                 frames = packet.decode()
             except _FAILURES as error:
-                self.reason = reason(error)
-                if packet.duration and not tell_time:
-                    self.damaged_seconds += float(packet.duration * packet.time_base)
-                continue
-            for frame in frames:
-                if tell_time:
-                    expected = self._place(frame, expected) + frame.samples / frame.sample_rate
-                yield frame
-
-    def _place(self, frame, expected):
-        """The time in seconds where a frame belongs; a gap before it is counted as damage.
-
-        Not every FLAC frame after a damaged one has a time; it follows the one before it.
-        """
-        if frame.pts is None:
-            return expected or 0.0
-        begin = float(frame.pts * frame.time_base)
-        if expected is not None and begin - expected > _TELL_TIME[self._format]:
-            self.damaged_seconds += begin - expected
-        return begin
+                losses.fail(packet, error)
+            else:
+                losses.decode(packet, frames)
+                yield from frames
+        losses.end()
 
     def _announced_seconds(self):
         first = self._first_packet
@@ -225,7 +218,7 @@ def opened(path: str | bytes | os.PathLike, file: BinaryIO) -> Iterator[SoundFil
                 raise
             if known is None:
                 raise InputError(
-                    f"not recognised as audio (libsndfile: {refusal}; FFmpeg: {reason(error)})"
+                    f"not recognised as audio (libsndfile: {refusal}; FFmpeg: {words(error)})"
                 ) from None
             source = known
         else:
@@ -233,11 +226,6 @@ def opened(path: str | bytes | os.PathLike, file: BinaryIO) -> Iterator[SoundFil
                 known.close()
     with contextlib.closing(source):
         yield source
-
-
-def reason(error: Exception) -> str:
-    """An error of FFmpeg's, in a few words."""
-    return getattr(error, "strerror", None) or str(error)
 
 
 def _alike(one, other):
@@ -275,7 +263,7 @@ class _Part(io.RawIOBase):
     """The bytes of a file from `begin` to `end`, as a file."""
 
     def __init__(self, file, begin, end):
-        self._file, self._begin, self._size, self._at = file, begin, end - begin, 0
+        self._file, self._begin, self.size, self._at = file, begin, end - begin, 0
 
     def readable(self):
         return True
@@ -284,14 +272,16 @@ class _Part(io.RawIOBase):
         return True
 
     def read(self, count=-1):
-        left = max(0, self._size - self._at)
-        count = left if count is None or count < 0 else min(count, left)
-        content = os.pread(self._file.fileno(), count, self._begin + self._at)
+        left = max(0, self.size - self._at)
+        content = self.at(self._at, left if count is None or count < 0 else min(count, left))
         self._at += len(content)
         return content
 
+    def at(self, offset, count):
+        return os.pread(self._file.fileno(), count, self._begin + offset)
+
     def seek(self, offset, whence=os.SEEK_SET):
-        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._size}[whence]
+        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self.size}[whence]
         if base + offset < 0:
             return -1  # FFmpeg's way to say that it cannot
         self._at = base + offset
