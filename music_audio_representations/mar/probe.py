@@ -45,6 +45,7 @@ flags.mark_flags_as_required(["task", "embeddings"])
 def main(argv: list[str]) -> int:
     if len(argv) > 1:
         raise ConfigError(f"expected flags alone, got {argv[1:]}")
+    cli.require_tensorflow()
     from mar.tasks import Task
 
     if FLAGS.model is not None and len(FLAGS.embeddings) > 1:

@@ -312,7 +312,7 @@ def _of_item(
         return
     try:
         row.audio_hash = decoder.audio_hash(item.path)
-        first = row.audio_hash is None or duplicates.is_first(row)
+        first = duplicates.is_first(row)
         if first is True:
             yield from _pieces(embedder, decoder, item, row)
         elif isinstance(first, Row):

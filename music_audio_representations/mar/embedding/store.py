@@ -23,14 +23,14 @@ import pyarrow as pa
 
 from mar.embedding import parts
 from mar.embedding.parts import Part
-from mar.errors import ConfigError, InputError
+from mar.embedding.provenance import difference
+from mar.errors import InputError
 
 if TYPE_CHECKING:
     import pandas
 
     from mar.embedding.neighbours import Neighbour
 
-_NOT_COMPARED = ("version", "model_source", "front_end", "front_end_config")
 _VALUES = ("mean", "timeline")
 _TRIES = 10
 _SHOWN = 5
@@ -419,28 +419,3 @@ def _refuse_mixture(opened: Sequence[Part]) -> None:
             raise InputError(
                 f"{part.path}: made in another way than the rest of its folder{differing}"
             )
-
-
-def difference(one: dict, other: dict) -> str:
-    """How two provenances differ, for a message; empty where they do not."""
-    names = [name for name in one | other if name not in _NOT_COMPARED]
-    differing = [name for name in names if one.get(name) != other.get(name)]
-    if not _same_front_end(one, other):
-        differing.insert(0, "front_end")
-    return "".join(f"; {name}: {one.get(name)} there, {other.get(name)} here" for name in differing)
-
-
-def _same_front_end(one: dict, other: dict) -> bool:
-    """Whether the settings are equal: the hashes that were recorded may be of another version."""
-    if one.get("front_end") == other.get("front_end"):
-        return True
-    configs = [made.get("front_end_config") or {} for made in (one, other)]
-    if {} in configs:
-        return False
-    from mar.audio.logmel import LogMel
-
-    try:
-        first, second = (LogMel.from_config(config) for config in configs)
-    except ConfigError:
-        return False
-    return first == second

@@ -14,7 +14,8 @@ import numpy as np
 
 from mar.embedding import parts
 from mar.embedding.parts import Row
-from mar.embedding.store import Embeddings, difference, npz_path, open_parts
+from mar.embedding.provenance import difference
+from mar.embedding.store import Embeddings, npz_path, open_parts
 from mar.errors import InputError
 from mar.util.atomic import make_folder, remove_abandoned, whole
 from mar.util.lock import FolderLock
