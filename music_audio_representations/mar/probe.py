@@ -33,9 +33,14 @@ flags.DEFINE_string("output", "results", "Folder of all results.", short_name="o
 flags.DEFINE_string("model", None, "Row in the tables; by default the embeddings' folder's name.")
 flags.DEFINE_integer("trials", 0, "Trials of a search on the validation set.", lower_bound=0)
 flags.DEFINE_multi_integer(
-    "seed", [0], "Of search, training and bootstrap; repeatable.", lower_bound=0
+    "seed", [0], "Of search, training and intervals; repeatable.", lower_bound=0
 )
-flags.DEFINE_integer("resamples", 1000, "Of the confidence intervals.", lower_bound=0)
+flags.DEFINE_integer(
+    "resamples",
+    1000,
+    "Random halves of the test items, for the confidence intervals.",
+    lower_bound=0,
+)
 flags.DEFINE_bool("allow_missing", False, "Go on without items that have no embedding.")
 cli.define_config_flags(required=False)
 flags.mark_flags_as_required(["task", "embeddings"])

@@ -82,8 +82,8 @@ class Probe:
             embeddings: the open folder of embeddings of the task's audio.
             model: name of what made the embeddings; by default the name of their folder.
             trials: of a search on the validation set; 0 trains the configuration as it is.
-            seed: of the search, of training and of the bootstrap.
-            resamples: for the confidence intervals.
+            seed: of the search, of training and of the intervals.
+            resamples: random halves of the test items, for the confidence intervals.
             allow_missing: whether to go on without the items that have no embedding.
             scratch: folder of the search's study, by which an interrupted one resumes, and on whose
                 disk windows are kept that exceed memory; None for a temporary one.
