@@ -81,8 +81,8 @@ def main(argv):
             seconds = time.perf_counter() - started
             peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
             print(
-                f"{count} heads: {tracks} tracks in {seconds:.1f} s, {tracks / seconds:.0f} a second, "
-                f"{count * tracks / seconds:.0f} per head; peak {peak:.0f} MB"
+                f"{count} heads: {tracks} tracks in {seconds:.1f} s, {tracks / seconds:.0f} a "
+                f"second, {count * tracks / seconds:.0f} per head; peak {peak:.0f} MB"
             )
 
 
