@@ -7,6 +7,7 @@ import re
 import shlex
 import threading
 
+import pyarrow.parquet
 import pytest
 import soundfile
 import yaml
@@ -92,7 +93,8 @@ def home(tmp_path):
 
 def test_the_sections_with_commands_are_these():
     """`make` has tests of its own, and of the installation this environment is one."""
-    tested = {"Embed music", "Coming from `sxmp-mule`", "Make TFRecords", "Pre-train", "Evaluate"}
+    tested = {"Embed music", "Label music", "Coming from `sxmp-mule`", "Make TFRecords"}
+    tested |= {"Pre-train", "Evaluate"}
     found = {title for title in SECTIONS if any(shell_commands(title))}
     assert found == {"See it work", "Install", *tested}
 
@@ -122,6 +124,23 @@ def test_embed_music(home):
     example += "\nprint(embedding.mean.shape, len(embeddings), len(embeddings.project()))"
     finished = run_python("-c", example, cwd=home, HOME=str(home))
     assert finished.stdout.strip() == "(173,) 5 5", finished.stderr
+
+
+def test_label_music(home):
+    for number in range(12):
+        soundfile.write(home / "Music" / f"{number}.wav", music(3.0, 16000, 1, number), 16000)
+    rows = [f"{number}.wav,{('calm', 'dark')[number % 2]}" for number in range(12)]
+    (home / "moods.csv").write_text("\n".join(["path,label", *rows]) + "\n")
+    mar.Embedder(home / "small.keras").embed_folder(home / "Music", home / "embeddings")
+    run_all("Label music", home)
+    table = pyarrow.parquet.read_table(home / "tags.parquet").to_pandas()
+    assert set(table["path"]) == {
+        str(p.relative_to(home / "Music")) for p in (home / "Music").rglob("*.*")
+    }
+    example = "\n".join(examples("Label music")).replace('"mule"', '"small.keras"')
+    example = example.replace("head(mar.", "print(*head(mar.").replace('mp3"))', 'mp3")))')
+    finished = run_python("-c", f"import mar\n{example}", cwd=home)
+    assert finished.stdout.strip() == "calm dark", finished.stderr
 
 
 def test_coming_from_sxmp_mule(home):
