@@ -40,6 +40,8 @@ EXTRAS = {
     "cluster": ["ray[data]>=2.30"],
     # Data carriers of the embedded data set: scores and a soundfont.
     "quickstart": ["music21>=9.9,<11", "pretty_midi>=0.2.11"],
+    # Writes into the tags of audio files; GPL-2.0-or-later, and imported for that alone.
+    "tags": ["mutagen>=1.46"],
     "notebooks": ["jupyterlab", "nbclient", "ipykernel"],
     "test": [
         "pytest",
@@ -50,6 +52,8 @@ EXTRAS = {
         "types-tqdm",
         "jax",
         "resampy",
+        "mutagen>=1.46",
+        "tinytag>=2.0",  # reads tags, as another program would
         "moto[server]",
         "boto3",
         "selenium>=4.11",

@@ -12,6 +12,15 @@ for keys also camelot and open_key, for values also value and unit.
 --timeline labels every window, with its start and end, and writes where a label is given into one
 more table: segments beside tags.parquet is tags.segments.parquet. The exit code is 0, 2 where files
 have no embedding (they are named), or 1 where nothing could be done.
+
+    python -m mar.tag --head results/moods/mule/0 --files ~/Music embeddings/
+    python -m mar.tag --head results/moods/mule/0 --files ~/Music --write embeddings/
+    python -m mar.tag --remove --files ~/Music --write
+
+--files, what was embedded, prints which labels would come into the tags of the files themselves;
+with --write they are written, with --remove ours are taken out. A field is called MAR_ and the
+task's name; --field TASK=genre, TASK=key or TASK=tempo takes the standard one, whose values are
+replaced. All else in the files stays; one that cannot be written is named, and the exit code 2.
 """
 
 import os
@@ -20,7 +29,7 @@ import sys
 
 from absl import flags
 
-from mar.errors import ConfigError
+from mar.errors import ConfigError, InputError
 from mar.util import cli
 
 FLAGS = flags.FLAGS
@@ -31,33 +40,37 @@ flags.DEFINE_bool("timeline", False, "Label every window, and write segments.")
 flags.DEFINE_float(
     "smoothing_seconds", 10.0, "Over which segments' probabilities are averaged.", lower_bound=0.0
 )
+flags.DEFINE_multi_string("files", None, "The files to label: a folder, file or list; repeatable.")
+flags.DEFINE_multi_string("field", [], "TASK=genre, key or tempo: a standard field; repeatable.")
+flags.DEFINE_bool("write", False, "Change the files; otherwise what would change is printed.")
+flags.DEFINE_bool("remove", False, "Take the fields that this command wrote out of --files.")
 flags.DEFINE_string("embeddings", None, "Folder for the embeddings of audio that is given.")
 flags.DEFINE_string("model", None, "Where the head's model is, if it was moved.")
 cli.define_shard_flag("labels its share of the files")
 cli.define_ray_flag()
-flags.mark_flags_as_required(["head", "output"])
 
 _LISTED = 50
 
 
 def main(argv: list[str]) -> int:
-    if len(argv) < 2:
-        raise ConfigError("expected a folder of embeddings, or audio files, folders or lists")
-    shard, shards = cli.shard()
-    from mar.embedding import files
+    inputs, (shard, shards) = argv[1:], cli.shard()
+    _check_flags(inputs)
+    if FLAGS.remove:
+        return _remove((shard, shards))
     from mar.probing import tagging
     from mar.probing.head import Head
+
+    heads = tagging.named([Head(path) for path in FLAGS.head])
+    if FLAGS.files:
+        return _into_files(heads, inputs, (shard, shards))
     from mar.util import table_files
 
     output = pathlib.Path(FLAGS.output)
     if shards > 1:
         output = output.with_stem(f"{output.stem}-{shard}-of-{shards}")
     table_files.check_name(output)
-    heads = tagging.named([Head(path) for path in FLAGS.head])
-    embeddings = _embeddings(heads, argv[1:], (shard, shards))
-    paths = None
-    if shards > 1:
-        paths = [path for path in embeddings.paths if files.shard_of(path, shards) == shard]
+    embeddings = _embeddings(heads, inputs, (shard, shards))
+    paths = _share(embeddings, shard, shards)
     if FLAGS.timeline:
         rows = _write_timelines(heads, embeddings, paths, output)
     else:
@@ -68,6 +81,80 @@ def main(argv: list[str]) -> int:
                 rows += len(table)
     count = len(embeddings) if paths is None else len(paths)
     return _report(output, rows, count, embeddings.failures)
+
+
+def _check_flags(inputs):
+    """Raises ConfigError where they cannot be meant together."""
+    if FLAGS.remove:
+        if FLAGS.head or FLAGS.output or FLAGS.field or inputs or not FLAGS.files:
+            raise ConfigError("--remove: expected --files and, at most, --write and --shard")
+        return
+    if not FLAGS.head:
+        raise ConfigError("expected --head, which mar.probe prints at its end")
+    if bool(FLAGS.output) == bool(FLAGS.files):
+        raise ConfigError("expected --output, for a table, or --files, for tags in the files")
+    if FLAGS.files and FLAGS.timeline:
+        raise ConfigError("--timeline: expected --output; tags are of whole tracks")
+    if not FLAGS.files and (FLAGS.write or FLAGS.field):
+        raise ConfigError("--write and --field: expected --files, the files to label")
+    if not inputs:
+        raise ConfigError("expected a folder of embeddings, or audio files, folders or lists")
+
+
+def _into_files(heads, inputs, shard):
+    """Labels into the tags of the files; returns the exit code."""
+    from mar.embedding import engine, files
+    from mar.probing import file_labels
+
+    named = file_labels.fields(heads, FLAGS.field)
+    items = engine.share(files.find(FLAGS.files), *shard)
+    embeddings = _embeddings(heads, inputs, shard)
+    paths = _share(embeddings, *shard)
+    wanted = file_labels.wanted(heads, named, embeddings, paths, FLAGS.top)
+    located = {item.key: item.path for item in items}
+    if wanted and located.keys().isdisjoint(wanted):
+        raise InputError(
+            f"--files {' '.join(FLAGS.files)}: has none of the {len(wanted)} files that were "
+            f"embedded, such as {min(wanted)!r}; expected what mar.embed was given"
+        )
+    outcome = file_labels.Outcome()
+    for item in items:
+        if item.expected and item.key not in wanted:
+            outcome.failures[item.key] = embeddings.failures.get(item.key, "has no embedding")
+    return _tag(outcome, located, wanted)
+
+
+def _remove(shard):
+    """Our fields out of the files; returns the exit code."""
+    from mar.embedding import engine, files
+    from mar.probing import file_labels
+
+    items = engine.share(files.find(FLAGS.files), *shard)
+    located = {item.key: item.path for item in items if item.expected}
+    return _tag(file_labels.Outcome(), located, dict.fromkeys(located))
+
+
+def _tag(outcome, located, wanted):
+    """Changes files, or prints what would change."""
+    for path, changes in outcome.of(located, wanted, FLAGS.write):
+        for field, (now, then) in changes.items() if not FLAGS.write else ():
+            print(f"{path}: {field}: {'; '.join(now) or '–'} → {'; '.join(then) or '–'}")
+    _list("not labelled" if not FLAGS.remove else "not cleaned", outcome.failures)
+    done = "changed" if FLAGS.write else "would change (--write changes them)"
+    print(
+        f"{outcome.changed} files {done}, {outcome.unchanged} are as they should be, "
+        f"{len(outcome.failures)} failed"
+    )
+    return 2 if outcome.failures else 0
+
+
+def _share(embeddings, shard, shards):
+    """Which of the embedded files this machine labels; None for all."""
+    from mar.embedding import files
+
+    if shards == 1:
+        return None
+    return [path for path in embeddings.paths if files.shard_of(path, shards) == shard]
 
 
 def _embeddings(heads, inputs, shard):
@@ -131,12 +218,17 @@ def _write_timelines(heads, embeddings, paths, output):
 
 def _report(output, rows, count, failures):
     """Prints what was labelled; returns the exit code."""
-    for path, reason in list(failures.items())[:_LISTED]:
-        print(f"no embedding: {path!r}: {reason}", file=sys.stderr)
-    if len(failures) > _LISTED:
-        print(f"… and {len(failures) - _LISTED} more", file=sys.stderr)
+    _list("no embedding", failures)
     print(f"{os.fspath(output)}: {rows} rows of {count} files, {len(failures)} without embedding")
     return 2 if failures else 0
+
+
+def _list(what, failures):
+    """Names the files of which something failed."""
+    for path, reason in list(failures.items())[:_LISTED]:
+        print(f"{what}: {path!r}: {reason}", file=sys.stderr)
+    if len(failures) > _LISTED:
+        print(f"… and {len(failures) - _LISTED} more", file=sys.stderr)
 
 
 if __name__ == "__main__":
