@@ -37,6 +37,8 @@ STANDARD = {
 }
 _PREFIX = {"id3": "TXXX:", "vorbis": "", "mp4": "----:com.apple.iTunes:"}
 _PADDING = 1024  # bytes after an ID3 tag in an MP3
+# Other frames stay as they are: none is translated into those of ID3v2.4, none comes from an ID3v1.
+_AS_IT_IS = {"translate": False, "load_v1": False}
 
 
 class Tags:
@@ -135,8 +137,7 @@ class _Front:
     """An ID3 tag as the types of mutagen hold one."""
 
     def __init__(self, path):
-        # Nothing is translated, so that other frames stay as they are.
-        self.tags = id3.ID3(path, translate=False) if _sizes(path) else id3.ID3()
+        self.tags = id3.ID3(path, **_AS_IT_IS) if _sizes(path) else id3.ID3()
 
 
 class Chunks(_Id3):
@@ -145,7 +146,7 @@ class Chunks(_Id3):
     def opened(self, path: Path) -> Any:
         with open(path, "rb") as file:
             kind = aiff.AIFF if file.read(4) == b"FORM" else wave.WAVE
-        return kind(path, translate=False)
+        return kind(path, **_AS_IT_IS)
 
     def write(self, target: Path, wanted: Mapping[str, Values]) -> None:
         shutil.copyfile(self.path, target)
