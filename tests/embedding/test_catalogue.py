@@ -19,7 +19,7 @@ from helpers.networks import fill_golden, small_network
 from helpers.processes import run_python
 from helpers.resources import ROOT
 from helpers.signals import music, write
-from mar.audio import decode
+from mar.audio import decode, file_tags
 from mar.audio.isolated import IsolatedDecoder
 from mar.audio.logmel import PUBLISHED
 from mar.embedding import engine, files
@@ -412,6 +412,30 @@ def test_exact_duplicates_are_rows_of_their_own_and_computed_once(
             np.testing.assert_array_equal(embeddings.times(path), expected.times)
             row, status = embeddings.row(path), (library / path).stat()
             assert (row["size"], row["mtime_ns"]) == (status.st_size, status.st_mtime_ns)
+
+
+@pytest.mark.parametrize("store", ["mean", "timeline"])
+def test_tags_that_were_written_cost_no_embedding(model, tmp_path, decoded, store):
+    library, output = tmp_path / "library", tmp_path / "out"
+    library.mkdir()
+    for seed, name in enumerate(["mp3", "flac", "ogg", "opus", "m4a", "aiff", "pcm16.wav"]):
+        rate = 48000 if name == "opus" else 44100
+        write(library / f"song.{name}", name, music(3.0, rate, seed=seed), rate)
+    run(model, library, output, store=store)
+    assert len(decoded) == 7
+    before = {path: Embeddings(output).mean(path) for path in Embeddings(output).paths}
+    hashes = Embeddings(output).to_pandas()["audio_hash"]
+    for path in before:
+        assert file_tags.write(library / path, {"MAR_MOODS": ("calm", "dark"), "genre": ("Jazz",)})
+    summary = run(model, library, output, store=store)
+    assert (summary.already, summary.counts["ok"], len(decoded)) == (0, 7, 7)  # none was decoded
+    embeddings = Embeddings(output)
+    for path, mean in before.items():
+        np.testing.assert_array_equal(embeddings.mean(path), mean)
+        status = (library / path).stat()
+        assert embeddings.row(path)["size"] == status.st_size
+    assert embeddings.to_pandas()["audio_hash"].equals(hashes)
+    assert run(model, library, output, store=store).already == 7
 
 
 def test_a_path_with_new_audio_is_no_source_of_its_old_one(model, library, tmp_path, decoded):

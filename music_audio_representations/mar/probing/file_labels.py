@@ -90,21 +90,21 @@ def wanted(
         named: the fields, see `fields`.
         embeddings: the data set.
         paths: which of its tracks; None for all.
-        top: how many labels of each head at most.
+        top: how many of the given labels of each head at most.
 
     Raises:
         InputError: see `mar.probing.tagging.check`.
     """
     values: dict[str, dict[str, Values]] = {}
     most = max(len(head.labels) for head in heads.values())
-    for table in tagging.tags(heads, embeddings, paths, top or most):
+    for table in tagging.tags(heads, embeddings, paths, top=most):
         for row in table.to_pylist():
             field, head = named[row["head"]], heads[row["head"]]
             of_track = values.setdefault(row["path"], {})
             if field not in STANDARD:
                 of_track.setdefault(field, ())
             if head.kind == "regression" or row["decision"]:
-                of_track[field] = (*of_track.get(field, ()), text(head, field, row))
+                of_track[field] = (*of_track.get(field, ()), text(head, field, row))[:top]
     return values
 
 
