@@ -31,6 +31,7 @@ cli.define_config_flags()
 def main(argv: list[str]) -> int:
     if len(argv) > 1:
         raise ConfigError(f"expected flags alone, got {argv[1:]}")
+    cli.require_tensorflow()
     absl.logging.set_verbosity(absl.logging.WARNING)  # TensorFlow tells of every file it writes
     from mar.training.trainer import Trainer
 

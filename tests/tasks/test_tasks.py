@@ -12,7 +12,7 @@ import pytest
 
 from helpers.distributions import ITEMS, WRITERS, cp_list, mumu
 from mar.audio.windows import Windows
-from mar.errors import InputError
+from mar.errors import ConfigError, InputError
 from mar.tasks import TASKS, Task, emomusic, find_task, readers
 from mar.tasks.giantsteps import parse_key
 from mar.tasks.locating import locate
@@ -163,6 +163,78 @@ def test_a_table_with_artists_is_split_between_them(tmp_path):
     for artist, split in zip(loaded.items.artists, loaded.splits, strict=True):
         assert sides.setdefault(artist, split) == split
     assert set(sides.values()) == set(ITEMS)
+
+
+def sides(names, splits):
+    """The splits that each has items in."""
+    return {name: {s for n, s in zip(names, splits, strict=True) if n == name} for name in names}
+
+
+def test_albums_and_folders_are_kept_together(tmp_path):
+    """The album decides where no artist is known; folders, or albums beside artists, if asked."""
+    rows = [
+        f"{n % 24}/{n}.mp3,{'ab'[n % 2]},artist {n % 14},{'' if n % 13 == 0 else f'album {n % 18}'}"
+        for n in range(120)
+    ]
+    both = write_table(tmp_path / "both.csv", ["path,label,artist,album", *rows])
+    albums = [f"{path},{label},{album}" for path, label, _, album in (r.split(",") for r in rows)]
+    albums = write_table(tmp_path / "albums.csv", ["path,label,album", *albums])
+    names = {
+        "artist": [f"artist {n % 14}" for n in range(120)],
+        "album": [None if n % 13 == 0 else f"album {n % 18}" for n in range(120)],
+        "folder": [str(n % 24) for n in range(120)],
+    }
+    given = [(both, None, "artist"), (both, "album", "album"), (albums, None, "album")]
+    for path, separated_by, kept in [*given, (both, "folder", "folder")]:
+        splits = Task(path, separated_by=separated_by).splits
+        assert set(splits) == set(ITEMS)
+        for name, names_of in names.items():
+            of_name = {n: side for n, side in sides(names_of, splits).items() if n is not None}
+            whole = all(len(side) == 1 for side in of_name.values())
+            assert whole == (name == kept), (separated_by, name)
+    with pytest.raises(InputError, match=r"albums\.csv: expected a column artist"):
+        Task(albums, separated_by="artist")
+    with pytest.raises(ConfigError, match="MTT: .*of your own"):
+        Task("MTT", separated_by="artist")
+
+
+def test_class_folders_are_split_by_the_folders_in_them(tmp_path):
+    for label in ("dub", "ska"):
+        for number in range(60):
+            file = tmp_path / label / f"album {number % 10}" / f"{number}.flac"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.touch()
+    loaded = Task(tmp_path, separated_by="folder")
+    folders = [os.path.dirname(path) for path in loaded.items.paths]
+    assert all(len(side) == 1 for side in sides(folders, loaded.splits).values())
+    assert {split: len(loaded.rows(split)) for split in ITEMS} == {
+        **{"train": 72, "valid": 24, "test": 24}
+    }
+    assert any(len(side) > 1 for side in sides(folders, Task(tmp_path).splits).values())
+
+
+@pytest.mark.parametrize(
+    ("separated_by", "columns", "of_row", "message"),
+    [
+        (None, "artist", lambda n: "Ann", "as many files or artists in all, .* found 15 and 1"),
+        ("album", "album", lambda n: f"{n % 4}", "files or albums in all, .* found 15 and 4"),
+        ("artist", "artist", lambda n: f"{n % 6}", "at least 3 artists, .* found at most 2"),
+        ("album", "album,split", lambda n: f"x,{'train' if n else 'test'}", "'x' in test and in t"),
+    ],
+)
+def test_splits_that_cannot_be_made_are_told(tmp_path, separated_by, columns, of_row, message):
+    rows = [f"{n}.mp3,{'abc'[n % 3]},{of_row(n)}" for n in range(45)]
+    path = write_table(tmp_path / "songs.csv", [f"path,label,{columns}", *rows])
+    with pytest.raises(InputError, match=message):
+        Task(path, separated_by=separated_by)
+
+
+def test_a_folder_of_files_alone_cannot_be_split_by_folders(tmp_path):
+    for name in (f"{label}/{n}.wav" for label in "abcdef" for n in range(10)):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    with pytest.raises(InputError, match="at least 3 folders, .* found at most 1"):
+        Task(tmp_path, separated_by="folder")
 
 
 def test_a_table_may_begin_with_a_byte_order_mark(tmp_path):

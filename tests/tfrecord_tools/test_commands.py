@@ -174,6 +174,46 @@ def test_excerpts(records, tmp_path):
     assert "no track has 500 s" in refused.stderr
 
 
+def test_records_follow_a_table_and_are_joined(audio, records, tmp_path):
+    """By the commands: a file comes, one is mended, one goes; then all is joined with the first."""
+    grown = tmp_path / "grown"
+    shutil.copytree(records, grown)
+    with open(audio / "tracks.csv", newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["id"] != "song 1"]
+    (audio / "gone.wav").write_bytes((audio / "short.wav").read_bytes())
+    rows.append({"id": "new", "path": "0 é.pcm16.wav", "labels": "new|loud"})
+    with open(audio / "later.csv", "w", newline="") as file:
+        writer = csv.DictWriter(file, ["id", "path", "labels"])
+        writer.writeheader()
+        writer.writerows(rows)
+    arguments = ["--table", audio / "later.csv", "--output", grown, "--workers=1"]
+    refused = tool("write", *arguments, code=1)
+    assert "--append" in refused.stderr
+    done = tool("write", *arguments, "--append", "--shard_megabytes=1", code=2)
+    (audio / "gone.wav").unlink()
+    assert "2 tracks added, 1 dropped" in done.stdout
+    assert "10 tracks" in done.stdout
+    assert "1 could not be read" in done.stderr
+    described = tool("inspect", "--output", tmp_path / "pictures", grown).stdout
+    assert "dropped         1 tracks" in described
+    assert "failed          1 could not be read" in described
+    assert RecordReader(grown).manifest.header.vocabulary == ["even", "loud", "odd", "new"]
+    joined = tool("merge", "--output", tmp_path / "all", "--workers=1", grown, records)
+    assert "11 tracks" in joined.stdout
+    assert "8 tracks that several of them have were taken once" in joined.stdout
+    for data_set, count in ((grown, 10), (tmp_path / "all", 11)):
+        assert f"{count} tracks in" in tool("verify", data_set).stdout
+
+
+def test_a_cluster_writes_the_same_bytes(audio, records, tmp_path):
+    """On a real Ray, started on this machine; from a folder that its workers are not in."""
+    pytest.importorskip("ray", reason="needs the extra `cluster`")
+    arguments = write_arguments(audio, "set", "--ray_address=local", "--skip_errors")
+    process = run_python("-m", "tfrecord_tools.write", *arguments, cwd=tmp_path)
+    assert process.returncode == 0, process.stderr
+    assert small_records.contents(tmp_path / "set") == small_records.contents(records)
+
+
 def test_index_makes_a_manifest_of_the_shards(records, tmp_path):
     manifest = tmp_path / "foreign.parquet"
     names = ["--spectrogram_feature=log_mel", "--id_feature=id", "--labels_feature=labels"]

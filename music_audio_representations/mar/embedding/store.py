@@ -5,7 +5,6 @@ of two rows of one path, that of the later run counts, and the other is removed 
 """
 
 import collections
-import contextlib
 import difflib
 import functools
 import itertools
@@ -21,18 +20,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
-from mar.embedding import parts
-from mar.embedding.parts import Part
-from mar.errors import ConfigError, InputError
+from mar.embedding import npz, parts
+from mar.errors import InputError
 
 if TYPE_CHECKING:
     import pandas
 
     from mar.embedding.neighbours import Neighbour
 
-_NOT_COMPARED = ("version", "model_source", "front_end", "front_end_config")
 _VALUES = ("mean", "timeline")
-_TRIES = 10
 _SHOWN = 5
 _LOG = logging.getLogger(__name__)
 
@@ -52,12 +48,12 @@ class Embeddings:
 
     def __init__(self, folder: str | os.PathLike) -> None:
         self._folder = pathlib.Path(folder).expanduser()
-        self._parts = open_parts(self._folder)
+        self._parts = parts.open_all(self._folder)
         if not self._parts:
             raise InputError(
                 f"{self._folder}: holds no embeddings (no .parquet file that mar.embed wrote)"
             )
-        _refuse_mixture(self._parts)
+        parts.refuse_mixture(self._parts)
         self._part_of: dict[str, int] = {}
         self._failures: dict[str, str] = {}
         for number, part in enumerate(self._parts):
@@ -187,7 +183,7 @@ class Embeddings:
         for batch in self._batches([] if in_files else [store], paths):
             names = batch["path"].to_pylist()
             if in_files:
-                loaded = [np.atleast_2d(_read_npz(self._folder, name)) for name in names]
+                loaded = [np.atleast_2d(npz.read(self._folder, name)) for name in names]
                 matrix = np.stack([values.mean(axis=0) for values in loaded])
             else:
                 matrix = parts.means(batch, store)
@@ -335,7 +331,7 @@ class Embeddings:
         for batch in self._batches([] if in_files else ["timeline"], paths):
             names = batch["path"].to_pylist()
             if in_files:
-                yield names, [_read_npz(self._folder, name) for name in names]
+                yield names, [npz.read(self._folder, name) for name in names]
             else:
                 yield names, parts.timelines(batch)
 
@@ -374,32 +370,6 @@ class Embeddings:
             )
 
 
-def npz_path(folder: str | os.PathLike, path: str) -> pathlib.Path:
-    """Where the `.npz` file of a path lies."""
-    return pathlib.Path(folder) / f"{path.lstrip('/')}.npz"
-
-
-def _read_npz(folder: pathlib.Path, path: str) -> np.ndarray:
-    """The `embedding` of a path; the archive has a checksum."""
-    file = npz_path(folder, path)
-    try:
-        with np.load(file) as archive:
-            return archive["embedding"]
-    except Exception as error:  # of three modules, for each way in which a file can be damaged
-        raise InputError(
-            f"{file}: cannot be read: {error}; delete it, and run mar.embed again"
-        ) from None
-
-
-def open_parts(folder: pathlib.Path) -> list[Part]:
-    """The parts of a folder, those of later runs last."""
-    for _ in range(_TRIES):
-        with contextlib.suppress(FileNotFoundError):  # a writer removed one meanwhile: look again
-            found = [Part.open(path) for path in folder.glob("[!.]*.parquet")]
-            return sorted(found, key=lambda part: (part.written, part.path.name))
-    raise InputError(f"{folder}: changes all the time; wait for the end of the run")
-
-
 def _light(columns: Sequence[str]) -> list[str]:
     """All columns but the embeddings."""
     return [name for name in columns if name not in _VALUES]
@@ -411,36 +381,3 @@ def _rows_of(paths: Sequence[str]) -> dict[str, list[int]]:
     for row, path in enumerate(paths):
         rows[path].append(row)
     return rows
-
-
-def _refuse_mixture(opened: Sequence[Part]) -> None:
-    for part in opened[1:]:
-        if differing := difference(opened[0].provenance, part.provenance):
-            raise InputError(
-                f"{part.path}: made in another way than the rest of its folder{differing}"
-            )
-
-
-def difference(one: dict, other: dict) -> str:
-    """How two provenances differ, for a message; empty where they do not."""
-    names = [name for name in one | other if name not in _NOT_COMPARED]
-    differing = [name for name in names if one.get(name) != other.get(name)]
-    if not _same_front_end(one, other):
-        differing.insert(0, "front_end")
-    return "".join(f"; {name}: {one.get(name)} there, {other.get(name)} here" for name in differing)
-
-
-def _same_front_end(one: dict, other: dict) -> bool:
-    """Whether the settings are equal: the hashes that were recorded may be of another version."""
-    if one.get("front_end") == other.get("front_end"):
-        return True
-    configs = [made.get("front_end_config") or {} for made in (one, other)]
-    if {} in configs:
-        return False
-    from mar.audio.logmel import LogMel
-
-    try:
-        first, second = (LogMel.from_config(config) for config in configs)
-    except ConfigError:
-        return False
-    return first == second

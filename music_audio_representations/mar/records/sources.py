@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mar.audio import decode
-from mar.audio.isolated import IsolatedDecoder
+from mar.audio import decode, isolated
 from mar.errors import InputError
 from mar.util.names import spelled
 
@@ -40,23 +39,26 @@ class AudioSource:
         """
         path, log_mel = self._path(track), self._log_mel
         try:
-            _, samples = _decoder().open(path, **log_mel.decoding)
             with np.errstate(over="ignore"):  # the writer refuses what is not finite
-                blocks = [block.astype(self.dtype) for block in log_mel.stream_blocks(samples)]
+                blocks = [block.astype(self.dtype) for block in log_mel.stream(path)]
         except InputError as error:
             reason = str(error).removeprefix(f"{decode.shown(path)}: ")
             raise InputError(f"{decode.shown(track['path'])}: {reason}") from None
         return np.concatenate(blocks)
 
     def seconds(self, track: Mapping[str, Any]) -> float | None:
-        """Length of a track's file, from its header or by decoding it; None if it is unreadable."""
+        """Length of a track's file as far as its header tells it, which is enough to plan shards.
+
+        Decoded where the header tells nothing; None if it is unreadable.
+        """
+        path = self._path(track)
         try:
-            path = self._path(track)
-            header = _decoder().info(path)
-            if header.duration_seconds is not None:
-                return header.duration_seconds
-            _, samples = _decoder().open(path)
-            return sum(map(len, samples)) / header.sample_rate
+            with isolated.decoder() as decoder:
+                header = decoder.info(path)
+                if header.duration_seconds is not None:
+                    return header.duration_seconds
+                _, samples = decoder.open(path)
+                return sum(map(len, samples)) / header.sample_rate
         except InputError:
             return None
 
@@ -69,6 +71,3 @@ class AudioSource:
         from mar.audio.logmel import LogMel
 
         return LogMel.from_config(self.front_end)
-
-
-_decoder = functools.cache(IsolatedDecoder)  # one for the process, kept from shard to shard

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import Normal, Stroke
 
 from mar.errors import InputError
-from mar.probing.results import Run
+from mar.probing.results import COUNTS, Run
 from mar.reporting.comparison import metric_name
 from mar.util.atomic import whole
 
@@ -174,7 +174,8 @@ def plot_labels(first: Run, second: Run) -> Figure:
 
 def label_metric(run: Run) -> str | None:
     """The metric by which a run's labels are compared; None where it has no scores by label."""
-    return next((name for name in run.per_label if name not in ("label", "positives")), None)
+    left_out = ("label", *COUNTS)
+    return next((name for name in run.per_label if name not in left_out), None)
 
 
 def _draw_square(axes, scores, models, metric):

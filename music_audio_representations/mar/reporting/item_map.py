@@ -13,7 +13,7 @@ import av
 import numpy as np
 from sklearn.neighbors import NearestNeighbors
 
-from mar.audio import decode
+from mar.audio import isolated
 from mar.embedding.projection import project
 from mar.embedding.store import Embeddings
 from mar.tasks import Task
@@ -178,7 +178,7 @@ def clip(path: str | os.PathLike) -> str:
     Raises:
         InputError: it cannot be decoded.
     """
-    samples = np.concatenate(list(decode.blocks(path, _CLIP_RATE)))
+    samples = np.concatenate(list(isolated.blocks(path, sample_rate=_CLIP_RATE)))
     length = int(CLIP_SECONDS * _CLIP_RATE)
     first = max(0, (len(samples) - length) // 2)
     samples = samples[first : first + length]

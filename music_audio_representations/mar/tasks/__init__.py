@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from mar.errors import InputError
+from mar.errors import ConfigError, InputError
 from mar.tasks import (
     amm,
     emomusic,
@@ -26,6 +26,7 @@ from mar.tasks.base import Items, TaskInfo
 from mar.tasks.folder import folder_task
 from mar.tasks.locating import alternatives, locate
 from mar.util.download import cache_folder
+from mar.util.groups import Separation
 
 _COLLECTIONS = (
     *(msd, msd_cleaned, amm, mumu, magnatagatune),
@@ -42,6 +43,8 @@ class Task:
             class folders or table, see `mar.tasks.folder`.
         metadata: folder with the official files of one of the paper's; None for where
             `python -m mar.fetch` puts them.
+        separated_by: your own alone: "artist", "album" or "folder", of which all or nothing is in
+            one part; None for the column `artist`, or else `album`, of a table.
 
     Attributes:
         info: what is known of it without its items, e.g. `info.citation`.
@@ -52,10 +55,18 @@ class Task:
     """
 
     def __init__(
-        self, source: str | os.PathLike, metadata: str | os.PathLike | None = None
+        self,
+        source: str | os.PathLike,
+        metadata: str | os.PathLike | None = None,
+        separated_by: Separation | None = None,
     ) -> None:
-        self.info = find_task(source)
+        self.info = find_task(source, separated_by)
         own = TASKS.get(self.info.name) is not self.info
+        if separated_by is not None and not own:
+            raise ConfigError(
+                f"{self.info.name}: expected separated_by with a folder or table of your own, got "
+                f"it with a task whose split is official"
+            )
         self.items: Items = self.info.load(
             source if own else metadata or fetched_folder(self.info.name)
         )
@@ -154,8 +165,12 @@ class Task:
         ]
 
 
-def find_task(name: str | os.PathLike) -> TaskInfo:
+def find_task(name: str | os.PathLike, separated_by: Separation | None = None) -> TaskInfo:
     """The `TaskInfo` of this name, in whatever case, or of a folder or table of one's own.
+
+    Args:
+        name: or path.
+        separated_by: see `Task`.
 
     Raises:
         InputError: there is none.
@@ -164,7 +179,7 @@ def find_task(name: str | os.PathLike) -> TaskInfo:
     if _plain(name) in by_name:
         return by_name[_plain(name)]
     if pathlib.Path(name).exists():
-        return folder_task(name)
+        return folder_task(name, separated_by)
     nearest = difflib.get_close_matches(str(name), TASKS, n=1)
     raise InputError(
         f"{name}: expected a task ({', '.join(TASKS)}), or a folder of class folders, or a table "

@@ -72,6 +72,7 @@ class TaskInfo:
         unreadable: ids of items whose audio is known to be broken in some distributions.
         citation: whom to cite.
         licence: of annotations and audio, in short.
+        unit: of values, such as "BPM"; empty for a number without one.
     """
 
     name: str
@@ -87,6 +88,7 @@ class TaskInfo:
     unreadable: tuple[str, ...] = ()
     citation: str = ""
     licence: str = ""
+    unit: str = ""
 
     @property
     def metrics(self) -> tuple[str, ...]:

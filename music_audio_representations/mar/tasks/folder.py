@@ -9,23 +9,25 @@
 * `target`: a number.
 
 A column `split` (train, valid, test) is used as it is; without it, three fifths are for training,
-one for validation and one for testing. With a column `artist`, no artist is in two parts.
+one for validation and one for testing. With a column `artist`, or else `album`, no artist or album
+is in two parts; `separated_by="folder"` keeps the files of a folder (`label/album/file`) together.
 """
 
 import collections
 import functools
 import os
 import pathlib
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
 from mar.embedding.files import AUDIO
 from mar.errors import InputError
-from mar.tasks.base import Items, Kind, TaskInfo, multi_hot, one_hot
+from mar.tasks.base import SPLITS, Items, Kind, TaskInfo, multi_hot, one_hot
 from mar.tasks.giantsteps import KEYS, parse_key
 from mar.tasks.readers import number
 from mar.util import tables, text
+from mar.util.groups import Separation, groups
 from mar.util.names import printable
 
 _COLUMNS: dict[str, Kind] = {
@@ -44,8 +46,12 @@ _SEED = 0
 _FOLDS = 5
 
 
-def folder_task(source: str | os.PathLike[str]) -> TaskInfo:
+def folder_task(source: str | os.PathLike[str], separated_by: Separation | None = None) -> TaskInfo:
     """The `TaskInfo` of a folder of class folders or of a table; `load` it with the same path.
+
+    Args:
+        source: path of the folder or table.
+        separated_by: what is in one part, with all of its files; None for what a table tells.
 
     Raises:
         InputError: it is neither.
@@ -53,7 +59,7 @@ def folder_task(source: str | os.PathLike[str]) -> TaskInfo:
     source = pathlib.Path(source)
     name = printable(source.stem if source.is_file() else source.resolve().name)
     if source.is_dir():
-        return _own(name, read_folder, "multiclass")
+        return _own(name, functools.partial(read_folder, separated_by=separated_by), "multiclass")
     header, _ = tables.parse(source, text.read_text(source), ["path"], tables.DELIMITERS)
     given = [column for column in _COLUMNS if column in header]
     if len(given) != 1:
@@ -61,16 +67,22 @@ def folder_task(source: str | os.PathLike[str]) -> TaskInfo:
             f"{source}: expected one of the columns {', '.join(_COLUMNS)} beside path, found "
             f"{', '.join(header)}"
         )
-    reader = functools.partial(read_table, column=given[0])
-    return _own(name, reader, _COLUMNS[given[0]], disjoint=("train", "valid", "test"))
+    reader = functools.partial(read_table, column=given[0], separated_by=separated_by)
+    disjoint = SPLITS if separated_by in (None, "artist") else ()
+    return _own(name, reader, _COLUMNS[given[0]], disjoint=disjoint)
 
 
 def _own(name, reader, kind, **settings):
     return TaskInfo(name, reader, kind, protocol="own", probe=_PROBES[kind], **settings)
 
 
-def read_folder(folder: pathlib.Path) -> Items:
-    """Every audio file in a sub-folder, whose name is its class."""
+def read_folder(folder: pathlib.Path, separated_by: Separation | None = None) -> Items:
+    """Every audio file in a sub-folder, whose name is its class.
+
+    Args:
+        folder: of the sub-folders.
+        separated_by: "folder" keeps the files of a folder, however deep, in one part.
+    """
     files = [
         path for path in sorted(folder.glob("*/**/*")) if path.is_file() and AUDIO.search(path.name)
     ]
@@ -81,17 +93,22 @@ def read_folder(folder: pathlib.Path) -> Items:
     classes = [path.split("/")[0] for path in paths]
     labels = sorted(set(classes))
     targets = one_hot(classes, labels)
-    return Items(paths, paths, _split(paths, classes, paths), labels, targets)
+    together = groups({}, paths, separated_by, folder)
+    splits = _split(paths, classes, together, separated_by)
+    return Items(paths, paths, splits, labels, targets)
 
 
-def read_table(path: pathlib.Path, column: str) -> Items:
+def read_table(path: pathlib.Path, column: str, separated_by: Separation | None = None) -> Items:
     """The rows of a table.
 
     Args:
         path: of the table.
         column: the one with the labels, a key of `_COLUMNS`.
+        separated_by: what is in one part, with all of its files; None for the artists, or else
+            the albums, of which the table has a column.
     """
-    table = tables.read(path, ["path", column], ["split", "artist"], blank=["labels"])
+    optional = ["split", "artist", "album"]
+    table = tables.read(path, ["path", column], optional, blank=["labels", "album"])
     paths, values = table["path"], table[column]
     places = [f"{path}: row {number}" for number in table.numbers]
     strata: Sequence[str]
@@ -107,14 +124,28 @@ def read_table(path: pathlib.Path, column: str) -> Items:
     else:
         labels, strata = sorted(set(values)), values
         targets = one_hot(values, labels)
-    artists = table.columns.get("artist")
+    together = groups(table.columns, paths, separated_by, path)
     if "split" in table.columns:
         splits = [
             {"validation": "valid", "val": "valid"}.get(part, part) for part in table["split"]
         ]
+        if separated_by not in (None, "artist"):  # which are checked in every task
+            _check_separated(path, splits, together, separated_by)
     else:
-        splits = _split(paths, strata, artists or paths)
-    return Items(paths, paths, splits, labels, targets, artists)
+        splits = _split(paths, strata, together, separated_by)
+    return Items(paths, paths, splits, labels, targets, table.columns.get("artist"))
+
+
+def _check_separated(
+    path: pathlib.Path, splits: Sequence[str], together: Sequence[str | None], separated_by: str
+) -> None:
+    sides: dict[str, str] = {}
+    for group, split in zip(together, splits, strict=True):
+        if group is not None and sides.setdefault(group, split) != split:
+            raise InputError(
+                f"{path}: expected each {separated_by} in one split, found {group!r} in "
+                f"{sides[group]} and in {split}"
+            )
 
 
 def _keys(values: Sequence[str], places: Sequence[str]) -> list[str]:
@@ -131,18 +162,38 @@ def _numbers(values: Sequence[str], places: Sequence[str]) -> np.ndarray:
     return np.array([[number(*cell)] for cell in zip(values, places, strict=True)], np.float32)
 
 
-def _split(ids: Sequence[str], strata: Sequence[str], groups: Sequence[Hashable]) -> list[str]:
-    """Three fifths train, one valid, one test: classes in proportion, no group in two parts."""
+def _split(
+    paths: Sequence[str],
+    strata: Sequence[str],
+    together: Sequence[str | None],
+    separated_by: Separation | None,
+) -> list[str]:
+    """Three fifths train, one valid, one test: classes in proportion, no group in two parts.
+
+    Args:
+        paths: of the items.
+        strata: the class of each.
+        together: the group of each; None for one that is alone.
+        separated_by: what the groups are, for messages.
+    """
     from sklearn.model_selection import StratifiedGroupKFold
 
+    kind = separated_by or "artist"
+    sides = [path if group is None else group for path, group in zip(paths, together, strict=True)]
     largest = max(collections.Counter(strata).values())
-    if min(len(set(groups)), largest) < _FOLDS:
+    if min(len(set(sides)), largest) < _FOLDS:
         raise InputError(
-            f"expected at least {_FOLDS} files of a class, and as many files or artists in all, to "
-            f"split them; found {largest} and {len(set(groups))}. Give a column `split`"
+            f"expected at least {_FOLDS} files of a class, and as many files or {kind}s in all, to "
+            f"split them; found {largest} and {len(set(sides))}. Give a column `split`"
+        )
+    of_classes = collections.Counter(label for label, _ in set(zip(strata, sides, strict=True)))
+    if max(of_classes.values()) < len(SPLITS):
+        raise InputError(
+            f"expected classes of at least {len(SPLITS)} {kind}s, so that each can be learnt and "
+            f"tested, found at most {max(of_classes.values())}. Give a column `split`"
         )
     folds = StratifiedGroupKFold(_FOLDS, shuffle=True, random_state=_SEED)
-    splits = np.array(["train"] * len(ids), dtype=object)
-    for name, (_, rows) in zip(("test", "valid"), folds.split(ids, strata, groups), strict=False):
+    splits = np.array(["train"] * len(paths), dtype=object)
+    for name, (_, rows) in zip(("test", "valid"), folds.split(paths, strata, sides), strict=False):
         splits[rows] = name
     return splits.tolist()
