@@ -399,6 +399,14 @@ def test_a_validation_on_what_is_learnt_from_is_warned_of(records, caplog):
     assert "held_out" in caplog.text
 
 
+def test_a_validation_of_one_track_is_warned_of(tmp_path, caplog):
+    small_records.data_set(tmp_path / "set", [400, 400])
+    check_records(Trainer.load(SMALL, [f"Constants.RECORDS={tmp_path / 'set'}"]))
+    told = [r.getMessage() for r in caplog.records if "one track alone" in r.getMessage()]
+    assert ["for train," in line for line in told] == [True, False]
+    assert "for validation," in told[1]
+
+
 def test_no_steps_leave_the_untrained_network_and_its_scores(records, tmp_path):
     trainer(records, steps=0, initial_weights=None).run(tmp_path)
     (scores,) = validations(tmp_path)
