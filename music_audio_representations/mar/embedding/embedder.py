@@ -143,8 +143,10 @@ class Embedder:
                 info, blocks = decoder.open(audio, **log_mel.decoding)
                 return self._embedding(blocks, decode.shown(audio), info.sample_rate)
         rate, mono = _whole(sample_rate), decode.mix(_checked(audio), log_mel.downmix)
-        blocks = resample([mono], rate, log_mel.sample_rate, log_mel.resampler, log_mel.via_rate)
-        return self._embedding(blocks, "the samples", rate)
+        mono_blocks = resample(
+            [mono], rate, log_mel.sample_rate, log_mel.resampler, log_mel.via_rate
+        )
+        return self._embedding(mono_blocks, "the samples", rate)
 
     def _embedding(self, blocks: Iterable[np.ndarray], name: str, rate: int) -> Embedding:
         """The embedding of mono blocks at the front end's rate, which `name` names in messages."""
