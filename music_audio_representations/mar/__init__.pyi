@@ -6,6 +6,7 @@ from .data.pipelines import PairDataset as PairDataset
 from .data.pipelines import SnippetDataset as SnippetDataset
 from .embedding.analysis import Analysis as Analysis
 from .embedding.catalogue import Catalogue as Catalogue
+from .embedding.checking import check_folder as check_folder
 from .embedding.embedder import Embedder as Embedder
 from .embedding.embedder import Embedding as Embedding
 from .embedding.store import Embeddings as Embeddings
@@ -22,6 +23,7 @@ from .optim.schedules import ScoochCosineDecay as ScoochCosineDecay
 from .optim.schedules import WarmupSchedule as WarmupSchedule
 from .probing.experiment import Probe as Probe
 from .probing.experiment import Result as Result
+from .probing.head import Head as Head
 from .probing.outputs import ScoochAUC as ScoochAUC
 from .probing.outputs import ScoochBinaryCrossentropy as ScoochBinaryCrossentropy
 from .probing.outputs import ScoochCategoricalAccuracy as ScoochCategoricalAccuracy

@@ -165,7 +165,7 @@ class Configurable(scooch.Configurable):
     def hash(self) -> str:
         """SHA-256 (hex) of the resolved configuration: equal for equal components."""
         text = json.dumps(self.resolved(), sort_keys=True, ensure_ascii=False)
-        return hashlib.sha256(text.encode()).hexdigest()
+        return hashlib.sha256(text.encode(errors="backslashreplace")).hexdigest()
 
     def write(self, path: str | os.PathLike) -> None:
         """Writes the resolved configuration as YAML, with its hash in the first line."""

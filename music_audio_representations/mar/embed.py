@@ -4,8 +4,9 @@
     python -m mar.embed --model mule --output embeddings/ --task NSynth_P --audio nsynth/
     python -m mar.embed --model logmel_mean --output baseline/ ~/Music
 
-Models are files, `mule` (the published weights), and the baselines `logmel_mean`, `MTT_musicnn`,
-`MSD_musicnn` and `random` (`random:1` of another seed).
+Models are files, runs of mar.train (`models/run`, `models/run@best`, `models/run@12000`), `mule`
+(the published weights), and the baselines `logmel_mean`, `MTT_musicnn`, `MSD_musicnn` and `random`
+(`random:1` of another seed).
 
 Takes audio files, folders and lists of files; or an evaluation task, whose items are embedded with
 its windows, unless --config or --set say others. The exit code is 0, 2 where files failed (each is
@@ -31,7 +32,7 @@ flags.DEFINE_enum(
 )
 flags.DEFINE_integer("workers", None, "Short for --set Catalogue.workers=…", lower_bound=1)
 cli.define_shard_flag("embeds its share of the files")
-flags.DEFINE_string("ray_address", None, "Ray cluster to run on; local starts one here.")
+cli.define_ray_flag()
 flags.DEFINE_bool("skip_errors", False, "Exit with 0 where files failed.")
 flags.DEFINE_string("task", None, "Evaluation task, or your own folder or table.", short_name="t")
 flags.DEFINE_string("audio", None, "Folder that the task's audio paths are relative to.")
@@ -93,6 +94,11 @@ def _report(summary, output):
         f"{output}: {counts['ok']} embedded, {summary.already} already there, "
         f"{counts['skipped']} skipped (not audio), {counts['failed']} failed"
     )
+    if summary.remarkable:
+        print(
+            f"{summary.remarkable} of them are damaged in part, or change their rate or channels "
+            "on the way: the columns damaged_seconds and notes"
+        )
     return 2 if summary.failures and not FLAGS.skip_errors else 0
 
 

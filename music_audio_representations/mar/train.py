@@ -9,7 +9,6 @@ Exit codes: 0 the run is finished; 1 something is wrong, and said; 130 and 143 S
 after a checkpoint was written.
 """
 
-import logging
 import pathlib
 
 import absl.logging
@@ -33,7 +32,6 @@ def main(argv: list[str]) -> int:
     if len(argv) > 1:
         raise ConfigError(f"expected flags alone, got {argv[1:]}")
     cli.require_tensorflow()
-    logging.getLogger("mar").setLevel(logging.INFO)
     absl.logging.set_verbosity(absl.logging.WARNING)  # TensorFlow tells of every file it writes
     from mar.training.trainer import Trainer
 

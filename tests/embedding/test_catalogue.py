@@ -18,7 +18,7 @@ import mar
 from helpers.networks import fill_golden, small_network
 from helpers.processes import run_python
 from helpers.resources import ROOT
-from helpers.signals import music
+from helpers.signals import music, write
 from mar.audio import decode
 from mar.audio.isolated import IsolatedDecoder
 from mar.audio.logmel import PUBLISHED
@@ -90,6 +90,29 @@ def test_provenance(model, library, tmp_path):
     assert mar.LogMel.from_config(made["front_end_config"]).via_rate == 44100
     assert (made["window_seconds"], made["hop_seconds"]) == (3.0, 2.0)
     assert made["version"] == mar.__version__
+
+
+def test_a_row_says_what_was_remarkable_in_its_file(model, tmp_path):
+    folder = tmp_path / "music"
+    folder.mkdir()
+    write(folder / "damaged.mp3", "mp3", music(10.0), 44100)
+    content = bytearray((folder / "damaged.mp3").read_bytes())
+    content[len(content) // 2 : len(content) // 2 + 600] = bytes(600)
+    (folder / "damaged.mp3").write_bytes(content)
+    parts = [write(tmp_path / f"{rate}", "aac", music(3.0, rate), rate) for rate in (44100, 48000)]
+    (folder / "changing.aac").write_bytes(b"".join(part.read_bytes() for part in parts))
+    write(folder / "sound.wav", "pcm16.wav", music(4.0), 44100)
+    process = embed("--model", model, "--output", tmp_path / "out", folder)
+    assert process.returncode == 0, process.stderr
+    assert "2 of them are damaged in part, or change" in process.stdout
+    found = rows(tmp_path / "out")
+    damaged, changing, sound = (found[p] for p in ("damaged.mp3", "changing.aac", "sound.wav"))
+    assert 0 < damaged["damaged_seconds"] < 0.2
+    assert damaged["notes"] == []
+    assert (changing["sample_rate"], changing["damaged_seconds"]) == (44100, 0)
+    assert len(changing["notes"]) == 1
+    assert "48000 Hz" in changing["notes"][0]
+    assert (sound["notes"], sound["damaged_seconds"], sound["reader"]) == ([], 0, "soundfile")
 
 
 def test_the_fingerprint_is_that_of_the_weights():

@@ -12,7 +12,7 @@ import time
 from helpers.resources import ROOT
 
 
-def run_python(*arguments, cwd=None, **environment):
+def run_python(*arguments, cwd=None, encoding=None, **environment):
     """Runs another Python process; returns it, finished, with its output as text.
 
     The tests' helpers can be imported there, and so can the examples.
@@ -25,6 +25,7 @@ def run_python(*arguments, cwd=None, **environment):
         cwd=cwd,
         capture_output=True,
         text=True,
+        encoding=encoding,
         check=False,
     )
 

@@ -12,7 +12,8 @@ from helpers.browser import all_of, assert_fits_a_phone, assert_silent, select
 from helpers.miniature import write_miniature
 from helpers.processes import run_python
 from mar.errors import InputError
-from mar.probing.results import Results, compare, score_again
+from mar.probing.differences import compare, score_again
+from mar.probing.results import Results
 from mar.reporting import comparison, item_map, page
 
 MODELS = ["supervised", "contrastive", "random", "logmel_mean"]

@@ -6,6 +6,7 @@ import shutil
 import keras
 import numpy as np
 import pytest
+import soundfile
 
 import mar
 from helpers.processes import run_python
@@ -91,6 +92,55 @@ def test_a_checkpoint_embeds(finished):
     np.testing.assert_array_equal(best.values, short.values)
     last = mar.Embedder(finished)(samples, 16000)
     assert np.abs(last.values - best.values).max() > 0
+
+
+def test_paths_in_a_run_are_understood(finished, stopped):
+    best, last = (fingerprint(mar.load_model(f"{finished}@{step}")) for step in (1, 3))
+    checkpoints = finished / "checkpoints"
+    for path in ("best", "best/ckpt-1", "best/ckpt-1.index"):
+        assert fingerprint(mar.load_model(checkpoints / path)) == best, path
+    for path in ("", "ckpt-3", "ckpt-3.index", "ckpt-3.data-00000-of-00001"):
+        assert fingerprint(mar.load_model(checkpoints / path)) == last, path
+    assert fingerprint(mar.load_model(f"{checkpoints}@best")) == best
+    assert_equal(mar.load_model(stopped / "checkpoints" / "ckpt-2"), mar.load_model(stopped))
+    with pytest.raises(InputError, match=r"run@7: expected best, or .* \(1, 2, 3\)"):
+        mar.load_model(checkpoints / "ckpt-7.index")
+    with pytest.raises(InputError, match=f"{finished.parent}: expected a SavedModel.* of a run"):
+        mar.load_model(finished.parent / "ckpt-3")
+
+
+def test_what_is_recorded_names_the_run_and_the_step(finished, stopped, tmp_path, monkeypatch):
+    """Whatever was given for it, from whatever folder; with it, the model is found again."""
+    monkeypatch.chdir(finished)
+    for given in (".@best", "checkpoints/best", "checkpoints/best/ckpt-1.index", f"{finished}@1"):
+        assert mar.Embedder(given).provenance["model_source"] == f"{finished}@1"
+    for given in (".", "checkpoints", "checkpoints/ckpt-3"):
+        assert mar.Embedder(given).provenance["model_source"] == f"{finished}@3"
+    assert mar.Embedder("model.keras").provenance["model_source"] == f"{finished}/model.keras"
+    assert mar.Embedder(stopped).provenance["model_source"] == f"{stopped}@2"
+    (tmp_path / "logmel_mean").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert mar.Embedder("logmel_mean").provenance["model_source"] == "logmel_mean"
+    for name in ("a", "b"):
+        samples = np.random.default_rng(ord(name)).uniform(-0.1, 0.1, 4 * 16000)
+        soundfile.write(f"{name}.wav", samples, 16000)
+    made = mar.Embedder(f"{finished}@best").embed_folder(tmp_path / "a.wav", tmp_path / "out")
+    assert [track.path for track in made.nearest(tmp_path / "b.wav")] == ["a.wav"]
+
+
+def test_exported_models_outlive_the_checkpoints(finished, tmp_path):
+    run = shutil.copytree(finished, tmp_path / "run")
+    shutil.copy(finished.parent / "short" / "model.keras", run / "best.keras")
+    card = json.loads((run / "model_card.json").read_text())
+    (run / "model_card.json").write_text(json.dumps({**card, "best_step": 1}))
+    shutil.rmtree(run / "checkpoints")
+    for name in ("@best", "@1", "", "@3"):
+        assert_equal(mar.load_model(f"{run}{name}"), mar.load_model(f"{finished}{name}"))
+    with pytest.raises(InputError, match=r"run@2: expected best, or .* \(1, 3\), got 2"):
+        mar.load_model(f"{run}@2")
+    (run / "model_card.json").unlink()
+    assert_equal(mar.load_model(run), mar.load_model(finished))
+    assert mar.Embedder(run).provenance["model_source"] == f"{run}/model.keras"
 
 
 def test_a_checkpoint_is_read_under_another_backend(stopped):

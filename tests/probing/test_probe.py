@@ -104,7 +104,7 @@ TABLE_2 = {
 
 
 def test_each_task_has_a_configuration_with_the_values_of_table_2(data):
-    assert {path.stem for path in OURS} == {*TABLE_2, "tags", "classes", "values"}
+    assert {path.stem for path in OURS} == {*TABLE_2, "MTT_windows", "tags", "classes", "values"}
     for path in (path for path in OURS if path.stem in TABLE_2):
         mlp = MLP.load(path)
         widths, dropout, batch = TABLE_2[path.stem]

@@ -11,7 +11,7 @@ import mar
 from helpers.probe_runs import classes, noisy, tags, write_run
 from helpers.resources import DATA
 from mar.errors import InputError
-from mar.probing import published, results
+from mar.probing import differences, published, results
 
 ODD_LABELS = ["None", "NA", 'rock, "hard"', "drum & bass"]
 
@@ -76,7 +76,7 @@ def test_what_is_read_is_what_was_found(tmp_path):
     np.testing.assert_array_equal(kept_predictions, predictions)
     assert run.per_label["label"].tolist() == ODD_LABELS
     np.testing.assert_array_equal(run.per_label["map"], scores["map"].per_label)
-    np.testing.assert_array_equal(run.per_label["positives"], targets.sum(axis=0))
+    np.testing.assert_array_equal(run.per_label["support"], targets.sum(axis=0))
     assert np.isnan(run.per_label["map"][2])
     assert run.facts["test"]["map"]["value"] == scores["map"].value
     assert run.facts["constant_guess"]["roc-auc"] == 0.5
@@ -84,13 +84,13 @@ def test_what_is_read_is_what_was_found(tmp_path):
 
 def test_scores_again_are_the_scores(folder):
     run = results.Results(folder).runs[0]
-    again = results.score_again(run, resamples=40)
+    again = differences.score_again(run, resamples=40)
     for metric, score in run.facts["test"].items():
         assert score["value"] == again.scores[metric].value
         assert (score["low"], score["high"]) == again.scores[metric].interval
-    other = results.score_again(results.Results(folder).runs[1])
+    other = differences.score_again(results.Results(folder).runs[1])
     with pytest.raises(InputError, match="expected runs of one task on the same test items"):
-        results.compare(again, other)
+        differences.compare(again, other)
 
 
 def test_a_model_has_one_row_in_the_published_layout_that_of_its_lowest_seed(folder):

@@ -16,7 +16,8 @@ from helpers.probe_runs import classes, noisy, tags, write_run
 from helpers.processes import run_python
 from helpers.resources import ROOT, reference
 from mar.errors import InputError
-from mar.probing.results import Results, compare, score_again
+from mar.probing.differences import compare, score_again
+from mar.probing.results import Results
 from mar.reporting import comparison, formats, paper
 from mar.reporting.formats import Cell, Table
 

@@ -10,12 +10,13 @@ from markupsafe import Markup
 
 import mar
 from mar.errors import InputError
+from mar.models.runs import CARD_FACTS
 from mar.reporting import item_map, page, paper
 from mar.reporting.diagram import plot_network
 from mar.reporting.figures import inline_svg
 from mar.reporting.item_map import Colouring
 from mar.training import logs
-from mar.training.model_card import FACTS, draw_losses
+from mar.training.model_card import draw_losses
 
 NAMES = {
     "supervised": "Supervised",
@@ -64,7 +65,7 @@ def render(folder: str | os.PathLike, sound: bool = True) -> str:
 
 def training(folder: pathlib.Path) -> dict:
     """What the page says of a pre-training run: its name, its losses, and facts as text."""
-    path = folder / FACTS
+    path = folder / CARD_FACTS
     card = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     return {
         "name": NAMES[folder.name],

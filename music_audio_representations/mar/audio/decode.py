@@ -7,7 +7,7 @@ import itertools
 import operator
 import os
 import stat
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import Any, BinaryIO, Literal
 
@@ -15,6 +15,7 @@ import av
 import numpy as np
 
 from mar.audio import announced, readers
+from mar.audio.readers import Damaged, NotFinite, Truncated
 from mar.audio.resampling import resample
 from mar.errors import InputError
 
@@ -89,7 +90,11 @@ def audio_hash(path: Path) -> str:
 
 
 def blocks(
-    path: Path, sample_rate: int | None = None, downmix: Downmix = "mean", **resampling: Any
+    path: Path,
+    sample_rate: int | None = None,
+    downmix: Downmix = "mean",
+    observe: Callable[[np.ndarray, int], None] | None = None,
+    **resampling: Any,
 ) -> Generator[np.ndarray, None, Condition]:
     """Mono samples of an audio file, to its end.
 
@@ -100,6 +105,8 @@ def blocks(
         path: str, bytes or os.PathLike.
         sample_rate: Hz wanted; None keeps the file's own.
         downmix: "mean" or "sum" of the channels.
+        observe: is given the samples as the file holds them, before they are checked: blocks
+            `(samples, channels)` and their rate in Hz.
         **resampling: see `mar.audio.resampling.resample`.
 
     Yields:
@@ -116,12 +123,12 @@ def blocks(
     notes: list[str] = []
     with _open(path) as (source, file):
         if missing := announced.missing_bytes(file):
-            raise InputError(f"truncated: lacks {missing} bytes of what its header announces")
+            raise Truncated(f"truncated: lacks {missing} bytes of what its header announces")
         damaged, given = 0.0, 0
 
         def mono():
             nonlocal damaged
-            damaged = yield from _checked(source, downmix, notes)
+            damaged = yield from _checked(source, downmix, notes, observe)
 
         rate = source.sample_rate
         for block in resample(mono(), rate, sample_rate or rate, **resampling):
@@ -146,7 +153,7 @@ def shown(path: Path) -> str:
     return name if name.isprintable() else repr(name)
 
 
-def _checked(source, downmix, notes):
+def _checked(source, downmix, notes, observe):
     """The source's blocks as mono at its first rate, and the seconds that are damaged.
 
     Refuses what an embedding would silently suffer from.
@@ -162,10 +169,12 @@ def _checked(source, downmix, notes):
                 channels = "1 channel" if kind[1] == 1 else f"{kind[1]} channels"
                 notes.append(f"changes to {rate} Hz, {channels} at {seconds:.2f} s")
             with np.errstate(over="ignore", invalid="ignore"):  # told below
+                if observe is not None:
+                    observe(block, rate)
                 mixed = mix(block, downmix)
             if not np.isfinite(mixed).all():
                 at = seconds + int(np.argmin(np.isfinite(mixed))) / rate
-                raise InputError(f"NaN or infinite samples, the first at {at:.3f} s")
+                raise NotFinite(f"NaN or infinite samples, the first at {at:.3f} s")
             seconds += len(block) / rate
             yield mixed, rate
 
@@ -175,12 +184,12 @@ def _checked(source, downmix, notes):
     if damaged:  # what a demuxer passes without a word is known by the length alone
         damaged = max(damaged, shortfall)
     elif shortfall > source.tolerance:
-        raise InputError(
+        raise Truncated(
             f"truncated: {seconds:.2f} s of the {source.seconds:.2f} s that its header announces"
         )
     if damaged > LARGEST_DAMAGE * (seconds + damaged):
         words = f": {source.reason}" if source.reason else ""
-        raise InputError(
+        raise Damaged(
             f"damaged or truncated: {damaged:.2f} s of {seconds + damaged:.2f} s could not be "
             f"decoded{words}"
         )
@@ -197,7 +206,7 @@ def _open(path):
             with readers.opened(path, file) as source:
                 yield source, file
         except InputError as error:
-            raise InputError(f"{shown(path)}: {error}") from None
+            raise type(error)(f"{shown(path)}: {error}") from None
 
 
 def _regular_file(path):

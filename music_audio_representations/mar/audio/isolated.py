@@ -19,11 +19,12 @@ from typing import Any
 
 import numpy as np
 
-from mar.audio import decode
+from mar.audio import decode, inspection
 from mar.errors import InputError
 
 STALL_SECONDS = 120.0  # without a block
 MEMORY_BYTES = 4 * 2**30  # of address space; music takes a tenth of it, of any length
+_GENERATORS = {"blocks": decode.blocks, "measures": inspection.measured}
 _REMEDY = "leave the file out, or convert it: ffmpeg -i FILE -ac 2 -ar 44100 FILE.flac"
 
 
@@ -86,6 +87,13 @@ class IsolatedDecoder:
                 than `MEMORY_BYTES`.
         """
         self._request("blocks", path, decoding)
+        return self._receive(path), self._blocks(path)
+
+    def measure(
+        self, path: decode.Path
+    ) -> tuple[decode.AudioInfo, Generator[np.ndarray, None, None]]:
+        """As `open`, with the blocks' measures (`mar.audio.inspection.measured`) in their place."""
+        self._request("measures", path, {})
         return self._receive(path), self._blocks(path)
 
     def _answer(self, wanted, path):
@@ -168,7 +176,7 @@ class IsolatedDecoder:
             raise self._crash(path) from None
         self._unread = kind not in ("end", "refused")
         if kind == "refused":
-            raise InputError(content)
+            raise content
         return content
 
     def _crash(self, path):
@@ -242,19 +250,21 @@ def _answer(pipe, folder, wanted, path, decoding):
             pipe.send(("hash", decode.audio_hash(path)))
         else:
             pipe.send(("info", decode.info(path)))
-        blocks = decode.blocks(path, **decoding) if wanted == "blocks" else iter([])
+        generator = _GENERATORS.get(wanted)
+        blocks = generator(path, **decoding) if generator else iter([])
         pipe.send(("end", _send(pipe, blocks)))
     except (BrokenPipeError, ConnectionResetError):
         raise
     except InputError as error:
-        pipe.send(("refused", str(error)))
+        pipe.send(("refused", error))
     except MemoryError:
         limit, _ = resource.getrlimit(resource.RLIMIT_AS)
         reason = f"decoding takes more than {limit / 2**30:.3g} GiB of memory; {_REMEDY}"
-        pipe.send(("refused", f"{decode.shown(path)}: {reason}"))
+        pipe.send(("refused", InputError(f"{decode.shown(path)}: {reason}")))
     except Exception as error:  # a defect in a decoder, on this file
         reason = f"{type(error).__name__}: {error}"
-        pipe.send(("refused", f"{decode.shown(path)}: the decoder failed ({reason})"))
+        refusal = InputError(f"{decode.shown(path)}: the decoder failed ({reason})")
+        pipe.send(("refused", refusal))
 
 
 def _send(pipe, blocks):

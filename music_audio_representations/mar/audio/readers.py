@@ -34,6 +34,18 @@ _FAILURES = (av.FFmpegError, ValueError, OSError)  # OSError: it seeks to before
 _TYPES = {"u8": "u1", "s16": "i2", "s32": "i4", "s64": "i8", "flt": "f4", "dbl": "f8"}
 
 
+class Damaged(InputError):
+    """Audio of a file cannot be decoded, and it is more than can be left out."""
+
+
+class Truncated(Damaged):
+    """A file ends before its audio does."""
+
+
+class NotFinite(InputError):
+    """Samples of a file are NaN or infinite."""
+
+
 class SoundFile:
     """libsndfile.
 
@@ -76,7 +88,7 @@ class SoundFile:
                 yield block, self.sample_rate
         except soundfile.LibsndfileError as error:
             reason = error.error_string.rstrip(".")
-            raise InputError(f"damaged or truncated: {reason}") from None
+            raise Damaged(f"damaged or truncated: {reason}") from None
 
     def close(self) -> None:
         self._file.close()
@@ -155,7 +167,7 @@ class FFmpeg:
                 self._demux(part)
                 yield from self._frames_of_part()
         except _FAILURES as error:
-            raise InputError(f"damaged or truncated: {words(error)}") from None
+            raise Damaged(f"damaged or truncated: {words(error)}") from None
 
     def _frames_of_part(self):
         losses = self._losses[-1]

@@ -5,7 +5,7 @@ import functools
 import numbers
 import os
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -35,6 +35,7 @@ class Embedding:
         duration_seconds: length of the audio.
         sample_rate: Hz, of the audio as it was given.
         padded: whether the audio was shorter than a window, so that silence was appended.
+        provenance: how it was made, as a data set records it.
     """
 
     times: np.ndarray
@@ -42,6 +43,7 @@ class Embedding:
     duration_seconds: float
     sample_rate: int
     padded: bool
+    provenance: dict[str, Any]
 
     @property
     def mean(self) -> np.ndarray:
@@ -166,6 +168,7 @@ class Embedder:
             duration_seconds=waveform.samples / self.log_mel.sample_rate,
             sample_rate=rate,
             padded=waveform.padded,
+            provenance=self.provenance,
         )
 
     def embed_folder(

@@ -17,9 +17,9 @@ import tqdm
 
 from mar.audio import decode
 from mar.audio.isolated import IsolatedDecoder
+from mar.embedding import npz
 from mar.embedding.files import AudioItem
 from mar.embedding.parts import Row
-from mar.embedding.store import npz_path
 from mar.embedding.writer import Writer, storable
 from mar.errors import InputError
 
@@ -66,6 +66,7 @@ class Summary:
         counts: {status: number}.
         failures: [(path, reason)].
         seconds: of audio that were embedded.
+        remarkable: number of embedded files with `notes` or `damaged_seconds`.
     """
 
     already: int = 0
@@ -74,6 +75,7 @@ class Summary:
     )
     failures: list[tuple[str, str]] = dataclasses.field(default_factory=list)
     seconds: float = 0.0
+    remarkable: int = 0
     began: float = dataclasses.field(default_factory=time.monotonic)
 
     def count(self, row: Row) -> None:
@@ -82,6 +84,7 @@ class Summary:
         if row.status == "failed":
             self.failures.append((row.path, row.reason or ""))
         self.seconds += row.duration or 0.0
+        self.remarkable += bool(row.notes or row.damaged_seconds)
 
     def rate(self) -> str:
         """The speed, as text."""
@@ -165,7 +168,8 @@ def missing(writer: Writer, items: Sequence[AudioItem]) -> list[AudioItem]:
         if done.status == "skipped":
             return not item.expected
         return (
-            writer.provenance["format"] == "parquet" or npz_path(writer.folder, item.key).exists()
+            writer.provenance["format"] == "parquet"
+            or npz.path_of(writer.folder, item.key).exists()
         )
 
     return [item for item in items if not is_done(item)]

@@ -38,9 +38,9 @@ def load_model(source: str | os.PathLike[str]) -> keras.Model:
     Args:
         source: a `.keras` file or a SavedModel folder that the paper's authors published, a
             `.keras` file saved by this package, or `"mule"`: the published weights, downloaded
-            once. The folder of a run of `mar.train` stands for its `model.keras`, and before its
-            end for its last checkpoint; `"models/run@best"` is the best checkpoint by validation,
-            `"models/run@12000"` that of step 12,000.
+            once. The folder of a run of `mar.train` stands for its last checkpoint;
+            `"models/run@best"` is the best by validation, `"models/run@12000"` that of step 12,000,
+            and so is `"models/run/checkpoints/ckpt-12000"`.
 
     Returns:
         A Keras model `(batch, 96, frames, 1)` → `(batch, dimensions)`; `mar.front_end` tells what
@@ -51,17 +51,35 @@ def load_model(source: str | os.PathLike[str]) -> keras.Model:
             folder is none of these, or the run has no such checkpoint.
     """
     path = fetch_mule() if source == "mule" else pathlib.Path(source)
-    folder, at, which = os.fspath(path).rpartition("@")
-    if at and not path.exists() and os.path.isdir(folder):
-        return runs.load(pathlib.Path(folder), which)
-    if (path / "variables").is_dir():
+    if _is_saved_model(path):
         return _published(path, keras2.read_saved_model(path))
-    if path.is_dir():
-        if not (path / runs.MODEL).exists():
-            return runs.load(path)
-        path = path / runs.MODEL
+    if (saved := runs.find(path)) is not None:
+        if not saved.is_exported:
+            return runs.load(saved)
+        path = saved.path
     layers = keras2.read_file(path)
     return saving.load(path) if layers is None else _published(path, layers)
+
+
+def located(source: str | os.PathLike[str]) -> str:
+    """What `load_model` takes for the same model later, and in another working folder.
+
+    An absolute path; of a run, with the step, which `models/run` and `models/run@best` leave open:
+    `/home/me/models/run@12000`.
+
+    Raises:
+        InputError: the folder is no model, or the run has no such checkpoint.
+    """
+    if source == "mule":
+        return "mule"
+    saved = None if _is_saved_model(pathlib.Path(source)) else runs.find(source)
+    if saved is not None:
+        return saved.name
+    return os.path.abspath(source) if os.path.exists(source) else os.fspath(source)
+
+
+def _is_saved_model(path: pathlib.Path) -> bool:
+    return (path / "variables").is_dir()
 
 
 def fetch_mule() -> pathlib.Path:

@@ -1,7 +1,10 @@
-"""The model of a checkpoint in the folder of a run."""
+"""The models of a run of `mar.train`: those it exported, and those of its checkpoints."""
 
+import dataclasses
 import json
+import os
 import pathlib
+import re
 from typing import Any
 
 import keras
@@ -10,91 +13,176 @@ from mar.audio.logmel import LogMel
 from mar.errors import InputError
 from mar.models.sfnfnet import SfNfNetF0
 
-MODEL, CHECKPOINTS = "model.keras", "checkpoints"  # in the folder of a run
-FACTS, BEST = "run.json", "best"  # in that of its checkpoints
-_NAME = "ckpt-"
+# In the folder of a run; the facts of the card say after how many steps the models are.
+MODEL, BEST_MODEL, CARD_FACTS = "model.keras", "best.keras", "model_card.json"
+STEPS, BEST_STEP = "steps", "best_step"
+CHECKPOINTS = "checkpoints"
+FACTS, BEST = "run.json", "best"  # in the folder of its checkpoints
+_CHECKPOINT = re.compile(r"ckpt-(\d+)(\.index|\.data-\d+-of-\d+)?")
 
 
-def load(folder: pathlib.Path, which: str | None = None) -> keras.Model:
-    """Builds the network that a run trains, with the weights of one of its checkpoints.
+@dataclasses.dataclass(frozen=True)
+class Saved:
+    """One of the models of a run.
+
+    Attributes:
+        folder: of the run, absolute.
+        path: its `.keras` file; or its checkpoint, as TensorFlow has it: without the endings of its
+            files.
+        step: after which it was saved; None where a `.keras` file has no card beside it.
+    """
+
+    folder: pathlib.Path
+    path: pathlib.Path
+    step: int | None
+
+    @property
+    def name(self) -> str:
+        """What `mar.load_model` takes for it, in whatever folder and at whatever time."""
+        return str(self.path) if self.step is None else f"{self.folder}@{self.step}"
+
+    @property
+    def is_exported(self) -> bool:
+        """Whether it is a file, not a checkpoint."""
+        return self.path.suffix == ".keras"
+
+
+def find(path: str | os.PathLike[str]) -> Saved | None:
+    """The model that is meant, where it is one of a run; its records need not be there.
 
     Args:
-        folder: of the run, finished or not; its records need not be there.
-        which: `best` by validation, or a step; None: the last.
+        path: the folder of a run, finished or not: the last model; `FOLDER@best`: the best by
+            validation; `FOLDER@STEP`; the folder of its checkpoints, or a checkpoint in it.
+
+    Returns:
+        None where the path is of something else, or of nothing.
+
+    Raises:
+        InputError: the folder is not that of a run, or has no such checkpoint.
+    """
+    if (address := _address(path)) is None:
+        return None
+    folder, which = address
+    if not (folder / MODEL).exists():
+        _description(folder)
+    last, best = _by_step(folder, MODEL, STEPS, ""), _by_step(folder, BEST_MODEL, BEST_STEP, BEST)
+    if which is None and not last and (folder / MODEL).exists():
+        return Saved(folder, folder / MODEL, None)
+    saved = {**best, **last}
+    if which is None or which == BEST:
+        step = max(last if which is None else best, default=None)
+    else:
+        step = int(which) if which.isdecimal() else None
+    if step not in saved:
+        raise InputError(_missing(folder, which, sorted(saved)))
+    return Saved(folder, saved[step], step)
+
+
+def best_step(folder: pathlib.Path) -> int | None:
+    """After how many steps the model of a run was best; None where nothing was validated."""
+    return max(_by_step(folder, BEST_MODEL, BEST_STEP, BEST), default=None)
+
+
+def load(saved: Saved) -> keras.Model:
+    """Builds the network that a run trains, with the weights of one of its checkpoints.
 
     Raises:
         ConfigError: the run has a network of a class that is not there.
-        InputError: the folder is not that of a run, or has no such checkpoint; it is damaged.
+        InputError: the checkpoint is damaged.
     """
-    model = _network(folder / CHECKPOINTS / FACTS)
-    path = _checkpoint(folder, which)
+    described, frames, front_end = _description(saved.folder)
+    facts = str(saved.folder / CHECKPOINTS / FACTS)
+    network = SfNfNetF0.from_config(described, facts)
+    model = network.build(frames, LogMel.from_config(front_end, facts))
     import tensorflow as tf
 
     try:
-        reader = tf.train.load_checkpoint(str(path))
+        reader = tf.train.load_checkpoint(str(saved.path))
         for variable in model.weights:
             variable.assign(reader.get_tensor(_key(variable.path)))
     except (tf.errors.OpError, RuntimeError, IndexError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
         raise InputError(
-            f"{path}: the checkpoint is damaged, or of another run: {reason}; {folder}@STEP is the "
-            "model of another one"
+            f"{saved.path}: the checkpoint is damaged, or of another run: {reason}; "
+            f"{saved.folder}@STEP is the model of another one"
         ) from None
     return model
 
 
-def _network(path: pathlib.Path) -> keras.Model:
-    """The untrained network that the facts of a run describe."""
+def _address(path: str | os.PathLike[str]) -> tuple[pathlib.Path, str | None] | None:
+    """The folder of a run and which of its models is meant, None for the last.
+
+    models/run@best                          models/run, best
+    models/run, models/run/checkpoints       models/run, None
+    models/run/checkpoints/best              models/run, best
+    models/run/checkpoints/ckpt-20.index     models/run, 20
+    """
+    absolute, which = os.path.abspath(path), None
+    before, at, after = absolute.rpartition("@")
+    if at and not os.path.exists(absolute) and os.path.isdir(before):
+        absolute, which = before, after
+    place = pathlib.Path(absolute)
+    if (checkpoint := _CHECKPOINT.fullmatch(place.name)) and not place.is_dir():
+        place, which = place.parent, checkpoint[1]
+    elif not place.is_dir():
+        return None
+    if place.name == BEST and (place.parent / FACTS).exists():
+        place, which = place.parent, which or BEST
+    if place.name == CHECKPOINTS and (checkpoint or (place / FACTS).exists()):
+        place = place.parent
+    return place, which
+
+
+def _by_step(folder: pathlib.Path, exported: str, step: str, place: str) -> dict[int, pathlib.Path]:
+    """Checkpoints of a place by their steps, and the exported model of the step that is a fact."""
+    names = (folder / CHECKPOINTS / place).glob("*.index")
+    paths = {path.with_suffix("") for path in names if _CHECKPOINT.fullmatch(path.name)}
+    by_step = {int(path.name.rpartition("-")[2]): path for path in paths}
+    if (folder / exported).exists() and (folder / CARD_FACTS).exists():
+        facts = _read(folder / CARD_FACTS)
+        if isinstance(facts, dict) and facts.get(step) is not None:
+            by_step[facts[step]] = folder / exported
+    return by_step
+
+
+def _description(folder: pathlib.Path) -> tuple[dict, int, dict]:
+    """What the facts of a run say: network, frames of a snippet, front end."""
+    path = folder / CHECKPOINTS / FACTS
+    if not path.exists():
+        raise InputError(
+            f"{folder}: expected a SavedModel, but it has no folder variables/, or the folder of a "
+            f"run, but it has no {CHECKPOINTS}/{FACTS}"
+        )
     facts = _read(path)
     try:
         configuration, front_end = facts["configuration"], facts["data"]["front_end"]
         (dataset,) = configuration["dataset"].values()
-        frames, described = dataset["snippet_frames"], configuration["model"]
+        return configuration["model"], dataset["snippet_frames"], front_end
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise InputError(f"{path}: not the facts of a run of mar.train ({error!r})") from None
-    network = SfNfNetF0.from_config(described, str(path))
-    return network.build(frames, LogMel.from_config(front_end, str(path)))
 
 
-def _read(path: pathlib.Path) -> dict[str, Any]:
+def _read(path: pathlib.Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(
-            f"{path.parent.parent}: expected a SavedModel, but it has no folder variables/, or the "
-            f"folder of a run, but it has no {CHECKPOINTS}/{FACTS}"
-        ) from None
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: cannot be read: {error}") from None
 
 
-def _checkpoint(folder: pathlib.Path, which: str | None) -> pathlib.Path:
-    """The checkpoint's path, as TensorFlow has it: without the endings of its files."""
-    last, best = (_by_step(folder / CHECKPOINTS / place) for place in ("", BEST))
-    if which is None and last:
-        return last[max(last)]
-    if which == BEST and best:
-        return best[max(best)]
-    kept = {**best, **last}
-    if which is not None and which.isdecimal() and int(which) in kept:
-        return kept[int(which)]
-    steps = ", ".join(map(str, sorted(kept))) or "none"
+def _missing(folder: pathlib.Path, which: str | None, steps: list[int]) -> str:
+    """Says that a run lacks a model."""
+    there = ", ".join(map(str, steps)) or "none"
     if which is None:
-        raise InputError(f"{folder}: the run has no checkpoint yet")
+        return f"{folder}: the run has no checkpoint yet"
     if which == BEST:
-        raise InputError(
+        return (
             f"{folder}@{which}: no checkpoint is the best yet, as nothing was validated; those of "
-            f"steps: {steps}"
+            f"steps: {there}"
         )
-    raise InputError(
-        f"{folder}@{which}: expected {BEST}, or the step of a checkpoint that is there ({steps}), "
+    return (
+        f"{folder}@{which}: expected {BEST}, or the step of a checkpoint that is there ({there}), "
         f"got {which}"
     )
-
-
-def _by_step(folder: pathlib.Path) -> dict[int, pathlib.Path]:
-    paths = [path.with_suffix("") for path in folder.glob(f"{_NAME}*.index")]
-    return {int(path.name.removeprefix(_NAME)): path for path in paths}
 
 
 def _key(path: str) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 
 from mar.audio import decode, isolated
 from mar.errors import InputError
+from mar.util.names import spelled
 
 if TYPE_CHECKING:
     from mar.audio.logmel import LogMel
@@ -36,7 +37,7 @@ class AudioSource:
             InputError: it cannot be read; the message has the path as the track gives it, without
                 `root`.
         """
-        path, log_mel = os.path.join(self.root, track["path"]), self._log_mel
+        path, log_mel = self._path(track), self._log_mel
         try:
             with np.errstate(over="ignore"):  # the writer refuses what is not finite
                 blocks = [block.astype(self.dtype) for block in log_mel.stream(path)]
@@ -50,7 +51,7 @@ class AudioSource:
 
         Decoded where the header tells nothing; None if it is unreadable.
         """
-        path = os.path.join(self.root, track["path"])
+        path = self._path(track)
         try:
             with isolated.decoder() as decoder:
                 header = decoder.info(path)
@@ -60,6 +61,10 @@ class AudioSource:
                 return sum(map(len, samples)) / header.sample_rate
         except InputError:
             return None
+
+    def _path(self, track: Mapping[str, Any]) -> str:
+        """Where a track's file is; the disk may spell its name in another Unicode form."""
+        return os.path.join(self.root, spelled(self.root, track["path"]))
 
     @functools.cached_property
     def _log_mel(self) -> "LogMel":

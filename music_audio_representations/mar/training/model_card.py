@@ -12,15 +12,15 @@ from matplotlib.ticker import MaxNLocator
 
 import mar
 from mar.errors import InputError
-from mar.models.runs import MODEL
+from mar.models import runs
+from mar.models.loading import load_model
+from mar.models.runs import BEST_MODEL, BEST_STEP, CARD_FACTS, MODEL, STEPS
 from mar.models.saving import fingerprint, front_end, save, save_waveform_model
 from mar.training import logs
 from mar.util.atomic import whole
 
 if TYPE_CHECKING:
     from mar.training.trainer import Trainer
-
-FACTS = "model_card.json"
 
 _CARD = """\
 # {name}
@@ -34,7 +34,8 @@ model = mar.load_model("model.keras")
 embedding = mar.Embedder(model)
 ```
 
-`saved_model/` runs on TensorFlow without this package. The input is that of the front end below.
+`saved_model/` runs on TensorFlow without this package. {best}
+The input is that of the front end below.
 
 | | |
 |---|---|
@@ -63,6 +64,8 @@ embedding = mar.Embedder(model)
 def write(trainer: "Trainer", network: keras.Model, folder: pathlib.Path, hardware: str) -> None:
     """Writes `model.keras`, `saved_model/`, `model_card.json`, `model_card.md` and `loss.png`.
 
+    And `best.keras`, where the run was validated: the best checkpoint by validation.
+
     Args:
         trainer: of the run.
         network: the trained network, as `SfNfNetF0.build(explicit_draws=True)` returned it.
@@ -76,6 +79,9 @@ def write(trainer: "Trainer", network: keras.Model, folder: pathlib.Path, hardwa
     model.set_weights(network.get_weights())
     try:
         save(model, folder / MODEL)
+        best_step = runs.best_step(folder)
+        if best_step is not None:
+            save(load_model(f"{folder}@{best_step}"), folder / BEST_MODEL)
         if not (folder / "saved_model").exists():
             save_waveform_model(model, folder / "saved_model")
     except (OSError, tf.errors.OpError) as error:
@@ -84,12 +90,12 @@ def write(trainer: "Trainer", network: keras.Model, folder: pathlib.Path, hardwa
             "trained, and the same command writes it from the last checkpoint"
         ) from None
     records = logs.read(folder)
-    described = facts(trainer, model, records, folder.resolve().name, hardware)
-    with whole(folder / FACTS) as unfinished:
+    described = facts(trainer, model, records, folder.resolve().name, hardware, best_step)
+    with whole(folder / CARD_FACTS) as unfinished:
         text = json.dumps(described, indent=1, ensure_ascii=False)
-        unfinished.write_text(text + "\n", encoding="utf-8")
+        unfinished.write_text(text + "\n", "utf-8", "backslashreplace")  # is JSON's own escape
     with whole(folder / "model_card.md") as unfinished:
-        unfinished.write_text(card(described), encoding="utf-8")
+        unfinished.write_text(card(described), "utf-8", "backslashreplace")
     with whole(folder / "loss.png") as unfinished:
         draw_losses(records).savefig(unfinished, format="png", dpi=150)
 
@@ -100,6 +106,7 @@ def facts(
     records: list[dict[str, Any]],
     name: str,
     hardware: str,
+    best_step: int | None = None,
 ) -> dict[str, Any]:
     """What is known about a run, as plain data.
 
@@ -109,6 +116,7 @@ def facts(
         records: as `mar.training.logs.read` returns them.
         name: of the model.
         hardware: of the last session, in words.
+        best_step: after which the run was best by validation.
 
     Returns:
         Values by name: hashes are SHA-256 (hex), `snippets_per_second` is the median of those
@@ -126,7 +134,8 @@ def facts(
         "records": str(trainer.dataset.records),
         "batch_size": trainer.dataset.batch_size,
         "unit": "pairs" if len(trainer.objective.views) == 2 else "snippets",
-        "steps": trainer.total_steps,
+        STEPS: trainer.total_steps,
+        BEST_STEP: best_step,
         "seed": trainer.seed,
         "precision": trainer.precision,
         "hardware": hardware,
@@ -146,7 +155,10 @@ def facts(
 
 def card(described: dict[str, Any]) -> str:
     """The model card, Markdown, of what the function `facts` returns."""
-    rate = described["snippets_per_second"]
+    rate, best_step = described["snippets_per_second"], described[BEST_STEP]
+    best = (
+        "" if best_step is None else f"`{BEST_MODEL}` was best by validation (step {best_step:,})."
+    )
     measures = ["| part | step | measure | value |", "|---|---|---|---|"]
     for part, record in described["measures"].items():
         for name, value in record.items():
@@ -154,6 +166,7 @@ def card(described: dict[str, Any]) -> str:
                 measures.append(f"| {part} | {record['step']} | {name} | {value:.6g} |")
     return _CARD.format(
         **described,
+        best=best,
         rate="not measured" if rate is None else f"{rate:,.0f} snippets/s",
         measures_table="\n".join(measures),
         front_end_list="\n".join(f"* {k}: {v}" for k, v in described["front_end"].items()),

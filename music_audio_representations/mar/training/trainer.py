@@ -98,8 +98,8 @@ class Trainer(Configurable):
 
         Args:
             folder: of the run: `checkpoints/`, `metrics.jsonl`, `tensorboard/`,
-                `configuration.yaml`; at the end also `model.keras`, `saved_model/`,
-                `model_card.md`, `model_card.json`, `loss.png`.
+                `configuration.yaml`; at the end also `model.keras`, `best.keras` (by validation),
+                `saved_model/`, `model_card.md`, `model_card.json`, `loss.png`.
             fresh: whether to set an earlier run in this folder aside, as `previous-1/`.
 
         Returns:

@@ -2,7 +2,9 @@
 
 import contextlib
 import gc
+import io
 import json
+import logging
 import os
 import pathlib
 import signal
@@ -12,6 +14,7 @@ from collections.abc import Callable
 from absl import app, flags
 
 from mar.errors import ConfigError, InputError
+from mar.util import groups
 
 flags.disclaim_key_flags()  # --help lists what is defined here as the calling command's own
 
@@ -37,6 +40,22 @@ def define_shard_flag(what: str) -> None:
         what: what each machine does, for the help.
     """
     flags.DEFINE_string("shard", "0/1", f"i/n, counted from 0: machine i of n {what}.")
+
+
+def define_ray_flag() -> None:
+    """Defines `--ray_address ADDRESS`."""
+    flags.DEFINE_string("ray_address", None, "Ray cluster to run on; local starts one here.")
+
+
+def define_separation_flag() -> None:
+    """Defines `--separated_by`, for tasks of one's own."""
+    flags.DEFINE_enum(
+        "separated_by",
+        None,
+        groups.SEPARATIONS,
+        "Your own folder or table: what is in one split, all or nothing; default: a column artist, "
+        "or album.",
+    )
 
 
 def shard() -> tuple[int, int]:
@@ -81,6 +100,10 @@ def run(main: Callable[[list[str]], int | None]) -> None:
     # Imports and the building of networks make hundreds of thousands of objects that stay, and by
     # default Python searches the new ones for garbage after every 700.
     gc.set_threshold(20_000)
+    logging.getLogger("mar").setLevel(logging.INFO)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # names of any file go to a terminal of any kind
+            stream.reconfigure(errors="backslashreplace")
 
     def guarded(argv: list[str]) -> int | None:
         try:

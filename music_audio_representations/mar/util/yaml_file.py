@@ -1,16 +1,16 @@
 """Configuration files: safe YAML with constants, and changes of it."""
 
 import os
-import pathlib
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import yaml
 
-from mar.errors import ConfigError, nearest, shown
+from mar.errors import ConfigError, InputError, nearest, shown
 from mar.util import overrides as changes
 from mar.util.overrides import CONSTANTS
+from mar.util.text import read_text
 from mar.util.yaml_values import Given, Loader
 
 _PLACEHOLDER = re.compile(r"\$\{([^}]*)\}")
@@ -36,13 +36,10 @@ def read(
         ConfigError: the file cannot be read, a key appears twice, there is not exactly one
             top-level class, a placeholder has no value or an override does not fit.
     """
-    path = pathlib.Path(path)
     try:
-        document = yaml.load(path.read_text(encoding="utf-8"), Loader=Loader)
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise ConfigError(f"{path}: expected a YAML text file in UTF-8, got binary data") from None
+        document = yaml.load(read_text(path), Loader=Loader)
+    except InputError as error:
+        raise ConfigError(str(error)) from None
     except yaml.YAMLError as error:
         raise ConfigError(f"{path}: not valid YAML: {error}") from None
     if not isinstance(document, dict):
