@@ -1,6 +1,7 @@
 """The package as it is installed: names, imports, the two source folders."""
 
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -70,3 +71,21 @@ def test_both_packages_are_installed_and_work_outside_the_clone(tmp_path):
     assert process.stdout.startswith(str(site))
     assert process.stdout.splitlines()[1] == str(site / "mar" / "configs" / "probe" / "MTT.yaml")
     assert mar.__version__ in wheel.name
+
+
+@pytest.mark.parametrize("command", ["train --config c.yaml", "probe --task GTZAN --embeddings e"])
+@pytest.mark.parametrize("by", ["variable", "file"])
+def test_training_needs_tensorflow(tmp_path, command, by):
+    """Whatever says another backend, and whether that is installed; nothing is made."""
+    (tmp_path / "keras.json").write_text('{"backend": "torch"}')
+    said = {"KERAS_BACKEND": "jax"} if by == "variable" else {"KERAS_BACKEND": ""}
+    process = run_python(
+        "-m", *f"mar.{command}".split(), cwd=tmp_path, KERAS_HOME=str(tmp_path), **said
+    )
+    assert process.returncode == 1
+    name = "KERAS_BACKEND says jax" if by == "variable" else "keras.json says torch"
+    assert re.fullmatch(
+        rf"error: training needs TensorFlow, .*{name}: set KERAS_BACKEND=tensorflow\n",
+        process.stderr,
+    )
+    assert [path.name for path in tmp_path.iterdir()] == ["keras.json"]

@@ -24,7 +24,7 @@ def main(argv: list[str]) -> int:
         raise app.UsageError("expected one data set: its folder or manifest")
     cli.shard()  # refuses a wrong one before anything is read
     from mar.data import excerpts
-    from mar.records import manifest, shards
+    from mar.records import manifest, shards, storage
 
     source = manifest.read(argv[1])
     header = source.header
@@ -35,7 +35,7 @@ def main(argv: list[str]) -> int:
         raise InputError(f"{argv[1]}: no track has {FLAGS.seconds:g} s")
     job = shards.Job(
         tracks,
-        excerpts.ExcerptSource(source.location, frames, header.hop_seconds),
+        excerpts.ExcerptSource(storage.absolute(source.location), frames, header.hop_seconds),
         header.front_end,
         header.dtype,
         header.vocabulary,

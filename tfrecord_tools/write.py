@@ -2,27 +2,36 @@
 
     python -m tfrecord_tools.write --table tracks.csv --audio ~/Music --output records/
     python -m tfrecord_tools.write --table balanced_train_segments.csv \
-        --vocabulary class_labels_indices.csv --audio clips/ --output audioset/
+        --table unbalanced_train_segments.csv --vocabulary class_labels_indices.csv \
+        --audio clips/ --output records/audioset
 
 An interrupted run resumes, to the same bytes, when the same command is given again. n
 machines that share the output folder write one data set with --shard 0/n … --shard n-1/n. Exit
 code 2: some files could not be read; failed.csv in the output folder says which and why.
+
+--append brings a data set up to date with its table: it adds the tracks that are new in it, tries
+again those that could not be read, and drops those that it no longer has. What has another label is
+read again. The data set as it was stays beside it, as manifest-….parquet.
 """
 
 import os
+from typing import TYPE_CHECKING
 
 from absl import flags
 
 from mar.errors import ConfigError, InputError
-from mar.util import cli
+from mar.util import cli, groups
 from tfrecord_tools import writing
 
+if TYPE_CHECKING:
+    from mar.records.table import Tracks
+
 FLAGS = flags.FLAGS
-flags.DEFINE_string(
+flags.DEFINE_multi_string(
     "table",
     None,
-    "CSV, TSV or Parquet with the columns id, path and (optional) labels; or a segment file of "
-    "AudioSet.",
+    "CSV, TSV or Parquet with the columns id, path and (optional) labels, artist, album; or a "
+    "segment file of AudioSet; repeatable.",
     required=True,
 )
 flags.DEFINE_string("audio", None, "Folder of the audio files; default: where the table lies.")
@@ -33,12 +42,35 @@ flags.DEFINE_string(
     "the table, sorted.",
 )
 flags.DEFINE_string("label_separator", "|", "What stands between two labels of a track.")
+flags.DEFINE_enum(
+    "separated_by",
+    None,
+    groups.SEPARATIONS,
+    "What a held-out share of the tracks has all or nothing of; default: the column artist, or "
+    "album, where there is one.",
+)
 flags.DEFINE_string(
     "clip_name",
-    "{ytid}",
-    "File names of AudioSet's clips without suffix, of {ytid}, {start} and {end} in seconds: "
-    "'Y{ytid}', '{ytid}_{start:.0f}'.",
+    None,
+    "File names of AudioSet's clips without suffix, of {id}, {start}, {end} (seconds), {start_ms} "
+    "and {end_ms}; default: {id}, {id}_{start}, {id}_{start}_{end}, {id}_{start_ms}_{end_ms}, "
+    "all with or without a Y in front.",
 )
+flags.DEFINE_string("label_quality", None, "AudioSet's qa_true_counts.csv, for minimum_quality.")
+flags.DEFINE_float(
+    "minimum_quality",
+    0.5,
+    "With label_quality, leaves labels out of which a smaller share is right.",
+    lower_bound=0,
+    upper_bound=1,
+)
+flags.DEFINE_string("ontology", None, "AudioSet's ontology.json, for classes.")
+flags.DEFINE_multi_string(
+    "classes",
+    [],
+    "With ontology, takes these classes (Music) and all below them alone; repeatable.",
+)
+flags.DEFINE_bool("append", False, "Bring the data set up to date with the table.")
 flags.DEFINE_enum("dtype", "float16", ["float16", "float32"], "Type of the stored log-mel.")
 cli.define_config_flags(required=False)  # of LogMel
 writing.define_flags()
@@ -49,17 +81,14 @@ def main(argv: list[str]) -> int:
     if len(argv) > 1:
         raise ConfigError(f"unexpected argument {argv[1]!r}; files are named by --table")
     cli.shard()  # refuses a wrong one before anything is read
+    if bool(FLAGS.ontology) != bool(FLAGS.classes):
+        raise ConfigError("expected --ontology and --classes together")
     from mar.audio.logmel import LogMel
-    from mar.records import shards, sources, table
+    from mar.records import growth, manifest, shards, sources
 
-    vocabulary = table.read_vocabulary(FLAGS.vocabulary) if FLAGS.vocabulary else None
-    tracks = table.read_tracks(
-        FLAGS.table, vocabulary, FLAGS.label_separator, FLAGS.audio, FLAGS.clip_name
-    )
     front_end = LogMel.load(FLAGS.config, FLAGS.set).resolved()
-    root = os.path.abspath(FLAGS.audio or os.path.dirname(os.path.abspath(FLAGS.table)))
-    if not os.path.isdir(root):
-        raise InputError(f"{FLAGS.audio}: no such folder")
+    root = _root()
+    tracks = _tracks()
     job = shards.Job(
         tracks.rows,
         sources.AudioSource(root, front_end, FLAGS.dtype),
@@ -68,7 +97,51 @@ def main(argv: list[str]) -> int:
         tracks.vocabulary,
         FLAGS.shard_megabytes * 1_000_000,
     )
+    if FLAGS.append and os.path.exists(manifest.manifest_location(FLAGS.output)):
+        job = growth.added(job, FLAGS.output, ordered=FLAGS.vocabulary is not None)
     return writing.write(job)
+
+
+def _root() -> str:
+    """The folder that paths are relative to."""
+    folders = {os.path.dirname(os.path.abspath(table)) for table in FLAGS.table}
+    if FLAGS.audio is None and len(folders) > 1:
+        raise ConfigError("expected --audio, since the tables lie in several folders")
+    root = os.path.abspath(FLAGS.audio or folders.pop())
+    if not os.path.isdir(root):
+        raise InputError(f"{FLAGS.audio}: no such folder")
+    return root
+
+
+def _tracks() -> "Tracks":
+    """The tracks of the tables, of the labels that were asked for."""
+    from mar.records import audioset, table
+
+    vocabulary = table.read_vocabulary(FLAGS.vocabulary) if FLAGS.vocabulary else None
+    tracks = table.read_tracks(
+        FLAGS.table,
+        vocabulary,
+        FLAGS.label_separator,
+        FLAGS.audio,
+        FLAGS.clip_name,
+        FLAGS.separated_by,
+    )
+    keys = list(vocabulary.keys) if vocabulary else list(tracks.vocabulary)
+    wanted = set(keys)
+    if FLAGS.classes:
+        wanted &= audioset.descendants(FLAGS.ontology, FLAGS.classes)
+    if FLAGS.label_quality:
+        wanted &= audioset.well_labelled(FLAGS.label_quality, FLAGS.minimum_quality, keys)
+    if len(wanted) == len(keys):
+        return tracks
+    chosen = tracks.of_labels([number for number, key in enumerate(keys) if key in wanted])
+    print(
+        f"{len(wanted)} of {len(keys)} labels are taken; {len(tracks.rows) - len(chosen.rows)} of "
+        f"{len(tracks.rows)} tracks have none of them and are left out"
+    )
+    if not len(chosen.rows):
+        raise InputError(f"{' '.join(FLAGS.table)}: no track has a label that was asked for")
+    return chosen
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ from .optim.schedules import ScoochCosineDecay as ScoochCosineDecay
 from .optim.schedules import WarmupSchedule as WarmupSchedule
 from .probing.experiment import Probe as Probe
 from .probing.experiment import Result as Result
+from .probing.head import Head as Head
 from .probing.outputs import ScoochAUC as ScoochAUC
 from .probing.outputs import ScoochBinaryCrossentropy as ScoochBinaryCrossentropy
 from .probing.outputs import ScoochCategoricalAccuracy as ScoochCategoricalAccuracy

@@ -32,6 +32,7 @@ from typing_extensions import Self, dataclass_transform
 from mar.errors import ConfigError, nearest, shown
 from mar.util import kinds, yaml_file
 from mar.util.atomic import whole
+from mar.util.yaml_values import Given
 
 _REQUIRED = ParamDefaults.NO_DEFAULT
 _definitions = itertools.count()
@@ -125,15 +126,17 @@ class Configurable(scooch.Configurable):
         Args:
             path: a YAML file with one top-level class (and, beside it, `Constants`); None for the
                 defaults.
-            overrides: strings `Class.param.path=value`, see `mar.util.yaml_file.read`.
+            overrides: strings `Class.param.path=value`, see `mar.util.overrides.apply`.
 
         Raises:
             ConfigError: the file cannot be read, or what it describes cannot be built.
         """
         if path is None:
             source = "the default configuration"
-            return cls.from_config(yaml_file.assembled({cls.__name__: {}}, overrides, source))
-        return cls.from_config(yaml_file.read(path, overrides), str(path))
+            document: dict = {cls.__name__: {}}
+            classes = Configurable.classes()
+            return cls.from_config(yaml_file.assembled(document, overrides, source, classes))
+        return cls.from_config(yaml_file.read(path, overrides, Configurable.classes()), str(path))
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any], source: str | None = None) -> Self:
@@ -156,13 +159,13 @@ class Configurable(scooch.Configurable):
 
     def resolved(self) -> dict[str, dict[str, Any]]:
         """The configuration of this component, defaults filled in, as plain data."""
-        values = {name: _plain(getattr(self, name)) for name in self.__PARAMS__}
+        values = {name: kinds.plain(getattr(self, name)) for name in self.__PARAMS__}
         return {type(self).__name__: values}
 
     def hash(self) -> str:
         """SHA-256 (hex) of the resolved configuration: equal for equal components."""
         text = json.dumps(self.resolved(), sort_keys=True, ensure_ascii=False)
-        return hashlib.sha256(text.encode()).hexdigest()
+        return hashlib.sha256(text.encode(errors="backslashreplace")).hexdigest()
 
     def write(self, path: str | os.PathLike) -> None:
         """Writes the resolved configuration as YAML, with its hash in the first line."""
@@ -255,6 +258,8 @@ class Configurable(scooch.Configurable):
 def _checked_parameters(cls, parameters):
     """The values of all parameters of a class, normalised, from those that are given."""
     names = cls.__PARAMS__
+    if isinstance(parameters, Given):
+        parameters = parameters.value
     if parameters is None:
         parameters = {}
     if not isinstance(parameters, Mapping):
@@ -328,14 +333,3 @@ def _documented(cls):
     text = inspect.cleandoc((cls.__doc__ or "").partition("**Scooch Parameters**")[0]).strip()
     lines = [f"    {name}: {doc}" for name, doc in cls.__PARAMS__.items()]
     return "\n".join([text, "", "Args:", *lines]) if lines else text
-
-
-def _plain(value):
-    """Components, and lists and dictionaries of them, as plain data."""
-    if isinstance(value, Configurable):
-        return value.resolved()
-    if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    return value

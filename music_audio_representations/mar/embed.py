@@ -32,7 +32,7 @@ flags.DEFINE_enum(
 )
 flags.DEFINE_integer("workers", None, "Short for --set Catalogue.workers=…", lower_bound=1)
 cli.define_shard_flag("embeds its share of the files")
-flags.DEFINE_string("ray_address", None, "Ray cluster to run on; local starts one here.")
+cli.define_ray_flag()
 flags.DEFINE_bool("skip_errors", False, "Exit with 0 where files failed.")
 flags.DEFINE_string("task", None, "Evaluation task, or your own folder or table.", short_name="t")
 flags.DEFINE_string("audio", None, "Folder that the task's audio paths are relative to.")
@@ -50,6 +50,7 @@ def main(argv: list[str]) -> int:
         raise ConfigError("expected --task and --audio together")
     shorthands = {name: FLAGS[name].value for name in ("store", "format", "precision", "workers")}
     overrides = [f"Catalogue.{name}={value}" for name, value in shorthands.items() if value]
+    windows: list[str] = []
     shard = cli.shard()
 
     from mar.embedding import files
@@ -58,10 +59,9 @@ def main(argv: list[str]) -> int:
     if FLAGS.task is None:
         items = files.find(argv[1:])
     else:
-        items, windows = _of_task()
-        if not FLAGS.config and not any("Catalogue.windows" in change for change in FLAGS.set):
-            overrides.append(windows)
-    job = Catalogue.load(FLAGS.config, [*FLAGS.set, *overrides])
+        items, of_task = _of_task()
+        windows = [] if FLAGS.config else [of_task]
+    job = Catalogue.load(FLAGS.config, [*windows, *FLAGS.set, *overrides])
     if FLAGS.ray_address:
         from mar.embedding import cluster
 

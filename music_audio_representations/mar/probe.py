@@ -6,20 +6,20 @@ The task is one of the paper's fifteen, a folder of class folders, or a table `p
 Its official files are read from `--metadata`, or from where `python -m mar.fetch TASK` put them.
 The probe is that of the paper's Table 2, or a linear one for a task of your own; `--config` names
 another, `--set` changes one of its values.
-Results are written to `results/<task>/<model>/<seed>/`.
+Results are written to `results/<task>/<model>/<seed>/`, with the head, which `mar.Head` applies.
 
 `--task`, `--embeddings` and `--seed` may be repeated: every task is probed on all embeddings with
 each seed.
 """
 
 import itertools
-import logging
 import pathlib
 
 from absl import flags
 
 from mar.errors import ConfigError
 from mar.util import cli
+from mar.util.names import printable
 
 FLAGS = flags.FLAGS
 flags.DEFINE_multi_string(
@@ -28,14 +28,25 @@ flags.DEFINE_multi_string(
 flags.DEFINE_multi_string(
     "embeddings", None, "Folder that mar.embed wrote; repeatable.", short_name="e"
 )
+cli.define_separation_flag()
 flags.DEFINE_string("metadata", None, "Folder with the task's official files.")
 flags.DEFINE_string("output", "results", "Folder of all results.", short_name="o")
 flags.DEFINE_string("model", None, "Row in the tables; by default the embeddings' folder's name.")
 flags.DEFINE_integer("trials", 0, "Trials of a search on the validation set.", lower_bound=0)
-flags.DEFINE_multi_integer(
-    "seed", [0], "Of search, training and bootstrap; repeatable.", lower_bound=0
+flags.DEFINE_bool("search_dropout", False, "Search over dropout too, which Table 2 has fixed.")
+flags.DEFINE_float(
+    "precision", None, "Of the labels that are given: thresholds that reach it on validation items."
 )
-flags.DEFINE_integer("resamples", 1000, "Of the confidence intervals.", lower_bound=0)
+flags.DEFINE_float("recall", None, "Of labels: as --precision; by default the best F1.")
+flags.DEFINE_multi_integer(
+    "seed", [0], "Of search, training and intervals; repeatable.", lower_bound=0
+)
+flags.DEFINE_integer(
+    "resamples",
+    1000,
+    "Random halves of the test items, for the confidence intervals.",
+    lower_bound=0,
+)
 flags.DEFINE_bool("allow_missing", False, "Go on without items that have no embedding.")
 cli.define_config_flags(required=False)
 flags.mark_flags_as_required(["task", "embeddings"])
@@ -44,19 +55,20 @@ flags.mark_flags_as_required(["task", "embeddings"])
 def main(argv: list[str]) -> int:
     if len(argv) > 1:
         raise ConfigError(f"expected flags alone, got {argv[1:]}")
-    logging.getLogger("mar").setLevel(logging.INFO)
+    cli.require_tensorflow()
     from mar.tasks import Task
 
     if FLAGS.model is not None and len(FLAGS.embeddings) > 1:
         raise ConfigError(f"--model: expected one for each of {FLAGS.embeddings}; leave it out")
     models = [pathlib.Path(folder).resolve().name for folder in FLAGS.embeddings]
-    models = models if FLAGS.model is None else [FLAGS.model]
+    models = [*map(printable, models if FLAGS.model is None else [FLAGS.model])]
     _check_distinct("embeddings", FLAGS.embeddings, models)
-    tasks = [Task(name, FLAGS.metadata) for name in FLAGS.task]
+    tasks = [Task(name, FLAGS.metadata, FLAGS.separated_by) for name in FLAGS.task]
     _check_distinct("task", FLAGS.task, [task.name for task in tasks])
 
     from mar.embedding.store import Embeddings
     from mar.probing import results
+    from mar.probing.head import FILE
 
     opened = [Embeddings(folder) for folder in FLAGS.embeddings]
     probes = [_probe(task) for task in tasks]
@@ -68,13 +80,15 @@ def main(argv: list[str]) -> int:
             embeddings,
             model=model,
             trials=FLAGS.trials,
+            search_dropout=FLAGS.search_dropout,
             seed=seed,
             resamples=FLAGS.resamples,
+            aim=_aim(),
             allow_missing=FLAGS.allow_missing,
             scratch=results.prepare(FLAGS.output, task.name, model, task.hash()),
         )
-        result.save(FLAGS.output)
-        print(result, flush=True)
+        run = result.save(FLAGS.output)
+        print(result, f"  head: {run.folder / FILE}", sep="\n", flush=True)
     return 0
 
 
@@ -85,6 +99,17 @@ def _probe(task):
     if FLAGS.config:
         return Probe(MLP.load(FLAGS.config, FLAGS.set), task)
     return Probe.for_task(task, FLAGS.set)
+
+
+def _aim():
+    """What the thresholds are for."""
+    from mar.probing.calibration import Aim
+
+    if FLAGS.precision is not None and FLAGS.recall is not None:
+        raise ConfigError("expected --precision or --recall, got both")
+    if FLAGS.precision is not None:
+        return Aim("precision", FLAGS.precision)
+    return Aim() if FLAGS.recall is None else Aim("recall", FLAGS.recall)
 
 
 def _check_distinct(flag, given, names):

@@ -9,13 +9,13 @@ label. With embeddings, and the tasks that they were probed on, also a map of th
 the tasks' labels colour; with their audio, five seconds of each can be heard.
 """
 
-import logging
 import pathlib
 
 from absl import flags
 
 from mar.errors import ConfigError
 from mar.util import cli
+from mar.util.names import printable
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("results", "results", "Folder of all results, as mar.probe wrote them.")
@@ -25,6 +25,7 @@ flags.DEFINE_multi_string(
 flags.DEFINE_multi_string(
     "task", [], "Task, or your own folder or table, for the map; repeatable.", short_name="t"
 )
+cli.define_separation_flag()
 flags.DEFINE_string("metadata", None, "Folder with the tasks' official files.")
 flags.DEFINE_string("audio", None, "Folder that the audio paths are relative to, to be heard.")
 flags.DEFINE_string("output", None, "HTML file to write.", short_name="o", required=True)
@@ -46,7 +47,6 @@ def main(argv: list[str]) -> int:
         raise ConfigError("expected --embeddings and --task together: they make the map")
     if FLAGS.audio and not FLAGS.task:
         raise ConfigError("--audio: expected --embeddings and --task, which make the map")
-    logging.getLogger("mar").setLevel(logging.INFO)
     from mar.probing.results import Results
     from mar.reporting import page
 
@@ -61,8 +61,11 @@ def _item_map() -> dict:
     from mar.reporting import item_map
     from mar.tasks import Task
 
-    tasks = [Task(name, FLAGS.metadata) for name in FLAGS.task]
-    embeddings = {pathlib.Path(f).resolve().name: Embeddings(f) for f in FLAGS.embeddings}
+    tasks = [Task(name, FLAGS.metadata, FLAGS.separated_by) for name in FLAGS.task]
+    embeddings = {
+        printable(pathlib.Path(folder).resolve().name): Embeddings(folder)
+        for folder in FLAGS.embeddings
+    }
     return item_map.of_tasks(tasks, embeddings, FLAGS.audio)
 
 

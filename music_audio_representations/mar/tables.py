@@ -7,7 +7,6 @@ tasks and models, with their paired differences, and figures that compare them. 
 published numbers.
 """
 
-import logging
 import os
 import pathlib
 
@@ -31,7 +30,6 @@ def main(argv: list[str]) -> int:
     for name in ("results", "probes"):
         if FLAGS[name].present and not os.path.isdir(str(FLAGS[name].value)):
             raise InputError(f"--{name}: {FLAGS[name].value}: expected a folder, found none")
-    logging.getLogger("mar").setLevel(logging.INFO)
     from mar.reporting import writing
 
     found = results if results.is_dir() else None

@@ -9,7 +9,6 @@ Exit codes: 0 the run is finished; 1 something is wrong, and said; 130 and 143 S
 after a checkpoint was written.
 """
 
-import logging
 import pathlib
 
 import absl.logging
@@ -32,7 +31,7 @@ cli.define_config_flags()
 def main(argv: list[str]) -> int:
     if len(argv) > 1:
         raise ConfigError(f"expected flags alone, got {argv[1:]}")
-    logging.getLogger("mar").setLevel(logging.INFO)
+    cli.require_tensorflow()
     absl.logging.set_verbosity(absl.logging.WARNING)  # TensorFlow tells of every file it writes
     from mar.training.trainer import Trainer
 

@@ -1,28 +1,31 @@
 """With real processes, that are really killed and really stopped."""
 
-import contextlib
+import multiprocessing
 import os
 import signal
+import struct
 import subprocess
 import sys
 import threading
 import time
+from multiprocessing.pool import ThreadPool
 
 import numpy as np
 import pytest
 import soundfile
 
-from helpers.processes import run_python
+from helpers.processes import is_running, run_python, stop_the_warm_decoder
 from helpers.signals import music
 from mar.audio import decode, isolated
 from mar.audio.isolated import IsolatedDecoder
 from mar.errors import InputError
 
 
-@pytest.fixture
-def song(tmp_path):
-    soundfile.write(tmp_path / "song.flac", music(25.0), 44100)
-    return tmp_path / "song.flac"
+@pytest.fixture(scope="module")
+def song(tmp_path_factory):
+    path = tmp_path_factory.mktemp("song") / "song.flac"
+    soundfile.write(path, music(25.0), 44100)
+    return path
 
 
 @pytest.fixture
@@ -130,12 +133,6 @@ time.sleep(60)
         time.sleep(0.05)
 
 
-def is_running(pid):
-    with contextlib.suppress(FileNotFoundError), open(f"/proc/{pid}/stat") as file:
-        return file.read().rpartition(")")[2].split()[0] != "Z"
-    return False
-
-
 def test_no_main_guard_is_needed(song, tmp_path):
     script = tmp_path / "script.py"
     script.write_text(
@@ -145,3 +142,117 @@ def test_no_main_guard_is_needed(song, tmp_path):
         "    print(decoder.open(sys.argv[1])[0].channels)\n"
     )
     assert run_python(script, song).stdout == "2\n"
+
+
+# --------------------------------------------------------------------------------- lent decoders
+
+
+def pid_of_lent():
+    with isolated.decoder() as decoder:
+        return decoder._process.pid
+
+
+def length(path, **decoding):
+    return sum(map(len, isolated.blocks(path, **decoding)))
+
+
+def sparse_wav(path):
+    """Of a rate at which ten seconds are the whole file, 4 GB of silence, which the disk lacks."""
+    size = 2**32 - 100
+    kind = struct.pack("<IHHIIHH", 16, 1, 1, 2 * 10**9, 4 * 10**9, 2, 16)
+    header = b"RIFF" + struct.pack("<I", size - 8) + b"WAVEfmt " + kind + b"data"
+    path.write_bytes(header + struct.pack("<I", size - 60_000_044))
+    os.truncate(path, size)
+    return path
+
+
+def test_a_lent_decoder_stays_warm_whatever_became_of_the_file(song, tmp_path):
+    (tmp_path / "text.mp3").write_text("not a song\n" * 999)
+    assert length(song, sample_rate=16000) == 25 * 16000
+    warm = pid_of_lent()
+    with pytest.raises(InputError, match="text.mp3: not recognised"):
+        length(tmp_path / "text.mp3")
+    assert length(song, sample_rate=8000) == 25 * 8000
+    assert pid_of_lent() == warm
+    assert next(iter(isolated.blocks(song))).any()  # abandoned
+    assert length(song, sample_rate=16000) == 25 * 16000
+
+
+def test_relative_paths_are_of_the_folder_of_the_moment(song, tmp_path, monkeypatch):
+    soundfile.write(tmp_path / "song.flac", music(1.0), 44100)
+    for folder, seconds in [(song.parent, 25), (tmp_path, 1), (song.parent, 25)]:
+        monkeypatch.chdir(folder)
+        assert length("song.flac") == seconds * 44100
+
+
+def test_threads_have_one_each(song):
+    with isolated.decoder() as one:
+        _, blocks = one.open(song)
+        next(blocks)
+        assert length(song) == 25 * 44100
+        assert len(list(blocks)) == 2
+    with ThreadPool(3) as pool:
+        assert pool.map(length, [song] * 6) == [25 * 44100] * 6
+
+
+def test_a_file_that_takes_all_memory_costs_itself(song, tmp_path):
+    path = sparse_wav(tmp_path / "absurd.wav")
+    with pytest.raises(
+        InputError, match=r"absurd.wav: decoding takes more than 4 GiB of memory; .*ffmpeg"
+    ):
+        length(path, sample_rate=16000)
+    warm = pid_of_lent()
+    assert length(song, sample_rate=16000) == 25 * 16000
+    assert pid_of_lent() == warm
+
+
+def test_a_file_that_hangs_costs_itself(song, monkeypatch):
+    stop_the_warm_decoder(song)
+    monkeypatch.setattr(isolated, "STALL_SECONDS", 0.5)
+    with pytest.raises(InputError, match=r"song.flac: .*no progress for 0 s; .*ffmpeg"):
+        length(song)
+    monkeypatch.undo()
+    assert length(song) == 25 * 44100
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_a_child_process_has_its_own(song, method):
+    with isolated.decoder() as busy:
+        _, blocks = busy.open(song)
+        next(blocks)
+        assert length(song) == 25 * 44100
+        with multiprocessing.get_context(method).Pool(1) as pool:
+            theirs, result = pool.apply(pid_of_child_and_length, [song])
+        assert result == 25 * 44100
+        assert theirs not in (busy._process.pid, pid_of_lent())
+        assert len(list(blocks)) == 2
+    assert length(song) == 25 * 44100
+
+
+def pid_of_child_and_length(path):
+    return (length(path), pid_of_lent())[::-1]
+
+
+def test_an_interrupt_leaves_nothing_behind(song):
+    """Ctrl-C in the middle of a file that hangs, as in a notebook; then the next; then the end."""
+    script = """
+import os, signal, sys, threading
+from helpers.processes import is_running, stop_the_warm_decoder
+from mar.audio import isolated
+signal.signal(signal.SIGINT, signal.default_int_handler)
+stop_the_warm_decoder(sys.argv[1])
+(stuck,) = (decoder._process.pid for decoder in isolated._idle)
+threading.Timer(0.2, os.kill, [os.getpid(), signal.SIGINT]).start()
+try:
+    list(isolated.blocks(sys.argv[1]))
+except KeyboardInterrupt:
+    print(is_running(stuck))
+print(sum(map(len, isolated.blocks(sys.argv[1]))))
+with isolated.decoder() as decoder:
+    print(decoder._process.pid)
+"""
+    process = run_python("-c", script, song)
+    assert process.stderr == ""
+    stuck, count, pid = process.stdout.split()
+    assert (stuck, count) == ("False", str(25 * 44100))
+    assert not is_running(int(pid))

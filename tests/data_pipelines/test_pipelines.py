@@ -1,10 +1,12 @@
 """The two data sets: whose rows, which steps, what types, what is refused."""
 
+import dataclasses
 import os
 import subprocess
 import sys
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import tensorflow as tf
 
@@ -262,3 +264,50 @@ print("done", flush=True)
         command = [sys.executable, "-c", script, folder]
         process = subprocess.run(command, capture_output=True, text=True, timeout=200, check=True)
         assert process.stdout == "done\n"
+
+
+# ----------------------------------------------------------------------------- held-out tracks
+
+
+@pytest.mark.parametrize("kind", [SnippetDataset, PairDataset])
+def test_parts_share_no_track_and_lack_none(folder, kind):
+    parts = [kind(records=folder, held_out=0.3, part=part) for part in ("train", "validation")]
+    train, validation = (set(dataset.tracks) for dataset in parts)
+    assert train
+    assert validation
+    assert not train & validation
+    assert train | validation == set(LONG_ENOUGH)
+    batch, _ = parts[0].indices(0, 0)
+    assert set(batch) == train
+
+
+def test_an_artist_is_in_one_part(tmp_path):
+    job = small_records.job([320] * 60)
+    groups = pa.array([f"artist {track % 9}" if track % 5 else None for track in range(60)])
+    job = dataclasses.replace(job, tracks=job.tracks.append_column("group", groups))
+    small_records.write_here(job, tmp_path)
+    parts = {
+        part: PairDataset(records=str(tmp_path), held_out=0.3, part=part).tracks
+        for part in ("train", "validation")
+    }
+    artists = {part: {groups[t].as_py() for t in rows} - {None} for part, rows in parts.items()}
+    assert len(parts["train"]) + len(parts["validation"]) == 60
+    assert artists["train"] | artists["validation"] == {f"artist {number}" for number in range(9)}
+    assert not artists["train"] & artists["validation"]
+
+
+def test_one_artist_cannot_be_parted(tmp_path):
+    job = small_records.job([320] * 4)
+    groups = pa.array(["the only one"] * 4)
+    job = dataclasses.replace(job, tracks=job.tracks.append_column("group", groups))
+    small_records.write_here(job, tmp_path)
+    dataset = SnippetDataset(records=str(tmp_path), held_out=0.1, part="train")
+    with pytest.raises(ConfigError, match=r"at least two artists .*held_out: 0\.1.* 4 tracks of 1"):
+        dataset.build()
+    assert len(SnippetDataset(records=str(tmp_path)).tracks) == 4
+
+
+@pytest.mark.parametrize("settings", [{"held_out": 0.1}, {"part": "train"}])
+def test_a_part_needs_a_share(settings):
+    with pytest.raises(ConfigError, match=r"Dataset\.part: expected train or validation where"):
+        SnippetDataset(records="x", **settings)

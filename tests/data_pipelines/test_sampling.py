@@ -1,6 +1,7 @@
 """Distributions of what is drawn, against what the paper asks for."""
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from scipy import stats
 
@@ -164,3 +165,34 @@ def test_fixed_windows_are_spread_evenly_and_inside():
             assert (positives <= (frames - SNIPPET)[:, None]).all()
             reach = frames - SNIPPET if limit is None else np.minimum(frames - SNIPPET, limit)
             assert (positives - anchors == (reach // 2)[:, None]).all()
+
+
+# -------------------------------------------------------------------------------- held-out tracks
+
+
+def sides(names, share):
+    return dict(zip(names, sampling.held_out(pa.chunked_array([names]), share), strict=True))
+
+
+@pytest.mark.parametrize("share", [0.01, 0.1, 0.5])
+def test_a_share_of_the_groups_is_held_out_whatever_others_there_are(share):
+    names = [f"artist {number}" for number in range(20_000)]
+    all_of_them = sides(names, share)
+    assert np.mean(list(all_of_them.values())) == pytest.approx(share, abs=0.01)
+    some = [names[number] for number in np.random.default_rng(0).permutation(20_000)[:5000]]
+    assert sides(some, share).items() <= all_of_them.items(), "a group has changed its side"
+    smaller = sides(names, share / 2)
+    assert all(all_of_them[name] for name, held in smaller.items() if held)
+
+
+def test_a_group_is_on_one_side_and_each_side_has_one():
+    for count in (2, 3, 5, 40):
+        for share in (0.001, 0.3, 0.999):
+            groups = [f"artist {track % count}" for track in range(200)]
+            held = sampling.held_out(pa.chunked_array([groups[:90], groups[90:]]), share)
+            of_group = {
+                group: {h for g, h in zip(groups, held, strict=True) if g == group}
+                for group in groups
+            }
+            assert all(len(side) == 1 for side in of_group.values())
+            assert 0 < held.sum() < 200

@@ -211,9 +211,9 @@ def test_pipelines_that_cannot_be_meant_are_refused(transforms, message):
 def test_what_the_command_refuses(tmp_path, song, location):
     (tmp_path / "c.yml").write_text("Analysis: {feature_transforms: [{MelSpectrogram: null}]}")
 
-    def refused(**flags):
+    def refused(*inputs, **flags):
         flags = {"input_file": song, "output_file": tmp_path / "out.npy", **flags}
-        arguments = [f"--{name}={value}" for name, value in flags.items()]
+        arguments = [f"--{name}={value}" for name, value in flags.items()] + [*inputs]
         process = run_python("-m", "mar.analyze", "--config", tmp_path / "c.yml", *arguments)
         assert process.returncode == 1
         return process.stderr
@@ -223,7 +223,32 @@ def test_what_the_command_refuses(tmp_path, song, location):
     assert "did you mean 'MelSpectrogram'" in refused(
         set="Analysis.feature_transforms=[{MelSpectogram: null}]"
     )
+    assert "--output_file: expected one input, got 2 files" in refused(tmp_path / "c.yml")
     assert not (tmp_path / "out.npy").exists()
+
+
+def test_several_files_into_a_folder(tmp_path, song):
+    """By either way of naming them; one that fails is named, and costs no other."""
+    (tmp_path / "c.yml").write_text("Analysis: {feature_transforms: [{MelSpectrogram: null}]}")
+    library = tmp_path / "library"
+    (library / "album").mkdir(parents=True)
+    soundfile.write(library / "album" / "song.wav", music(3.0, 16000), 16000)
+    soundfile.write(library / "song.flac", music(4.0, 16000), 16000)
+    (library / "broken.mp3").write_text("no song\n" * 999)
+    (library / "cover.jpg").write_text("no song either")
+    soundfile.write(tmp_path / "one.wav", music(5.0, 16000), 16000)
+    process = run_python(
+        *("-m", "mar.analyze", "-c", tmp_path / "c.yml", "-i", song, "-i", tmp_path / "one.wav"),
+        *(library, "--set", "MelSpectrogram.n_mels=40", "--output_folder", tmp_path / "out"),
+    )
+    assert process.returncode == 2, process.stderr
+    assert process.stderr.count("failed: ") == 1
+    assert f"failed: {library}/broken.mp3: not recognised" in process.stderr
+    found = {path.relative_to(tmp_path / "out"): path for path in (tmp_path / "out").rglob("*.*")}
+    frames = {"album/song.wav": 301, "song.flac": 401, "one.wav": 501, "song.wav": 901}
+    assert {str(name): np.load(path).shape for name, path in found.items()} == {
+        f"{name}.npy": (40, count) for name, count in frames.items()
+    }
 
 
 def test_a_missing_model_is_named(song, tmp_path):

@@ -1,6 +1,7 @@
 import contextlib
 import os
 import pathlib
+import re
 import shutil
 import signal
 import subprocess
@@ -359,7 +360,12 @@ def test_another_model_or_other_windows_are_refused(model, library, tmp_path):
     run(model, library, tmp_path / "out")
     other = fill_golden(small_network().build(300, mar.LogMel()))
     mar.save(other, tmp_path / "other.keras")
-    with pytest.raises(InputError, match=r"made in another way; front_end: .*another --output"):
+    message = (
+        rf"made in another way; front_end: .*downmix sum.* there, .*downmix mean.* here; model: "
+        rf"{re.escape(model)} \(weights \w{{8}}…\) there, "
+        r"\S*other\.keras \(weights \w{8}…\) here; give another --output"
+    )
+    with pytest.raises(InputError, match=message):
         run(str(tmp_path / "other.keras"), library, tmp_path / "out")
     with pytest.raises(InputError, match=r"hop_seconds: 2.0 there, 1.0 here"):
         run(model, library, tmp_path / "out", windows={"Windows": {"hop_seconds": 1.0}})

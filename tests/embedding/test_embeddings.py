@@ -76,6 +76,38 @@ def test_what_is_no_embedding_is_refused(tmp_path):
         Embeddings(tmp_path)
 
 
+@pytest.mark.parametrize(("store", "format"), [("mean", "parquet"), ("timeline", "npz")])
+def test_rows_that_an_earlier_version_kept_though_not_finite_are_left_out(
+    timelines, tmp_path, store, format, caplog
+):
+    bad = {"a/7.mp3": np.nan, "a/130.mp3": np.inf, "a/399.mp3": -np.inf}
+    sound = {path: values for path, values in timelines.items() if path not in bad}
+    write_store(tmp_path / "sound", sound, store=store, format=format)
+    for path, value in bad.items():
+        timelines[path][0, 3] = value
+    write_store(tmp_path / "bad", timelines, store=store, format=format)
+    expected, embeddings = Embeddings(tmp_path / "sound"), Embeddings(tmp_path / "bad")
+    query = np.random.default_rng(3).standard_normal(6)
+    assert embeddings.nearest(query, k=400) == expected.nearest(query, k=400)
+    assert "left out 3 embeddings with NaN or infinite values: a/7.mp3, a/130.mp3" in caplog.text
+    assert embeddings.project()["path"].tolist() == expected.paths
+    assert set(embeddings.not_finite(embeddings.paths)) == set(bad)
+    assert embeddings.not_finite(expected.paths) == []
+    missing = embeddings.to_pandas().set_index("path")["mean"].isna()
+    assert set(missing.index[missing]) == set(bad)
+    for path in bad:
+        with pytest.raises(InputError, match=f"NaN or infinite values in the embedding of {path}"):
+            embeddings.nearest(path)
+
+
+def test_a_file_with_fewer_embeddings_than_windows_is_refused(timelines, tmp_path):
+    """One that was exchanged would fill the place of several, or leave some unwritten."""
+    write_store(tmp_path, timelines, store="timeline", format="npz")
+    (tmp_path / "a" / "3.mp3.npz").write_bytes((tmp_path / "a" / "0.mp3.npz").read_bytes())
+    with pytest.raises(InputError, match=r"a/3\.mp3 has 1 embeddings for 4 windows"):
+        Embeddings(tmp_path).windows(list(timelines))
+
+
 def test_nan_is_refused_by_name(timelines, tmp_path):
     timelines["a/7.mp3"][0, 2] = np.nan
     write_store(tmp_path, timelines, store="timeline")
@@ -213,7 +245,3 @@ def test_what_cannot_be_searched_is_refused(timelines, tmp_path):
         embeddings.nearest("broken.mp3")
     with pytest.raises(InputError, match="holds no absent.mp3"):
         embeddings.nearest("absent.mp3")
-    timelines["a/7.mp3"][0, 2] = np.nan
-    write_store(tmp_path / "b", timelines)
-    with pytest.raises(InputError, match="NaN or infinite values in the embedding of a/7.mp3"):
-        Embeddings(tmp_path / "b").nearest(np.ones(6))

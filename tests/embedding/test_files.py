@@ -60,6 +60,45 @@ def test_lists(library, tmp_path):
     assert keys(tmp_path / "absolute.m3u8") == [f"{library}/b.mp3"]
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_lists_of_any_program(library, encoding, end):
+    """iTunes writes UTF-16 and the line ends of old Macs, Notepad byte-order marks."""
+    (library / "Beyonce\u0301").mkdir()
+    (library / "Beyonce\u0301" / "\xdcber.mp3").touch()
+    lines = ["#EXTM3U", "b.mp3", "Beyonc\xe9/U\u0308ber.mp3", "", "./b.mp3"]
+    (library / "list.m3u").write_bytes(end.join(lines).encode(encoding))
+    found = files.find([str(library / "list.m3u")])
+    assert [item.key for item in found] == ["Beyonce\u0301/\xdcber.mp3", "b.mp3"]
+    assert all(os.path.exists(item.path) for item in found)
+    assert set(keys(library / "list.m3u")) < set(keys(library))  # embedded once for both
+
+
+def test_a_list_is_accounted_for(library, caplog):
+    caplog.set_level("INFO")
+    (library / "list.txt").write_text("b.mp3\n./b.mp3\n\na/1.FLAC\nno.mp3\n")
+    keys(library / "list.txt")
+    assert "list.txt: 4 rows read, 0 refused, 1 duplicates" in caplog.text
+
+
+def test_lists_that_name_nothing_are_refused(library):
+    (library / "list.txt").write_text("# of mine\n\n")
+    with pytest.raises(InputError, match=r"list\.txt: expected a path a line, found none"):
+        keys(library / "list.txt")
+    (library / "list.txt").write_text("".join(f"old/{n}.mp3\r" for n in range(7)))
+    with pytest.raises(InputError, match=r"(?s)none of the 7 .*old/0\.mp3.*old/4\.mp3$"):
+        keys(library / "list.txt")
+
+
+def test_bytes_in_lists_are_names_or_a_mistake(library):
+    open(os.fsencode(library) + b"/b\xe9.mp3", "w").close()
+    (library / "list.txt").write_bytes(b"b.mp3\nb\xe9.mp3\n")
+    assert keys(library / "list.txt") == ["b.mp3", "b\\xe9.mp3"]
+    (library / "list.txt").write_bytes(b"b.mp3\nb\xe9.mp3\nc\xe8.mp3\n")
+    with pytest.raises(InputError, match=r"list\.txt: line 3: expected .* found the byte 0xe8"):
+        keys(library / "list.txt")
+
+
 def test_links_are_followed_but_not_in_circles(library, tmp_path):
     (tmp_path / "more").mkdir()
     (tmp_path / "more" / "c.mp3").touch()

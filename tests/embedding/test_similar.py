@@ -129,6 +129,8 @@ def test_what_is_refused(embeddings, library, tmp_path):
     process = similar(embeddings, tmp_path / "new.wav", "--model", tmp_path / "other.keras")
     assert process.returncode == 1
     assert "another model than that of" in process.stderr
+    assert process.stderr.count("model.keras (weights ") == 1
+    assert process.stderr.count("other.keras (weights ") == 1
 
 
 def test_failed_rows_are_no_neighbours(model, tmp_path):
@@ -138,5 +140,14 @@ def test_failed_rows_are_no_neighbours(model, tmp_path):
     assert pq.read_table(tmp_path / "out").num_rows == 2
     opened = Embeddings(tmp_path / "out")
     assert [track.path for track in opened.nearest(opened.mean("a.wav"))] == ["a.wav"]
-    with pytest.raises(InputError, match="b.wav was not embedded: the file is empty"):
-        opened.nearest("b.wav")
+    failed = "b.wav was not embedded: the file is empty"
+    for track in ("b.wav", tmp_path / "b.wav", "elsewhere/b.wav"):
+        with pytest.raises(InputError, match=failed):
+            opened.nearest(track)
+    (tmp_path / "b.wav").unlink()
+    with pytest.raises(InputError, match=failed):
+        opened.nearest(tmp_path / "b.wav")
+    shutil.copy(tmp_path / "a.wav", tmp_path / "b.wav")  # mended since
+    assert [track.path for track in opened.nearest(tmp_path / "b.wav")] == ["a.wav"]
+    with pytest.raises(InputError, match="holds no c.wav"):
+        opened.nearest("c.wav")

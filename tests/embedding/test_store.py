@@ -257,7 +257,7 @@ def test_front_ends_are_compared_by_their_settings(tmp_path):
     write(tmp_path, [row("b")], **same)
     assert Embeddings(tmp_path).paths == ["a", "b"]
     other = {"front_end": "today", "front_end_config": {"LogMel": {"fmin": 20.0}}}
-    with pytest.raises(InputError, match="made in another way; front_end: recorded there, today"):
+    with pytest.raises(InputError, match="another way; front_end: fmin 0.0 there, fmin 20.0 here"):
         write(tmp_path, [row("c")], **other)
 
 

@@ -42,7 +42,9 @@ def write_run(
     }
     place = pathlib.Path(folder) / task / model / str(seed)
     place.mkdir(parents=True, exist_ok=True)
-    per_label = results.by_label(scores, labels, targets)
+    per_label = results.by_label(scores, labels)
+    if kind != "regression":
+        per_label["support"] = targets.sum(axis=0, dtype=np.int64)
     results.write_run(place, known, per_label, results.Predictions(ids, targets, predictions))
     return scores
 

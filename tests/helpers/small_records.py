@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from mar.errors import InputError
 from mar.records import manifest as manifests
-from mar.records import shards, writer
+from mar.records import shards, workers, writer
 from mar.records.reader import RecordReader
 
 N_MELS = 96
@@ -69,12 +69,12 @@ def data_set(folder, frames, **settings):
 def write_here(job, folder, share=(0, 1)):
     """`writer.write` without other processes, which take a second to start."""
 
-    def run(parts, numbers, workers):
+    def run(parts, numbers, workers, address):
         for number in numbers:
             name, part = parts.name(number), parts.part(number)
             shards.write_shard(job, parts.folder, name, part, parts.tracks(number))
 
-    with unittest.mock.patch.object(writer, "_run", run):
+    with unittest.mock.patch.object(workers, "write_shards", run):
         return writer.write(job, folder, share=share)
 
 

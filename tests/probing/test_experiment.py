@@ -8,10 +8,10 @@ import logging
 import shutil
 import threading
 
-import keras
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.metrics import precision_recall_fscore_support
 
 import mar
 from helpers.distributions import WRITERS
@@ -19,7 +19,7 @@ from helpers.processes import run_python
 from helpers.resources import DATA, ROOT
 from helpers.small_embeddings import separable, write_store
 from mar.embedding.store import Embeddings
-from mar.errors import InputError
+from mar.errors import ConfigError, InputError
 from mar.probing import differences, joining, published, results
 from mar.probing.experiment import Probe
 from mar.probing.probe import MLP
@@ -112,12 +112,13 @@ def test_what_was_found_is_what_was_saved(prepared, tmp_path):
     for mine, theirs in zip(saved.predictions(), result.predictions, strict=True):
         np.testing.assert_array_equal(mine, theirs)
     assert sorted(path.name for path in saved.folder.iterdir()) == [
-        *("config.yaml", "per_label.csv", "predictions.npz", "probe.keras", "result.json")
+        *("config.yaml", "head.safetensors", "per_label.csv", "predictions.npz"),
+        *("reliability.png", "result.json"),
     ]
     assert MLP.load(saved.folder / "config.yaml").hash() == result.facts["config_sha256"]
-    network = keras.models.load_model(saved.folder / "probe.keras")
-    for mine, theirs in zip(network.get_weights(), result.network.get_weights(), strict=True):
-        np.testing.assert_array_equal(mine, theirs)
+    head, vectors = mar.Head(saved.folder), np.random.default_rng(0).normal(size=(9, 8))
+    np.testing.assert_array_equal(head.probabilities(vectors), result.head.probabilities(vectors))
+    np.testing.assert_allclose(head.logits(vectors), result.network(vectors), atol=1e-5)
 
 
 def test_no_seed_is_lost_or_counted_twice(prepared, tmp_path):
@@ -213,6 +214,49 @@ def test_the_test_set_is_read_once_and_a_search_does_not_see_it(prepared, tmp_pa
     assert [path.name for path in (tmp_path / "scratch").iterdir()] == ["search.sqlite3"]
 
 
+def test_a_search_is_saved_as_a_table_and_a_picture(prepared, tmp_path):
+    loaded, embeddings = prepared("GTZAN")
+    result = run(loaded, embeddings, short("GTZAN"), tmp_path, "toy", trials=3, resamples=0)
+    folder = tmp_path / "GTZAN" / "toy" / "0"
+    table = pd.read_csv(folder / "trials.csv")
+    assert table.columns.tolist() == ["trial", "value", "learning_rate", "l2", "steps"]
+    pd.testing.assert_frame_equal(table, result.trials)
+    assert table["value"].max() >= table["value"][0]
+    assert (folder / "trials.png").stat().st_size > 5000
+
+
+@pytest.mark.parametrize(
+    ("name", "loss"),
+    [
+        ("MTT", "ScoochCategoricalCrossentropy"),
+        ("GTZAN", "ScoochMeanSquaredError"),
+        ("Emo", "ScoochBinaryCrossentropy"),
+    ],
+)
+def test_a_loss_that_does_not_fit_the_task_is_refused(name, loss, tmp_path):
+    WRITERS[name](tmp_path)
+    mlp = MLP.load(ROOT / "configs" / "probe" / f"{name}.yaml").resolved()
+    mlp["MLP"]["loss"] = {loss: {}}
+    with pytest.raises(ConfigError, match=rf"MLP\.loss: expected .* for {name}, .* got {loss}"):
+        Probe(mlp, Task(name, tmp_path))
+
+
+def test_decisions_are_judged_on_the_test_items(prepared, tmp_path):
+    loaded, embeddings = prepared("MTT")
+    result = run(loaded, embeddings, short("MTT", steps=300), tmp_path, "toy", resamples=0)
+    _, targets, _ = result.predictions
+    test = joining.join(loaded, embeddings).examples("test", "mean", tmp_path)
+    probabilities = result.head.probabilities(test.features)
+    given = result.head.decide(probabilities)
+    decided = result.facts["decisions"]
+    assert decided["coverage"] == given.any(axis=1).mean()
+    assert decided["precision"] == targets[given].mean()
+    expected = precision_recall_fscore_support(targets, given, average=None, zero_division=0)
+    for name, values in zip(("precision", "recall", "f1", "support"), expected, strict=True):
+        np.testing.assert_allclose(result.per_label[name], values)
+    assert {"map", "roc-auc"} < set(result.per_label.columns)
+
+
 def test_runs_of_two_models_are_compared_item_by_item(prepared, tmp_path):
     loaded, embeddings = prepared("MTT")
     for model, steps in (("good", 400), ("poor", 20)):
@@ -255,6 +299,22 @@ def test_the_reason_why_an_embedding_is_missing_is_told(tmp_path):
         joining.join(loaded, Embeddings(tmp_path / "emb"))
 
 
+def test_an_embedding_that_is_not_finite_is_a_missing_one(tmp_path, caplog):
+    paths = WRITERS["GTZAN"](tmp_path / "metadata")
+    loaded = Task("GTZAN", tmp_path / "metadata")
+    embed(loaded, paths[:-2], tmp_path / "emb")
+    timelines = {path: np.full((2, 8), np.inf) for path in paths[-2:]}
+    write_store(tmp_path / "emb", timelines, name="1")
+    embeddings = Embeddings(tmp_path / "emb")
+    with pytest.raises(InputError, match=r"missing for 2 of 48 .*\.wav \(NaN or infinite values"):
+        joining.join(loaded, embeddings)
+    joined = joining.join(loaded, embeddings, allow_missing=True)
+    assert joined.missing == 2
+    for split in ("train", "valid", "test"):
+        assert np.isfinite(joined.examples(split, "mean", tmp_path).features).all()
+    assert "missing for 2 of 48" in caplog.text
+
+
 def test_a_clip_that_is_known_to_be_broken_may_be_missing(tmp_path, caplog):
     paths = WRITERS["GTZAN"](tmp_path / "metadata")
     file = tmp_path / "metadata" / "train_filtered.txt"
@@ -292,7 +352,7 @@ def test_a_result_is_saved_whole_or_not_at_all(prepared, tmp_path):
     assert list((tmp_path / "results").rglob("*.*")) == []
     result.save(tmp_path / "results")
     before = {path: path.read_bytes() for path in (tmp_path / "results").rglob("*.*")}
-    assert len(before) == 6  # with the table of the task
+    assert len(before) == 8  # with the table of the task
     with pytest.raises(TypeError):
         unwritable.save(tmp_path / "results")
     after = {path: path.read_bytes() for path in (tmp_path / "results").rglob("*.*")}
@@ -400,8 +460,12 @@ def test_the_command_prints_and_writes_what_it_found(tmp_path):
         rows = list(csv.DictReader(file))
     assert [row["label"] for row in rows] == ["dub", "ska"]
     assert sorted(path.name for path in folder.iterdir()) == [
-        *("config.yaml", "per_label.csv", "predictions.npz", "probe.keras", "result.json")
+        *("config.yaml", "confusion.png", "head.safetensors", "per_label.csv"),
+        *("predictions.npz", "reliability.png", "result.json"),
     ]
+    assert f"head: {folder}/head.safetensors" in finished.stdout
+    labelled = mar.Head(folder)(timelines["ska/3.wav"].mean(axis=0))
+    assert labelled["ska"] > 0.9
     without = run_python(*command, "--resamples", 0, "--model", "quick")
     assert "accuracy               1.0000\n" in without.stdout
     quick = json.loads((folder.parents[1] / "quick" / "0" / "result.json").read_text())

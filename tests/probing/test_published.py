@@ -76,8 +76,9 @@ def test_every_published_table_survives_being_written(tmp_path):
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("map.csv", "a,b\n1,2\n", "expected a column model-name"),
-        ("scores.csv", ",model-name,map_x\n", "in a table named map, roc-auc"),
+        ("map.csv", "a,b\n1,2\n", "expected the columns model-name, found a, b"),
+        ("scores.csv", ",model-name,map_x\n", "expected a table named map, roc-auc"),
+        ("map.csv", ",model-name,map_x\n0,m,0.5\n1,n\n", "row 3: expected 3 cells, found 2"),
         ("map.csv", ",model-name,roc-auc_x\n0,m,0.5\n", "columns of map by label, found 'roc-auc"),
     ],
 )
@@ -85,5 +86,5 @@ def test_what_is_no_table_is_refused(tmp_path, name, text, message):
     (tmp_path / name).write_text(text)
     with pytest.raises(InputError, match=message):
         published.read_table(tmp_path / name)
-    with pytest.raises(InputError, match="not a table of results"):
+    with pytest.raises(InputError, match="cannot be read: No such file|expected a table named"):
         published.read_table(tmp_path / "absent" / name)

@@ -76,7 +76,7 @@ def test_what_is_read_is_what_was_found(tmp_path):
     np.testing.assert_array_equal(kept_predictions, predictions)
     assert run.per_label["label"].tolist() == ODD_LABELS
     np.testing.assert_array_equal(run.per_label["map"], scores["map"].per_label)
-    np.testing.assert_array_equal(run.per_label["positives"], targets.sum(axis=0))
+    np.testing.assert_array_equal(run.per_label["support"], targets.sum(axis=0))
     assert np.isnan(run.per_label["map"][2])
     assert run.facts["test"]["map"]["value"] == scores["map"].value
     assert run.facts["constant_guess"]["roc-auc"] == 0.5

@@ -1,15 +1,19 @@
+import numpy as np
 import optuna
+import pandas as pd
 import pytest
-from test_probe import probe
+from test_probe import OURS, probe
 
+from helpers.resources import ROOT
 from mar.errors import ConfigError
-from mar.probing.probe import DivergedError
+from mar.probing.probe import MLP, DivergedError
 from mar.probing.search import propose, search
+from mar.tasks import TASKS
 
 
-def proposals(base, constraint, count=150):
+def proposals(base, constraint, dropout=False, count=150):
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
-    return [propose(study.ask(), base.resolved(), constraint)["MLP"] for _ in range(count)]
+    return [propose(study.ask(), base, constraint, dropout)["MLP"] for _ in range(count)]
 
 
 def schedule(mlp):
@@ -22,15 +26,31 @@ def _quiet():
     optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 
-def test_mtt_stays_within_the_grid_of_castellon_et_al():
-    found = proposals(probe(steps=1000), "[24]")
-    assert {tuple(mlp["layer_widths"]) for mlp in found} == {(), (512,)}
+def test_mtt_stays_within_the_range_of_castellon_et_al():
+    base = probe(steps=1000, rate=3e-5, dropout=0.5, batch_size=256, l2_regularization=1e-6)
+    found = proposals(base, "[24]")
+    assert {tuple(mlp["layer_widths"]) for mlp in found} == {(), (16,), (512,)}
     assert {mlp["standardize"] for mlp in found} == {False, True}
     assert {mlp["batch_size"] for mlp in found} == {64, 256}
-    assert {schedule(mlp)[0]["warm_learning_rate"] for mlp in found} == {1e-5, 1e-4, 1e-3}
-    assert {mlp["l2_regularization"] for mlp in found} == {0.0, 1e-4, 1e-3}
-    rates = {mlp["dropout"] if mlp["layer_widths"] else mlp["output_dropout"] for mlp in found}
-    assert rates == {0.25, 0.5, 0.75}
+    rates = [schedule(mlp)[0]["warm_learning_rate"] for mlp in found]
+    assert len(set(rates)) > 100
+    assert 1e-5 <= min(rates) < 2e-5
+    assert 5e-4 < max(rates) <= 1e-3
+    assert {0.0, 1e-6, 1e-4, 1e-3} < {mlp["l2_regularization"] for mlp in found}
+    assert {mlp["dropout"] or mlp["output_dropout"] for mlp in found} == {0.5}
+
+
+@pytest.mark.parametrize("name", sorted({path.stem for path in OURS} & TASKS.keys()))
+def test_the_row_of_table_2_is_what_is_tried_first(name, tmp_path):
+    """Exactly, whatever its dropouts, rates and batches are, and whether dropout is searched."""
+    base = MLP.load(ROOT / "configs" / "probe" / f"{name}.yaml")
+    for dropout in (False, True):
+        best, trials = search(
+            *(base, TASKS[name].constraint, lambda mlp: float(mlp == base)),
+            *(tmp_path / f"{dropout}.sqlite3", "name", 1, 0, dropout),
+        )
+        assert best == base
+        assert trials["value"].tolist() == [1.0]
 
 
 def test_nsynth_is_linear_without_dropout_in_batches_of_64():
@@ -46,11 +66,21 @@ def test_unconstrained_tasks_keep_the_layers_and_batches_of_their_configuration(
     found = proposals(probe(steps=1000, layer_widths=[16, 8], batch_size=32), None)
     assert {tuple(mlp["layer_widths"]) for mlp in found} == {(16, 8)}
     assert {mlp["batch_size"] for mlp in found} == {32}
-    assert {mlp["dropout"] for mlp in found} == {0.0, 0.25, 0.5, 0.75}
+    assert {mlp["dropout"] for mlp in found} == {None}
+
+
+def test_dropout_is_as_configured_unless_it_is_searched():
+    base = probe(steps=1000, layer_widths=[16, 8], layer_dropouts=[0.8, 0.1])
+    assert {tuple(mlp["layer_dropouts"]) for mlp in proposals(base, None)} == {(0.8, 0.1)}
+    found = proposals(base, None, dropout=True)
+    assert {mlp["dropout"] for mlp in found} == {0.0, 0.25, 0.5, 0.75, 0.8}
+    linear = proposals(probe(steps=1000, layer_widths=[], output_dropout=0.3), None, dropout=True)
+    assert {mlp["output_dropout"] for mlp in linear} == {None, 0.25, 0.3, 0.5, 0.75}
+    assert {mlp["dropout"] for mlp in proposals(probe(steps=1000), "[2]", dropout=True)} == {None}
 
 
 def test_steps_are_multiples_of_the_configurations_and_both_rates_are_one():
-    for mlp in proposals(probe(steps=1000), None):
+    for mlp in proposals(probe(steps=1000, rate=1e-4), None):
         warmup, cosine = schedule(mlp)
         assert warmup["warmup_steps"] + cosine["decay_steps"] in (500, 750, 1000, 1250, 1500)
         assert warmup["warm_learning_rate"] == cosine["initial_learning_rate"]
@@ -75,7 +105,7 @@ def params(folder):
 def test_an_interrupted_search_ends_as_one_that_was_not(tmp_path):
     (tmp_path / "whole").mkdir()
     (tmp_path / "parts").mkdir()
-    best, value, count = run(tmp_path / "whole", 16)
+    best, trials = run(tmp_path / "whole", 16)
     calls = 0
 
     def killed(mlp):
@@ -88,9 +118,44 @@ def test_an_interrupted_search_ends_as_one_that_was_not(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path / "parts", 16, killed)
     assert len(params(tmp_path / "parts")) == 5
-    resumed, same_value, _ = run(tmp_path / "parts", 16)
+    resumed, same_trials = run(tmp_path / "parts", 16)
     assert params(tmp_path / "parts") == params(tmp_path / "whole")
-    assert (resumed.resolved(), same_value, count) == (best.resolved(), value, 16)
+    pd.testing.assert_frame_equal(same_trials, trials)
+    assert (resumed, len(trials)) == (best, 16)
+
+
+@pytest.mark.parametrize("call", [1, 2])
+def test_the_first_trial_is_the_configuration_also_after_an_interruption(call, tmp_path):
+    calls = []
+
+    def killed(mlp):
+        calls.append(mlp)
+        if len(calls) == call:
+            raise KeyboardInterrupt
+        return toy_score(mlp)
+
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path, 5, killed)
+    _, trials = run(tmp_path, 5, killed)
+    assert calls[0] == probe(steps=1000)
+    assert calls.count(calls[0]) == (2 if call == 1 else 1)
+    assert trials["trial"].tolist() == list(range(5))
+    assert trials["value"][0] == toy_score(calls[0])
+
+
+def test_a_search_never_ends_with_less_than_it_began_with(tmp_path):
+    best, _ = run(tmp_path, 6, lambda mlp: float(mlp == probe(steps=1000)))
+    assert best == probe(steps=1000)
+
+
+def test_seeds_share_no_draws(tmp_path):
+    """In version 0.1 the first draws of seed 1 were the second ones of seed 0."""
+    drawn = {}
+    for seed in (0, 1, 2):
+        (tmp_path / str(seed)).mkdir()
+        _, trials = run(tmp_path / str(seed), 9, lambda mlp: 0.0, seed)
+        drawn[seed] = set(trials["learning_rate"][1:])
+    assert len(drawn[0] | drawn[1] | drawn[2]) == 24
 
 
 def test_the_best_trial_is_returned_and_nothing_runs_twice(tmp_path):
@@ -100,8 +165,8 @@ def test_the_best_trial_is_returned_and_nothing_runs_twice(tmp_path):
         seen.append(toy_score(mlp))
         return seen[-1]
 
-    best, value, _ = run(tmp_path, 12, score)
-    assert value == max(seen) == toy_score(best)
+    best, trials = run(tmp_path, 12, score)
+    assert trials["value"].max() == max(seen) == toy_score(best)
     run(tmp_path, 12, score)
     assert len(seen) == len({trial["learning_rate"] for trial in params(tmp_path)}) == 12
 
@@ -122,9 +187,10 @@ def test_a_trial_that_diverges_is_the_worst_and_ends_nothing(tmp_path):
             raise DivergedError("nan")
         return toy_score(mlp)
 
-    best, value, count = run(tmp_path, 6, score)
-    assert (len(calls), count) == (6, 6)
-    assert value == max(toy_score(mlp) for mlp in calls[:1] + calls[3:]) == toy_score(best)
+    best, trials = run(tmp_path, 6, score)
+    assert (len(calls), len(trials)) == (6, 6)
+    assert trials["value"][1:3].tolist() == [-np.inf] * 2
+    assert toy_score(best) == max(toy_score(mlp) for mlp in calls[:1] + calls[3:])
 
     def diverging(mlp):
         raise DivergedError("nan")

@@ -153,6 +153,21 @@ def test_a_shard_truncated_while_it_is_open_is_named(copy):
         reader.read([0], [400], 300)
 
 
+@pytest.mark.parametrize("dtype", ["float16", "float32"])
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_a_track_that_is_not_finite_is_named(tmp_path, dtype, value):
+    small_records.data_set(tmp_path / "set", FRAMES, shard_bytes=250_000, dtype=dtype)
+    reader = RecordReader(tmp_path / "set")
+    offset = int(reader.manifest.offsets[6] + 850 * reader.manifest.header.frame_bytes)
+    with open(shard(tmp_path / "set", reader.manifest.shard_index[6]), "r+b") as file:
+        file.seek(offset)
+        file.write(np.array(value, dtype).tobytes())
+    for kept in (None, "float32"):
+        with pytest.raises(InputError, match=r"track 'track 6' has NaN or infinity in frame 850;"):
+            reader.read([0, 6, 6], [0, 0, 600], 300, kept)
+    assert np.isfinite(reader.read([0, 6], [0, 550], 300)).all()
+
+
 def test_a_manifest_of_another_data_set_is_refused(copy, tmp_path):
     ids = [f"other {t}" for t in range(len(FRAMES))]
     small_records.data_set(tmp_path / "other", FRAMES, shard_bytes=250_000, ids=ids)

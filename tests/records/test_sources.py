@@ -1,13 +1,10 @@
 """Audio files as a source: what is read, and what costs no more than one file."""
 
-import signal
-import threading
-import time
-
 import numpy as np
 import pytest
 import soundfile
 
+from helpers.processes import stop_the_warm_decoder
 from helpers.signals import music
 from mar.audio.logmel import LogMel
 from mar.errors import InputError
@@ -37,15 +34,7 @@ def test_what_is_no_audio_is_refused(source):
 
 def test_a_decoder_that_crashes_costs_one_file(source):
     before = source.read({"path": "song.flac"})
-    decoder = sources._decoder()
-    decoder._process.send_signal(signal.SIGSTOP)  # so that it is at this file when it dies
-
-    def kill_once_asked(process=decoder._process):
-        while not decoder._unread:
-            time.sleep(0.001)
-        process.kill()
-
-    threading.Thread(target=kill_once_asked, daemon=True).start()
+    stop_the_warm_decoder(f"{source.root}/song.flac", kill=True)
     with pytest.raises(InputError, match=r"song\.flac: the decoder crashed"):
         source.read({"path": "song.flac"})
     np.testing.assert_array_equal(source.read({"path": "song.flac"}), before)

@@ -1,13 +1,9 @@
-"""Tables of audio files: formats, AudioSet's own files, and what is refused."""
-
-import gzip
-import shutil
+"""Tables of audio files: formats, and what is refused."""
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from helpers.resources import reference
 from mar.errors import ConfigError, InputError
 from mar.records import table
 
@@ -42,6 +38,34 @@ def test_csv_tsv_and_parquet_are_read_alike(tmp_path):
         ]
 
 
+def test_quotation_marks_between_tabs_are_part_of_the_label(tmp_path):
+    labels = ['"Weird Al" Yankovic', "calm", '"Til Tuesday', '12" Mix']
+    rows = [f"{n}\t{n}.wav\t{label}" for n, label in enumerate(labels)]
+    (tmp_path / "a.tsv").write_text("\n".join(["id\tpath\tlabels", *rows]))
+    tracks = table.read_tracks(tmp_path / "a.tsv")
+    assert tracks.vocabulary == sorted(labels)
+    assert [tracks.vocabulary[row[0]] for row in tracks.rows["labels"].to_pylist()] == labels
+
+
+def test_rows_that_are_there_twice_are_read_once_in_every_format(tmp_path):
+    columns = dict(zip(("id", "path", "labels"), zip(*ROWS, *ROWS[1:], strict=True), strict=True))
+    pq.write_table(pa.table(columns), tmp_path / "a.parquet")
+    for path in (csv(tmp_path / "a.csv", [*ROWS, *ROWS[1:]]), tmp_path / "a.parquet"):
+        assert table.read_tracks(path).rows["id"].to_pylist() == ["a", "-b", "03"]
+
+
+def test_vocabulary_and_table_may_be_of_different_editors(tmp_path):
+    """One with a byte-order mark and CRLF, the other of an old Mac; accents of both forms."""
+    (tmp_path / "names.txt").write_bytes("\ufeffZouk Cafe\u0301\r\nrock\r\n".encode())
+    vocabulary = table.read_vocabulary(tmp_path / "names.txt")
+    assert vocabulary.names == ["Zouk Caf\xe9", "rock"]
+    text = "id;path;labels\r1;./x//a.wav;Zouk Caf\xe9\r2;b.wav;rock|Zouk Cafe\u0301\r"
+    (tmp_path / "a.csv").write_bytes(text.encode("utf-16"))
+    tracks = table.read_tracks(tmp_path / "a.csv", vocabulary)
+    assert tracks.rows["labels"].to_pylist() == [[0], [0, 1]]
+    assert tracks.rows["path"].to_pylist() == ["x/a.wav", "b.wav"]
+
+
 def test_labels_are_optional_and_separators_free(tmp_path):
     path = csv(tmp_path / "a.csv", [row[:2] for row in ROWS], header=("id", "path"))
     assert table.read_tracks(path).vocabulary == []
@@ -67,8 +91,8 @@ def test_a_vocabulary_gives_the_order(tmp_path):
             [("a", "a", "jazz")],
             "track 'a' has the label 'jazz', which is not in the vocabulary of 2",
         ),
-        ([("a", "a", ""), ("", "b", "")], "row 2: the id is empty"),
-        ([("a", "", "")], "row 1: the path is empty"),
+        ([("a", "a", ""), ("", "b", "")], "row 3: the id is empty"),
+        ([("a", "", "")], "row 2: the path is empty"),
         ([], "has no rows"),
     ],
 )
@@ -81,7 +105,8 @@ def test_bad_rows_are_named(tmp_path, rows, message):
 def test_bad_tables_are_named(tmp_path):
     path = csv(tmp_path / "a.csv", header=("track", "file", "labels"))
     with pytest.raises(
-        InputError, match=r"a\.csv: expected the columns id, path and labels; id an"
+        InputError,
+        match=r"a\.csv: expected the columns id, path, found track, file, .*; id and path missing",
     ):
         table.read_tracks(path)
     with pytest.raises(InputError, match=r"none\.csv: cannot be read: No such file"):
@@ -120,98 +145,39 @@ def test_two_columns_of_one_name_and_no_separator_are_refused(tmp_path):
         table.read_tracks(csv(tmp_path / "a.csv"), separator="")
 
 
-# ---------------------------------------------------------------------------- AudioSet
-
-
-@pytest.fixture
-def audioset(tmp_path):
-    """Two segments in AudioSet's own format, their vocabulary, and a folder with one clip."""
-    (tmp_path / "segments.csv").write_text(
-        "# Segments csv created Sun Mar  5 10:54:31 2017\n"
-        "# num_ytids=2, num_segs=2, num_unique_labels=527, num_positive_labels=3\n"
-        "# YTID, start_seconds, end_seconds, positive_labels\n"
-        '--PJHxphWEs, 30.000, 40.000, "/m/09x0r,/t/dd00088"\n'
-        'aBcDeFgH_1-, 0.000, 8.500, "/t/dd00088"\n'
+def test_artists_albums_or_folders_are_what_is_kept_on_one_side(tmp_path):
+    rows = [("1", "x/1.wav", "A", "k"), ("2", "y/2.wav", "", "k"), ("3", "y/3.wav", "B", "l")]
+    both = csv(tmp_path / "a.csv", rows, header=("id", "path", "artist", "album"))
+    pq.write_table(
+        pa.table(
+            dict(zip(("id", "path", "artist", "album"), zip(*rows, strict=True), strict=True))
+        ),
+        tmp_path / "a.parquet",
     )
-    (tmp_path / "names.csv").write_text(
-        'index,mid,display_name\n0,/m/09x0r,"Speech"\n1,/t/dd00088,"Gush, ""loud"""\n'
+    expected = {None: ["A", None, "B"], "album": ["k", "k", "l"], "folder": ["x", "y", "y"]}
+    for path in (both, tmp_path / "a.parquet"):
+        for by, groups in expected.items():
+            assert table.read_tracks(path, separated_by=by).rows["group"].to_pylist() == groups
+    albums = [(id, path, album) for id, path, _, album in rows]
+    one = csv(tmp_path / "b.csv", albums, header=("id", "path", "album"))
+    assert table.read_tracks(one).rows["group"].to_pylist() == expected["album"]
+    with pytest.raises(InputError, match=r"b\.csv: expected a column artist to separate by"):
+        table.read_tracks(one, separated_by="artist")
+
+
+def test_several_tables_are_one(tmp_path):
+    one, two = csv(tmp_path / "a.csv"), csv(tmp_path / "b.csv", [("x", "x.mp3", "jazz")])
+    tracks = table.read_tracks([one, two])
+    assert tracks.vocabulary == ["calm", "jazz", "rock"]
+    assert tracks.rows["labels"].to_pylist() == [[0, 2], [], [0, 2], [1]]
+    with pytest.raises(InputError, match=r"a\.csv, .*b\.csv.*: the id '.+' occurs 2 times"):
+        table.read_tracks([one, two, two])
+
+
+def test_tracks_of_some_labels(tmp_path):
+    tracks = table.read_tracks(csv(tmp_path / "a.csv", [*ROWS, ("x", "x.mp3", "rock")])).of_labels(
+        [1]
     )
-    (tmp_path / "clips" / "aa").mkdir(parents=True)
-    (tmp_path / "clips" / "aa" / "--PJHxphWEs_30.flac").touch()
-    (tmp_path / "clips" / "aa" / "--PJHxphWEs_30.json").touch()
-    return tmp_path
-
-
-def read(folder, clip_name="{ytid}_{start:.0f}"):
-    vocabulary = table.read_vocabulary(folder / "names.csv")
-    return table.read_tracks(
-        folder / "segments.csv", vocabulary, audio=folder / "clips", clip_name=clip_name
-    )
-
-
-def test_audiosets_segments_are_read(audioset):
-    tracks = read(audioset)
-    assert tracks.vocabulary == ["Speech", 'Gush, "loud"']
-    assert tracks.rows.to_pylist() == [
-        {"id": "--PJHxphWEs", "path": "aa/--PJHxphWEs_30.flac", "labels": [0, 1]},
-        {"id": "aBcDeFgH_1-", "path": "aBcDeFgH_1-_0", "labels": [1]},  # missing: named so
-    ]
-
-
-@pytest.mark.parametrize(
-    ("old", "new"),
-    [
-        (', 30.000, 40.000, "', ',30.000,40.000,"'),
-        ('dd00088"\naB', 'dd00088",\naB'),
-        ("30.000", "30"),
-        ('"/t/dd00088"\n', "/t/dd00088\n"),
-        ("\n--", "\r\n--"),
-        ("# YTID", "YTID"),
-        ("--PJHxphWEs", "PJHxphWEs"),
-        (", 30.000", ", 30.000\udcff"),
-    ],
-)
-def test_changed_copies_of_audiosets_files_are_refused(audioset, old, new):
-    path = audioset / "segments.csv"
-    text = path.read_text()
-    assert old in text
-    path.write_bytes(text.replace(old, new, 1).encode(errors="surrogateescape"))
-    with pytest.raises(InputError, match=r"segments\.csv: .*expected AudioSet's"):
-        read(audioset)
-
-
-def test_audioset_needs_its_vocabulary_and_clips(audioset):
-    with pytest.raises(InputError, match=r"class_labels_indices\.csv"):
-        table.read_tracks(audioset / "segments.csv", audio=audioset / "clips")
-    (audioset / "clips" / "--PJHxphWEs_30.wav").touch()
-    with pytest.raises(InputError, match="two files for one clip"):
-        read(audioset)
-    shutil.rmtree(audioset / "clips")
-    with pytest.raises(InputError, match="holds no clips"):
-        read(audioset)
-
-
-@pytest.mark.parametrize("name", ["{id}", "{}", "{ytid", "{start:d}"])
-def test_a_clips_name_of_other_fields_is_refused(audioset, name):
-    with pytest.raises(ConfigError, match="expected text with fields such as {ytid}"):
-        read(audioset, name)
-
-
-def test_the_real_files_of_audioset(audioset):
-    folder = reference("datasets/audioset")
-    vocabulary = table.read_vocabulary(folder / "class_labels_indices.csv")
-    assert len(vocabulary.names) == 527
-    assert vocabulary.names[1] == "Male speech, man speaking"
-    for name, segments, labels in (("balanced_train", 22160, 52882), ("eval", 20371, 51804)):
-        path = audioset / f"{name}.csv"
-        path.write_bytes(gzip.decompress((folder / f"{name}_segments.csv.gz").read_bytes()))
-        tracks = table.read_tracks(path, vocabulary, audio=audioset / "clips")
-        assert len(tracks.rows) == segments
-        assert sum(map(len, tracks.rows["labels"].to_pylist())) == labels
-
-
-def test_a_count_that_differs_is_a_warning(audioset, caplog):
-    path = audioset / "segments.csv"
-    path.write_text(path.read_text().replace("num_segs=2", "num_segs=3"))
-    read(audioset)
-    assert "announces 3 segments, it has 2" in caplog.text
+    assert tracks.vocabulary == ["rock"]
+    assert tracks.rows["id"].to_pylist() == ["a", "03", "x"]
+    assert tracks.rows["labels"].to_pylist() == [[0], [0], [0]]

@@ -64,6 +64,38 @@ def test_label_density_sorts_the_counts_and_draws_both_scales():
     assert_legible(figures.plot_label_density({"without labels": np.zeros(3, int)}))
 
 
+NAMES = ["m$_$", "_mule", "<b>&", "100%", "a_b^c", r"x\frac", "Bj\xf6rk", "constant guess"]
+
+
+def test_names_are_drawn_as_they_are(tmp_path):
+    """Also those that would be formulas to matplotlib, or that its legends leave out."""
+    targets = classes([9, 9, 9])
+    for task, model in itertools.product(("$genre$", "_t"), NAMES):
+        write_run(tmp_path, task, model, "multiclass", targets, noisy(targets, 0.5), NAMES[:3])
+    results = Results(tmp_path)
+    shown = comparison.headlines(comparison.summarize(results))
+    figure = figures.plot_tasks(shown)
+    found = [text for text, _ in texts(figure)]
+    (legend,) = figure.legends
+    models = sorted(NAMES)
+    expected = [*models, "95 % interval", "constant guess"]
+    assert [text.get_text() for text in legend.get_texts()] == expected
+    assert {"$genre$\naccuracy", "_t\naccuracy"} < {*found}
+    assert {*models} < {*found}
+    pair = [run for run in results.runs if run.task == "$genre$"][:2]
+    of_labels = [text for text, _ in texts(figures.plot_labels(*pair))]
+    assert {*NAMES[:3]} < {*of_labels}
+    for number, drawn in enumerate([figure, figures.plot_labels(*pair)]):
+        for kind in ("svg", "png", "pdf"):
+            figures.save_figure(drawn, tmp_path / f"{number}.{kind}")
+        element = figures.inline_svg(lambda drawn=drawn: drawn)
+        assert "&lt;b&gt;" in element
+        assert "<b>" not in element
+    network = small_network().build()
+    of_network = texts(diagram.plot_network(network, {"$a_b$": [3, "_labels$"]}))
+    assert "$a_b$" in [text for text, _ in of_network]
+
+
 def test_tasks_are_bars_of_the_scores(tmp_path):
     targets = classes([20, 10])
     for task in ("genre", "meter"):

@@ -12,9 +12,10 @@ import pytest
 
 from helpers.distributions import ITEMS, WRITERS, cp_list, mumu
 from mar.audio.windows import Windows
-from mar.errors import InputError
+from mar.errors import ConfigError, InputError
 from mar.tasks import TASKS, Task, emomusic, find_task, readers
 from mar.tasks.giantsteps import parse_key
+from mar.tasks.locating import locate
 
 
 @pytest.mark.parametrize("name", TASKS)
@@ -164,6 +165,78 @@ def test_a_table_with_artists_is_split_between_them(tmp_path):
     assert set(sides.values()) == set(ITEMS)
 
 
+def sides(names, splits):
+    """The splits that each has items in."""
+    return {name: {s for n, s in zip(names, splits, strict=True) if n == name} for name in names}
+
+
+def test_albums_and_folders_are_kept_together(tmp_path):
+    """The album decides where no artist is known; folders, or albums beside artists, if asked."""
+    rows = [
+        f"{n % 24}/{n}.mp3,{'ab'[n % 2]},artist {n % 14},{'' if n % 13 == 0 else f'album {n % 18}'}"
+        for n in range(120)
+    ]
+    both = write_table(tmp_path / "both.csv", ["path,label,artist,album", *rows])
+    albums = [f"{path},{label},{album}" for path, label, _, album in (r.split(",") for r in rows)]
+    albums = write_table(tmp_path / "albums.csv", ["path,label,album", *albums])
+    names = {
+        "artist": [f"artist {n % 14}" for n in range(120)],
+        "album": [None if n % 13 == 0 else f"album {n % 18}" for n in range(120)],
+        "folder": [str(n % 24) for n in range(120)],
+    }
+    given = [(both, None, "artist"), (both, "album", "album"), (albums, None, "album")]
+    for path, separated_by, kept in [*given, (both, "folder", "folder")]:
+        splits = Task(path, separated_by=separated_by).splits
+        assert set(splits) == set(ITEMS)
+        for name, names_of in names.items():
+            of_name = {n: side for n, side in sides(names_of, splits).items() if n is not None}
+            whole = all(len(side) == 1 for side in of_name.values())
+            assert whole == (name == kept), (separated_by, name)
+    with pytest.raises(InputError, match=r"albums\.csv: expected a column artist"):
+        Task(albums, separated_by="artist")
+    with pytest.raises(ConfigError, match="MTT: .*of your own"):
+        Task("MTT", separated_by="artist")
+
+
+def test_class_folders_are_split_by_the_folders_in_them(tmp_path):
+    for label in ("dub", "ska"):
+        for number in range(60):
+            file = tmp_path / label / f"album {number % 10}" / f"{number}.flac"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.touch()
+    loaded = Task(tmp_path, separated_by="folder")
+    folders = [os.path.dirname(path) for path in loaded.items.paths]
+    assert all(len(side) == 1 for side in sides(folders, loaded.splits).values())
+    assert {split: len(loaded.rows(split)) for split in ITEMS} == {
+        **{"train": 72, "valid": 24, "test": 24}
+    }
+    assert any(len(side) > 1 for side in sides(folders, Task(tmp_path).splits).values())
+
+
+@pytest.mark.parametrize(
+    ("separated_by", "columns", "of_row", "message"),
+    [
+        (None, "artist", lambda n: "Ann", "as many files or artists in all, .* found 15 and 1"),
+        ("album", "album", lambda n: f"{n % 4}", "files or albums in all, .* found 15 and 4"),
+        ("artist", "artist", lambda n: f"{n % 6}", "at least 3 artists, .* found at most 2"),
+        ("album", "album,split", lambda n: f"x,{'train' if n else 'test'}", "'x' in test and in t"),
+    ],
+)
+def test_splits_that_cannot_be_made_are_told(tmp_path, separated_by, columns, of_row, message):
+    rows = [f"{n}.mp3,{'abc'[n % 3]},{of_row(n)}" for n in range(45)]
+    path = write_table(tmp_path / "songs.csv", [f"path,label,{columns}", *rows])
+    with pytest.raises(InputError, match=message):
+        Task(path, separated_by=separated_by)
+
+
+def test_a_folder_of_files_alone_cannot_be_split_by_folders(tmp_path):
+    for name in (f"{label}/{n}.wav" for label in "abcdef" for n in range(10)):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    with pytest.raises(InputError, match="at least 3 folders, .* found at most 1"):
+        Task(tmp_path, separated_by="folder")
+
+
 def test_a_table_may_begin_with_a_byte_order_mark(tmp_path):
     rows = ["path,label", *(f"{n}.mp3,{n % 2}" for n in range(20))]
     path = write_table(tmp_path / "songs.csv", rows)
@@ -171,6 +244,84 @@ def test_a_table_may_begin_with_a_byte_order_mark(tmp_path):
     path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
     assert Task(path).items.paths == plain.items.paths
     assert Task(path).splits == plain.splits
+
+
+def test_artists_may_have_quotation_marks(tmp_path):
+    artists = [f"Artist {n}" for n in range(20)]
+    artists[3], artists[9] = '"Heroes', '12" Club Mix'
+    rows = [f"./{n}.wav\t{'ab'[n % 2]}\t{artist}" for n, artist in enumerate(artists)]
+    loaded = Task(write_table(tmp_path / "songs.tsv", ["path\tlabel\tartist", *rows, *rows[5:7]]))
+    assert loaded.items.artists == artists
+    assert loaded.items.paths == [f"{n}.wav" for n in range(20)]
+
+
+# ---------------------------------------------------------------------------------- which file
+
+
+@pytest.mark.parametrize(
+    ("wanted", "paths", "located"),
+    [
+        (["a/0.wav"], ["a/0.flac", "a/0.wav"], ["a/0.wav"]),
+        (["a/0.wav"], ["a/0.FLAC", "a/0.json"], ["a/0.FLAC"]),
+        (["a/0.wav", "a/0.flac"], ["a/0.wav", "a/0.flac"], ["a/0.wav", "a/0.flac"]),
+        (["a/0.wav", "a/0.flac"], ["a/0.wav"], ["a/0.wav", None]),
+        (["a/0.wav", "a/0.flac"], ["a/0.mp3"], [None, None]),
+        ([("b/0.wav", "0.wav")], ["0.wav", "b/0.mp3"], ["b/0.mp3"]),
+        ([("b/0.wav", "0.wav")], ["0.mp3", "0.flac", "b/0.wav"], ["b/0.wav"]),
+        (["Beyonc\xe9.wav"], ["Beyonce\u0301.wav"], ["Beyonce\u0301.wav"]),
+        (["Beyonce\u0301.wav"], ["Beyonc\xe9.mp3"], ["Beyonc\xe9.mp3"]),
+        (["\xe9.wav"], ["e\u0301.wav", "\xe9.flac", "\xe9.wav"], ["\xe9.wav"]),
+    ],
+)
+def test_a_file_is_its_path_with_its_suffix(wanted, paths, located):
+    for order in (paths, paths[::-1]):
+        assert locate(wanted, order) == located
+
+
+@pytest.mark.parametrize(
+    ("wanted", "paths"),
+    [
+        (["a/0.wav"], ["a/0.flac", "a/0.mp3"]),
+        ([("b/0.wav", "a/0.wav")], ["a/0.mp3", "a/0.flac"]),
+        (["\u1e69.wav"], ["s\u0323\u0307.wav", "s\u0307\u0323.wav"]),
+    ],
+)
+def test_two_files_that_fit_are_named(wanted, paths):
+    named = "' and '".join(sorted(paths))
+    for order in (paths, paths[::-1]):
+        with pytest.raises(InputError, match=f"expected one file, but '{named}' fit"):
+            locate(wanted, order)
+
+
+@pytest.mark.parametrize(
+    "name", ["NSynth_I", "MSD50", "AMM", "MuMu", "GS_Key", "Emo", "MTT_filtered"]
+)
+def test_where_lists_have_no_suffix_neither_of_two_files_is_guessed(name, tmp_path):
+    paths = WRITERS[name](tmp_path)
+    loaded, other = Task(name, tmp_path), f"{paths[0][:-4]}.ogg"
+    assert loaded.locate([other]).count(other) == 1
+    with pytest.raises(
+        InputError, match=f"^{name}: .*{paths[0][:-4]}.* and .*{paths[0][:-4]}.* fit"
+    ):
+        loaded.locate([*paths, other])
+
+
+@pytest.mark.parametrize("name", ["MTT", "GTZAN", "Jam-50"])
+def test_where_lists_have_suffixes_they_count(name, tmp_path):
+    paths = WRITERS[name](tmp_path)
+    located = Task(name, tmp_path).locate([f"{paths[0][:-4]}.ogg", *paths])
+    assert sorted(filter(None, located)) == sorted(paths)
+
+
+def test_two_files_of_one_stem_are_two_items(tmp_path):
+    names = [f"{label}/{n}.wav" for label in ("pop", "rock") for n in range(10)]
+    names += [f"rock/{n}.flac" for n in range(5)]
+    for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    loaded = Task(tmp_path)
+    assert loaded.locate(names) == loaded.audio(tmp_path) == sorted(names)
+    assert loaded.locate(names[:-1]).count(None) == 1
 
 
 def test_tables_of_tags_and_of_numbers(tmp_path):
@@ -204,11 +355,15 @@ def test_tables_of_tags_and_of_numbers(tmp_path):
         (["path,label,split", "x.mp3,a,training"], "expected the splits train, valid, test"),
         (["path,label,split", "x.mp3,a,train", "y.mp3,b,train"], "the split 'valid' has no item"),
         (["path,tag", "x.mp3,a"], "one of the columns label, labels, key, target"),
-        (["path,label", "x.mp3,a,b"], "row 2: expected 2 cells, found 3"),
-        (["path,target", "x.mp3,fast"], "expected a number, found 'fast'"),
+        (["path,label", "x.mp3,a,b"], "refused 1 of 1 rows .*: row 2: expected 2 cells, found 3"),
+        (["path,target", "x.mp3,1", "y.mp3,fast"], "row 3: expected a number, found 'fast'"),
         (["path,target", "x.mp3,1", "y.mp3,nan"], "expected a number, found 'nan'"),
-        (["path,target", "x.mp3,"], "expected a number, found ''"),
-        (["path;label", "x.mp3;a"], "a spreadsheet program had saved it again"),
+        (["path,target", "x.mp3,"], "row 2: the target is empty"),
+        (["path,label", "x.mp3,a", "y.mp3,"], "row 3: the label is empty"),
+        (["path,labels,artist", "x.mp3,,Ann", "y.mp3,a, "], "row 3: the artist is empty"),
+        (["path,label,split", "x.mp3,a,test", ",b,"], "row 3: the path and the split is empty"),
+        (["path,key", "x.mp3,C major", "y.mp3,H dur"], "row 3: expected keys .* found 'H dur'"),
+        (["path|label", "x.mp3|a"], r"expected the columns path, found path\|label in the first"),
         (["path,label"], "expected rows below the header"),
         (["path,label", *(f"{n}.mp3,{n % 3}" for n in range(9))], "at least 5 .* found 3 and 9"),
         (["path,label", "x.mp3,a"], "at least 5 files of a class, .* found 1 and 1"),
@@ -251,11 +406,11 @@ def changed(path, old, new):
 @pytest.mark.parametrize(
     ("name", "file", "old", "new", "message"),
     [
-        ("MTT", "annotations_final.csv", b'"clip_id"\t', b"clip_id\t", "saved again by another"),
+        ("MTT", "annotations_final.csv", b'"clip_id"\t', b"clip_id\t", "mp3_path missing"),
         ("MTT", "annotations_final.csv", b"0/artist", b"z/artist", "in the folders 0 to f"),
         ("Emo", "songs_info.csv", b",0.48,", b",Jan 48,", "expected a time as min.sec"),
         ("Emo", "songs_info.csv", b",1.33,", b",1.3,", "expected a segment of 45 s"),
-        ("Emo", "songs_info.csv", b"song_id,", b"song_id;", "song_id not found"),
+        ("Emo", "songs_info.csv", b"song_id,", b"song_id;", "song_id missing"),
         ("Emo", "songs_info.csv", b"\n", b"\nx", "expected a number, found 'x"),
         ("GS_Key", "giantsteps-key-dataset/annotations/key/1000.LOFI.key", b"C", b"X", "a key"),
         (
@@ -317,6 +472,9 @@ def test_files_saved_again_by_a_spreadsheet_are_told(tmp_path):
         file.write_text(saved, encoding="utf-8")
         with pytest.raises(InputError, match="spreadsheet program had saved it again"):
             Task("MTT", tmp_path)
+    file.write_text(text.replace('"', ""), encoding="utf-8")
+    with pytest.raises(InputError, match="it was saved again by another program"):
+        Task("MTT", tmp_path)
 
 
 @pytest.mark.parametrize("name", TASKS)

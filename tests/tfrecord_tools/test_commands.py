@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+import unicodedata
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -35,7 +36,10 @@ def tool(name, *arguments, code=0):
 
 @pytest.fixture(scope="module")
 def audio(tmp_path_factory):
-    """Eight files of 30 s in eight formats, one of 2 s, one that is no audio, one missing."""
+    """Eight files of 30 s in eight formats, one of 2 s, one that is no audio, one missing.
+
+    The table has the accents in another Unicode form than the disk, and two rows twice.
+    """
     folder = tmp_path_factory.mktemp("audio") / "my music"
     folder.mkdir()
     rows = []
@@ -49,8 +53,9 @@ def audio(tmp_path_factory):
     (folder / "text.mp3").write_text("no audio")
     rows[3:3] = [("short", "short.wav", ""), ("text", "text.mp3", "odd")]
     rows.append(("gone", "gone.wav", "odd"))
+    rows = [(id, unicodedata.normalize("NFD", path), labels) for id, path, labels in rows]
     with open(folder / "tracks.csv", "w", newline="") as file:
-        csv.writer(file).writerows([("id", "path", "labels"), *rows])
+        csv.writer(file).writerows([("id", "path", "labels"), *rows, *rows[2:4]])
     return folder
 
 
@@ -69,6 +74,7 @@ def records(audio, tmp_path_factory):
         killed = killed_at_work(output, arguments)
     finished = tool("write", *arguments, code=2)
     assert "9 tracks, 0.07 hours of audio" in finished.stdout
+    assert "tracks.csv: 13 rows read, 0 refused, 2 duplicates" in finished.stderr
     assert "failed: text: " in finished.stderr
     assert "failed: gone: " in finished.stderr
     assert "2 could not be read, see failed.csv" in finished.stderr
@@ -103,7 +109,7 @@ def test_records_hold_the_log_mel_of_the_files(audio, records):
         paths = {row["id"]: row["path"] for row in csv.DictReader(file)}
     for track, name in enumerate(ids):
         (found,) = reader.read([track], [0], reader.manifest.frames[track])
-        expected = LogMel().read(audio / paths[name])
+        expected = LogMel().read(audio / unicodedata.normalize("NFC", paths[name]))
         assert found.shape == expected.shape
         np.testing.assert_allclose(found, expected, atol=3e-3)
     assert reader.manifest.labels(ids.index("song 0")).tolist() == [0, 1]
@@ -166,6 +172,46 @@ def test_excerpts(records, tmp_path):
     assert "no problems" in tool("verify", tmp_path / "a").stdout
     refused = tool("excerpt", "--output", tmp_path / "b", "--seconds=500", records, code=1)
     assert "no track has 500 s" in refused.stderr
+
+
+def test_records_follow_a_table_and_are_joined(audio, records, tmp_path):
+    """By the commands: a file comes, one is mended, one goes; then all is joined with the first."""
+    grown = tmp_path / "grown"
+    shutil.copytree(records, grown)
+    with open(audio / "tracks.csv", newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["id"] != "song 1"]
+    (audio / "gone.wav").write_bytes((audio / "short.wav").read_bytes())
+    rows.append({"id": "new", "path": "0 é.pcm16.wav", "labels": "new|loud"})
+    with open(audio / "later.csv", "w", newline="") as file:
+        writer = csv.DictWriter(file, ["id", "path", "labels"])
+        writer.writeheader()
+        writer.writerows(rows)
+    arguments = ["--table", audio / "later.csv", "--output", grown, "--workers=1"]
+    refused = tool("write", *arguments, code=1)
+    assert "--append" in refused.stderr
+    done = tool("write", *arguments, "--append", "--shard_megabytes=1", code=2)
+    (audio / "gone.wav").unlink()
+    assert "2 tracks added, 1 dropped" in done.stdout
+    assert "10 tracks" in done.stdout
+    assert "1 could not be read" in done.stderr
+    described = tool("inspect", "--output", tmp_path / "pictures", grown).stdout
+    assert "dropped         1 tracks" in described
+    assert "failed          1 could not be read" in described
+    assert RecordReader(grown).manifest.header.vocabulary == ["even", "loud", "odd", "new"]
+    joined = tool("merge", "--output", tmp_path / "all", "--workers=1", grown, records)
+    assert "11 tracks" in joined.stdout
+    assert "8 tracks that several of them have were taken once" in joined.stdout
+    for data_set, count in ((grown, 10), (tmp_path / "all", 11)):
+        assert f"{count} tracks in" in tool("verify", data_set).stdout
+
+
+def test_a_cluster_writes_the_same_bytes(audio, records, tmp_path):
+    """On a real Ray, started on this machine; from a folder that its workers are not in."""
+    pytest.importorskip("ray", reason="needs the extra `cluster`")
+    arguments = write_arguments(audio, "set", "--ray_address=local", "--skip_errors")
+    process = run_python("-m", "tfrecord_tools.write", *arguments, cwd=tmp_path)
+    assert process.returncode == 0, process.stderr
+    assert small_records.contents(tmp_path / "set") == small_records.contents(records)
 
 
 def test_index_makes_a_manifest_of_the_shards(records, tmp_path):

@@ -29,7 +29,7 @@ from mar.models import sfnfnet
 from mar.models.saving import fingerprint
 from mar.records import manifest
 from mar.training.checkpoints import warm_start
-from mar.training.checks import check_batches
+from mar.training.checks import check_batches, check_records
 from mar.training.losses import nt_xent
 from mar.training.objectives import ContrastiveObjective, Objective, SupervisedObjective
 from mar.training.trainer import Trainer
@@ -77,6 +77,7 @@ def overrides(records, **settings):
     shrunk |= {f"{network}.stochastic_depth": 0.6, f"{adam}.epsilon": 0.01}
     for path in data.values():
         shrunk |= {f"{path}.batch_size": 8, f"{path}.snippet_frames": training_runs.FRAMES}
+        shrunk |= {f"{path}.held_out": None, f"{path}.part": None}  # the few tracks are all used
     shrunk |= {"Trainer.initial_weights": str(pathlib.Path(records).parent / "golden.keras")}
     shrunk |= {"Trainer.steps": 30, "Trainer.checkpoint_every": 4, "Trainer.log_every": 1}
     shrunk |= {f"{adam}.schedule.WarmupSchedule.warmup_steps": 5, "Trainer.validate_every": 20}
@@ -358,6 +359,44 @@ def test_shipped_configurations_train(path, tmp_path):
     assert shrunk.run(tmp_path / "run") is None
     assert last_step(tmp_path / "run") == 2
     assert (tmp_path / "run" / "model.keras").exists()
+
+
+@pytest.mark.parametrize("path", sorted(PRETRAIN.glob("*.yaml")), ids=lambda path: path.stem)
+def test_shipped_configurations_validate_on_what_they_do_not_learn_from(path, tmp_path, caplog):
+    """All do; all of an artist is on one side where the records know the artists."""
+    labels = {"audioset_sup": 527, "musicset_sup": 500}.get(path.stem, 7)
+    vocabulary = [f"label {number}" for number in range(labels)]
+    artists = pa.array([f"artist {track // 4}" for track in range(20)])
+    settings = [f"Constants.RECORDS={tmp_path / 'records'}"]
+    for name, first in (("records", 0), ("evaluation", 20)):
+        job = small_records.job([1310] * 20, ids=[f"{first + track}" for track in range(20)])
+        tracks = job.tracks.append_column("group", artists)
+        small_records.write_here(
+            dataclasses.replace(job, tracks=tracks, vocabulary=vocabulary), tmp_path / name
+        )
+    if path.stem.startswith("audioset"):
+        settings.append(f"Constants.VALIDATION={tmp_path / 'evaluation'}")
+    described = Trainer.load(path, settings)
+    check_records(described)
+    assert "learnt from too" not in caplog.text
+    learnt, tested = (
+        [given.manifest.id(track) for track in given.tracks]
+        for given in (described.dataset, described.validation)
+    )
+    assert tested
+    assert not set(learnt) & set(tested)
+    if path.stem.startswith("audioset"):
+        assert (len(learnt), len(tested)) == (20, 20)
+        return
+    assert len(learnt) + len(tested) == 20
+    sides = [{int(track) // 4 for track in side} for side in (learnt, tested)]
+    assert not set.intersection(*sides)
+
+
+def test_a_validation_on_what_is_learnt_from_is_warned_of(records, caplog):
+    check_records(trainer(records))
+    assert "24 of its 24 tracks are learnt from too" in caplog.text
+    assert "held_out" in caplog.text
 
 
 def test_no_steps_leave_the_untrained_network_and_its_scores(records, tmp_path):

@@ -224,3 +224,11 @@ def test_a_full_disk_keeps_nobody_out_later(tmp_path):
 def test_a_folder_that_cannot_be_written(tmp_path):
     with pytest.raises(InputError, match="absent: cannot be locked: No such file"):
         FolderLock(tmp_path / "absent")
+
+
+def test_a_folder_whose_name_is_no_text_is_refused(tmp_path):
+    folder = os.path.join(os.fsencode(tmp_path), b"b\xff")
+    os.mkdir(folder)
+    with pytest.raises(InputError, match=r"b\\xff: expected a folder whose name is text in UTF-8"):
+        FolderLock(os.fsdecode(folder))
+    assert os.listdir(folder) == []

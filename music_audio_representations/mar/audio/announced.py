@@ -12,6 +12,8 @@ import re
 import struct
 from typing import BinaryIO
 
+from mar.errors import InputError
+
 # magic: (first chunk at, layout of a chunk's name and size, alignment of chunks, whether the size
 # includes name and size, name of the audio's chunk)
 _CHUNKS = {
@@ -30,11 +32,19 @@ _MOST_CHUNKS = 1000  # of a whole file; a damaged one may have millions of empty
 # of arecord, of SoX.
 _OF_PIPES = (0xFFFFFFFF, 0x80000000, 0x7FFFFFFF, 0x7F000000)
 _OGG_PAGE = 27 + 255 + 255 * 255  # bytes at most
+_BOXES = (
+    *(b"ftyp", b"styp", b"moov", b"moof", b"mdat", b"mfra", b"sidx", b"ssix", b"free", b"skip"),
+    *(b"wide", b"uuid", b"meta", b"udta", b"prft", b"emsg", b"pdin"),
+)
 _XING = re.compile(rb"(?:Xing|Info)\0\0\0[\1\3\5\7\x09\x0b\x0d\x0f](.{4})", re.DOTALL)
 
 
 def missing_bytes(file: BinaryIO) -> int:
-    """How many bytes of audio the container announces beyond the file's end, 0 where none are."""
+    """How many bytes of audio the container announces beyond the file's end, 0 where none are.
+
+    Raises:
+        InputError: the container is damaged (without the file's name).
+    """
     size = os.fstat(file.fileno()).st_size
     magic = _read(file, 0, 4)
     if magic in _CHUNKS:
@@ -128,10 +138,17 @@ def _end_of_last_page(file, size):
 
 
 def _end_of_boxes(file):
-    """MP4: offset behind the last box of audio or its description; 0 where it is not known."""
+    """MP4: offset behind the last box of audio or its description; 0 where it is not known.
+
+    Fragments (`moof`) are known from box to box alone, so that none may be damaged.
+    """
     offset = end = 0
+    is_fragmented = False
     while len(head := _read(file, offset, 16)) >= 8:
         size, kind = int.from_bytes(head[:4], "big"), head[4:8]
+        is_fragmented |= kind == b"moof"
+        if is_fragmented and kind not in _BOXES:
+            raise InputError(f"damaged: its boxes end at byte {offset}, and the file goes on")
         if size == 1:
             size = int.from_bytes(head[8:], "big")
         if size < 8:  # 0: to the end of the file

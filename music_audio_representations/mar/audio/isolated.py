@@ -1,14 +1,20 @@
-"""Decoding in a process of its own: a decoder that crashes or hangs costs one file, not the run."""
+"""Decoding in a process of its own, as all that embeds, analyses or searches files does it.
 
+A file that crashes the decoder, hangs it or takes all memory costs itself, and nothing else.
+"""
+
+import atexit
 import contextlib
 import multiprocessing
 import multiprocessing.connection
 import os
+import resource
 import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Generator
+import weakref
+from collections.abc import Generator, Iterator
 from typing import Any
 
 import numpy as np
@@ -16,8 +22,10 @@ import numpy as np
 from mar.audio import decode, inspection
 from mar.errors import InputError
 
-STALL_SECONDS = 120.0
+STALL_SECONDS = 120.0  # without a block
+MEMORY_BYTES = 4 * 2**30  # of address space; music takes a tenth of it, of any length
 _GENERATORS = {"blocks": decode.blocks, "measures": inspection.measured}
+_REMEDY = "leave the file out, or convert it: ffmpeg -i FILE -ac 2 -ar 44100 FILE.flac"
 
 
 class IsolatedDecoder:
@@ -35,12 +43,18 @@ class IsolatedDecoder:
     def __init__(self) -> None:
         self._process: Any = None  # its pipe and its standard error come and go with it
         self._unread = False  # whether it has more to say of the file that was opened last
+        _all.add(self)
 
     def __enter__(self) -> "IsolatedDecoder":
         return self
 
     def __exit__(self, *_: object) -> None:
         self._stop()
+
+    def settle(self) -> None:
+        """Ends what it still does for a file that was abandoned; without one, it stays warm."""
+        if self._unread:
+            self._stop()
 
     def interrupt(self) -> None:
         """Makes the file fail that another thread is decoding, so that its wait ends."""
@@ -51,12 +65,8 @@ class IsolatedDecoder:
         """The `AudioInfo` of an audio file; raises as `open` does."""
         return self._answer("info", path)
 
-    def audio_hash(self, path: decode.Path) -> str | None:
-        """See `mar.audio.decode.audio_hash`; None of what cannot be read.
-
-        Raises:
-            InputError: the decoder crashes, or stalls.
-        """
+    def audio_hash(self, path: decode.Path) -> str:
+        """See `mar.audio.decode.audio_hash`; raises as `open` does."""
         return self._answer("audio_hash", path)
 
     def open(
@@ -73,7 +83,8 @@ class IsolatedDecoder:
             must be read, or abandoned, before the next file is opened.
 
         Raises:
-            InputError: also where the decoder crashes, or stalls for `STALL_SECONDS`.
+            InputError: also where the decoder crashes, stalls for `STALL_SECONDS`, or needs more
+                than `MEMORY_BYTES`.
         """
         self._request("blocks", path, decoding)
         return self._receive(path), self._blocks(path)
@@ -94,14 +105,14 @@ class IsolatedDecoder:
         return answer
 
     def _request(self, wanted, path, decoding):
-        idle = self._process is not None and self._process.poll() is None
-        if self._unread or not idle:  # a file was abandoned, or the process died in between
+        self.settle()
+        if self._process is None or self._process.poll() is not None:  # it died in between
             self._stop()
             self._start()
         self._complaints.seek(0)
         self._complaints.truncate()
-        self._send((wanted, path, decoding), path)
         self._unread = True
+        self._send((_working_folder(), wanted, path, decoding), path)
 
     def _blocks(self, path):
         while isinstance(content := self._receive(path), np.ndarray):
@@ -115,14 +126,17 @@ class IsolatedDecoder:
         # Decoders comment on every damaged frame; the last words of one that crashed are kept.
         self._complaints = tempfile.TemporaryFile()  # noqa: SIM115
         self._process = subprocess.Popen(
-            [sys.executable, "-m", __name__, str(theirs.fileno())],
+            [sys.executable, "-m", __name__, str(theirs.fileno()), str(MEMORY_BYTES)],
             env={
                 **os.environ,
                 "PYTHONPATH": os.pathsep.join(sys.path),
                 "OPENBLAS_NUM_THREADS": "1",  # there is a decoder per core
+                "MALLOC_ARENA_MAX": "2",  # each takes address space
             },
             pass_fds=[theirs.fileno()],
+            stdin=subprocess.DEVNULL,
             stderr=self._complaints,
+            start_new_session=True,  # Ctrl-C is its parent's, which decides
         )
         theirs.close()
 
@@ -130,6 +144,14 @@ class IsolatedDecoder:
         if self._process is not None:
             self._process.kill()
             self._process.wait()
+            self._pipe.close()
+            self._complaints.close()
+            self._process, self._unread = None, False
+
+    def _forget(self):
+        """Leaves the process to the one that this one was forked from."""
+        if self._process is not None:
+            self._process.returncode = 0  # else it would be told that it still runs
             self._pipe.close()
             self._complaints.close()
             self._process, self._unread = None, False
@@ -146,7 +168,8 @@ class IsolatedDecoder:
             if not self._pipe.poll(STALL_SECONDS):
                 self._stop()
                 raise InputError(
-                    f"{decode.shown(path)}: the decoder made no progress for {STALL_SECONDS:.0f} s"
+                    f"{decode.shown(path)}: the decoder made no progress for "
+                    f"{STALL_SECONDS:.0f} s; {_REMEDY}"
                 )
             kind, content = self._pipe.recv()
         except (EOFError, OSError):
@@ -162,21 +185,69 @@ class IsolatedDecoder:
         last = self._complaints.read().decode(errors="replace").strip().rpartition("\n")[2]
         self._stop()
         how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
-        return InputError(f"{decode.shown(path)}: the decoder crashed ({how}) {last}".rstrip())
+        words = f": {last}" if last else ""
+        return InputError(f"{decode.shown(path)}: the decoder crashed ({how}){words}; {_REMEDY}")
+
+
+_all: weakref.WeakSet[IsolatedDecoder] = weakref.WeakSet()
+_idle: list[IsolatedDecoder] = []
+
+
+@contextlib.contextmanager
+def decoder() -> Iterator[IsolatedDecoder]:
+    """Lends a decoder; its process stays warm for whoever is next, and ends with this one.
+
+    Threads that decode at the same time have one each, and so has a process that was forked.
+
+        with isolated.decoder() as decoder:
+            info, blocks = decoder.open("song.mp3", sample_rate=16000)
+            samples = np.concatenate(list(blocks))
+    """
+    try:
+        lent = _idle.pop()
+    except IndexError:
+        lent = IsolatedDecoder()
+    try:
+        yield lent
+    finally:
+        lent.settle()
+        _idle.append(lent)
+
+
+def blocks(path: decode.Path, **decoding: Any) -> Iterator[np.ndarray]:
+    """`mar.audio.decode.blocks`, by a decoder that is lent; raises as `IsolatedDecoder.open`."""
+    with decoder() as lent:
+        yield from lent.open(path, **decoding)[1]
+
+
+@atexit.register
+def _stop_all():
+    for each in list(_all):
+        each._stop()
+
+
+def _forget_all():
+    _idle.clear()
+    for each in list(_all):
+        each._forget()
+
+
+os.register_at_fork(after_in_child=_forget_all)
 
 
 def _serve(pipe):
     """Answers each request with the file's info, its blocks if they are wanted, and None."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
     with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):  # it is gone
         while True:
             _answer(pipe, *pipe.recv())
 
 
-def _answer(pipe, wanted, path, decoding):
+def _answer(pipe, folder, wanted, path, decoding):
+    with contextlib.suppress(OSError):  # then relative paths are of nothing, as in the parent
+        os.chdir(folder)  # which may be another than when this process began
     try:
         if wanted == "audio_hash":
-            pipe.send(("hash", _hash_or_none(path)))
+            pipe.send(("hash", decode.audio_hash(path)))
         else:
             pipe.send(("info", decode.info(path)))
         generator = _GENERATORS.get(wanted)
@@ -186,6 +257,10 @@ def _answer(pipe, wanted, path, decoding):
         raise
     except InputError as error:
         pipe.send(("refused", error))
+    except MemoryError:
+        limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+        reason = f"decoding takes more than {limit / 2**30:.3g} GiB of memory; {_REMEDY}"
+        pipe.send(("refused", InputError(f"{decode.shown(path)}: {reason}")))
     except Exception as error:  # a defect in a decoder, on this file
         reason = f"{type(error).__name__}: {error}"
         refusal = InputError(f"{decode.shown(path)}: the decoder failed ({reason})")
@@ -201,10 +276,19 @@ def _send(pipe, blocks):
             return end.value
 
 
-def _hash_or_none(path):
-    with contextlib.suppress(InputError):
-        return decode.audio_hash(path)
+def _working_folder():
+    try:
+        return os.getcwd()
+    except OSError:  # it was removed
+        return os.sep
+
+
+def _limit_memory(limit):
+    _, most = resource.getrlimit(resource.RLIMIT_AS)
+    limit = limit if most == resource.RLIM_INFINITY else min(limit, most)
+    resource.setrlimit(resource.RLIMIT_AS, (limit, most))
 
 
 if __name__ == "__main__":  # the child
+    _limit_memory(int(sys.argv[2]))
     _serve(multiprocessing.connection.Connection(int(sys.argv[1])))

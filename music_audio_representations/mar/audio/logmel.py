@@ -13,7 +13,7 @@ import librosa
 import numpy as np
 from keras import ops
 
-from mar.audio import decode
+from mar.audio import decode, isolated
 from mar.audio.resampling import Resampler
 from mar.config import Configurable, Param
 from mar.errors import ConfigError
@@ -98,15 +98,15 @@ class LogMel(Configurable):
         Equal to `read(path)`, in memory that does not grow with the file's length.
 
         Raises:
-            InputError: see `mar.audio.decode.blocks`.
+            InputError: see `mar.audio.isolated.IsolatedDecoder.open`.
         """
-        return self.stream_blocks(decode.blocks(path, **self.decoding))
+        return self.stream_blocks(isolated.blocks(path, **self.decoding))
 
     def read(self, path: str | bytes | os.PathLike) -> np.ndarray:
         """All log-mel frames of an audio file, NumPy float32 `(frames, n_mels)`.
 
         Raises:
-            InputError: see `mar.audio.decode.blocks`.
+            InputError: see `mar.audio.isolated.IsolatedDecoder.open`.
         """
         empty = np.zeros((0, self.n_mels), np.float32)
         return np.concatenate([empty, *self.stream(path)])

@@ -17,6 +17,7 @@ import numpy as np
 import soundfile
 
 from mar.audio import announced
+from mar.audio.losses import Losses, words
 from mar.errors import InputError
 
 # Containers that tell the length exactly (others estimate it), and the seconds by which whole
@@ -29,9 +30,6 @@ _TELL_LENGTH = {
     "mp3": 0.5,
     "mov,mp4,m4a,3gp,3g2,mj2": 0.5,
 }
-# Formats whose frames have the time where they belong, and the longest gaps in seconds that whole
-# files have: by rounding, and as recorders leave them.
-_TELL_TIME = {"flac": 0.001, "ogg": 0.02, "matroska,webm": 0.5}
 _FAILURES = (av.FFmpegError, ValueError, OSError)  # OSError: it seeks to before the file
 _TYPES = {"u8": "u1", "s16": "i2", "s32": "i4", "s64": "i8", "flt": "f4", "dbl": "f8"}
 
@@ -110,9 +108,9 @@ class FFmpeg:
         bounds = [0, *announced.ogg_links(file)[1:], os.fstat(file.fileno()).st_size]
         self._parts = [_Part(file, begin, end) for begin, end in itertools.pairwise(bounds)]
         self._file = file
+        self._losses: list[Losses] = []  # of each part
         self._demux(self._parts[0])
         stream = self._stream
-        self.damaged_seconds, self.reason = 0.0, ""
         self._first_packet: Any = None
         self._decoded = self._frames()
         # What the first frame says, not the header: half the rate is announced for some AAC.
@@ -122,24 +120,29 @@ class FFmpeg:
         self.seconds = self._announced_seconds()
         self.tolerance = _TELL_LENGTH.get(self._format, 0.0)
 
+    @property
+    def damaged_seconds(self) -> float:
+        """What could not be decoded, so far."""
+        return sum(losses.seconds for losses in self._losses)
+
+    @property
+    def reason(self) -> str:
+        """The decoder's words about it."""
+        return next((losses.reason for losses in self._losses[::-1] if losses.reason), "")
+
     def blocks(self, seconds: float) -> Iterator[tuple[np.ndarray, int]]:
         """See `SoundFile.blocks`; a block ends where rate or channels change."""
-        pieces: list[np.ndarray] = []
         if self._first is None:
             return
-        held, kind = 0, _kind(self._first)
+        frames: list[Any] = []
+        held = 0
         for frame in itertools.chain([self._first], self._decoded):
-            if pieces and kind != _kind(frame):
-                yield np.concatenate(pieces), kind[0]
-                pieces, held = [], 0
-            kind = _kind(frame)
-            pieces.append(_samples(frame))
-            held += len(pieces[-1])
-            if held >= seconds * kind[0]:
-                yield np.concatenate(pieces), kind[0]
-                pieces, held = [], 0
-        if pieces:
-            yield np.concatenate(pieces), kind[0]
+            if frames and (held >= seconds * frames[0].sample_rate or not _alike(frames[0], frame)):
+                yield _samples(frames), frames[0].sample_rate
+                frames, held = [], 0
+            frames.append(frame)
+            held += frame.samples
+        yield _samples(frames), frames[0].sample_rate
 
     def close(self) -> None:
         self._container.close()
@@ -153,6 +156,7 @@ class FFmpeg:
             raise InputError(f"has no audio stream (format {self._format})")
         if self._format == "flac":  # else a damaged frame is noise
             self._stream.codec_context.options = {"err_detect": "crccheck+explode"}
+        self._losses.append(Losses(self._container, file))
 
     def _frames(self):
         """Frames to the end of the file; what cannot be decoded is left out, and counted."""
@@ -163,36 +167,20 @@ class FFmpeg:
                 self._demux(part)
                 yield from self._frames_of_part()
         except _FAILURES as error:
-            raise Damaged(f"damaged or truncated: {reason(error)}") from None
+            raise Damaged(f"damaged or truncated: {words(error)}") from None
 
     def _frames_of_part(self):
-        expected = None
-        tell_time = self._format in _TELL_TIME
+        losses = self._losses[-1]
         for packet in self._container.demux(self._stream):
             self._first_packet = self._first_packet or packet
             try:
                 frames = packet.decode()
             except _FAILURES as error:
-                self.reason = reason(error)
-                if packet.duration and not tell_time:
-                    self.damaged_seconds += float(packet.duration * packet.time_base)
-                continue
-            for frame in frames:
-                if tell_time:
-                    expected = self._place(frame, expected) + frame.samples / frame.sample_rate
-                yield frame
-
-    def _place(self, frame, expected):
-        """The time in seconds where a frame belongs; a gap before it is counted as damage.
-
-        Not every FLAC frame after a damaged one has a time; it follows the one before it.
-        """
-        if frame.pts is None:
-            return expected or 0.0
-        begin = float(frame.pts * frame.time_base)
-        if expected is not None and begin - expected > _TELL_TIME[self._format]:
-            self.damaged_seconds += begin - expected
-        return begin
+                losses.fail(packet, error)
+            else:
+                losses.decode(packet, frames)
+                yield from frames
+        losses.end()
 
     def _announced_seconds(self):
         first = self._first_packet
@@ -242,7 +230,7 @@ def opened(path: str | bytes | os.PathLike, file: BinaryIO) -> Iterator[SoundFil
                 raise
             if known is None:
                 raise InputError(
-                    f"not recognised as audio (libsndfile: {refusal}; FFmpeg: {reason(error)})"
+                    f"not recognised as audio (libsndfile: {refusal}; FFmpeg: {words(error)})"
                 ) from None
             source = known
         else:
@@ -252,29 +240,33 @@ def opened(path: str | bytes | os.PathLike, file: BinaryIO) -> Iterator[SoundFil
         yield source
 
 
-def reason(error: Exception) -> str:
-    """An error of FFmpeg's, in a few words."""
-    return getattr(error, "strerror", None) or str(error)
+def _alike(one, other):
+    """Whether two frames have one rate, one number of channels and one type of samples."""
+    return (
+        one.sample_rate == other.sample_rate
+        and one.layout.nb_channels == other.layout.nb_channels
+        and one.format.name == other.format.name
+    )
 
 
-def _kind(frame):
-    return frame.sample_rate, frame.layout.nb_channels
+def _samples(frames):
+    """float32 `(samples, channels)`, full scale ±1, of frames that are alike.
 
-
-def _samples(frame):
-    """float32 `(samples, channels)`, full scale ±1, of a frame in any of FFmpeg's formats."""
-    channels, kind = frame.layout.nb_channels, frame.format.name.removesuffix("p")
+    All at once: an MP3 has forty a second, and one by one they cost two thirds of their decoding.
+    """
+    channels, kind = frames[0].layout.nb_channels, frames[0].format.name.removesuffix("p")
     if kind not in _TYPES:
         raise InputError(f"has samples of an unknown type ({kind})")
-    if frame.format.is_planar:
-        # Not `to_ndarray`: of eight channels PyAV 18 lists nine planes, the last one nowhere.
-        planes = frame.planes[:channels]
-        array = np.stack([np.frombuffer(p, _TYPES[kind], frame.samples) for p in planes], axis=1)
-    else:
-        count = frame.samples * channels
-        array = np.frombuffer(frame.planes[0], _TYPES[kind], count).reshape(-1, channels)
+    width = 1 if frames[0].format.is_planar else channels  # values of a sample in one plane
+    pieces = [(frame.planes, frame.samples * width) for frame in frames]
+    # Not `to_ndarray`: of eight channels PyAV 18 lists nine planes, the last one nowhere.
+    rows = [
+        np.concatenate([np.frombuffer(planes[n], _TYPES[kind], count) for planes, count in pieces])
+        for n in range(channels // width)
+    ]
+    array = np.stack(rows).T if width == 1 else rows[0].reshape(-1, channels)
     if array.dtype.kind == "f":
-        return array.astype(np.float32)
+        return array.astype(np.float32, copy=False)
     floats = array.astype(np.float32) / np.float32(2.0 ** (8 * array.dtype.itemsize - 1))
     return floats - 1 if array.dtype.kind == "u" else floats
 
@@ -283,7 +275,7 @@ class _Part(io.RawIOBase):
     """The bytes of a file from `begin` to `end`, as a file."""
 
     def __init__(self, file, begin, end):
-        self._file, self._begin, self._size, self._at = file, begin, end - begin, 0
+        self._file, self._begin, self.size, self._at = file, begin, end - begin, 0
 
     def readable(self):
         return True
@@ -292,14 +284,16 @@ class _Part(io.RawIOBase):
         return True
 
     def read(self, count=-1):
-        left = max(0, self._size - self._at)
-        count = left if count is None or count < 0 else min(count, left)
-        content = os.pread(self._file.fileno(), count, self._begin + self._at)
+        left = max(0, self.size - self._at)
+        content = self.at(self._at, left if count is None or count < 0 else min(count, left))
         self._at += len(content)
         return content
 
+    def at(self, offset, count):
+        return os.pread(self._file.fileno(), count, self._begin + offset)
+
     def seek(self, offset, whence=os.SEEK_SET):
-        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._size}[whence]
+        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self.size}[whence]
         if base + offset < 0:
             return -1  # FFmpeg's way to say that it cannot
         self._at = base + offset

@@ -40,7 +40,7 @@ class ExcerptSource:
 
 
 def excerpts(manifest: Manifest, frames: int, seed: int) -> pa.Table:
-    """Where the random excerpts lie: a table of id, labels, track and first_frame.
+    """Where the random excerpts lie: a table of id, labels, group, track and first_frame.
 
     Args:
         manifest: `Manifest` of the data set.
@@ -52,6 +52,7 @@ def excerpts(manifest: Manifest, frames: int, seed: int) -> pa.Table:
     columns = {
         "id": pa.array([manifest.id(track) for track in tracks.tolist()], pa.string()),
         "labels": pa.array([manifest.labels(t) for t in tracks.tolist()], pa.list_(pa.int32())),
+        "group": pa.array([manifest.group(track) for track in tracks.tolist()], pa.string()),
         "track": tracks,
         "first_frame": sampling.starts(rng, manifest.frames[tracks], frames),
     }

@@ -2,9 +2,11 @@
 
 import functools
 import logging
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 
+import annotated_types
 import numpy as np
+import pyarrow.compute as pc
 
 from mar.config import Configurable, Param
 from mar.data import sampling
@@ -49,6 +51,22 @@ class RecordDataset(Configurable):
     windows_per_track: PositiveInt = Param(
         default=1, doc="With fixed windows, examples of each track."
     )
+    held_out: Annotated[float, annotated_types.Interval(gt=0, lt=1)] | None = Param(
+        default=None,
+        doc="Share of the tracks that is for validation; all of an artist or none, where the "
+        "records tell.",
+    )
+    part: Literal["train", "validation"] | None = Param(
+        default=None, doc="With held_out, which tracks: the others, or those."
+    )
+
+    def __post_init__(self) -> None:
+        _expect(
+            (self.part is None) == (self.held_out is None),
+            self,
+            "part",
+            "train or validation where held_out is given, or else null",
+        )
 
     @functools.cached_property
     def reader(self) -> RecordReader:
@@ -62,13 +80,15 @@ class RecordDataset(Configurable):
 
     @functools.cached_property
     def tracks(self) -> np.ndarray:
-        """Rows of the manifest whose tracks are long enough, `(n,)`."""
-        rows = np.flatnonzero(self.manifest.frames >= self._needed_frames())
-        excluded = len(self.manifest) - len(rows)
+        """Rows of the manifest whose tracks are of this part and long enough, `(n,)`."""
+        part = self._of_part()
+        long_enough = self.manifest.frames >= self._needed_frames()
+        rows = np.flatnonzero(part & long_enough)
+        excluded = part.sum() - len(rows)
         if excluded:
             _LOG.warning(
                 "%s: %d of %d tracks are shorter than %d frames and are left out",
-                *(self.records, excluded, len(self.manifest), self._needed_frames()),
+                *(self.records, excluded, part.sum(), self._needed_frames()),
             )
         if len(rows) == 0:
             raise ConfigError(
@@ -180,6 +200,21 @@ class RecordDataset(Configurable):
         tracks, starts = self.indices(seed, step)
         return self._batch(tracks[rows], {view: first[rows] for view, first in starts.items()})
 
+    def _of_part(self):
+        """Which tracks are of this part, `(tracks,)`."""
+        if self.held_out is None:
+            return np.ones(len(self.manifest), bool)
+        groups = self.manifest.groups
+        count = pc.count_distinct(groups).as_py()
+        if count < 2:
+            raise ConfigError(
+                f"{self.records}: expected tracks of at least two artists (albums, folders), so "
+                f"that held_out: {self.held_out:g} can be for validation, got {len(groups)} tracks "
+                f"of {count}; validate on other records, or on none (validation: null)"
+            )
+        validation = sampling.held_out(groups, self.held_out)
+        return validation if self.part == "validation" else ~validation
+
     def _batch(self, tracks, starts):
         return {view: self._snippets(tracks, first) for view, first in starts.items()}
 
@@ -271,6 +306,7 @@ class PairDataset(RecordDataset):
     )
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         _expect(
             not self.hard_negatives
             or (self.max_centre_distance_seconds is not None and self.windows == "random"),

@@ -4,10 +4,12 @@ Pure functions of a random generator, which in turn depends on (seed, step, purp
 worker knows the whole batch, reads its own rows, and can begin at any step.
 """
 
+import hashlib
 import math
 import zlib
 
 import numpy as np
+import pyarrow as pa
 
 from mar.records.manifest import Manifest
 
@@ -36,6 +38,29 @@ def tracks(
     cumulative = np.cumsum(weights)
     drawn = np.searchsorted(cumulative, rng.random(size) * cumulative[-1], side="right")
     return np.minimum(drawn, np.flatnonzero(weights)[-1])  # the product may round up to the sum
+
+
+def held_out(groups: pa.ChunkedArray, share: float) -> np.ndarray:
+    """Which tracks are held out, bool `(tracks,)`: all of a group or none of it.
+
+    Each group has a number from 0 to 1 that depends on its name alone, and is held out where that
+    is less than `share`: it stays on its side when others come or go. Where that leaves nothing on
+    one side, the group with the least number alone is held out, or the one with the greatest alone
+    is not.
+
+    Args:
+        groups: `(tracks,)` names, of at least two groups.
+        share: of the groups, about.
+    """
+    encoded = groups.combine_chunks().dictionary_encode()
+    digests = (
+        hashlib.blake2b(name.encode(), digest_size=8).digest()
+        for name in encoded.dictionary.to_pylist()
+    )
+    numbers = np.array([int.from_bytes(digest, "big") for digest in digests]) / 2.0**64
+    side = numbers < share
+    side[np.argmin(numbers)], side[np.argmax(numbers)] = True, False
+    return side[encoded.indices.to_numpy()]
 
 
 def label_balance(manifest: Manifest) -> np.ndarray:

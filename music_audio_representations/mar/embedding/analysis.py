@@ -13,7 +13,7 @@ import warnings
 import keras
 import numpy as np
 
-from mar.audio import decode
+from mar.audio import isolated
 from mar.audio.logmel import PUBLISHED, LogMel
 from mar.audio.windows import FrameWindows
 from mar.config import Configurable, Param
@@ -185,7 +185,7 @@ class Analysis(Configurable):
         Raises:
             InputError: the file or the model cannot be used.
         """
-        blocks = decode.blocks(path, **self._log_mel.decoding)
+        blocks = isolated.blocks(path, **self._log_mel.decoding)
         if MelSpectrogram not in self._by_class:
             columns = (self._log_mel.level * block[:, None] for block in blocks)
         elif EmbeddingFeature not in self._by_class:

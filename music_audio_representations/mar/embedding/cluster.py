@@ -9,17 +9,15 @@ import dataclasses
 import hashlib
 import os
 from collections.abc import Sequence
-from types import ModuleType
 
 from mar.embedding import engine
 from mar.embedding.catalogue import Catalogue
 from mar.embedding.engine import InMemory, Row, Summary
 from mar.embedding.files import AudioItem
 from mar.embedding.writer import Writer, write_part
-from mar.errors import InputError
+from mar.util.cluster import RETRIES, connected
 
 _FILES = 32  # that an actor embeds, and writes as one part, at a time
-_RETRIES = 3
 
 
 def run(
@@ -48,7 +46,7 @@ def run(
     Raises:
         InputError: Ray is not installed or the cluster does not answer.
     """
-    ray = _connected(address)
+    ray = connected(address)
     output = os.path.abspath(output)  # the workers' folders are others
     items = [
         dataclasses.replace(item, path=os.path.abspath(item.path))
@@ -80,8 +78,8 @@ def _outcomes(ray, job, model, todo, writer):
         concurrency=(1, actors),
         num_cpus=workers,
         num_gpus=1 if gpus else 0,
-        max_restarts=_RETRIES,
-        max_task_retries=_RETRIES,
+        max_restarts=RETRIES,
+        max_task_retries=RETRIES,
     )
     return (Row(**outcome) for outcome in outcomes.iter_rows())
 
@@ -104,16 +102,3 @@ class _Actor:
         write_part(self._output, self._provenance, rows, name, self._written)
         columns = ("path", "status", "reason", "duration", "notes", "damaged_seconds")
         return {column: [getattr(row, column) for row in rows] for column in columns}
-
-
-def _connected(address: str) -> ModuleType:
-    try:
-        import ray
-    except ImportError:
-        raise InputError("--ray_address needs Ray: pip install 'ray[data]'") from None
-    if not ray.is_initialized():
-        try:
-            ray.init(address=address, log_to_driver=False)
-        except ConnectionError as error:
-            raise InputError(f"--ray_address {address}: no Ray cluster answers ({error})") from None
-    return ray

@@ -5,17 +5,17 @@ import functools
 import numbers
 import os
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 import mar
-from mar.audio import decode
+from mar.audio import decode, isolated
 from mar.audio.logmel import LogMel
 from mar.audio.resampling import resample
 from mar.audio.windows import Windows
 from mar.embedding import engine, files
-from mar.embedding.representations import Representation, located, representation
+from mar.embedding.representations import Representation, representation
 from mar.embedding.store import Embeddings
 from mar.errors import ConfigError, InputError
 
@@ -35,6 +35,7 @@ class Embedding:
         duration_seconds: length of the audio.
         sample_rate: Hz, of the audio as it was given.
         padded: whether the audio was shorter than a window, so that silence was appended.
+        provenance: how it was made, as a data set records it.
     """
 
     times: np.ndarray
@@ -42,6 +43,7 @@ class Embedding:
     duration_seconds: float
     sample_rate: int
     padded: bool
+    provenance: dict[str, Any]
 
     @property
     def mean(self) -> np.ndarray:
@@ -86,11 +88,11 @@ class Embedder:
                 "windows: expected mar.Windows, e.g. mar.Embedder(windows=mar.Windows("
                 f"window_seconds=3.0)), got {windows!r}"
             )
+        self.representation = representation(model, windows, batch_size, precision)
         if isinstance(model, (str, os.PathLike)):
-            model = self._source = located(model)
+            self._source = os.fspath(model)
         else:
             self._source = type(model).__name__
-        self.representation = representation(model, windows, batch_size, precision)
 
     def __repr__(self) -> str:
         return f"<mar.Embedder of {self._source}: {self.dimensions} dimensions>"
@@ -108,8 +110,9 @@ class Embedder:
     @functools.cached_property
     def provenance(self) -> dict:
         """How embeddings are made, as a data set records it; plain data."""
+        source = self._source
         return {
-            "model_source": self._source,
+            "model_source": os.path.abspath(source) if os.path.exists(source) else source,
             "front_end": self.log_mel.hash(),
             "front_end_config": self.log_mel.resolved(),
             "dimensions": self.dimensions,
@@ -131,20 +134,24 @@ class Embedder:
             An `Embedding`.
 
         Raises:
-            InputError: the file or the samples cannot be used.
+            InputError: the file or the samples cannot be used. Files are decoded in a process of
+                their own, so that one that crashes a decoder, hangs it or takes all memory is such.
         """
         log_mel = self.log_mel
         if isinstance(audio, (str, bytes, os.PathLike)):
             if sample_rate is not None:
                 raise InputError("a file tells its own sample rate; sample_rate is for arrays")
-            name, rate = decode.shown(audio), decode.info(audio).sample_rate
-            blocks: Iterable[np.ndarray] = decode.blocks(audio, **log_mel.decoding)
-        else:
-            name, rate = "the samples", _whole(sample_rate)
-            mono = decode.mix(_checked(audio), log_mel.downmix)
-            blocks = resample(
-                [mono], rate, log_mel.sample_rate, log_mel.resampler, log_mel.via_rate
-            )
+            with isolated.decoder() as decoder:
+                info, blocks = decoder.open(audio, **log_mel.decoding)
+                return self._embedding(blocks, decode.shown(audio), info.sample_rate)
+        rate, mono = _whole(sample_rate), decode.mix(_checked(audio), log_mel.downmix)
+        mono_blocks = resample(
+            [mono], rate, log_mel.sample_rate, log_mel.resampler, log_mel.via_rate
+        )
+        return self._embedding(mono_blocks, "the samples", rate)
+
+    def _embedding(self, blocks: Iterable[np.ndarray], name: str, rate: int) -> Embedding:
+        """The embedding of mono blocks at the front end's rate, which `name` names in messages."""
         waveform = engine.Waveform(blocks, self.representation.shortest)
         try:
             groups = list(self.representation.stream(self.representation.pieces(waveform)))
@@ -158,9 +165,10 @@ class Embedder:
         return Embedding(
             times=times,
             values=values,
-            duration_seconds=waveform.samples / log_mel.sample_rate,
+            duration_seconds=waveform.samples / self.log_mel.sample_rate,
             sample_rate=rate,
             padded=waveform.padded,
+            provenance=self.provenance,
         )
 
     def embed_folder(

@@ -17,9 +17,9 @@ import tqdm
 
 from mar.audio import decode
 from mar.audio.isolated import IsolatedDecoder
+from mar.embedding import npz
 from mar.embedding.files import AudioItem
 from mar.embedding.parts import Row
-from mar.embedding.store import npz_path
 from mar.embedding.writer import Writer, storable
 from mar.errors import InputError
 
@@ -168,7 +168,8 @@ def missing(writer: Writer, items: Sequence[AudioItem]) -> list[AudioItem]:
         if done.status == "skipped":
             return not item.expected
         return (
-            writer.provenance["format"] == "parquet" or npz_path(writer.folder, item.key).exists()
+            writer.provenance["format"] == "parquet"
+            or npz.path_of(writer.folder, item.key).exists()
         )
 
     return [item for item in items if not is_done(item)]
@@ -312,7 +313,7 @@ def _of_item(
         return
     try:
         row.audio_hash = decoder.audio_hash(item.path)
-        first = row.audio_hash is None or duplicates.is_first(row)
+        first = duplicates.is_first(row)
         if first is True:
             yield from _pieces(embedder, decoder, item, row)
         elif isinstance(first, Row):

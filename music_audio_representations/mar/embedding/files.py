@@ -1,6 +1,5 @@
 """The audio files of a catalogue, and the keys under which their embeddings are found."""
 
-import codecs
 import dataclasses
 import os
 import pathlib
@@ -8,6 +7,8 @@ import re
 from collections.abc import Sequence
 
 from mar.errors import InputError
+from mar.util import tables, text
+from mar.util.names import spelled
 
 LISTS = {".txt", ".m3u", ".m3u8"}
 # What a file in a folder must be called to be taken for audio.
@@ -16,6 +17,7 @@ AUDIO = re.compile(
     r"mpe?ga?|og[agv]|opus|snd|spx|tta|voc|w64|wave?|webm|wm[av]|wv)$",
     re.IGNORECASE,
 )
+_SHOWN = 5  # of the files that a list names in vain
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,10 +42,12 @@ def find(inputs: Sequence[str]) -> list[AudioItem]:
 
     Args:
         inputs: audio files, folders (searched recursively, but for hidden files) and lists (`.txt`,
-            `.m3u`: a path a line, relative to the list; `#` begins a comment).
+            `.m3u`: a path a line, relative to the list; `#` begins a comment). How many names a
+            list has is logged.
 
     Raises:
-        InputError: an input does not exist, or two files have the same key.
+        InputError: an input does not exist, a list is not text or names no file that exists, or two
+            files have the same key.
     """
     items: dict[str, AudioItem] = {}
     for given in inputs:
@@ -91,17 +95,47 @@ def _in_folder(root):
 
 
 def _in_list(path):
+    """The files that a list names, each once, as the disk spells them."""
+    # Names may be bytes that are no text, as some tools write them; then there are such files.
+    lines = text.read_lines(path, "surrogateescape")
+    names = [
+        (number, line)
+        for number, line in enumerate(lines, 1)
+        if line.strip() and not line.startswith("#")
+    ]
+    if not names:
+        raise InputError(f"{path}: expected a path a line, found none")
+    items: dict[str, AudioItem] = {}
+    absent = []
+    for number, line in names:
+        name = spelled(os.path.dirname(path), line)
+        target, normal = os.path.join(os.path.dirname(path), name), os.path.normpath(name)
+        outside = normal.split(os.sep)[0] == os.pardir
+        item = AudioItem(key(os.path.abspath(target) if outside else normal), target)
+        items.setdefault(item.key, item)
+        if not os.path.lexists(target):
+            _refuse_undecoded(path, number, line)
+            absent.append(line)
+    if len(absent) == len(names):
+        shown = "".join(f"\n  {name}" for name in absent[:_SHOWN])
+        raise InputError(
+            f"{path}: none of the {len(names)} files that it names exists; expected paths that are "
+            f"absolute, or relative to the list's folder. The first:{shown}"
+        )
+    tables.log_account(path, len(names), len(items))
+    return items.values()
+
+
+def _refuse_undecoded(path, number, line):
+    """Raises InputError where a line is not UTF-8, and no name of a file in these bytes either."""
     try:
-        with open(path, "rb") as file:
-            content = file.read().removeprefix(codecs.BOM_UTF8)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
-    lines = [os.fsdecode(line.rstrip(b"\r")) for line in content.split(b"\n")]
-    for line in lines:
-        if line.strip() and not line.startswith("#"):
-            target, name = os.path.join(os.path.dirname(path), line), os.path.normpath(line)
-            outside = name.split(os.sep)[0] == os.pardir
-            yield AudioItem(key(os.path.abspath(target) if outside else name), target)
+        line.encode()
+    except UnicodeEncodeError as error:
+        raise InputError(
+            f"{path}: line {number}: expected a path in UTF-8 (or a list in UTF-16 with its "
+            f"byte-order mark), found the byte {os.fsencode(line[error.start])[0]:#04x}; save the "
+            f"list as UTF-8"
+        ) from None
 
 
 def _is_audio(path):

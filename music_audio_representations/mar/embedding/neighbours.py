@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from mar.audio import decode
-from mar.embedding import files
+from mar.audio import isolated
+from mar.embedding import files, provenance
 from mar.errors import InputError
 
 if TYPE_CHECKING:
@@ -78,25 +78,46 @@ def _query(
     """The path that a data set has of a track, or None, and its mean embedding."""
     if not os.path.isfile(track):
         key = files.key(track)
+        if key not in embeddings and (failed := _failed(embeddings, track)):
+            raise InputError(f"{embeddings.folder}: {failed}")
         return key, embeddings.mean(key)
-    audio_hash = decode.audio_hash(track)
-    if (same_file := _key(embeddings, track, audio_hash)) is not None:
-        return same_file, embeddings.mean(same_file)
-    if same := embeddings.paths_of_audio(audio_hash):
-        return None, embeddings.mean(same[0])
-    return None, _embedder(embeddings, model)(track).mean
+    try:
+        with isolated.decoder() as decoder:
+            audio_hash = decoder.audio_hash(track)
+        if (same_file := _key(embeddings, track, audio_hash)) is not None:
+            return same_file, embeddings.mean(same_file)
+        if same := embeddings.paths_of_audio(audio_hash):
+            return None, embeddings.mean(same[0])
+        return None, _embedder(embeddings, model)(track).mean
+    except InputError as error:
+        if failed := _failed(embeddings, track):
+            raise InputError(f"{error}; in {embeddings.folder}, {failed}") from None
+        raise
+
+
+def _failed(embeddings: "Embeddings", track: str) -> str:
+    """Which file a track may be that could not be embedded, and why; or nothing."""
+    names = [files.key(track), *_names(track)]
+    failed = [name for name in names if name in embeddings.failures]
+    return "".join(f"{name} was not embedded: {embeddings.failures[name]}" for name in failed[:1])
+
+
+def _names(track: str) -> list[str]:
+    """What a track may be called in a data set: the end of its path.
+
+    /music/rock/a.wav, music/rock/a.wav, rock/a.wav, a.wav
+    """
+    path = os.path.abspath(track)
+    names = pathlib.Path(path).parts
+    return [files.key(n) for n in (path, *("/".join(names[i:]) for i in range(1, len(names))))]
 
 
 def _key(embeddings: "Embeddings", track: str, audio_hash: str) -> str | None:
-    """The path under which a data set has this very file: the end of its own, and its audio.
-
-    /music/rock/a.wav    may be called music/rock/a.wav, rock/a.wav or a.wav there: the first of
-                         these that has the same audio, or, where version 0.1.0 did not note it, the
-                         same size and time of change
+    """The path under which a data set has this very file: the first of its `_names` that has the
+    same audio, or, where version 0.1.0 did not note it, the same size and time of change.
     """
-    status, names = os.stat(track), pathlib.Path(os.path.abspath(track)).parts
-    ends = [os.path.abspath(track), *("/".join(names[first:]) for first in range(1, len(names)))]
-    for key in map(files.key, ends):
+    status = os.stat(track)
+    for key in _names(track):
         if key in embeddings:
             row = embeddings.row(key)
             noted = row.get("audio_hash")
@@ -123,6 +144,7 @@ def _embedder(embeddings: "Embeddings", model: str | None) -> "Embedder":
         ) from None
     if embedder.provenance["model"] != made["model"]:
         raise InputError(
-            f"{source}: another model than that of {embeddings.folder}; give its --model"
+            f"another model than that of {embeddings.folder}: {provenance.model(made)} there, "
+            f"{provenance.model(embedder.provenance)} here; --model says where the first one is"
         )
     return embedder

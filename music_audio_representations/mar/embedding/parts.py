@@ -31,6 +31,7 @@ Every page has a checksum. Floats are split into streams of their bytes: a row o
 takes 5.9 KB, where that of 0.1.0 took 7.5 KB (noise, in `benchmarks/store.py`).
 """
 
+import contextlib
 import dataclasses
 import json
 import pathlib
@@ -40,10 +41,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from mar.embedding.provenance import difference
 from mar.errors import InputError
 from mar.util.atomic import whole
 
 SCHEMA = 2
+_TRIES = 10  # to list a folder that changes
 _KEY = b"mar"
 _UNREADABLE = (OSError, pa.ArrowException, ValueError, KeyError, TypeError)
 _FLOATS = (
@@ -262,3 +265,25 @@ def _check(provenance: dict, columns: Sequence[str]) -> None:
 
 def _first_line(error: Exception) -> str:
     return str(error).strip().partition("\n")[0]
+
+
+def open_all(folder: pathlib.Path) -> list[Part]:
+    """The parts of a folder, those of later runs last.
+
+    Raises:
+        InputError: one is damaged, or the folder changes all the time.
+    """
+    for _ in range(_TRIES):
+        with contextlib.suppress(FileNotFoundError):  # a writer removed one meanwhile: look again
+            found = [Part.open(path) for path in folder.glob("[!.]*.parquet")]
+            return sorted(found, key=lambda part: (part.written, part.path.name))
+    raise InputError(f"{folder}: changes all the time; wait for the end of the run")
+
+
+def refuse_mixture(opened: Sequence[Part]) -> None:
+    """Raises InputError where parts were made in different ways."""
+    for part in opened[1:]:
+        if differing := difference(opened[0].provenance, part.provenance):
+            raise InputError(
+                f"{part.path}: made in another way than the rest of its folder{differing}"
+            )

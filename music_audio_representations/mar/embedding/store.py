@@ -5,9 +5,10 @@ of two rows of one path, that of the later run counts, and the other is removed 
 """
 
 import collections
-import contextlib
 import difflib
 import functools
+import itertools
+import logging
 import os
 import pathlib
 import posixpath
@@ -19,18 +20,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
-from mar.embedding import parts
-from mar.embedding.parts import Part
-from mar.errors import ConfigError, InputError
+from mar.embedding import npz, parts
+from mar.errors import InputError
 
 if TYPE_CHECKING:
     import pandas
 
     from mar.embedding.neighbours import Neighbour
 
-_NOT_COMPARED = ("version", "model_source", "front_end", "front_end_config")
 _VALUES = ("mean", "timeline")
-_TRIES = 10
+_SHOWN = 5
+_LOG = logging.getLogger(__name__)
 
 
 class Embeddings:
@@ -48,12 +48,12 @@ class Embeddings:
 
     def __init__(self, folder: str | os.PathLike) -> None:
         self._folder = pathlib.Path(folder).expanduser()
-        self._parts = open_parts(self._folder)
+        self._parts = parts.open_all(self._folder)
         if not self._parts:
             raise InputError(
                 f"{self._folder}: holds no embeddings (no .parquet file that mar.embed wrote)"
             )
-        _refuse_mixture(self._parts)
+        parts.refuse_mixture(self._parts)
         self._part_of: dict[str, int] = {}
         self._failures: dict[str, str] = {}
         for number, part in enumerate(self._parts):
@@ -139,6 +139,8 @@ class Embeddings:
     def vectors(self, paths: Collection[str] | None = None) -> Iterator[tuple[list, np.ndarray]]:
         """All average embeddings, in memory that does not grow with their number.
 
+        Of all, those that are not finite are left out with a warning: see `not_finite`.
+
         Args:
             paths: what to read; None for all.
 
@@ -146,18 +148,45 @@ class Embeddings:
             `(paths, float32 (n, dimensions))`, in the order in which they lie.
 
         Raises:
-            InputError: a path was not embedded, or an embedding holds NaN.
+            InputError: a path was not embedded, or its embedding holds NaN.
         """
+        left_out: list[str] = []
+        for names, matrix in self._means(paths):
+            if paths is not None:
+                self._refuse_nan(names, matrix)
+            finite = np.isfinite(matrix).all(axis=1)
+            left_out += itertools.compress(names, ~finite)
+            yield list(itertools.compress(names, finite)), matrix[finite]
+        if left_out:
+            _LOG.warning(
+                "%s: left out %d embeddings with NaN or infinite values: %s",
+                self._folder,
+                len(left_out),
+                ", ".join(left_out[:_SHOWN]) + (" …" if len(left_out) > _SHOWN else ""),
+            )
+
+    def not_finite(self, paths: Collection[str]) -> list[str]:
+        """Those of the paths whose embedding holds NaN or infinite values.
+
+        Now such files count as failed when they are embedded; version 0.1.0 kept them.
+        """
+        return [
+            name
+            for names, matrix in self._means(paths)
+            for name in itertools.compress(names, ~np.isfinite(matrix).all(axis=1))
+        ]
+
+    def _means(self, paths: Collection[str] | None) -> Iterator[tuple[list, np.ndarray]]:
+        """As `vectors`, of whatever values."""
         in_files = self.provenance["format"] == "npz"
         store = self.provenance["store"]
         for batch in self._batches([] if in_files else [store], paths):
             names = batch["path"].to_pylist()
             if in_files:
-                loaded = [np.atleast_2d(_read_npz(self._folder, name)) for name in names]
+                loaded = [np.atleast_2d(npz.read(self._folder, name)) for name in names]
                 matrix = np.stack([values.mean(axis=0) for values in loaded])
             else:
                 matrix = parts.means(batch, store)
-            self._refuse_nan(names, matrix)
             yield names, matrix.astype(np.float32, copy=False)
 
     def timeline(self, path: str) -> np.ndarray:
@@ -201,6 +230,11 @@ class Embeddings:
             self._refuse_nan(names, [values.sum(dtype=np.float64) for values in timelines])
             for path, values in zip(names, timelines, strict=True):
                 for row in rows_of.pop(path):
+                    if len(values) != counts[row]:
+                        raise InputError(
+                            f"{self._folder}: {path} has {len(values)} embeddings for "
+                            f"{counts[row]} windows: damaged; delete it, and run mar.embed again"
+                        )
                     windows[ends[row] - counts[row] : ends[row]] = values
         self._refuse_unread(rows_of)
         return windows, np.repeat(np.arange(len(paths)), counts)
@@ -262,8 +296,12 @@ class Embeddings:
 
         from mar.embedding.projection import project
 
-        x, y = project(self.means(self.paths), seed).T
-        return pandas.DataFrame({"path": self.paths, "x": x, "y": y})
+        vectors: dict[str, np.ndarray] = {}
+        for names, rows in self.vectors():
+            vectors.update(zip(names, rows, strict=True))
+        paths = sorted(vectors)
+        x, y = project(np.stack([vectors[path] for path in paths]), seed).T
+        return pandas.DataFrame({"path": paths, "x": x, "y": y})
 
     # ------------------------------------------------------------------------------------- private
 
@@ -293,7 +331,7 @@ class Embeddings:
         for batch in self._batches([] if in_files else ["timeline"], paths):
             names = batch["path"].to_pylist()
             if in_files:
-                yield names, [_read_npz(self._folder, name) for name in names]
+                yield names, [npz.read(self._folder, name) for name in names]
             else:
                 yield names, parts.timelines(batch)
 
@@ -332,32 +370,6 @@ class Embeddings:
             )
 
 
-def npz_path(folder: str | os.PathLike, path: str) -> pathlib.Path:
-    """Where the `.npz` file of a path lies."""
-    return pathlib.Path(folder) / f"{path.lstrip('/')}.npz"
-
-
-def _read_npz(folder: pathlib.Path, path: str) -> np.ndarray:
-    """The `embedding` of a path; the archive has a checksum."""
-    file = npz_path(folder, path)
-    try:
-        with np.load(file) as archive:
-            return archive["embedding"]
-    except Exception as error:  # of three modules, for each way in which a file can be damaged
-        raise InputError(
-            f"{file}: cannot be read: {error}; delete it, and run mar.embed again"
-        ) from None
-
-
-def open_parts(folder: pathlib.Path) -> list[Part]:
-    """The parts of a folder, those of later runs last."""
-    for _ in range(_TRIES):
-        with contextlib.suppress(FileNotFoundError):  # a writer removed one meanwhile: look again
-            found = [Part.open(path) for path in folder.glob("[!.]*.parquet")]
-            return sorted(found, key=lambda part: (part.written, part.path.name))
-    raise InputError(f"{folder}: changes all the time; wait for the end of the run")
-
-
 def _light(columns: Sequence[str]) -> list[str]:
     """All columns but the embeddings."""
     return [name for name in columns if name not in _VALUES]
@@ -369,36 +381,3 @@ def _rows_of(paths: Sequence[str]) -> dict[str, list[int]]:
     for row, path in enumerate(paths):
         rows[path].append(row)
     return rows
-
-
-def _refuse_mixture(opened: Sequence[Part]) -> None:
-    for part in opened[1:]:
-        if differing := difference(opened[0].provenance, part.provenance):
-            raise InputError(
-                f"{part.path}: made in another way than the rest of its folder{differing}"
-            )
-
-
-def difference(one: dict, other: dict) -> str:
-    """How two provenances differ, for a message; empty where they do not."""
-    names = [name for name in one | other if name not in _NOT_COMPARED]
-    differing = [name for name in names if one.get(name) != other.get(name)]
-    if not _same_front_end(one, other):
-        differing.insert(0, "front_end")
-    return "".join(f"; {name}: {one.get(name)} there, {other.get(name)} here" for name in differing)
-
-
-def _same_front_end(one: dict, other: dict) -> bool:
-    """Whether the settings are equal: the hashes that were recorded may be of another version."""
-    if one.get("front_end") == other.get("front_end"):
-        return True
-    configs = [made.get("front_end_config") or {} for made in (one, other)]
-    if {} in configs:
-        return False
-    from mar.audio.logmel import LogMel
-
-    try:
-        first, second = (LogMel.from_config(config) for config in configs)
-    except ConfigError:
-        return False
-    return first == second

@@ -1,7 +1,6 @@
 """Adds to a folder of embeddings: one writer at a time, or shards that share it."""
 
 import collections
-import json
 import os
 import pathlib
 import threading
@@ -12,14 +11,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mar.embedding import parts
+from mar.embedding import npz, parts
 from mar.embedding.parts import Row
-from mar.embedding.store import Embeddings, difference, npz_path, open_parts
+from mar.embedding.provenance import difference
+from mar.embedding.store import Embeddings
 from mar.errors import InputError
-from mar.util.atomic import make_folder, remove_abandoned, whole
+from mar.util.atomic import make_folder, remove_abandoned
 from mar.util.lock import FolderLock
 
-_NAME_BYTES = 255
 _PART_ROWS, _PART_BYTES, _PART_SECONDS = 1000, 64e6, 60.0
 
 
@@ -62,7 +61,7 @@ class Writer:
         self._lock = FolderLock(self.folder, shard)
         try:
             remove_abandoned(self.folder)
-            opened = open_parts(self.folder)
+            opened = parts.open_all(self.folder)
             for part in opened:
                 if differing := difference(part.provenance, provenance):
                     raise InputError(
@@ -90,7 +89,7 @@ class Writer:
         """Writes what was added, removes the rows that it replaced, and releases the lock."""
         try:
             self.flush()
-            if open_parts(self.folder):
+            if parts.open_all(self.folder):
                 _tidied(self.folder)
         finally:
             self._lock.release()
@@ -161,9 +160,9 @@ def write_part(
     if provenance["format"] == "npz":
         for row in rows:
             if row.values is not None and row.times is not None:
-                _write_npz(folder, provenance, row.path, row.times, row.values)
-            elif _has_npz_name(row.path):
-                npz_path(folder, row.path).unlink(missing_ok=True)
+                npz.write(folder, provenance, row.path, row.times, row.values)
+            elif npz.has_name(row.path):
+                npz.path_of(folder, row.path).unlink(missing_ok=True)
     parts.write(pathlib.Path(folder) / f"part-{name}.parquet", provenance, rows, written)
 
 
@@ -173,29 +172,11 @@ def storable(provenance: dict, row: Row) -> Row:
         return row
     if not np.isfinite(row.values).all():
         reason = "its embedding holds NaN or infinite values"
-    elif provenance["format"] == "npz" and not _has_npz_name(row.path):
-        reason = f"the name {npz_path('', row.path).name!r} is too long for a file"
+    elif provenance["format"] == "npz" and not npz.has_name(row.path):
+        reason = f"the name {npz.path_of('', row.path).name!r} is too long for a file"
     else:
         return row
     return Row(row.path, "failed", reason, row.size, row.mtime_ns)
-
-
-def _has_npz_name(path: str) -> bool:
-    return len(npz_path("", path).name.encode()) <= _NAME_BYTES
-
-
-def _write_npz(
-    folder: str | os.PathLike, provenance: dict, path: str, times: np.ndarray, values: np.ndarray
-) -> None:
-    file = npz_path(folder, path)
-    make_folder(file.parent)
-    with whole(file, beside=folder) as unfinished, open(unfinished, "wb") as opened:
-        np.savez(
-            opened,
-            embedding=values.mean(axis=0) if provenance["store"] == "mean" else values,
-            timestamps=times,
-            provenance=json.dumps(provenance),
-        )
 
 
 def _tidied(folder: pathlib.Path) -> Embeddings:
@@ -228,7 +209,7 @@ def _done(embeddings: Embeddings) -> dict[str, Done]:
 def _complete_row(embeddings: Embeddings, path: str) -> Row | None:
     """What was kept of a file, with its embedding; None where that is gone."""
     in_file = embeddings.provenance["format"] == "npz"
-    if path not in embeddings or (in_file and not npz_path(embeddings.folder, path).exists()):
+    if path not in embeddings or (in_file and not npz.path_of(embeddings.folder, path).exists()):
         return None
     known = embeddings.row(path)
     known["times"] = np.array(known["times"], np.float32)

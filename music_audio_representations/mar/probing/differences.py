@@ -1,4 +1,4 @@
-"""Differences of two runs of one task, on the same resamples of the test set."""
+"""Differences of two runs of one task, on the same halves of the test set."""
 
 import dataclasses
 
@@ -9,7 +9,7 @@ from mar.probing.results import Run
 
 @dataclasses.dataclass(frozen=True)
 class Tested:
-    """What a run predicted, scored on resamples of the test set that runs share.
+    """What a run predicted, scored on halves of the test set that runs share.
 
     Attributes:
         run: the `Run`.
@@ -27,7 +27,7 @@ def score_again(run: Run, resamples: int = 1000, seed: int = 0) -> Tested:
 
     Args:
         run: the `Run`.
-        resamples: bootstrap resamples of the test set.
+        resamples: random halves of the test set.
         seed: of them.
 
     Raises:
@@ -41,11 +41,11 @@ def score_again(run: Run, resamples: int = 1000, seed: int = 0) -> Tested:
 
 
 def compare(first: Tested, second: Tested) -> dict[str, tuple[float, float, float]]:
-    """Differences of two runs of one task, on the same bootstrap resamples of the test set.
+    """Differences of two runs of one task, on the same random halves of the test set.
 
     Args:
         first: of one run.
-        second: of the other, with as many resamples of the same seed.
+        second: of the other, with as many halves of the same seed.
 
     Returns:
         `{metric: (difference, low, high)}`: first minus second and its 95 % interval.

@@ -20,9 +20,13 @@ import pandas as pd
 import mar
 from mar.embedding.store import Embeddings
 from mar.errors import ConfigError
-from mar.probing import metrics, published, results
+from mar.probing import calibration, metrics, pictures, published, results
+from mar.probing.calibration import Aim
+from mar.probing.head import FILE, Head, Parts
 from mar.probing.joining import EmbeddedTask, join
-from mar.probing.probe import MLP, Examples, predict, report, train
+from mar.probing.judging import by_decision, judge
+from mar.probing.outputs import check_loss
+from mar.probing.probe import MLP, Examples, layers_of, logits, predict, report, train
 from mar.probing.results import Predictions, Run
 from mar.probing.search import search
 from mar.tasks import Task
@@ -43,11 +47,15 @@ class Probe:
     Attributes:
         mlp: the `MLP`.
         task: the `Task`.
+
+    Raises:
+        ConfigError: the loss does not fit the task's kind.
     """
 
     def __init__(self, config: MLP | dict, task: Task) -> None:
         self.mlp = config if isinstance(config, MLP) else MLP.from_config(config)
         self.task = task
+        check_loss(self.mlp.loss, task.kind, task.name)
 
     @classmethod
     def for_task(cls, task: Task, overrides: Sequence[str] = ()) -> "Probe":
@@ -71,8 +79,10 @@ class Probe:
         *,
         model: str | None = None,
         trials: int = 0,
+        search_dropout: bool = False,
         seed: int = 0,
         resamples: int = 1000,
+        aim: Aim = Aim(),  # noqa: B008 - immutable
         allow_missing: bool = False,
         scratch: str | os.PathLike | None = None,
     ) -> "Result":
@@ -81,9 +91,12 @@ class Probe:
         Args:
             embeddings: the open folder of embeddings of the task's audio.
             model: name of what made the embeddings; by default the name of their folder.
-            trials: of a search on the validation set; 0 trains the configuration as it is.
-            seed: of the search, of training and of the bootstrap.
-            resamples: for the confidence intervals.
+            trials: of a search on the validation set, the configuration as it is being the first; 0
+                trains that.
+            search_dropout: whether the search is over dropout too, which Table 2 has fixed.
+            seed: of the search, of training and of the intervals.
+            resamples: random halves of the test items, for the confidence intervals.
+            aim: what the head's thresholds are chosen for, on the validation set.
             allow_missing: whether to go on without the items that have no embedding.
             scratch: folder of the search's study, by which an interrupted one resumes, and on whose
                 disk windows are kept that exceed memory; None for a temporary one.
@@ -99,20 +112,25 @@ class Probe:
         with _folder(scratch) as folder:
             training = embedded.examples("train", self.mlp.windows, folder)
             validation = embedded.examples("valid", self.mlp.windows, folder)
-            mlp, searched = self.mlp, 0
+            mlp, searched = self.mlp, None
             if trials:
+                base = mlp.replace(batch_size=self._batch_size(mlp))
                 objective = functools.partial(self._value, training, validation, seed)
-                study = folder / "search.sqlite3", self._study_name(embedded, seed)
+                study = folder / "search.sqlite3", self._study_name(embedded, seed, search_dropout)
+                settings = self.task.info.constraint, objective, *study, trials, seed
                 with FolderLock(folder):
-                    mlp, _, searched = search(
-                        self.mlp, self.task.info.constraint, objective, *study, trials, seed
-                    )
+                    mlp, searched = search(base, *settings, search_dropout)
             started = time.perf_counter()
             network = train(mlp, training, self._batch_size(mlp), seed, _LogLoss())
             seconds = time.perf_counter() - started
             valid = report(mlp, network, validation) | self._evaluate(mlp, network, validation)
             test = embedded.examples("test", mlp.windows, folder)
-        predictions = predict(mlp, network, test)
+            layers = layers_of(mlp, network)
+            rule = calibration.rule(
+                self.task.kind, logits(layers, validation), validation.targets, aim
+            )
+            said = logits(layers, test)
+        predictions = layers.predictions(said).astype(np.float32)
         kind, labels = self.task.kind, self.task.labels
         scores = metrics.evaluate(kind, test.targets, predictions, labels, resamples, seed)
         facts = {
@@ -122,19 +140,27 @@ class Probe:
             "model": model,
             "embeddings": embeddings.provenance,
             "seed": seed,
-            "trials": searched,
+            "trials": 0 if searched is None else len(searched),
             "training_rows": len(training.features),
             "valid": {name: results.or_none(value) for name, value in valid.items()},
             "test": results.aggregates(scores),
             "resamples": resamples,
             "probe_seconds": round(seconds, 3),
         }
+        per_label = results.by_label(scores, labels)
+        if rule is not None:
+            facts["decisions"] = judge(rule, said, test.targets, labels, aim)
+            decided = by_decision(rule, said, test.targets)
+            ranked = per_label.drop(columns="precision", errors="ignore")
+            per_label = pd.concat([ranked, decided], axis=1)
         return Result(
             facts,
-            results.by_label(scores, labels, test.targets),
+            per_label,
             Predictions(np.array(embedded.ids("test")), test.targets, predictions),
             mlp,
             network,
+            Head(Parts(layers, rule, _about(facts, self.task))),
+            searched,
         )
 
     def _batch_size(self, mlp: MLP) -> int:
@@ -162,9 +188,9 @@ class Probe:
         network = train(mlp, training, self._batch_size(mlp), seed)
         return self._evaluate(mlp, network, validation)[self.task.metrics[0]]
 
-    def _study_name(self, embedded: EmbeddedTask, seed: int) -> str:
+    def _study_name(self, embedded: EmbeddedTask, seed: int, dropout: bool) -> str:
         """Of a search: all that its trials depend on. Studies of version 0.1 are not resumed."""
-        settings = [self.mlp.hash(), self._batch_size(self.mlp), self.task.hash()]
+        settings = [self.mlp.hash(), self._batch_size(self.mlp), self.task.hash(), dropout]
         parts = [*settings, embedded.embeddings.provenance, embedded.paths, seed]
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
@@ -179,6 +205,8 @@ class Result:
         predictions: ids, targets and predictions of the test items.
         mlp: the `MLP`, with the parameters that a search chose.
         network: the trained Keras model, embeddings `(items, dimensions)` → `(items, labels)`.
+        head: the same with all that is needed to apply it.
+        trials: of the search, see `mar.probing.search.search`; None without one.
     """
 
     facts: dict
@@ -186,6 +214,8 @@ class Result:
     predictions: Predictions
     mlp: MLP
     network: keras.Model
+    head: Head
+    trials: pd.DataFrame | None
 
     @property
     def scores(self) -> pd.DataFrame:
@@ -212,8 +242,11 @@ class Result:
             with whole(run) as unfinished:
                 unfinished.mkdir()
                 self.mlp.write(unfinished / "config.yaml")
-                self.network.save(unfinished / "probe.keras")
+                self.head.save(unfinished / FILE)
                 results.write_run(unfinished, facts, self.per_label, self.predictions)
+                if self.trials is not None:
+                    self.trials.to_csv(unfinished / "trials.csv", index=False, lineterminator="\n")
+                pictures.write(unfinished, facts, self.predictions, self.trials)
                 if run.exists():  # a folder can take no other's name; this goes with the unfinished
                     os.replace(run, unfinished.with_name("replaced"))
             runs = list(map(results.read_run, results.run_folders(folder, facts["task"])))
@@ -232,6 +265,14 @@ class Result:
         lines.append(f"  {counts} items to train / validate / test, {facts['missing']} missing")
         if facts["undefined_labels"]:
             lines.append(f"  undefined, left out: {', '.join(facts['undefined_labels'])}")
+        if decided := facts.get("decisions"):
+            before, after = decided["calibration_error"].values()
+            left_out = len(decided["uncalibrated_labels"])
+            few = f" ({left_out} labels have too few items for it)" if left_out else ""
+            lines.append(f"  error of probabilities {before:.3f}, calibrated {after:.3f}{few}")
+            right = decided["precision"]
+            shown = "" if right is None else f", {right:.0%} of the labels are right"
+            lines.append(f"  {decided['coverage']:.0%} of the items are given labels{shown}")
         lines.append(
             f"  {facts['steps']} steps in {facts['probe_seconds']:.0f} s on {facts['cpus']} CPUs, "
             f"after {facts['trials']} trials"
@@ -283,6 +324,22 @@ def _probe_facts(mlp: MLP, batch_size: int) -> dict:
         "config_sha256": mlp.hash(),
         "batch_size": batch_size,
         "steps": mlp.steps,
+    }
+
+
+def _about(facts: dict, task: Task) -> dict:
+    """What a head says of itself."""
+    names = ("task", "kind", "labels", "pooling", "model", "test", "mar_version", "date")
+    decided = facts.get("decisions", {})
+    return {
+        **{name: facts[name] for name in names},
+        "embeddings": facts["embeddings"],
+        "dimensions": facts["embeddings"]["dimensions"],
+        "unit": task.info.unit,
+        "licence": task.info.licence,
+        "calibrated": decided.get("calibrated"),
+        "uncalibrated_labels": decided.get("uncalibrated_labels", []),
+        "aim": decided.get("aim"),
     }
 
 

@@ -39,6 +39,7 @@ FACTS: dict[str, type | tuple[type, ...]] = {
     "mar_version": str,
     "date": str,
 }
+# Where labels are decided on there is also `decisions`, see `mar.probing.judging.judge`.
 SCORE = ("value", "low", "high")  # of one metric on the test set
 _NUMBER = (int, float, NoneType)  # JSON has no NaN: what is undefined is null
 

@@ -3,6 +3,7 @@
 import dataclasses
 import logging
 import pathlib
+from collections.abc import Sequence
 
 import psutil
 
@@ -11,9 +12,11 @@ from mar.errors import InputError
 from mar.probing.probe import Examples
 from mar.tasks import Task
 from mar.tasks.base import SPLITS, WINDOWS
+from mar.tasks.locating import locate
 
 _MEMORY_SHARE = 0.6  # of what is available, that training examples may take
 _COPIES = 2.2  # of the features: read, and on the device
+_SHOWN = 5  # of the items without an embedding
 
 logger = logging.getLogger(__name__)
 
@@ -91,8 +94,11 @@ def join(task: Task, embeddings: Embeddings, allow_missing: bool = False) -> Emb
             task needs, or a whole split is missing.
     """
     _check_windows(task, embeddings)
-    embedded = EmbeddedTask(task, embeddings, task.locate(embeddings.paths))
-    _check_missing(embedded, allow_missing)
+    located = task.locate(embeddings.paths)
+    unusable = set(embeddings.not_finite({path for path in located if path is not None}))
+    paths = [None if path in unusable else path for path in located]
+    embedded = EmbeddedTask(task, embeddings, paths)
+    _check_missing(embedded, [path in unusable for path in located], allow_missing)
     for split, count in embedded.counts.items():
         if not count:
             raise InputError(
@@ -101,8 +107,8 @@ def join(task: Task, embeddings: Embeddings, allow_missing: bool = False) -> Emb
     return embedded
 
 
-def _check_missing(embedded: EmbeddedTask, allow_missing: bool) -> None:
-    """Raises an InputError, or warns, of items that have no embedding."""
+def _check_missing(embedded: EmbeddedTask, unusable: Sequence[bool], allow_missing: bool) -> None:
+    """Raises an InputError, or warns, of items that have no embedding, or an unusable one."""
     task, embeddings = embedded.task, embedded.embeddings
     ids = task.items.ids
     absent = [row for row, path in enumerate(embedded.paths) if path is None]
@@ -111,10 +117,15 @@ def _check_missing(embedded: EmbeddedTask, allow_missing: bool) -> None:
         logger.warning("%s: left out, known to be unreadable", ids[row])
     if not unexpected:
         return
-    failed = task.locate(embeddings.failures)
+    shown = unexpected[:_SHOWN]
+    failed = locate([task.items.paths[row] for row in shown], embeddings.failures)
     reasons = [
-        f"{ids[row]} ({embeddings.failures[path]})" if (path := failed[row]) else ids[row]
-        for row in unexpected[:5]
+        f"{ids[row]} (NaN or infinite values in its embedding)"
+        if unusable[row]
+        else ids[row]
+        if path is None
+        else f"{ids[row]} ({embeddings.failures[path]})"
+        for row, path in zip(shown, failed, strict=True)
     ]
     problem = (
         f"{embeddings.folder}: embeddings are missing for {len(unexpected)} of {len(ids)} items "

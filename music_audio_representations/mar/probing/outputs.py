@@ -5,6 +5,7 @@ from typing import ClassVar, Literal
 import keras
 
 from mar.config import Configurable, Param
+from mar.errors import ConfigError
 
 
 class Loss(Configurable):
@@ -108,6 +109,24 @@ class ScoochCategoricalAccuracy(Metric):
     def build_metric(self) -> keras.metrics.Metric:
         """The Keras metric."""
         return keras.metrics.CategoricalAccuracy(self.name or "categorical_accuracy")
+
+
+LOSSES: dict[str, tuple[type[Loss], ...]] = {  # GTZAN's published probe: a sigmoid for each class
+    "multilabel": (ScoochBinaryCrossentropy,),
+    "multiclass": (ScoochCategoricalCrossentropy, ScoochBinaryCrossentropy),
+    "key": (ScoochCategoricalCrossentropy, ScoochBinaryCrossentropy),
+    "regression": (ScoochMeanSquaredError,),
+}
+
+
+def check_loss(loss: Loss, kind: str, task: str) -> None:
+    """Raises a ConfigError where a loss does not fit the kind of a task, whose name is `task`."""
+    if not isinstance(loss, LOSSES[kind]):
+        names = " or ".join(fitting.__name__ for fitting in LOSSES[kind])
+        raise ConfigError(
+            f"MLP.loss: expected {names} for {task}, whose kind is {kind}, got "
+            f"{type(loss).__name__}"
+        )
 
 
 def _reduction(name):

@@ -13,6 +13,7 @@ from sklearn.preprocessing import StandardScaler
 from mar.config import Configurable, Param
 from mar.errors import ConfigError
 from mar.optim.adam import ScoochAdam
+from mar.probing.dense import Activation, Layers
 from mar.probing.outputs import Loss, Metric
 from mar.util.kinds import NonNegativeFloat, PositiveInt, Rate
 
@@ -33,7 +34,7 @@ class MLP(Configurable):
     layer_widths: tuple[PositiveInt, ...] = Param(
         default=(), doc="Widths of the hidden layers; none is linear."
     )
-    activation: str = Param(default="relu", doc="Activation of the hidden layers.")
+    activation: Activation = Param(default="relu", doc="Activation of the hidden layers.")
     input_dropout: Rate | None = Param(default=None, doc="Dropout rate of the input.")
     layer_dropouts: tuple[Rate, ...] | None = Param(
         default=None, doc="Dropout rate behind each hidden layer."
@@ -118,7 +119,9 @@ class MLP(Configurable):
 
         if normalization is not None:
             mean, variance = normalization
-            layers.append(keras.layers.Normalization(mean=mean, variance=variance))
+            layers.append(
+                keras.layers.Normalization(mean=mean, variance=variance, name="normalization")
+            )
         drop(self.input_dropout)
         rates = self.layer_dropouts or [self.dropout] * len(self.layer_widths)
         for index, (width, rate) in enumerate(zip(self.layer_widths, rates, strict=True)):
@@ -203,6 +206,25 @@ def train(
     return model
 
 
+def logits(layers: Layers, examples: Examples, rows_per_call: int = 4096) -> np.ndarray:
+    """What a probe says of each item, float64 `(items, labels)`, before its output activation.
+
+    Where rows are windows, those of the mean of their predictions.
+    """
+    rows = np.concatenate([layers(piece) for piece in _pieces(examples.features, rows_per_call)])
+    if examples.items is None:
+        return rows
+    sums = np.zeros((len(examples.targets), rows.shape[1]))
+    np.add.at(sums, examples.items, layers.predictions(rows))
+    counts = np.bincount(examples.items, minlength=len(sums))
+    return layers.inverse(sums / counts[:, None])
+
+
+def layers_of(mlp: MLP, model: keras.Model) -> Layers:
+    """The arrays of a network that `mlp` built."""
+    return Layers.of(model, mlp.activation, mlp.loss.activation or "linear")
+
+
 def predict(
     mlp: MLP, model: keras.Model, examples: Examples, rows_per_call: int = 4096
 ) -> np.ndarray:
@@ -210,18 +232,8 @@ def predict(
 
     Where rows are windows, the mean of an item's windows.
     """
-    activation = keras.activations.get(mlp.loss.activation if mlp.loss.from_logits else None)
-    pieces = [
-        np.asarray(activation(model(np.asarray(piece, np.float32), training=False)))
-        for piece in _pieces(examples.features, rows_per_call)
-    ]
-    predictions = np.concatenate(pieces)
-    if examples.items is None:
-        return predictions
-    sums = np.zeros((len(examples.targets), predictions.shape[1]))
-    np.add.at(sums, examples.items, predictions)
-    counts = np.bincount(examples.items, minlength=len(sums))
-    return (sums / counts[:, None]).astype(np.float32)
+    layers = layers_of(mlp, model)
+    return layers.predictions(logits(layers, examples, rows_per_call)).astype(np.float32)
 
 
 def report(

@@ -16,7 +16,9 @@ import numpy as np
 
 from mar.errors import InputError
 from mar.probing.results import PER_LABEL_METRICS, Run
+from mar.util import tables
 from mar.util.atomic import whole
+from mar.util.text import read_text
 
 METRICS = ("map", "roc-auc", "precision", "weighted", "r2_a", "r2_v", "r2")
 _PRECISION_AGGREGATE = "precision_micro_class_micro_update"
@@ -53,20 +55,15 @@ def read_table(path: str | os.PathLike) -> PublishedScores:
         InputError: it is not one.
     """
     path = pathlib.Path(path)
-    try:
-        header, *rows = csv.reader(io.StringIO(path.read_text(encoding="utf-8"), newline=""))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: not a table of results: {error}") from None
     metric = path.stem
-    if metric not in METRICS or "model-name" not in header:
-        raise InputError(
-            f"{path}: expected a column model-name in a table named {', '.join(METRICS)}.csv"
-        )
-    ragged = [number for number, row in enumerate(rows, 2) if len(row) != len(header)]
-    if ragged:
-        raise InputError(
-            f"{path}: row {ragged[0]}: expected {len(header)} cells, got {len(rows[ragged[0] - 2])}"
-        )
+    if metric not in METRICS:
+        raise InputError(f"{path}: expected a table named {', '.join(METRICS)}.csv")
+    header, numbered = tables.parse(path, read_text(path), ["model-name"], ",")
+    rows = []
+    for number, row in numbered:
+        if len(row) != len(header):
+            raise InputError(f"{path}: {tables.ragged(number, row, header)}")
+        rows.append(row)
     labels, columns, aggregate = _columns(path, metric, header)
     try:
         values = np.array([[_number(row[column]) for column in columns] for row in rows])
@@ -94,7 +91,7 @@ def write_table(table: PublishedScores, path: str | os.PathLike) -> None:
     text = io.StringIO(newline="")
     csv.writer(text, lineterminator="\n").writerows(rows)
     with whole(path) as unfinished:
-        unfinished.write_text(text.getvalue(), encoding="utf-8")
+        unfinished.write_text(text.getvalue(), "utf-8", "backslashreplace")
 
 
 def write_tables(runs: list[Run], folder: str | os.PathLike) -> list[PublishedScores]:

@@ -3,9 +3,10 @@
 A run is addressed by task, model and seed. `<results>/<task>/<model>/<seed>/` holds
 
 * `result.json`: the facts of the run (`mar.probing.facts`), with the aggregate scores;
-* `per_label.csv`: the scores of each label on the test set;
+* `per_label.csv`: the scores of each label on the test set, and its `support` there;
 * `predictions.npz`: ids, targets and predictions of the test items;
-* `config.yaml` and `probe.keras`: the probe, as it was trained.
+* `config.yaml`: the probe, as it was trained, and `head.safetensors`, to apply it: `mar.Head`;
+* `reliability.png`, for classes `confusion.png`, and of a search `trials.csv` and `trials.png`.
 """
 
 import contextlib
@@ -38,6 +39,7 @@ COLUMNS = (
 )
 # The scores of each label that belong to an aggregate, where they have another name.
 PER_LABEL_METRICS = {"accuracy": "precision"}
+COUNTS = ("support", "positives")  # test items with a label, by its present and its earlier name
 
 
 class Predictions(NamedTuple):
@@ -65,24 +67,18 @@ def aggregates(scores: dict[str, metrics.Score]) -> dict[str, dict[str, float | 
     }
 
 
-def by_label(
-    scores: dict[str, metrics.Score], labels: list[str], targets: np.ndarray
-) -> pd.DataFrame:
-    """A row for each label: `label`, its scores and, unless it is a value, `positives`.
+def by_label(scores: dict[str, metrics.Score], labels: list[str]) -> pd.DataFrame:
+    """A row for each label: `label`, and its scores.
 
     Args:
         scores: `{metric: Score}` on the test set.
         labels: their names.
-        targets: `(items, labels)` of the test set. Where they are 0 and 1, `positives` counts the
-            items that have the label.
     """
     columns = {
         PER_LABEL_METRICS.get(metric, metric): score.per_label
         for metric, score in scores.items()
         if score.per_label is not None
     }
-    if np.isin(targets, (0, 1)).all():
-        columns["positives"] = targets.sum(axis=0, dtype=np.int64)
     return pd.DataFrame({"label": labels, **columns})
 
 
@@ -100,7 +96,7 @@ def tidy(facts: dict, per_label: pd.DataFrame) -> pd.DataFrame:
     rows = [("valid", metric, None, value, None, None) for metric, value in facts["valid"].items()]
     for metric, score in facts["test"].items():
         rows.append(("test", metric, None, score["value"], score["low"], score["high"]))
-    for metric in per_label.columns.drop(["label", "positives"], errors="ignore"):
+    for metric in per_label.columns.drop(["label", *COUNTS], errors="ignore"):
         rows += [
             ("test", metric, label, value, None, None)
             for label, value in zip(per_label["label"], per_label[metric], strict=True)

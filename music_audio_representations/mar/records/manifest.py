@@ -1,4 +1,9 @@
-"""The manifest: where each track's spectrogram lies, its labels, and how all were made."""
+"""The manifest: where each track's spectrogram lies, its labels, and how all were made.
+
+`group` is what all of a track's kind have in common, an artist most often, and what is therefore
+kept on one side when some tracks are held out; null: nothing, the track is alone. Earlier versions
+wrote none.
+"""
 
 import dataclasses
 import json
@@ -13,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from mar.errors import InputError
+from mar.errors import ConfigError, InputError
 from mar.records import storage
 from mar.records.framing import crc32c
 from mar.records.storage import File, Location
@@ -32,6 +37,7 @@ SCHEMA = pa.schema(
         ("frames", pa.int32()),
         ("labels", pa.list_(pa.int32())),
         ("checksum", pa.uint32()),
+        ("group", pa.string()),
     ]
 )
 
@@ -44,11 +50,13 @@ class Shard:
         name: relative to the manifest's folder, or absolute.
         size: bytes.
         fingerprint: CRC-32C of its first `FINGERPRINT_BYTES` bytes.
+        dropped: ids of the tracks in it that the data set has no more.
     """
 
     name: str
     size: int
     fingerprint: int
+    dropped: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -87,6 +95,27 @@ class Header:
         """Bytes of one frame as stored."""
         return self.n_mels * np.dtype(self.dtype).itemsize
 
+    def check_alike(self, other: "Header", ours: Location, theirs: Location) -> None:
+        """That spectrograms of another data set may lie beside those of this one.
+
+        Args:
+            other: what is said of the other one.
+            ours, theirs: where they lie, for the message.
+
+        Raises:
+            ConfigError: they were made in another way; the message says in which.
+        """
+        (one,), (two,) = (list(header.front_end.values()) for header in (self, other))
+        one, two = {**one, "dtype": self.dtype}, {**two, "dtype": other.dtype}
+        different = [name for name in {**one, **two} if one.get(name) != two.get(name)]
+        if different:
+            told = ", ".join(
+                f"{name} is {one.get(name)}, not {two.get(name)}" for name in different
+            )
+            raise ConfigError(
+                f"{ours}: expected the front end of {theirs}, but {told}; write one of them anew"
+            )
+
 
 class Manifest:
     """A manifest in memory, one row a track.
@@ -120,6 +149,7 @@ class Manifest:
         self.offsets = table["offset"].to_numpy()
         self.frames = table["frames"].to_numpy()
         self.checksums = table["checksum"].to_numpy()
+        self._groups = table["group"]
         labels = table["labels"].combine_chunks()
         labels = labels.chunk(0) if isinstance(labels, pa.ChunkedArray) else labels
         self._label_starts = labels.offsets.to_numpy()
@@ -131,6 +161,20 @@ class Manifest:
     def id(self, track: int) -> str:
         """The id of one track."""
         return self._ids[int(track)].as_py()
+
+    def group(self, track: int) -> str | None:
+        """What one track has in common with others, see the module."""
+        return self._groups[int(track)].as_py()
+
+    @property
+    def ids(self) -> pa.ChunkedArray:
+        """The ids of all tracks."""
+        return self._ids
+
+    @property
+    def groups(self) -> pa.ChunkedArray:
+        """The group of each track; of one that has none, its id."""
+        return pc.coalesce(self._groups, self._ids)
 
     def repeated_ids(self) -> list[str]:
         """Ids that more than one track has."""
@@ -192,13 +236,23 @@ def read(location: Location) -> Manifest:
         header = _header(pq.read_schema(data).metadata, location)
         file = pq.ParquetFile(data, read_dictionary=["shard"], page_checksum_verification=True)
         # In one thread: each would hold on to memory of its own for the next table.
-        table = file.read(columns=SCHEMA.names, use_threads=False)
+        table = _complete(file.read(columns=SCHEMA.names, use_threads=False))
         pa.default_memory_pool().release_unused()
         return Manifest(location, header, table)
     except InputError:
         raise
     except (pa.ArrowException, OSError, ValueError, LookupError, TypeError) as error:
         raise InputError(f"{location}: not a manifest, or a damaged one: {error}") from None
+
+
+def read_rows(location: Location) -> pa.Table:
+    """The rows of a manifest as a table of `SCHEMA`.
+
+    Args:
+        location: as for `read`, which says whether it is a manifest.
+    """
+    data = pa.BufferReader(storage.read_file(manifest_location(location)))
+    return _complete(pq.read_table(data)).select(SCHEMA.names).cast(SCHEMA)
 
 
 def manifest_location(location: Location) -> str:
@@ -247,6 +301,13 @@ def parquet(table: pa.Table) -> bytes:
 def fingerprint(file: File) -> int:
     """`Shard.fingerprint` of an open file."""
     return crc32c(file.read(0, FINGERPRINT_BYTES))
+
+
+def _complete(table: pa.Table) -> pa.Table:
+    """A manifest's rows, with the column that earlier versions did not write."""
+    if "group" in table.column_names:
+        return table
+    return table.append_column("group", pa.nulls(len(table), pa.string()))
 
 
 def _header(metadata: Mapping[bytes, bytes] | None, location: str) -> Header:

@@ -34,16 +34,42 @@ class Source(Protocol):
 
 
 @dataclass(frozen=True)
-class Job:
-    """A data set to be written.
+class Earlier:
+    """What a data set keeps of its state before.
 
     Attributes:
-        tracks: table with the columns `id`, `labels` (indices) and what `source` needs.
+        made_from: the `Header.made_from` of that state.
+        shards: those that it keeps.
+        rows: those of the manifest that it keeps.
+        dropped: number of those that it does not.
+        changed: whether the rows that it keeps are others in part.
+    """
+
+    made_from: str | None
+    shards: Sequence[manifests.Shard]
+    rows: pa.Table
+    dropped: int
+    changed: bool
+
+    def facts(self) -> list[Any]:
+        """All that determines what is added to."""
+        dropped = [[shard.name, list(shard.dropped)] for shard in self.shards]
+        return [self.made_from, dropped, len(self.rows)]
+
+
+@dataclass(frozen=True)
+class Job:
+    """A data set to be written, or what is to be added to one.
+
+    Attributes:
+        tracks: table with the columns `id`, `labels` (indices), if there are any `group`, and what
+            `source` needs.
         source: of the spectrograms, of type `dtype`.
         front_end: resolved configuration of the `LogMel`.
         dtype: "float16" or "float32".
         vocabulary: names of the labels.
         shard_bytes: size that shards should have, about.
+        earlier: what the data set keeps of its earlier state; None for a new one.
     """
 
     tracks: pa.Table
@@ -52,6 +78,7 @@ class Job:
     dtype: str
     vocabulary: Sequence[str]
     shard_bytes: int = SHARD_BYTES
+    earlier: Earlier | None = None
 
     def header(self, shards: Sequence[manifests.Shard] = ()) -> manifests.Header:
         """The manifest's `Header`."""
@@ -60,7 +87,7 @@ class Job:
             self.dtype,
             self.vocabulary,
             schema.FEATURES,
-            list(shards),
+            [*(self.earlier.shards if self.earlier else ()), *shards],
             self.hash(),
         )
 
@@ -68,6 +95,8 @@ class Job:
         """SHA-256 (hex) of all that determines the result."""
         settings = [repr(self.source), self.front_end, self.dtype, self.vocabulary]
         digest = hashlib.sha256(json.dumps([*settings, self.shard_bytes]).encode())
+        if self.earlier:
+            digest.update(json.dumps(self.earlier.facts()).encode())
         for first in range(0, len(self.tracks), 65536):
             digest.update(json.dumps(self.tracks.slice(first, 65536).to_pydict()).encode())
         return digest.hexdigest()
@@ -87,11 +116,13 @@ class Shards:
 
     def __init__(self, job: Job, folder: pathlib.Path, tracks_per_shard: int) -> None:
         self.job, self.folder, self.tracks_per_shard = job, folder, tracks_per_shard
-        self.count = max(1, -(-len(job.tracks) // tracks_per_shard))
+        self.count = -(-len(job.tracks) // tracks_per_shard)
+        # Shards that are added to others never have the names of any that were there before.
+        self._prefix = added_prefix(job.hash()) if job.earlier else "shard"
 
     def name(self, shard: int) -> str:
         """File name of a shard."""
-        return f"shard-{shard:05d}-of-{self.count:05d}.tfrecord"
+        return f"{self._prefix}-{shard:05d}-of-{self.count:05d}.tfrecord"
 
     def part(self, shard: int) -> pathlib.Path:
         """Path of a shard's part of the manifest."""
@@ -107,6 +138,11 @@ class Shards:
     def is_finished(self, shard: int) -> bool:
         """Whether a shard and its part of the manifest are there."""
         return self.part(shard).exists() and (self.folder / self.name(shard)).exists()
+
+
+def added_prefix(job_hash: str) -> str:
+    """How the names of the shards begin that the job with this hash adds."""
+    return f"shard-{job_hash[:8]}"
 
 
 def write_shard(
@@ -135,7 +171,7 @@ def write_shard(
 
 def _write_track(job: Job, file: BinaryIO, name: str, track: dict[str, Any]) -> dict[str, Any]:
     """Appends a track's record to the shard of this name; returns its row of `PART_SCHEMA`."""
-    row = {"id": track["id"], "labels": track["labels"], "shard": name}
+    row = {key: track.get(key) for key in ("id", "labels", "group")} | {"shard": name}
     try:
         spectrogram = job.source.read(track)
         if not np.isfinite(spectrogram).all():

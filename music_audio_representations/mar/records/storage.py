@@ -31,6 +31,11 @@ def is_remote(location: Location) -> bool:
     return "://" in os.fspath(location)
 
 
+def absolute(location: Location) -> str:
+    """A location that means the same in every folder."""
+    return os.fspath(location) if is_remote(location) else os.path.abspath(location)
+
+
 def open_file(location: Location) -> "File":
     """Opens a file for reading.
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 import numpy as np
+import pyarrow.compute as pc
 from matplotlib.figure import Figure
 
 from mar.records.manifest import Manifest
@@ -38,6 +39,12 @@ def summary(
     parameters = ", ".join(f"{key} {value}" for key, value in header.front_end["LogMel"].items())
     yield f"front end       {parameters}"
     yield from _label_lines(manifest)
+    groups = pc.count_distinct(manifest.groups).as_py()
+    if groups < len(manifest):
+        yield f"held together   {groups} artists, albums or folders"
+    dropped = sum(len(shard.dropped) for shard in header.shards)
+    if dropped:
+        yield f"dropped         {dropped} tracks that are still in the shards"
     yield f"failed          {len(failed)} could not be read when it was written"
     yield from (f"                {track}: {reason}" for track, reason in failed[:_NAMED])
     short = np.flatnonzero(frames < snippet_frames)

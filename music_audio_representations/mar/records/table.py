@@ -11,44 +11,28 @@ An index therefore means nothing without its vocabulary, which the manifest hold
 """
 
 import collections
-import csv
-import logging
+import itertools
 import os
 import pathlib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
-import pyarrow.csv
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from mar.errors import ConfigError, InputError
+from mar.records import audioset
+from mar.util import tables, text
+from mar.util.groups import COLUMNS, Separation
+from mar.util.groups import groups as groups_of
+from mar.util.names import composed, plain
+from mar.util.text import Path
 
-_LOG = logging.getLogger(__name__)
+_Columns = tuple[list[str], list[str], list[list[str]], list[str | None]]  # id, path, labels, group
 SCHEMA = pa.schema([("id", pa.string()), ("path", pa.string()), ("labels", pa.list_(pa.int32()))])
-_SEGMENT = re.compile(r'([\w-]{11}), (\d+\.\d{3}), (\d+\.\d{3}), "([^" ,]+(?:,[^" ,]+)*)"\n?')
-_SEGMENTS_HEADER = "# Segments csv created"
-_CLIP_SUFFIXES = set(
-    [
-        ".aac",
-        ".aif",
-        ".aiff",
-        ".flac",
-        ".m4a",
-        ".mka",
-        ".mkv",
-        ".mp3",
-        ".mp4",
-        ".oga",
-        ".ogg",
-        ".opus",
-        ".wav",
-        ".wave",
-        ".webm",
-        ".wma",
-    ]
-)
+_CLASS_LABELS = ["index", "mid", "display_name"]
 
 
 @dataclass(frozen=True)
@@ -69,32 +53,50 @@ class Tracks:
     """The tracks of a table.
 
     Attributes:
-        rows: `SCHEMA`: id, path, and indices into `vocabulary`, in ascending order.
+        rows: `SCHEMA`: id, path, and indices into `vocabulary`, in ascending order; and, where the
+            tables tell, the `group` that is kept on one side of a split, see `mar.util.groups`.
         vocabulary: names of the labels.
     """
 
     rows: pa.Table
     vocabulary: Sequence[str]
 
+    def of_labels(self, kept: Sequence[int]) -> "Tracks":
+        """The tracks that have some of these labels, with those alone.
+
+        Args:
+            kept: indices into the vocabulary, ascending; they are the new vocabulary.
+        """
+        place = {label: number for number, label in enumerate(kept)}
+        cells = self.rows["labels"].to_pylist()
+        labels = pa.array(
+            [[place[label] for label in cell if label in place] for cell in cells],
+            pa.list_(pa.int32()),
+        )
+        column = self.rows.column_names.index("labels")
+        rows = self.rows.set_column(column, "labels", labels)
+        return Tracks(
+            rows.filter(pc.greater(pc.list_value_length(labels), 0)),
+            [self.vocabulary[label] for label in kept],
+        )
+
 
 def read_vocabulary(path: str | os.PathLike[str]) -> Vocabulary:
     """Reads a text file with one label a line, or AudioSet's `class_labels_indices.csv`.
 
+    Labels are stripped of spaces, and in Unicode's composed form (NFC), as those of tables are.
+
     Raises:
         InputError: it cannot be read, or a label is empty or occurs twice.
     """
-    try:
-        lines = pathlib.Path(path).read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise InputError(f"{path}: cannot be read: {reason}") from None
-    if lines[:1] == ["index,mid,display_name"]:
-        rows = list(csv.DictReader(lines))
-        if [row["index"] for row in rows] != [str(index) for index in range(len(rows))]:
+    labels = [composed(line.strip()) for line in text.read_lines(path)]
+    if labels and re.split("[,;\t]", labels[0]) == _CLASS_LABELS:
+        table = tables.read(path, _CLASS_LABELS)
+        if table["index"] != [str(index) for index in range(len(table))]:
             raise InputError(f"{path}: expected the indices 0, 1, 2 … in order")
-        vocabulary = Vocabulary([row["display_name"] for row in rows], [row["mid"] for row in rows])
+        vocabulary = Vocabulary(table["display_name"], table["mid"])
     else:
-        vocabulary = Vocabulary(lines, lines)
+        vocabulary = Vocabulary(labels, labels)
     if "" in vocabulary.keys:
         raise InputError(f"{path}: line {vocabulary.keys.index('') + 1} is an empty label")
     _refuse_duplicates(vocabulary.keys, f"{path}: the label")
@@ -102,99 +104,114 @@ def read_vocabulary(path: str | os.PathLike[str]) -> Vocabulary:
 
 
 def read_tracks(
-    path: str | os.PathLike[str],
+    paths: Path | Sequence[Path],
     vocabulary: Vocabulary | None = None,
     separator: str = "|",
-    audio: str | os.PathLike[str] | None = None,
-    clip_name: str = "{ytid}",
+    audio: Path | None = None,
+    clip_name: str | None = None,
+    separated_by: Separation | None = None,
 ) -> Tracks:
-    """Reads a table of tracks.
+    """Reads tables of tracks.
 
     Args:
-        path: CSV, TSV or Parquet with the columns `id`, `path` and, where there are labels,
-            `labels` (others are ignored); or one of AudioSet's own segment files.
-        vocabulary: labels in order; None takes all labels of the table, sorted.
+        paths: one or several: CSV, TSV or Parquet with the columns `id`, `path` and, where there
+            are any, `labels`, `artist` and `album` (others are ignored); or AudioSet's own segment
+            files.
+        vocabulary: labels in order; None takes all labels of the tables, sorted.
         separator: between the labels of a track; in Parquet a cell may be a list.
         audio: AudioSet only: the folder in which the clips lie, however deep.
-        clip_name: AudioSet only: the clips' file names without suffix, with the fields `ytid`,
-            `start` and `end` (seconds).
+        clip_name: AudioSet only: see `mar.records.audioset.Clips`.
+        separated_by: what a track's group is, see `mar.util.groups.groups`.
 
     Returns:
-        The tracks in the order of the table.
+        The tracks in the order of the tables.
 
     Raises:
         InputError: it is no such file, an id occurs twice, or a label is empty or not in the
-            vocabulary.
+            vocabulary; or a table has no column to separate by.
         ConfigError: there is no separator, or `clip_name` has other fields.
     """
     if not separator:
         raise ConfigError("the separator of labels: expected a character such as |, got none")
-    if _is_audioset(path):
+    paths = [paths] if isinstance(paths, str | os.PathLike) else paths
+    clips = None
+    read: list[_Columns] = []
+    for path in paths:
+        if not audioset.is_segments(path):
+            read.append(_read_columns(path, separator, separated_by))
+            continue
         if vocabulary is None:
             raise InputError(f"{path}: AudioSet's labels need its class_labels_indices.csv")
-        ids, paths, labels = _read_segments(path, audio, clip_name)
-    else:
-        ids, paths, labels = _read_columns(path, separator)
+        if audio is None:
+            raise InputError(f"{path}: AudioSet's segments need the folder of the clips")
+        clips = clips or audioset.Clips(audio, clip_name)
+        read.append(_read_segments(path, clips))
+    ids, files, labels, groups = (
+        list(itertools.chain(*column)) for column in zip(*read, strict=True)
+    )
+    where = ", ".join(map(str, paths))
     if not ids:
-        raise InputError(f"{path}: has no rows")
-    _refuse_duplicates(ids, f"{path}: the id")
+        raise InputError(f"{where}: has no rows")
+    _refuse_duplicates(ids, f"{where}: the id")
     if vocabulary is None:
         names = sorted({label for row in labels for label in row})
         vocabulary = Vocabulary(names, names)
-    indices = _indices(path, ids, labels, vocabulary)
-    columns = [pa.array(ids), pa.array(paths), pa.array(indices, pa.list_(pa.int32()))]
-    return Tracks(pa.table(columns, schema=SCHEMA), vocabulary.names)
+    indices = pa.array(_indices(where, ids, labels, vocabulary), pa.list_(pa.int32()))
+    rows = pa.table([pa.array(ids), pa.array(files), indices], schema=SCHEMA)
+    if any(groups):
+        rows = rows.append_column("group", pa.array(groups, pa.string()))
+    return Tracks(rows, vocabulary.names)
 
 
-def _is_audioset(path: str | os.PathLike[str]) -> bool:
+def _read_segments(path: Path, clips: audioset.Clips) -> _Columns:
+    segments = audioset.segments(path)
+    files = [clips.path(id, start, end) for id, start, end, _ in segments]
+    ids, labels = [segment[0] for segment in segments], [segment[3] for segment in segments]
+    return ids, files, labels, [None] * len(ids)
+
+
+def _read_columns(path: Path, separator: str, separated_by: Separation | None) -> _Columns:
+    """The rows of a table with those columns."""
+    suffix = pathlib.Path(path).suffix.lower()
+    if suffix == ".parquet":
+        columns = _read_parquet(path)
+    elif suffix in (".csv", ".tsv"):
+        optional = ["labels", *COLUMNS]
+        columns = dict(tables.read(path, ["id", "path"], optional, blank=optional).columns)
+    else:
+        raise InputError(f"{path}: expected a .csv, .tsv or .parquet file, or AudioSet's segments")
+    ids, files = columns["id"], columns["path"]
+    cells = columns.get("labels", [None] * len(ids))
+    labels = [_split(path, *row, separator) for row in zip(ids, cells, strict=True)]
+    return ids, files, labels, groups_of(columns, files, separated_by, path)
+
+
+def _read_parquet(path: Path) -> dict[str, list]:
+    """Columns by name, each row once, as `tables.read` has them of text."""
     try:
-        with open(path, "rb") as file:
-            return file.read(len(_SEGMENTS_HEADER)) == _SEGMENTS_HEADER.encode()
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
-
-
-def _read_columns(
-    path: str | os.PathLike[str], separator: str
-) -> tuple[list[str], list[str], list[list[str]]]:
-    """Ids, paths and labels of a table with those columns."""
-    table = _read_table(path)
-    repeated = {name for name in table.column_names if table.column_names.count(name) > 1}
-    if repeated & {"id", "path", "labels"}:
+        table = pq.read_table(path)
+    except (pa.ArrowException, OSError) as error:
+        raise InputError(f"{path}: cannot be read: {error}") from None
+    names = [name for name in ("id", "path", "labels", *COLUMNS) if name in table.column_names]
+    if any(table.column_names.count(name) > 1 for name in names):
         raise InputError(f"{path}: expected each column once, got {table.column_names}")
-    missing = {"id", "path"} - set(table.column_names)
-    if missing:
+    if missing := {"id", "path"} - set(names):
         raise InputError(
             f"{path}: expected the columns id, path and labels; {' and '.join(sorted(missing))} "
             f"missing in {table.column_names}"
         )
-    ids, paths = _texts(path, table, "id"), _texts(path, table, "path")
-    for column, values in (("id", ids), ("path", paths)):
-        empty = next((row for row, value in enumerate(values, 1) if not value), None)
+    columns = {name: _texts(path, table, name) for name in names if name != "labels"}
+    for name in ("id", "path"):
+        empty = next((row for row, value in enumerate(columns[name], 1) if not value), None)
         if empty:
-            raise InputError(f"{path}: row {empty}: the {column} is empty")
-    labels: list[list[str]] = [[]] * len(ids)
-    if "labels" in table.column_names:
-        cells = table["labels"].to_pylist()
-        labels = [_split(path, *row, separator) for row in zip(ids, cells, strict=True)]
-    return ids, paths, labels
-
-
-def _read_table(path: str | os.PathLike[str]) -> pa.Table:
-    suffix = pathlib.Path(path).suffix.lower()
-    try:
-        if suffix == ".parquet":
-            return pq.read_table(path)
-        if suffix in (".csv", ".tsv"):
-            parse = pyarrow.csv.ParseOptions(
-                delimiter="\t" if suffix == ".tsv" else ",", newlines_in_values=True
-            )
-            text = dict.fromkeys(("id", "path", "labels"), pa.string())
-            convert = pyarrow.csv.ConvertOptions(column_types=text)
-            return pyarrow.csv.read_csv(path, parse_options=parse, convert_options=convert)
-    except (pa.ArrowException, OSError) as error:
-        raise InputError(f"{path}: cannot be read: {error}") from None
-    raise InputError(f"{path}: expected a .csv, .tsv or .parquet file, or AudioSet's segments")
+            raise InputError(f"{path}: row {empty}: the {name} is empty")
+    columns["path"] = [plain(file) for file in columns["path"]]
+    if "labels" in names:
+        columns["labels"] = table["labels"].to_pylist()
+    rows = list(zip(*columns.values(), strict=True))
+    unique = list({repr(row): row for row in rows}.values())
+    tables.log_account(path, len(rows), len(unique))
+    return {name: [row[place] for row in unique] for place, name in enumerate(columns)}
 
 
 def _texts(path: str | os.PathLike[str], table: pa.Table, name: str) -> list[str]:
@@ -214,75 +231,10 @@ def _split(
     parts = cell.split(separator) if isinstance(cell, str) else cell
     if not isinstance(parts, list) or not all(isinstance(part, str | None) for part in parts):
         raise InputError(f"{path}: the track {track!r}: expected labels as text, got {cell!r}")
-    labels = [part.strip() if part else "" for part in parts]
+    labels = [composed(part.strip()) if part else "" for part in parts]
     if "" in labels:
         raise InputError(f"{path}: the track {track!r} has an empty label in {cell!r}")
     return list(dict.fromkeys(labels))
-
-
-def _read_segments(
-    path: str | os.PathLike[str], audio: str | os.PathLike[str] | None, clip_name: str
-) -> tuple[list[str], list[str], list[list[str]]]:
-    """Ids, paths and labels of AudioSet's segments; a clip that is not there has its bare name."""
-    if audio is None:
-        raise InputError(f"{path}: AudioSet's segments need the folder of the clips")
-    files = _clips(audio)
-    ids, paths, labels = [], [], []
-    for ytid, start, end, keys in _segments(path):
-        stem = _clip_stem(clip_name, ytid, float(start), float(end))
-        ids.append(ytid)
-        paths.append(files.get(stem, stem))
-        labels.append(list(dict.fromkeys(keys.split(","))))
-    return ids, paths, labels
-
-
-def _clip_stem(clip_name: str, ytid: str, start: float, end: float) -> str:
-    try:
-        return clip_name.format(ytid=ytid, start=start, end=end)
-    except (LookupError, ValueError) as error:
-        raise ConfigError(
-            f"the clips' name: expected text with fields such as {{ytid}}, {{start:.0f}} or "
-            f"{{end:.0f}}, got {clip_name!r} ({error})"
-        ) from None
-
-
-def _segments(path: str | os.PathLike[str]) -> Iterator[tuple[str, ...]]:
-    """Rows of AudioSet's own files; copies that a program has changed are refused, not guessed."""
-    with open(path, encoding="utf-8", errors="replace", newline="") as file:
-        header = [next(file, "") for _ in range(3)]
-        announced = re.search(r"num_segs=(\d+)", header[1])
-        number = 3
-        for number, line in enumerate(file, 4):
-            match = _SEGMENT.fullmatch(line)
-            if not match:
-                raise InputError(
-                    f"{path}: line {number}: expected AudioSet's own format "
-                    f'(YTID, 0.000, 10.000, "/m/…,/m/…"), got {line[:80]!r}'
-                )
-            yield match.groups()
-    if not announced or not all(re.fullmatch("# .*[^\r]\n", line) for line in header):
-        raise InputError(f"{path}: expected AudioSet's three comment lines, got {header}")
-    if int(announced[1]) != number - 3:
-        _LOG.warning(
-            "%s: its header announces %s segments, it has %d", path, announced[1], number - 3
-        )
-
-
-def _clips(folder: str | os.PathLike[str]) -> dict[str, str]:
-    """Paths of the audio files in a folder, relative to it, by file name without suffix."""
-    paths: dict[str, str] = {}
-    for parent, _, names in os.walk(folder):
-        for name in names:
-            stem, suffix = os.path.splitext(name)
-            path = os.path.relpath(os.path.join(parent, name), folder)
-            if suffix.lower() not in _CLIP_SUFFIXES:
-                continue
-            if stem in paths:
-                raise InputError(f"{folder}: two files for one clip: {paths[stem]} and {path}")
-            paths[stem] = path
-    if not paths:
-        raise InputError(f"{folder}: holds no clips ({' '.join(sorted(_CLIP_SUFFIXES))})")
-    return paths
 
 
 def _indices(

@@ -1,6 +1,7 @@
 """Checks every byte of a data set against its own CRCs and against the manifest."""
 
 import concurrent.futures
+import contextlib
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -36,9 +37,9 @@ def verify(manifest: Manifest, threads: int = 4) -> Iterator[list[Problem]]:
     """Yields a list of the `Problem`s of each shard, in order; it is empty for a sound shard.
 
     It checks that each shard is there and has its size; every CRC; that each record is in the
-    manifest and each row of the manifest in a record; id, labels, and the spectrogram's place,
-    length, dtype and checksum; that no spectrogram has NaN or infinity; that no id occurs twice;
-    and that every label is in the vocabulary.
+    manifest, or was dropped, and each row of the manifest in a record; id, labels, and the
+    spectrogram's place, length, dtype and checksum; that no spectrogram has NaN or infinity;
+    that no id occurs twice; and that every label is in the vocabulary.
 
     Args:
         manifest: of the data set.
@@ -93,7 +94,7 @@ def check_shard(
         listed = [track for track in pending[:1] if manifest.offsets[track] < end]
         pending = pending[len(listed) :]
         if data is not None:
-            reasons = ["not in the manifest"]
+            reasons = [] if listed else _unlisted(manifest, shard, data)
             for track in listed:
                 reasons = _compare(manifest, track, data, offset)
                 reasons += _row_problems(manifest, track, repeated)
@@ -123,6 +124,15 @@ def _compare(manifest: Manifest, track: int, data: bytes, offset: int) -> list[s
     ]
     reasons = [f"{n}: {got!r}, the manifest says {want!r}" for n, got, want in facts if got != want]
     return reasons + _content(manifest, track, data[record.start : record.end])
+
+
+def _unlisted(manifest: Manifest, shard: int, data: bytes) -> list[str]:
+    """What is wrong with an undamaged record that the manifest has no track for."""
+    dropped = manifest.header.shards[shard].dropped
+    with contextlib.suppress(ValueError):  # which was never a track of ours
+        if schema.parse(data, manifest.header.features, manifest.header.dtype).id in dropped:
+            return []
+    return ["not in the manifest"]
 
 
 def _row_problems(manifest: Manifest, track: int, repeated: Collection[str]) -> list[str]:

@@ -4,48 +4,51 @@ The tracks are cut, in their order, into shards of equally many; so the list of 
 which goes where, and every byte. A shard is finished when its part of the manifest,
 `parts/shard-….parquet`, is there, which is written after the shard itself; when all parts are
 there, they become the manifest.
+
+Tracks are added in the same way (see `growth`). The manifest before stays beside the new one, and
+no shard is ever changed, so that whoever reads the data set goes on:
+
+    shard-00000-of-00002.tfrecord                 manifest-1f0c87aa.parquet has these two,
+    shard-00001-of-00002.tfrecord                 manifest.parquet all three
+    shard-9be2d513-00000-of-00001.tfrecord
 """
 
-import concurrent.futures
 import contextlib
 import dataclasses
 import errno
 import json
-import multiprocessing
+import logging
 import os
 import pathlib
 import shutil
 from collections.abc import Iterator, Sequence
-from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet as pq
-import tqdm
 
 from mar.errors import ConfigError, InputError
 from mar.records import manifest as manifests
-from mar.records import storage
-from mar.records.shards import PARTS, Job, Shards, write_shard
+from mar.records import storage, workers
+from mar.records.shards import PART_SCHEMA, PARTS, Job, Shards, added_prefix
 from mar.records.storage import Location
 from mar.util.atomic import appearing
 from mar.util.lock import FolderLock
-from mar.util.processes import end_with_parent
 
+_LOG = logging.getLogger(__name__)
 FAILED = "failed.csv"
 _SAMPLED = 64  # tracks whose lengths say how many fit into a shard
 _USUAL_SECONDS = 200.0  # where no length could be read
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _OTHER = (
     "holds a data set of other files, labels or settings; expected one of the same command, or an "
-    "empty folder"
+    "empty folder; --append adds to it what is new in the table"
 )
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class Outcome:
     """What `write` achieved.
 
@@ -64,22 +67,24 @@ class Outcome:
 def write(
     job: Job,
     folder: str | os.PathLike[str],
-    workers: int = 1,
+    processes: int = 1,
     share: tuple[int, int] = (0, 1),
+    address: str | None = None,
 ) -> Outcome:
     """Writes a data set, or one machine's share of it, or what is still missing.
 
     Args:
-        job: what is written.
+        job: what is written, or added.
         folder: of the data set; made if there is none.
-        workers: number of processes.
+        processes: number of them.
         share: `(i, n)`: every n-th shard, from the i-th. Whoever finds all shards finished makes
             the manifest.
+        address: of a Ray cluster that writes them in place of processes; "local" starts one here.
 
     Raises:
         ConfigError: the folder holds another data set.
         InputError: the folder cannot be written, or no track can be read; or another process writes
-            the same share, or one of another n.
+            the same share, or one of another n; or the cluster does not answer.
     """
     folder = pathlib.Path(folder)
     if _is_finished(folder, job) and not (folder / PARTS).exists():
@@ -88,9 +93,12 @@ def write(
         if _is_finished(folder, job):
             shutil.rmtree(folder / PARTS, ignore_errors=True)
             return _outcome(folder)
+        if job.earlier:
+            _set_other_additions_aside(folder, job, share)
         shards = Shards(job, folder, _tracks_per_shard(job, folder))
         mine = range(share[0], shards.count, share[1])
-        _run(shards, [shard for shard in mine if not shards.is_finished(shard)], workers)
+        todo = [shard for shard in mine if not shards.is_finished(shard)]
+        workers.write_shards(shards, todo, processes, address)
         missing = sum(not shards.is_finished(shard) for shard in range(shards.count))
         if not missing:
             _merge(shards)
@@ -98,62 +106,6 @@ def write(
         with contextlib.suppress(FileNotFoundError):  # another machine has merged the parts
             return _partial_outcome(shards, missing)
     return _outcome(folder)
-
-
-# -------------------------------------------------------------------------------------- processes
-
-
-def _run(shards: Shards, numbers: Sequence[int], workers: int) -> None:
-    """Writes the shards with these numbers in `workers` processes."""
-    if not numbers:
-        return
-    others = set(multiprocessing.active_children())
-    context = multiprocessing.get_context("spawn")
-    job = dataclasses.replace(shards.job, tracks=None)
-    with (
-        _single_threaded(),
-        concurrent.futures.ProcessPoolExecutor(workers, context, end_with_parent) as pool,
-        tqdm.tqdm(total=0, unit="track", smoothing=0.05) as progress,
-    ):
-        futures = {}
-        try:
-            for number in numbers:
-                tracks = shards.tracks(number)
-                progress.total = (progress.total or 0) + len(tracks)
-                arguments = (job, shards.folder, shards.name(number), shards.part(number), tracks)
-                futures[pool.submit(write_shard, *arguments)] = len(tracks)
-            for future in concurrent.futures.as_completed(futures):
-                future.result()
-                progress.update(futures[future])
-        except (KeyboardInterrupt, SystemExit):
-            for process in set(multiprocessing.active_children()) - others:
-                process.kill()  # or it would finish its shard first
-            raise
-        except BrokenProcessPool:
-            raise InputError(
-                "a worker process was killed (out of memory?). Finished shards are kept: run the "
-                "same command again, with fewer --workers"
-            ) from None
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
-
-
-@contextlib.contextmanager
-def _single_threaded() -> Iterator[None]:
-    """One thread for each worker's arithmetic; with several, sums depend on their number."""
-    names = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS")
-    settings = {
-        **dict.fromkeys(names, "1"),
-        "CUDA_VISIBLE_DEVICES": "",
-        "TF_CPP_MIN_LOG_LEVEL": "3",
-    }
-    before = {name: os.environ.get(name) for name in settings}
-    os.environ.update(settings)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            os.environ.pop(name) if value is None else os.environ.update({name: value})
 
 
 # ----------------------------------------------------------------------------------- the data set
@@ -165,6 +117,25 @@ def _locked(folder: pathlib.Path, share: tuple[int, int]) -> Iterator[None]:
     folder.mkdir(parents=True, exist_ok=True)
     with FolderLock(folder, share):
         yield
+
+
+def _set_other_additions_aside(folder: pathlib.Path, job: Job, share: tuple[int, int]) -> None:
+    """Removes what was not finished of other additions, and what is left of finished ones."""
+    assert job.earlier is not None
+    plan = folder / PARTS / "plan.json"
+    begun = json.loads(plan.read_text())["job"] if plan.exists() else job.hash()
+    if begun == job.hash():
+        return
+    if begun != job.earlier.made_from:  # whose shards are those that are added to
+        if share[1] > 1:
+            raise InputError(
+                f"{folder}: other tracks are being added to it by several machines; expected the "
+                "same table from all of them. Without --shard, that work is given up for this one's"
+            )
+        _LOG.warning("%s: tracks that were being added from another table are given up", folder)
+        for shard in folder.glob(f"{added_prefix(begun)}-*.tfrecord"):
+            shard.unlink()
+    shutil.rmtree(folder / PARTS)
 
 
 def _tracks_per_shard(job: Job, folder: pathlib.Path) -> int:
@@ -185,6 +156,8 @@ def _tracks_per_shard(job: Job, folder: pathlib.Path) -> int:
 def _fitting_tracks(job: Job) -> int:
     """How many tracks make about `shard_bytes`, from the lengths of some of them."""
     count = len(job.tracks)
+    if not count:
+        return 1
     rows = np.unique(np.linspace(0, count - 1, min(count, _SAMPLED)).astype(int))
     lengths = [job.source.seconds(track) for track in job.tracks.take(rows).to_pylist()]
     seconds = [length for length in lengths if length] or [_USUAL_SECONDS]
@@ -197,37 +170,66 @@ def _is_finished(folder: pathlib.Path, job: Job) -> bool:
     manifest = folder / manifests.NAME
     if not manifest.exists():
         return False
-    if manifests.read(manifest).header.made_from != job.hash():
+    made_from = manifests.read(manifest).header.made_from
+    if made_from == job.hash():
+        return True
+    if job.earlier is None or job.earlier.made_from != made_from:
         raise ConfigError(f"{folder}: {_OTHER}")
-    return True
+    return False
 
 
 def _merge(shards: Shards) -> None:
     """Makes the data set of all parts, unless another machine does."""
     try:
         _merge_parts(shards)
-    except OSError:  # most likely because another machine has removed the parts
-        if not (shards.folder / manifests.NAME).exists():
+    except OSError:
+        merged_by_another = not (shards.folder / PARTS).exists()
+        if not merged_by_another and not _is_finished(shards.folder, shards.job):
             raise
 
 
 def _merge_parts(shards: Shards) -> None:
     """Writes the list of failures, and then the manifest."""
-    folder = shards.folder
-    table = pa.concat_tables(pq.read_table(shards.part(n)) for n in range(shards.count))
+    folder, earlier = shards.folder, shards.job.earlier
+    parts = [pq.read_table(shards.part(number)) for number in range(shards.count)]
+    table = pa.concat_tables([PART_SCHEMA.empty_table(), *parts])
     failed = table.filter(pc.is_valid(table["reason"])).select(["id", "reason"])
-    if len(failed) == len(table):
+    if len(failed) == len(table) and earlier is None:
         _refuse_empty(shards, failed["reason"][0].as_py())
-    described = [_describe(folder, shards.name(number)) for number in range(shards.count)]
-    if len(failed):
-        text = pa.BufferOutputStream()
-        pyarrow.csv.write_csv(failed, text)
-        with appearing(folder / FAILED, beside=folder / PARTS) as unfinished:
-            unfinished.write_bytes(text.getvalue().to_pybytes())
+    _write_failed(folder, failed)
     rows = table.filter(pc.is_null(table["reason"])).select(manifests.SCHEMA.names)
-    header = shards.job.header(described)
-    manifests.write(folder / manifests.NAME, header, rows, folder / PARTS)
+    names = [shards.name(number) for number in range(shards.count)]
+    if earlier:
+        filled = set(rows["shard"].unique().to_pylist())
+        for name in set(names) - filled:
+            (folder / name).unlink()
+        names = [name for name in names if name in filled]
+        rows = pa.concat_tables([earlier.rows, rows])
+    if earlier is None or names or earlier.dropped or earlier.changed:
+        header = shards.job.header([_describe(folder, name) for name in names])
+        if earlier:
+            _keep_manifest(folder, earlier.made_from)
+        manifests.write(folder / manifests.NAME, header, rows, folder / PARTS)
     shutil.rmtree(folder / PARTS, ignore_errors=True)
+
+
+def _write_failed(folder: pathlib.Path, failed: pa.Table) -> None:
+    if not len(failed):
+        (folder / FAILED).unlink(missing_ok=True)
+        return
+    text = pa.BufferOutputStream()
+    pyarrow.csv.write_csv(failed, text)
+    with appearing(folder / FAILED, beside=folder / PARTS) as unfinished:
+        unfinished.write_bytes(text.getvalue().to_pybytes())
+
+
+def _keep_manifest(folder: pathlib.Path, made_from: str | None) -> None:
+    """Keeps the manifest, which is about to be replaced, under another name."""
+    kept = folder / f"manifest-{str(made_from)[:8]}.parquet"
+    with appearing(kept, beside=folder / PARTS) as unfinished:
+        shutil.copyfile(folder / manifests.NAME, unfinished)
+        if manifests.read(unfinished).header.made_from != made_from:
+            raise FileNotFoundError  # another machine has replaced it
 
 
 def _refuse_empty(shards: Shards, reason: str) -> None:
@@ -256,9 +258,11 @@ def _partial_outcome(shards: Shards, missing: int) -> Outcome:
     finished = [shards.part(n) for n in range(shards.count) if shards.is_finished(n)]
     rows = [row for part in finished for row in pq.read_table(part).to_pylist()]
     failed = [(row["id"], row["reason"]) for row in rows if row["reason"]]
-    frames = sum(row["frames"] or 0 for row in rows)
-    seconds = frames * shards.job.header().hop_seconds
-    return Outcome(len(rows) - len(failed), seconds, failed, missing)
+    tracks, frames = len(rows) - len(failed), sum(row["frames"] or 0 for row in rows)
+    if shards.job.earlier:
+        tracks += len(shards.job.earlier.rows)
+        frames += pc.sum(shards.job.earlier.rows["frames"]).as_py() or 0
+    return Outcome(tracks, frames * shards.job.header().hop_seconds, failed, missing)
 
 
 def read_failed(location: Location) -> list[tuple[str, str]]:

@@ -112,7 +112,7 @@ def summarize(
 
     Returns:
         The columns `task`, `metric`, `model`; `value`, `low` and `high`: the score of the run of
-        the lowest seed and its 95 % bootstrap interval over test items; `mean`, `deviation` and
+        the lowest seed and its 95 % interval over test items; `mean`, `deviation` and
         `seeds`: over the seeds of the probe, and how many; `guess`: what the same prediction for
         every item scores. NaN where undefined.
 
@@ -161,7 +161,7 @@ def differences(
 
     Returns:
         The columns `task`, `metric`, `first`, `second`; `difference`, `low` and `high`: of the
-        runs of the lowest seed, first minus second, and its 95 % paired bootstrap interval;
+        runs of the lowest seed, first minus second, and its 95 % paired interval;
         `problem`: None, or why a run or two cannot be compared, in a row without numbers.
 
     Raises:
@@ -207,7 +207,7 @@ def overview_table(summary: pd.DataFrame) -> Table:
     guesses = shown.drop_duplicates(["task", "metric"])["guess"]
     rows.append([Cell(_GUESS), *map(number, guesses)])
     caption = (
-        "Scores on the test sets [95 % bootstrap interval over their items]. Bold: within 0.01 of "
+        "Scores on the test sets [95 % interval over their items]. Bold: within 0.01 of "
         "the best of the column."
     )
     names = [f"{task}, {metric_name(metric)}" for task, metric in columns]
@@ -225,7 +225,7 @@ def scores_table(summary: pd.DataFrame) -> Table:
             over_seeds = number(row.mean), number(row.deviation), count
             rows.append([*map(Cell, names), score, *over_seeds, number(row.guess)])
     caption = (
-        "Scores on the test set [95 % bootstrap interval over its items]; mean and standard "
+        "Scores on the test set [95 % interval over its items]; mean and standard "
         "deviation over the seeds of the probe. Bold: within 0.01 of the best of the task."
     )
     columns = ["Task", "Metric", "Model", "Score", "Mean", "Deviation", "Seeds"]
@@ -243,7 +243,7 @@ def differences_table(differences: pd.DataFrame) -> Table:
         cell = number(row.difference, interval=interval, bold=excludes_zero)
         rows.append([*map(Cell, names), cell])
     caption = (
-        "Differences of models on the same test items [95 % paired bootstrap interval]. Bold: the "
+        "Differences of models on the same test items [95 % paired interval]. Bold: the "
         "interval excludes zero."
     )
     columns = ["Task", "Metric", "First", "Second", "First − second"]

@@ -114,7 +114,7 @@ def _draw_uses(axes, z, heads):
         _arrow(axes, (z + _WIDTH / 2, _MIDDLE), (x - 0.95, height))
         _box(axes, x, height, text, colour, width=1.9)
         _arrow(axes, (x + 0.95, height), (x + 1.25, height))
-        axes.text(x + 1.3, height, goal, ha="left", va="center", fontsize=8.5)
+        axes.text(x + 1.3, height, goal, va="center", fontsize=8.5, parse_math=False)
 
 
 def _box(axes, x, y, text, colour, width=_WIDTH):
@@ -122,7 +122,7 @@ def _box(axes, x, y, text, colour, width=_WIDTH):
     style = "round,pad=0,rounding_size=0.12"
     face = _COLOURS[colour]
     axes.add_patch(FancyBboxPatch(corner, width, _HEIGHT, style, facecolor=face, edgecolor="0.3"))
-    axes.text(x, y, text, ha="center", va="center", fontsize=8.5)
+    axes.text(x, y, text, ha="center", va="center", fontsize=8.5, parse_math=False)
 
 
 def _arrow(axes, start, end):

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import Normal, Stroke
 
 from mar.errors import InputError
-from mar.probing.results import Run
+from mar.probing.results import COUNTS, Run
 from mar.reporting.comparison import metric_name
 from mar.util.atomic import whole
 
@@ -93,36 +93,44 @@ def plot_tasks(headlines: pd.DataFrame) -> Figure:
     bars = headlines.assign(centre=place + (rank - (len(models) - 1) / 2) * share)
     handles = [*_draw_scores(axes, bars, models, share), _draw_guesses(axes, headlines)]
     names = ["\n".join(textwrap.fill(part, 18) for part in (t, metric_name(m))) for t, m in columns]
-    axes.set_xticks(range(len(names)), names, fontsize="small")
+    axes.set_xticks(range(len(names)), names, fontsize="small", parse_math=False)
     axes.axhline(0, color="0.5", linewidth=0.8)
     axes.set_ylabel("score on the test set")
     axes.spines[["top", "right"]].set_visible(False)
-    figure.legend(handles=handles, loc="outside upper center", ncols=len(handles), frameon=False)
+    _draw_legend(figure, handles)
     return figure
 
 
+def _draw_legend(figure, handles):
+    """A legend above the axes; one of matplotlib's own leaves out names that begin with `_`."""
+    names, drawn = zip(*handles, strict=True)
+    style = {"loc": "outside upper center", "ncols": len(names), "frameon": False}
+    legend = figure.legend(drawn, map(str, range(len(names))), **style)
+    for text, name in zip(legend.get_texts(), names, strict=True):
+        text.set(text=name, parse_math=False)
+
+
 def _draw_scores(axes, bars, models, share):
-    """Draws the bars of each model and their intervals; returns what a legend tells apart."""
+    """Draws the bars of each model and their intervals; returns `(name, what is drawn)` of each."""
     handles = []
     for model, hatch in zip(models, itertools.cycle(_HATCHES), strict=False):
         ours = bars[bars["model"] == model]
-        style = {"hatch": hatch, "edgecolor": "white", "linewidth": 0}
-        handles.append(axes.bar(ours["centre"], ours["value"], 0.9 * share, label=model, **style))
+        style = {"hatch": hatch, "edgecolor": "white", "linewidth": 0, "label": model}
+        handles.append((model, axes.bar(ours["centre"], ours["value"], 0.9 * share, **style)))
     intervals = bars.dropna(subset=["low", "high"])
     if len(intervals):
         style = {"color": "k", "linewidth": 1, "path_effects": _HALO}
         ends = (intervals[name] for name in ("centre", "low", "high"))
-        handles.append(axes.vlines(*ends, label="95 % interval", **style))
+        handles.append(("95 % interval", axes.vlines(*ends, **style)))
     return handles
 
 
 def _draw_guesses(axes, headlines):
-    """Draws a dashed line across the bars of each task and metric; returns one."""
+    """Draws a dashed line across the bars of each task and metric; returns its name and one."""
     for place, guess in enumerate(headlines.drop_duplicates(["task", "metric"])["guess"]):
         ends = [place - 0.45, place + 0.45]
         (dashes,) = axes.plot(ends, [guess] * 2, "k--", linewidth=1, path_effects=_HALO)
-    dashes.set_label("constant guess")
-    return dashes
+    return "constant guess", dashes
 
 
 def plot_labels(first: Run, second: Run) -> Figure:
@@ -166,7 +174,8 @@ def plot_labels(first: Run, second: Run) -> Figure:
 
 def label_metric(run: Run) -> str | None:
     """The metric by which a run's labels are compared; None where it has no scores by label."""
-    return next((name for name in run.per_label if name not in ("label", "positives")), None)
+    left_out = ("label", *COUNTS)
+    return next((name for name in run.per_label if name not in left_out), None)
 
 
 def _draw_square(axes, scores, models, metric):

@@ -253,7 +253,7 @@ def _row(texts):
 
 
 def _markdown(text):
-    return re.sub(r"([\\`*_|<])", r"\\\1", text)
+    return re.sub(r"([\\`*_|<$~&])", r"\\\1", text)
 
 
 def _latex(text):

@@ -13,11 +13,11 @@ import av
 import numpy as np
 from sklearn.neighbors import NearestNeighbors
 
-from mar.audio import decode
+from mar.audio import isolated
 from mar.embedding.projection import project
 from mar.embedding.store import Embeddings
 from mar.tasks import Task
-from mar.tasks.base import stem
+from mar.tasks.locating import locate
 
 NEIGHBOURS = 5
 MOST_ITEMS = 320  # with the sound of more, the page would exceed its 5 MB
@@ -89,28 +89,30 @@ def of_tasks(
     Raises:
         InputError: there are fewer than three items.
     """
-    paths = {name: {stem(path): path for path in each.paths} for name, each in embeddings.items()}
-    shared = list(set.intersection(*map(set, paths.values())))
+    first, *_ = embeddings.values()
+    paths = {name: _counterparts(first.paths, each.paths) for name, each in embeddings.items()}
+    shared = [path for path in first.paths if all(path in others for others in paths.values())]
     rows = [_test_rows(task, shared) for task in tasks]
     tested = {item for places in rows for item in places}
+    for name, each in embeddings.items():
+        unusable = set(each.not_finite([paths[name][item] for item in tested]))
+        tested = {item for item in tested if paths[name][item] not in unusable}
+    rows = [{item: row for item, row in places.items() if item in tested} for places in rows]
     if missing := sum(len(task.rows("test")) for task in tasks) - sum(map(len, rows)):
         logger.warning("the map leaves out %d test items without an embedding", missing)
     items = evenly(sorted(tested), MOST_ITEMS)
     vectors = {
         name: each.means([paths[name][item] for item in items]) for name, each in embeddings.items()
     }
-    some = next(iter(paths.values()))
     return build(
-        titles=[some[item] for item in items],
+        titles=items,
         colourings=[
             colouring
             for task, places in zip(tasks, rows, strict=True)
             for colouring in _colourings(task, [places.get(item) for item in items])
         ],
         representations=vectors,
-        clips=None
-        if audio is None
-        else read_clips([pathlib.Path(audio) / some[item] for item in items]),
+        clips=None if audio is None else read_clips([pathlib.Path(audio) / item for item in items]),
     )
 
 
@@ -121,9 +123,15 @@ def evenly(items: Sequence, most: int) -> list:
 
 
 def _test_rows(task, paths):
-    """The rows of a task's test items by their audio's path without suffix, where embedded."""
+    """The rows of a task's test items by their audio's path, where embedded."""
     located = task.locate(paths)
-    return {stem(located[row]): row for row in task.rows("test") if located[row] is not None}
+    return {located[row]: row for row in task.rows("test") if located[row] is not None}
+
+
+def _counterparts(paths, others):
+    """`{path: the same audio's in another data set}`, where it has one."""
+    located = locate(paths, others)
+    return {path: other for path, other in zip(paths, located, strict=True) if other is not None}
 
 
 def _colourings(task, rows):
@@ -170,7 +178,7 @@ def clip(path: str | os.PathLike) -> str:
     Raises:
         InputError: it cannot be decoded.
     """
-    samples = np.concatenate(list(decode.blocks(path, _CLIP_RATE)))
+    samples = np.concatenate(list(isolated.blocks(path, sample_rate=_CLIP_RATE)))
     length = int(CLIP_SECONDS * _CLIP_RATE)
     first = max(0, (len(samples) - length) // 2)
     samples = samples[first : first + length]

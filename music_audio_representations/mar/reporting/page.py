@@ -32,7 +32,7 @@ def write(html: str, path: str | os.PathLike) -> None:
     Raises:
         InputError: it would exceed 5 MB.
     """
-    content = html.encode("utf-8")
+    content = html.encode("utf-8", "backslashreplace")
     if len(content) > _LIMIT_BYTES:
         raise InputError(
             f"{path}: would be {len(content) / 1e6:.1f} MB, expected at most "

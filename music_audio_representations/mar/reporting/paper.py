@@ -33,9 +33,7 @@ _SHORT_NAMES = {
     "r2_a": "R² arousal",
 }
 _CLOSE = "Bold: within 0.01 of the best of the column."
-_MEASURED = (
-    "Measured here: (difference from the published value above it) [95 % bootstrap interval]."
-)
+_MEASURED = "Measured here: (difference from the published value above it) [95 % interval]."
 _CAPTIONS = {
     3: f"Results on all data sets but those of the MSD and Jam-MT. {_CLOSE}",
     4: f"Results on the annotations of the MSD and on Jam-MT. {_CLOSE} (The paper also has "

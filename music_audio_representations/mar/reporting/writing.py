@@ -85,7 +85,7 @@ def _network(model):
 def _write(table: Table, output: pathlib.Path) -> tuple[str, str]:
     for suffix, form in FORMATS.items():
         with whole(output / f"{table.name}{suffix}") as unfinished:
-            unfinished.write_text(form(table), encoding="utf-8")
+            unfinished.write_text(form(table), "utf-8", "backslashreplace")
     return table.title, f"{output / table.name}{{{','.join(FORMATS)}}}"
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from mar.errors import InputError
+from mar.errors import ConfigError, InputError
 from mar.tasks import (
     amm,
     emomusic,
@@ -22,9 +22,11 @@ from mar.tasks import (
     mumu,
     nsynth,
 )
-from mar.tasks.base import Items, TaskInfo, alternatives, stem
+from mar.tasks.base import Items, TaskInfo
 from mar.tasks.folder import folder_task
+from mar.tasks.locating import alternatives, locate
 from mar.util.download import cache_folder
+from mar.util.groups import Separation
 
 _COLLECTIONS = (
     *(msd, msd_cleaned, amm, mumu, magnatagatune),
@@ -41,6 +43,8 @@ class Task:
             class folders or table, see `mar.tasks.folder`.
         metadata: folder with the official files of one of the paper's; None for where
             `python -m mar.fetch` puts them.
+        separated_by: your own alone: "artist", "album" or "folder", of which all or nothing is in
+            one part; None for the column `artist`, or else `album`, of a table.
 
     Attributes:
         info: what is known of it without its items, e.g. `info.citation`.
@@ -51,10 +55,18 @@ class Task:
     """
 
     def __init__(
-        self, source: str | os.PathLike, metadata: str | os.PathLike | None = None
+        self,
+        source: str | os.PathLike,
+        metadata: str | os.PathLike | None = None,
+        separated_by: Separation | None = None,
     ) -> None:
-        self.info = find_task(source)
+        self.info = find_task(source, separated_by)
         own = TASKS.get(self.info.name) is not self.info
+        if separated_by is not None and not own:
+            raise ConfigError(
+                f"{self.info.name}: expected separated_by with a folder or table of your own, got "
+                f"it with a task whose split is official"
+            )
         self.items: Items = self.info.load(
             source if own else metadata or fetched_folder(self.info.name)
         )
@@ -117,15 +129,15 @@ class Task:
     def locate(self, paths: Iterable[str]) -> list[str | None]:
         """Which of `paths` is each item's audio; None where none is.
 
-        The format does not matter: `a/b.wav` is the audio of `a/b.mp3`.
+        A collection that was converted is found too, see `mar.tasks.locating`.
+
+        Raises:
+            InputError: two paths fit one item.
         """
-        by_stem: dict[str, str] = {}
-        for path in paths:
-            by_stem.setdefault(stem(path), path)
-        return [
-            next((by_stem[s] for s in map(stem, alternatives(path)) if s in by_stem), None)
-            for path in self.items.paths
-        ]
+        try:
+            return locate(self.items.paths, paths, self.items.with_suffixes)
+        except InputError as error:
+            raise InputError(f"{self.name}: {error}") from None
 
     def audio(self, root: str | os.PathLike[str]) -> list[str]:
         """The path, below `root`, that each item's audio has there.
@@ -133,7 +145,8 @@ class Task:
         That of an item whose audio is not there is the official one.
 
         Raises:
-            InputError: no item's audio is there, or there is no such folder.
+            InputError: no item's audio is there, two files fit one item, or there is no such
+                folder.
         """
         files = (
             os.path.relpath(os.path.join(base, name), root)
@@ -152,8 +165,12 @@ class Task:
         ]
 
 
-def find_task(name: str | os.PathLike) -> TaskInfo:
+def find_task(name: str | os.PathLike, separated_by: Separation | None = None) -> TaskInfo:
     """The `TaskInfo` of this name, in whatever case, or of a folder or table of one's own.
+
+    Args:
+        name: or path.
+        separated_by: see `Task`.
 
     Raises:
         InputError: there is none.
@@ -162,7 +179,7 @@ def find_task(name: str | os.PathLike) -> TaskInfo:
     if _plain(name) in by_name:
         return by_name[_plain(name)]
     if pathlib.Path(name).exists():
-        return folder_task(name)
+        return folder_task(name, separated_by)
     nearest = difflib.get_close_matches(str(name), TASKS, n=1)
     raise InputError(
         f"{name}: expected a task ({', '.join(TASKS)}), or a folder of class folders, or a table "

@@ -38,7 +38,9 @@ def read(folder: pathlib.Path) -> Items:
         splits += [split] * len(indices)
     ids = [rows[row]["track_id"] for row in order]
     artists = [rows[row]["artist_id"] for row in order]
-    return Items(ids, audio_paths(ids, folder), splits, labels, targets[order], artists)
+    return Items(
+        ids, audio_paths(ids, folder), splits, labels, targets[order], artists, with_suffixes=False
+    )
 
 
 TASKS = (

@@ -10,8 +10,8 @@ from typing import Literal
 
 import numpy as np
 
-from mar.embedding.files import AUDIO
 from mar.errors import InputError
+from mar.tasks.locating import Paths, alternatives
 
 SPLITS = ("train", "valid", "test")
 # Of the paper's section 3, but for NSynth's notes.
@@ -36,19 +36,21 @@ class Items:
     Attributes:
         ids: the collection's own name of each item.
         paths: where its audio lies below the audio root; alternatives in a tuple, the official
-            one first. The suffix stands for any audio format.
+            one first. See `mar.tasks.locating` on files that are called otherwise.
         splits: "train", "valid" or "test".
         labels: names of the labels, classes or targets.
         targets: `(items, labels)`: 0/1, one-hot, or float32 values.
         artists: one name or tuple of names per item, or None where the files do not tell.
+        with_suffixes: whether the collection's own files tell the suffixes of the paths.
     """
 
     ids: list[str]
-    paths: Sequence[str | tuple[str, ...]]
+    paths: Sequence[Paths]
     splits: list[str]
     labels: list[str]
     targets: np.ndarray
     artists: Sequence[str | tuple[str, ...]] | None = None
+    with_suffixes: bool = True
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,6 +72,7 @@ class TaskInfo:
         unreadable: ids of items whose audio is known to be broken in some distributions.
         citation: whom to cite.
         licence: of annotations and audio, in short.
+        unit: of values, such as "BPM"; empty for a number without one.
     """
 
     name: str
@@ -85,6 +88,7 @@ class TaskInfo:
     unreadable: tuple[str, ...] = ()
     citation: str = ""
     licence: str = ""
+    unit: str = ""
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -112,16 +116,6 @@ class TaskInfo:
         for problem in _unexpected_counts(self, items):
             logger.warning("%s: %s: %s", self.name, folder, problem)
         return items
-
-
-def alternatives(path: str | tuple[str, ...]) -> tuple[str, ...]:
-    """An item's candidate paths as a tuple."""
-    return path if isinstance(path, tuple) else (path,)
-
-
-def stem(path: str) -> str:
-    """A path without the suffix of an audio format."""
-    return AUDIO.sub("", path.replace(os.sep, "/"))
 
 
 def one_hot(classes: Sequence[str], labels: Sequence[str]) -> np.ndarray:

@@ -52,6 +52,7 @@ def read(folder: pathlib.Path) -> Items:
         TARGETS,
         targets.astype(np.float32),
         [_letters(row["Artist"]) for row in songs],
+        with_suffixes=False,
     )
 
 

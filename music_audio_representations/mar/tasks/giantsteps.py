@@ -42,7 +42,7 @@ def read(folder: pathlib.Path) -> Items:
         (f"{home}/audio/{id}.LOFI.mp3", f"audio/{id}.LOFI.mp3", f"{id}.LOFI.mp3")
         for id, home in zip(ids, homes, strict=True)
     ]
-    return Items(ids, paths, splits, KEYS, one_hot(keys, KEYS), names)
+    return Items(ids, paths, splits, KEYS, one_hot(keys, KEYS), names, with_suffixes=False)
 
 
 def parse_key(text: str) -> str | None:

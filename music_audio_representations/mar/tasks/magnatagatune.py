@@ -67,7 +67,7 @@ def _read_lists(folder: pathlib.Path) -> Items:
         ids += listed
         splits += [split] * len(listed)
     paths = [name.removesuffix(".npy") + ".mp3" for name in ids]
-    return Items(paths, paths, splits, labels, np.concatenate(targets))
+    return Items(paths, paths, splits, labels, np.concatenate(targets), with_suffixes=False)
 
 
 def _read_arrays(folder: pathlib.Path) -> Items:

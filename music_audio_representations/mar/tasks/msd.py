@@ -42,7 +42,14 @@ def read(folder: pathlib.Path) -> Items:
             f"{', '.join(unlabelled[:5])}. They lie in MSD_split/msd_id_to_tag_vector.cP, or in "
             f"{_PARENT}/{{train,valid,test}}_x_msd_id.txt with _y.npy"
         )
-    return Items(ids, audio_paths(ids, folder), splits, labels, np.stack([rows[id] for id in ids]))
+    return Items(
+        ids,
+        audio_paths(ids, folder),
+        splits,
+        labels,
+        np.stack([rows[id] for id in ids]),
+        with_suffixes=False,
+    )
 
 
 def read_labels(folder: pathlib.Path, labels: int) -> dict[str, np.ndarray]:

@@ -7,9 +7,7 @@ with the prefix `sub_`. MSD500 is read from `msd500.tar.gz`, unpacked (`track_ta
 (TR…) or songs (SO…).
 """
 
-import csv
 import functools
-import io
 import pathlib
 from collections.abc import Iterator
 from typing import Any
@@ -36,7 +34,7 @@ def read_arrays(folder: pathlib.Path, prefix: str = "") -> Items:
                 f"{folder}: the split says that {id} is row {row} of {prefix}existing_ids.npy, "
                 f"found {known[row] if row < len(known) else 'fewer rows'}"
             )
-    return Items(ids, audio_paths(ids, folder), splits, labels, binaries[rows])
+    return Items(ids, audio_paths(ids, folder), splits, labels, binaries[rows], with_suffixes=False)
 
 
 def read_tags(folder: pathlib.Path) -> Items:
@@ -51,7 +49,7 @@ def read_tags(folder: pathlib.Path) -> Items:
         if readers.number(score, f"{path}: line {number}") >= MINIMUM_SCORE:
             tags.setdefault(id, []).append(tag)
     if selected:
-        labels = [row[0] for row in _tab_separated(selected) if row]
+        labels = [row[0] for row in _tab_separated(selected) if row[0]]
     else:
         labels = sorted({tag for names in tags.values() for tag in names})
     _, ids, splits = _split_ids(folder, "")
@@ -59,7 +57,14 @@ def read_tags(folder: pathlib.Path) -> Items:
     kept = [row for row, id in enumerate(ids) if vocabulary & set(tags.get(id, ()))]
     ids = [ids[row] for row in kept]
     targets = multi_hot([tags[id] for id in ids], labels)
-    return Items(ids, audio_paths(ids, folder), [splits[row] for row in kept], labels, targets)
+    return Items(
+        ids,
+        audio_paths(ids, folder),
+        [splits[row] for row in kept],
+        labels,
+        targets,
+        with_suffixes=False,
+    )
 
 
 def _split_ids(folder: pathlib.Path, prefix: str) -> tuple[list[int], list[str], list[str]]:
@@ -76,8 +81,7 @@ def _split_ids(folder: pathlib.Path, prefix: str) -> tuple[list[int], list[str],
 
 
 def _tab_separated(path: pathlib.Path) -> Iterator[list[str]]:
-    text = io.StringIO(readers.read_text(path), newline="")
-    return csv.reader(text, delimiter="\t", quoting=csv.QUOTE_NONE)
+    return (line.split("\t") for line in readers.read_lines(path))
 
 
 _COMMON: dict[str, Any] = {

@@ -38,7 +38,7 @@ def read(folder: pathlib.Path) -> Items:
         rows = [row for row, id in enumerate(ids) for _ in tracks[id]]
         ids = [track for id in ids for track in tracks[id]]
         splits, targets = [splits[row] for row in rows], targets[rows]
-    return Items(ids, audio_paths(ids, folder), splits, labels, targets)
+    return Items(ids, audio_paths(ids, folder), splits, labels, targets, with_suffixes=False)
 
 
 def _tracks_of_albums(folder: pathlib.Path) -> dict[str, list[str]]:

@@ -43,7 +43,7 @@ def read(folder: pathlib.Path, key: str, labels: Sequence[str]) -> Items:
         (f"nsynth-{split}/audio/{note}.wav", f"audio/{note}.wav")
         for note, split in zip(notes, splits, strict=True)
     ]
-    return Items(notes, paths, splits, list(labels), one_hot(classes, labels))
+    return Items(notes, paths, splits, list(labels), one_hot(classes, labels), with_suffixes=False)
 
 
 _COMMON: dict[str, Any] = {

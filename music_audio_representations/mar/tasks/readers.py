@@ -4,7 +4,6 @@ They execute nothing, and tell apart what looks alike: a table from one that a s
 has saved again, an array from the pointer that Git LFS leaves in its place.
 """
 
-import csv
 import gzip
 import io
 import json
@@ -13,13 +12,13 @@ import os
 import pathlib
 import pickle
 import re
-import zlib
 from collections.abc import Iterator, Sequence
 from typing import Any, TextIO
 
 import numpy as np
 
 from mar.errors import InputError
+from mar.util import tables, text
 
 Path = str | os.PathLike[str]
 
@@ -28,7 +27,6 @@ _CP_ITEM = re.compile(r"a?S'(.*)'")
 _SPACE = re.compile(r"[\s,]*")
 _COLON = re.compile(r"\s*:\s*")
 _DECODER = json.JSONDecoder()
-_DAMAGED = (OSError, EOFError, zlib.error, UnicodeDecodeError)  # what reading a file may raise
 
 
 def find(folder: Path, name: str) -> pathlib.Path:
@@ -68,13 +66,7 @@ def read_bytes(path: Path) -> bytes:
     Raises:
         InputError: it cannot be read, or is a Git LFS pointer.
     """
-    path = pathlib.Path(path)
-    try:
-        data = path.read_bytes()
-        data = gzip.decompress(data) if path.suffix == ".gz" else data
-    except _DAMAGED as error:
-        reason = getattr(error, "strerror", None) or error
-        raise InputError(f"{path}: cannot be read: {reason}") from None
+    data = text.read_bytes(path)
     if data.startswith(_LFS):
         raise InputError(
             f"{path}: expected the file itself, found a Git LFS pointer to it. Run `git lfs pull` "
@@ -84,23 +76,17 @@ def read_bytes(path: Path) -> bytes:
 
 
 def read_text(path: Path) -> str:
-    """A UTF-8 text file, line ends as they are, without the byte-order mark of some editors.
+    """The text of a file, line ends as they are, see `mar.util.text`.
 
     Raises:
-        InputError: it cannot be read, or is not UTF-8.
+        InputError: it cannot be read, or is no text.
     """
-    try:
-        return read_bytes(path).decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InputError(
-            f"{path}: expected UTF-8 text, found the byte {error.object[error.start]:#x} at "
-            f"{error.start}; was it saved again by another program? Fetch the original"
-        ) from None
+    return text.decode(read_bytes(path), path)
 
 
 def read_lines(path: Path) -> list[str]:
     """The lines of a text file without their ends; the last one need not have an end."""
-    return read_text(path).splitlines()
+    return text.lines(read_text(path))
 
 
 def read_table(path: Path, columns: Sequence[str], delimiter: str = ",") -> list[dict[str, str]]:
@@ -126,31 +112,26 @@ def read_rows(
         InputError: the header lacks a column, most often because a spreadsheet program saved the
             file again; or a row has more or fewer cells than the header.
     """
-    text = read_text(path)
-    rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
-    header = [name.strip() for name in next(rows, [])]
-    missing = [name for name in columns if name not in header]
-    if missing:
-        raise InputError(
-            f"{path}: expected the columns {', '.join(columns)}, separated by {delimiter!r}; "
-            f"{', '.join(missing)} not found in the first line {text.splitlines()[:1]!r:.120}"
-            f"{_spreadsheet_hint(text, delimiter)}"
-        )
-    return header, _checked_rows(path, rows, len(header))
+    content = read_text(path)
+    try:
+        header, rows = tables.parse(path, content, columns, delimiter)
+    except InputError as error:
+        raise InputError(f"{error}{_spreadsheet_hint(content, delimiter)}") from None
+    return header, _checked_rows(path, rows, header)
 
 
-def _checked_rows(path: Path, rows: Iterator[list[str]], width: int) -> Iterator[list[str]]:
-    for number, row in enumerate(rows, 2):
-        if len(row) == width:
-            yield row
-        elif any(cell.strip() for cell in row):
-            raise InputError(f"{path}: row {number}: expected {width} cells, found {len(row)}")
+def _checked_rows(
+    path: Path, rows: Iterator[tuple[int, list[str]]], header: Sequence[str]
+) -> Iterator[list[str]]:
+    for number, row in rows:
+        if len(row) != len(header):
+            raise InputError(f"{path}: {tables.ragged(number, row, header)}")
+        yield row
 
 
-def _spreadsheet_hint(text: str, delimiter: str) -> str:
-    first = text.split("\n", 1)[0]
-    others = [mark for mark in ",;\t" if mark != delimiter and mark in first]
-    if others and delimiter not in first:
+def _spreadsheet_hint(content: str, delimiter: str) -> str:
+    first = text.lines(content)[0] if content else ""
+    if delimiter not in first and any(mark in first for mark in tables.DELIMITERS):
         return ". It looks as if a spreadsheet program had saved it again: fetch the original"
     return ""
 
@@ -227,7 +208,7 @@ def read_list(path: Path) -> list[str]:
     Raises:
         InputError: it is no such list.
     """
-    lines = read_text(path).splitlines()
+    lines = read_lines(path)
     if lines[:1] != ["(lp1"] or lines[-1] != "a.":
         raise InputError(
             f"{path}: expected a pickled list of strings in text form ('(lp1' … 'a.'), found "
@@ -311,7 +292,7 @@ def stream_object(path: Path, chunk_characters: int = 1 << 20) -> Iterator[tuple
     try:
         with opened(path, "rt", encoding="utf-8") as file:
             yield from _stream(file, path, chunk_characters)
-    except _DAMAGED as error:
+    except (*text.DAMAGED, UnicodeDecodeError) as error:
         raise InputError(f"{path}: cannot be read: {error}") from None
 
 

@@ -4,6 +4,8 @@ import logging
 import pathlib
 from typing import TYPE_CHECKING
 
+import pyarrow.compute as pc
+
 from mar.errors import ConfigError, InputError
 
 if TYPE_CHECKING:
@@ -54,6 +56,15 @@ def check_records(trainer: "Trainer") -> None:
                 f"Trainer.validation: expected the {name} of {dataset.records}, got another in "
                 f"{validation.records}"
             )
+    learnt, tested = (given.manifest.ids.take(given.tracks) for given in (dataset, validation))
+    shared = pc.sum(pc.is_in(tested, value_set=learnt)).as_py()
+    if shared:
+        _LOG.warning(
+            "Trainer.validation: %d of its %d tracks are learnt from too, so that its scores are "
+            "not those of new tracks; expected other records, or held_out with part: train and "
+            "part: validation",
+            *(shared, len(tested)),
+        )
 
 
 def check_batches(trainer: "Trainer", replicas: int) -> None:

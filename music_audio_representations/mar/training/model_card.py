@@ -93,9 +93,9 @@ def write(trainer: "Trainer", network: keras.Model, folder: pathlib.Path, hardwa
     described = facts(trainer, model, records, folder.resolve().name, hardware, best_step)
     with whole(folder / CARD_FACTS) as unfinished:
         text = json.dumps(described, indent=1, ensure_ascii=False)
-        unfinished.write_text(text + "\n", encoding="utf-8")
+        unfinished.write_text(text + "\n", "utf-8", "backslashreplace")  # is JSON's own escape
     with whole(folder / "model_card.md") as unfinished:
-        unfinished.write_text(card(described), encoding="utf-8")
+        unfinished.write_text(card(described), "utf-8", "backslashreplace")
     with whole(folder / "loss.png") as unfinished:
         draw_losses(records).savefig(unfinished, format="png", dpi=150)
 

@@ -1,7 +1,12 @@
 """What all commands share: `--config` with `--set`, and how errors end them."""
 
+import contextlib
 import gc
+import io
+import json
+import logging
 import os
+import pathlib
 import signal
 import sys
 from collections.abc import Callable
@@ -9,6 +14,7 @@ from collections.abc import Callable
 from absl import app, flags
 
 from mar.errors import ConfigError, InputError
+from mar.util import groups
 
 flags.disclaim_key_flags()  # --help lists what is defined here as the calling command's own
 
@@ -36,6 +42,22 @@ def define_shard_flag(what: str) -> None:
     flags.DEFINE_string("shard", "0/1", f"i/n, counted from 0: machine i of n {what}.")
 
 
+def define_ray_flag() -> None:
+    """Defines `--ray_address ADDRESS`."""
+    flags.DEFINE_string("ray_address", None, "Ray cluster to run on; local starts one here.")
+
+
+def define_separation_flag() -> None:
+    """Defines `--separated_by`, for tasks of one's own."""
+    flags.DEFINE_enum(
+        "separated_by",
+        None,
+        groups.SEPARATIONS,
+        "Your own folder or table: what is in one split, all or nothing; default: a column artist, "
+        "or album.",
+    )
+
+
 def shard() -> tuple[int, int]:
     """`--shard` as `(i, n)`.
 
@@ -50,6 +72,24 @@ def shard() -> tuple[int, int]:
     return int(first), int(count)
 
 
+def require_tensorflow() -> None:
+    """Called by commands that train, before they import or write anything.
+
+    Raises:
+        ConfigError: Keras would use another backend: by KERAS_BACKEND, or by its own file.
+    """
+    file = pathlib.Path(os.environ.get("KERAS_HOME", "~/.keras"), "keras.json").expanduser()
+    backend, said_by = os.environ.get("KERAS_BACKEND"), "KERAS_BACKEND"
+    if not backend:
+        said_by = str(file)
+        with contextlib.suppress(OSError, ValueError, AttributeError):  # as Keras does
+            backend = json.loads(file.read_text()).get("backend")
+    if backend not in (None, "", "tensorflow"):
+        raise ConfigError(
+            f"training needs TensorFlow, and {said_by} says {backend}: set KERAS_BACKEND=tensorflow"
+        )
+
+
 def run(main: Callable[[list[str]], int | None]) -> None:
     """Parses the flags and calls `main(argv)`, whose result is the exit code.
 
@@ -60,6 +100,10 @@ def run(main: Callable[[list[str]], int | None]) -> None:
     # Imports and the building of networks make hundreds of thousands of objects that stay, and by
     # default Python searches the new ones for garbage after every 700.
     gc.set_threshold(20_000)
+    logging.getLogger("mar").setLevel(logging.INFO)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # names of any file go to a terminal of any kind
+            stream.reconfigure(errors="backslashreplace")
 
     def guarded(argv: list[str]) -> int | None:
         try:

@@ -23,6 +23,7 @@ import annotated_types
 import scooch
 
 from mar.errors import ConfigError, shown
+from mar.util.yaml_values import Given
 
 PositiveInt = Annotated[int, annotated_types.Ge(1)]
 PositiveFloat = Annotated[float, annotated_types.Gt(0)]
@@ -57,11 +58,13 @@ def normalised(kind: Any, value: Any) -> Any:
 
     Args:
         kind: an annotation as listed above.
-        value: what was given.
+        value: what was given; a `Given` text is what it can be.
 
     Raises:
         Mismatch: the value does not fit.
     """
+    if isinstance(value, Given):
+        value = _of_text(kind, value)
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if origin is Annotated:
         value = normalised(arguments[0], value)
@@ -133,6 +136,25 @@ def named(kind: Any) -> str:
 def is_component(kind: Any) -> bool:
     """Whether a kind is a component class."""
     return isinstance(kind, type) and issubclass(kind, scooch.Configurable)
+
+
+def plain(value: Any) -> Any:
+    """Components, and lists and dictionaries of them, as plain data."""
+    if is_component(type(value)):
+        return value.resolved()
+    if isinstance(value, collections.abc.Mapping):
+        return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    return value
+
+
+def _of_text(kind, given):
+    """What a text stands for: a text where it can be one, unless it can be something else."""
+    value = given.value
+    if isinstance(value, str) or (not is_of(kind, value) and is_of(kind, given.text)):
+        return given.text
+    return value
 
 
 def _sequence(kind, arguments, values):

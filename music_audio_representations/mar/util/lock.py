@@ -23,6 +23,7 @@ import time
 import uuid
 
 from mar.errors import InputError
+from mar.util.names import printable
 
 _NAME, _GUARD = ".writer", ".taken-over"
 _BEAT_SECONDS, _VOID_SECONDS = 30.0, 300.0
@@ -45,11 +46,19 @@ class FolderLock:
         shard: `(i, n)`; `(0, 1)` is a whole run.
 
     Raises:
-        InputError: another one holds it; the message says who, and since when.
+        InputError: another one holds it; the message says who, and since when. Or the folder's name
+            is not UTF-8.
     """
 
     def __init__(self, folder: str | os.PathLike, shard: tuple[int, int] = (0, 1)) -> None:
         folder = pathlib.Path(folder)
+        try:
+            os.fspath(folder).encode()
+        except UnicodeEncodeError:
+            raise InputError(
+                f"{printable(folder)}: expected a folder whose name is text in UTF-8: Arrow and "
+                f"TensorFlow open no others; give another one"
+            ) from None
         self._path = folder / _name(shard)
         self._text = json.dumps(_this_process())
         try:

@@ -1,0 +1,44 @@
+"""What all commands share: output that no name and no terminal can break."""
+
+import numpy as np
+import pytest
+
+from helpers.processes import run_python
+from helpers.small_embeddings import write_store
+from mar.util.names import printable
+
+NAMES = ["Beyoncé.wav", "Сплин 😀.wav", r"\xff.wav", "m$_$.wav"]
+
+
+@pytest.mark.parametrize(
+    ("encoding", "shown"),
+    [
+        ("ascii", [r"Beyonc\xe9.wav", r"\u0421\u043f\u043b\u0438\u043d \U0001f600.wav", NAMES[2]]),
+        ("cp1252", [NAMES[0], r"\u0421\u043f\u043b\u0438\u043d \U0001f600.wav", NAMES[2]]),
+        ("koi8-r", [r"Beyonc\xe9.wav", r"Сплин \U0001f600.wav", NAMES[2]]),
+        ("utf-8", NAMES[:3]),
+    ],
+)
+def test_names_are_printed_whatever_the_terminal_can_show(tmp_path, encoding, shown):
+    write_store(tmp_path / "e", {name: np.ones((1, 4)) for name in NAMES})
+    command = ["-m", "mar.similar", "--embeddings", tmp_path / "e"]
+    environment = {"encoding": encoding, "PYTHONIOENCODING": encoding}
+    found = run_python(*command, NAMES[3], **environment)
+    assert (found.returncode, found.stderr) == (0, "")
+    assert {line.split("  ")[1] for line in found.stdout.splitlines()} == set(shown)
+    missing = run_python(*command, "Übér\udcff.wav", **environment)
+    assert missing.returncode == 1
+    assert missing.stderr.startswith("error: ")
+    assert len(missing.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("Björk 😀 m$_$", "Björk 😀 m$_$"),
+        ("a\udcffb", r"a\xffb"),
+        ("one\ntwo\x1b", r"one\x0atwo\x1b"),
+    ],
+)
+def test_printable_names(name, text):
+    assert printable(name) == text
