@@ -364,7 +364,7 @@ def test_shipped_configurations_train(path, tmp_path):
 @pytest.mark.parametrize("path", sorted(PRETRAIN.glob("*.yaml")), ids=lambda path: path.stem)
 def test_shipped_configurations_validate_on_what_they_do_not_learn_from(path, tmp_path, caplog):
     """All do; all of an artist is on one side where the records know the artists."""
-    labels = {"audioset_sup": 527, "musicset_sup": 500}.get(path.stem, 7)
+    labels = expected_labels(path)
     vocabulary = [f"label {number}" for number in range(labels)]
     artists = pa.array([f"artist {track // 4}" for track in range(20)])
     settings = [f"Constants.RECORDS={tmp_path / 'records'}"]
