@@ -7,6 +7,7 @@ import re
 import shlex
 import threading
 
+import pyarrow.parquet
 import pytest
 import soundfile
 import yaml
@@ -35,6 +36,7 @@ PROBE += [f"--set={SCHEDULE}.schedule.ScoochCosineDecay.decay_steps=5"]
 SHRUNK = {"mar.train": TRAINING, "mar.probe": PROBE}
 # The published weights are 250 MB, and stand for those of any model.
 RENAMED = {"--model mule": "--model small.keras", "microbatch=128": "microbatch=2"}
+RENAMED |= {"model_location=mule": "model_location=small.keras"}
 FAILING = {"--task MTT --audio": 2}  # most of the 25,860 clips are not there, and that is told
 
 
@@ -92,7 +94,8 @@ def home(tmp_path):
 
 def test_the_sections_with_commands_are_these():
     """`make` has tests of its own, and of the installation this environment is one."""
-    tested = {"Embed music", "Coming from `sxmp-mule`", "Make TFRecords", "Pre-train", "Evaluate"}
+    tested = {"Embed music", "Label music", "Coming from `sxmp-mule`", "Make TFRecords"}
+    tested |= {"Pre-train", "Evaluate"}
     found = {title for title in SECTIONS if any(shell_commands(title))}
     assert found == {"See it work", "Install", *tested}
 
@@ -124,15 +127,32 @@ def test_embed_music(home):
     assert finished.stdout.strip() == "(173,) 5 5", finished.stderr
 
 
+def test_label_music(home):
+    for number in range(12):
+        soundfile.write(home / "Music" / f"{number}.wav", music(3.0, 16000, 1, number), 16000)
+    rows = [f"{number}.wav,{('calm', 'dark')[number % 2]}" for number in range(12)]
+    (home / "moods.csv").write_text("\n".join(["path,label", *rows]) + "\n")
+    mar.Embedder(home / "small.keras").embed_folder(home / "Music", home / "embeddings")
+    run_all("Label music", home)
+    table = pyarrow.parquet.read_table(home / "tags.parquet").to_pandas()
+    assert set(table["path"]) == {
+        str(p.relative_to(home / "Music")) for p in (home / "Music").rglob("*.*")
+    }
+    example = "\n".join(examples("Label music")).replace('"mule"', '"small.keras"')
+    example = example.replace("head(mar.", "print(*head(mar.").replace('mp3"))', 'mp3")))')
+    finished = run_python("-c", f"import mar\n{example}", cwd=home)
+    assert finished.stdout.strip() == "calm dark", finished.stderr
+
+
 def test_coming_from_sxmp_mule(home):
-    (command,) = shell_commands("Coming from `sxmp-mule`")
     source = reference("reference/release/configs") / "mule_embedding_average.yml"
     configuration = yaml.safe_load(source.read_text())
     embedding = configuration["Analysis"]["feature_transforms"][1]["EmbeddingFeature"]
     embedding["model_location"] = str(home / "small.keras")
     (home / "C").write_text(yaml.safe_dump(configuration))
-    run(command, home)
-    assert (home / "song.npy").exists()
+    run_all("Coming from `sxmp-mule`", home)
+    for name in ("song.npy", "vectors/song.mp3.npy", "vectors/album/b.flac.npy"):
+        assert (home / name).exists()
 
 
 def test_make_tfrecords_and_pre_train(home):

@@ -47,7 +47,7 @@ def head(kind="multilabel", output="sigmoid", **others):
     if kind == "multilabel":
         targets = (rng.random((200, 4)) < 0.4).astype(np.uint8)
     else:
-        targets = np.eye(4, dtype=np.uint8)[rng.integers(4, size=200)]
+        targets = np.eye(4, dtype=np.uint8)[(logits + rng.normal(size=(200, 4))).argmax(axis=1)]
     return Head(Parts(layers, rule(kind, logits, targets, Aim()), about(kind, **others)))
 
 

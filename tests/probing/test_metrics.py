@@ -4,7 +4,7 @@ import pytest
 from sklearn import metrics as sklearn_metrics
 
 from mar.probing import metrics
-from mar.tasks.giantsteps import KEYS
+from mar.tasks.keys import KEYS
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from helpers.distributions import cp_list
 from helpers.resources import reference
 from mar.probing.metrics import undefined_labels
 from mar.tasks import TASKS, Task, msd, readers
-from mar.tasks.giantsteps import parse_key
+from mar.tasks.keys import parse_key
 from mar.tasks.magnatagatune import CORRUPT
 
 

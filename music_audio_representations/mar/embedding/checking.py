@@ -4,16 +4,12 @@ import collections
 import concurrent.futures
 import contextlib
 import dataclasses
-import json
 import os
-import pathlib
 import queue
 from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
-import pyarrow.csv
-import pyarrow.parquet as pq
 
 from mar.audio import inspection
 from mar.audio.decode import AudioInfo, Condition
@@ -22,7 +18,7 @@ from mar.audio.isolated import IsolatedDecoder
 from mar.embedding import files
 from mar.embedding.files import AudioItem
 from mar.errors import InputError
-from mar.util.atomic import whole
+from mar.util import table_files
 
 if TYPE_CHECKING:
     import pandas
@@ -152,16 +148,11 @@ def report(path: str | os.PathLike | None) -> Iterator[Callable[[Checked], None]
     if path is None:
         yield lambda checked: None
         return
-    path = pathlib.Path(path)
-    if path.suffix not in _WRITERS or not path.parent.is_dir():
-        raise InputError(
-            f"{path}: expected a name that ends in {', '.join(_WRITERS)}, in an existing folder"
-        )
     rows: list[dict] = []
-    with whole(path) as unfinished, _WRITERS[path.suffix](unfinished) as writer:
+    with table_files.writer(path, _SCHEMA) as write_table:
 
         def write() -> None:
-            writer.write_table(pa.Table.from_pylist(rows, _SCHEMA))
+            write_table(pa.Table.from_pylist(rows, _SCHEMA))
             rows.clear()
 
         def add(checked: Checked) -> None:
@@ -171,31 +162,6 @@ def report(path: str | os.PathLike | None) -> Iterator[Callable[[Checked], None]
 
         yield add
         write()
-
-
-class _JsonLines:
-    """A file of JSON objects, written as Arrow's writers of other formats are."""
-
-    def __init__(self, path: pathlib.Path) -> None:
-        self._path = path
-
-    def __enter__(self) -> "_JsonLines":
-        self._file = open(self._path, "w", encoding="utf-8")
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._file.close()
-
-    def write_table(self, table: pa.Table) -> None:
-        for row in table.to_pylist():
-            self._file.write(json.dumps(row, ensure_ascii=False) + "\n")
-
-
-_WRITERS: dict[str, Callable] = {
-    ".csv": lambda path: pa.csv.CSVWriter(path, _SCHEMA),
-    ".parquet": lambda path: pq.ParquetWriter(path, _SCHEMA, compression="zstd"),
-    ".jsonl": _JsonLines,
-}
 
 
 def _inspected(items: Iterable[AudioItem], workers: int | None) -> Generator[Checked, None, None]:

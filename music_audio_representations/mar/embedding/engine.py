@@ -8,7 +8,6 @@ import queue
 import sys
 import threading
 import time
-import zlib
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Protocol
 
@@ -17,7 +16,7 @@ import tqdm
 
 from mar.audio import decode
 from mar.audio.isolated import IsolatedDecoder
-from mar.embedding import npz
+from mar.embedding import files, npz
 from mar.embedding.files import AudioItem
 from mar.embedding.parts import Row
 from mar.embedding.writer import Writer, storable
@@ -155,7 +154,7 @@ def embed(
 
 def share(items: Sequence[AudioItem], shard: int, shards: int) -> list[AudioItem]:
     """The items of one of `shards` machines: which one has a file depends on its key alone."""
-    return [item for item in items if zlib.crc32(item.key.encode()) % shards == shard]
+    return [item for item in items if files.shard_of(item.key, shards) == shard]
 
 
 def missing(writer: Writer, items: Sequence[AudioItem]) -> list[AudioItem]:

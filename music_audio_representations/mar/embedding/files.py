@@ -4,6 +4,7 @@ import dataclasses
 import os
 import pathlib
 import re
+import zlib
 from collections.abc import Sequence
 
 from mar.errors import InputError
@@ -149,3 +150,8 @@ def key(path: str | bytes | os.PathLike) -> str:
 
 def _same(one, other):
     return os.path.normpath(one) == os.path.normpath(other)
+
+
+def shard_of(key: str, shards: int) -> int:
+    """Which of so many machines has a file: that depends on its key alone."""
+    return zlib.crc32(key.encode()) % shards

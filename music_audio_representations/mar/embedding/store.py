@@ -15,7 +15,7 @@ import posixpath
 import tempfile
 import types
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -31,6 +31,22 @@ if TYPE_CHECKING:
 _VALUES = ("mean", "timeline")
 _SHOWN = 5
 _LOG = logging.getLogger(__name__)
+
+
+class Timeline(NamedTuple):
+    """The windows of one file.
+
+    Attributes:
+        path: of the file.
+        duration: seconds of audio.
+        times: of the windows' centres, float32 seconds `(windows,)`.
+        values: their embeddings, float32 `(windows, dimensions)`.
+    """
+
+    path: str
+    duration: float
+    times: np.ndarray
+    values: np.ndarray
 
 
 class Embeddings:
@@ -197,6 +213,38 @@ class Embeddings:
         """
         return self.windows([path])[0]
 
+    def timelines(self, paths: Collection[str] | None = None) -> Iterator[Timeline]:
+        """The `Timeline` of each path, in the order in which they lie; memory as `vectors`.
+
+        Args:
+            paths: what to read; None for all.
+
+        Raises:
+            InputError: as `timeline` does.
+        """
+        if self.provenance["store"] != "timeline":
+            raise InputError(
+                f"{self._folder}: holds one mean per file; for single windows, embed with "
+                f"--store timeline"
+            )
+        in_files = self.provenance["format"] == "npz"
+        columns = ["duration", "times", *([] if in_files else ["timeline"])]
+        for batch in self._batches(columns, paths):
+            names, durations = batch["path"].to_pylist(), batch["duration"].to_pylist()
+            if in_files:
+                values = [npz.read(self._folder, name) for name in names]
+            else:
+                values = parts.timelines(batch)
+            times = [np.array(each, np.float32) for each in batch["times"].to_pylist()]
+            for name, centres, embeddings in zip(names, times, values, strict=True):
+                if len(centres) != len(embeddings):
+                    raise InputError(
+                        f"{self._folder}: {name} has {len(embeddings)} embeddings for "
+                        f"{len(centres)} windows: damaged; delete it, and run mar.embed again"
+                    )
+            self._refuse_nan(names, [each.sum(dtype=np.float64) for each in values])
+            yield from map(Timeline, names, durations, times, values)
+
     def windows(
         self, paths: Sequence[str], folder: str | os.PathLike[str] | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
@@ -213,11 +261,6 @@ class Embeddings:
         Raises:
             InputError: as `timeline` does.
         """
-        if self.provenance["store"] != "timeline":
-            raise InputError(
-                f"{self._folder}: holds one mean per file; for single windows, embed with "
-                f"--store timeline"
-            )
         counts, rows_of = self.window_counts(paths), _rows_of(paths)
         ends = np.cumsum(counts)
         shape = (int(counts.sum()), self.dimensions)
@@ -226,16 +269,9 @@ class Embeddings:
         else:
             with tempfile.TemporaryFile(dir=os.fspath(folder)) as file:
                 windows = np.memmap(file, np.float32, "w+", shape=shape)
-        for names, timelines in self._timelines(paths):
-            self._refuse_nan(names, [values.sum(dtype=np.float64) for values in timelines])
-            for path, values in zip(names, timelines, strict=True):
-                for row in rows_of.pop(path):
-                    if len(values) != counts[row]:
-                        raise InputError(
-                            f"{self._folder}: {path} has {len(values)} embeddings for "
-                            f"{counts[row]} windows: damaged; delete it, and run mar.embed again"
-                        )
-                    windows[ends[row] - counts[row] : ends[row]] = values
+        for path, _, _, values in self.timelines(paths):
+            for row in rows_of.pop(path):
+                windows[ends[row] - counts[row] : ends[row]] = values
         self._refuse_unread(rows_of)
         return windows, np.repeat(np.arange(len(paths)), counts)
 
@@ -324,16 +360,6 @@ class Embeddings:
                 ]
                 if any(wanted):
                     yield batch if all(wanted) else batch.filter(pa.array(wanted))
-
-    def _timelines(self, paths: Collection[str]) -> Iterator[tuple[list, list]]:
-        """Yields paths and the `(windows, dimensions)` of each."""
-        in_files = self.provenance["format"] == "npz"
-        for batch in self._batches([] if in_files else ["timeline"], paths):
-            names = batch["path"].to_pylist()
-            if in_files:
-                yield names, [npz.read(self._folder, name) for name in names]
-            else:
-                yield names, parts.timelines(batch)
 
     def _number(self, path: str) -> int:
         """Which part holds a file."""

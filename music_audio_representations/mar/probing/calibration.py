@@ -23,7 +23,7 @@ FEWEST = 10  # validation items with a label, and as many without, that Platt's 
 FEWEST_OF_CLASSES = 50  # validation items that a temperature is fitted to
 ENOUGH = 1000  # validation items with a label, and as many without, for an isotonic curve
 EVEN = 0.5  # a guess below it is more likely wrong than right
-BINS = 15
+BINS, BIN_ITEMS = 15, 50  # of reliability: so many at most, and so many items in each at least
 
 
 @dataclasses.dataclass(frozen=True)
@@ -244,7 +244,7 @@ def rule(kind: str, logits: np.ndarray, targets: np.ndarray, aim: Aim) -> Rule |
 
 
 def reliability(
-    probabilities: np.ndarray, targets: np.ndarray, exclusive: bool, bins: int = BINS
+    probabilities: np.ndarray, targets: np.ndarray, exclusive: bool, bins: int | None = None
 ) -> np.ndarray:
     """How often what was said with some probability was right.
 
@@ -254,7 +254,7 @@ def reliability(
         probabilities: `(items, labels)`.
         targets: 0/1 `(items, labels)`.
         exclusive: whether labels are classes.
-        bins: how many.
+        bins: how many; None for as many as items make worth it.
 
     Returns:
         float64 `(bins, 3)`: mean probability, share that is right, and how many; rising.
@@ -264,6 +264,7 @@ def reliability(
         right = targets[np.arange(len(targets)), probabilities.argmax(axis=1)]
     else:
         said, right = probabilities.ravel(), targets.ravel()
+    bins = bins or int(np.clip(len(said) // BIN_ITEMS, 1, BINS))
     order = np.argsort(said, kind="stable")
     parts = [part for part in np.array_split(order, bins) if len(part)]
     return np.array([(said[part].mean(), right[part].mean(), len(part)) for part in parts])

@@ -24,7 +24,7 @@ import numpy as np
 from mar.embedding.files import AUDIO
 from mar.errors import InputError
 from mar.tasks.base import SPLITS, Items, Kind, TaskInfo, multi_hot, one_hot
-from mar.tasks.giantsteps import KEYS, parse_key
+from mar.tasks.keys import KEYS, parse_key
 from mar.tasks.readers import number
 from mar.util import tables, text
 from mar.util.groups import Separation, groups

@@ -8,17 +8,13 @@ and one, split by artist as [24] does.
 
 import hashlib
 import pathlib
-import re
 from collections.abc import Iterator
 
 from mar.errors import InputError
 from mar.tasks import readers
 from mar.tasks.base import Items, TaskInfo, one_hot
+from mar.tasks.keys import KEYS, parse_key
 
-TONICS = ["C", "Db", "D", "Eb", "E", "F", "Gb", "G", "Ab", "A", "Bb", "B"]
-KEYS = [f"{tonic} {mode}" for mode in ("major", "minor") for tonic in TONICS]
-_FLATS = {"C#": "Db", "D#": "Eb", "F#": "Gb", "G#": "Ab", "A#": "Bb"}
-_KEY = re.compile(r"([A-Ga-g])([#b]?)\s+(major|minor)")
 _TEST, _MTG = "giantsteps-key-dataset", "giantsteps-mtg-key-dataset"
 
 
@@ -43,22 +39,6 @@ def read(folder: pathlib.Path) -> Items:
         for id, home in zip(ids, homes, strict=True)
     ]
     return Items(ids, paths, splits, KEYS, one_hot(keys, KEYS), names, with_suffixes=False)
-
-
-def parse_key(text: str) -> str | None:
-    """One of `KEYS` from either data set's spelling; None where it is not one key.
-
-    `F minor`, `f# minor<TAB>2<TAB>comment` and the two-line `#@format: key` are understood.
-    """
-    lines = [line for line in text.strip().splitlines() if not line.startswith("#@")]
-    line = lines[0] if lines else ""
-    line = re.sub(r"^key\s+\S+\s+", "", line)
-    match = _KEY.fullmatch(line.split("\t")[0].strip())
-    if match is None:
-        return None
-    tonic = match[1].upper() + match[2]
-    tonic = _FLATS.get(tonic, tonic)
-    return f"{tonic} {match[3]}" if tonic in TONICS else None
 
 
 def _test_keys(folder: pathlib.Path) -> dict[str, str]:

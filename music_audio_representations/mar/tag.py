@@ -1,0 +1,143 @@
+"""Labels a catalogue: applies trained probes to its embeddings.
+
+    python -m mar.tag --head results/MTT/mule/0 --output tags.parquet embeddings/
+    python -m mar.tag --head results/moods/mule/0 --output tags.csv --top 5 ~/Music
+    python -m mar.tag --head results/moods/mule/0 --output tags.parquet --timeline embeddings/
+
+Takes a folder that mar.embed wrote; or audio files, folders and lists of files, which are embedded
+first as mar.embed would, into --embeddings, by the model that the head was trained with. --output
+ends in .parquet, .csv or .jsonl, and has the columns path, head, label, probability and decision;
+for keys also camelot and open_key, for values also value and unit.
+
+--timeline labels every window, with its start and end, and writes where a label is given into one
+more table: segments beside tags.parquet is tags.segments.parquet. The exit code is 0, 2 where files
+have no embedding (they are named), or 1 where nothing could be done.
+"""
+
+import os
+import pathlib
+import sys
+
+from absl import flags
+
+from mar.errors import ConfigError
+from mar.util import cli
+
+FLAGS = flags.FLAGS
+flags.DEFINE_multi_string("head", None, "A head, or the folder of its run; repeatable.")
+flags.DEFINE_string("output", None, "Table to write: .parquet, .csv or .jsonl.", short_name="o")
+flags.DEFINE_integer("top", None, "The most probable labels of a head alone.", lower_bound=1)
+flags.DEFINE_bool("timeline", False, "Label every window, and write segments.")
+flags.DEFINE_float(
+    "smoothing_seconds", 10.0, "Over which segments' probabilities are averaged.", lower_bound=0.0
+)
+flags.DEFINE_string("embeddings", None, "Folder for the embeddings of audio that is given.")
+flags.DEFINE_string("model", None, "Where the head's model is, if it was moved.")
+cli.define_shard_flag("labels its share of the files")
+cli.define_ray_flag()
+flags.mark_flags_as_required(["head", "output"])
+
+_LISTED = 50
+
+
+def main(argv: list[str]) -> int:
+    if len(argv) < 2:
+        raise ConfigError("expected a folder of embeddings, or audio files, folders or lists")
+    shard, shards = cli.shard()
+    from mar.embedding import files
+    from mar.probing import tagging
+    from mar.probing.head import Head
+    from mar.util import table_files
+
+    output = pathlib.Path(FLAGS.output)
+    if shards > 1:
+        output = output.with_stem(f"{output.stem}-{shard}-of-{shards}")
+    table_files.check_name(output)
+    heads = tagging.named([Head(path) for path in FLAGS.head])
+    embeddings = _embeddings(heads, argv[1:], (shard, shards))
+    paths = None
+    if shards > 1:
+        paths = [path for path in embeddings.paths if files.shard_of(path, shards) == shard]
+    if FLAGS.timeline:
+        rows = _write_timelines(heads, embeddings, paths, output)
+    else:
+        rows = 0
+        with table_files.writer(output, tagging.schema(heads)) as write:
+            for table in tagging.tags(heads, embeddings, paths, FLAGS.top):
+                write(table)
+                rows += len(table)
+    count = len(embeddings) if paths is None else len(paths)
+    return _report(output, rows, count, embeddings.failures)
+
+
+def _embeddings(heads, inputs, shard):
+    """The data set that is labelled; audio is embedded into it first."""
+    from mar.embedding.store import Embeddings
+
+    if len(inputs) == 1 and any(pathlib.Path(inputs[0]).glob("[!.]*.parquet")):
+        if FLAGS.embeddings is not None:
+            raise ConfigError(f"--embeddings: {inputs[0]} has embeddings; leave the flag out")
+        return Embeddings(inputs[0])
+    if FLAGS.embeddings is None:
+        raise ConfigError(
+            f"expected --embeddings, a folder for the embeddings of {' '.join(inputs)}, by which "
+            f"they are computed once"
+        )
+    first, *others = heads.values()
+    for other in others:
+        other.check(first.about["embeddings"], f"the head of {first.about['task']}")
+    from mar.embedding import cluster, files
+    from mar.embedding.catalogue import Catalogue
+
+    made = first.about["embeddings"]
+    windows = ("window_seconds", "hop_seconds", "first_centre_seconds")
+    needs_windows = FLAGS.timeline or any(head.reads_windows for head in heads.values())
+    settings = {
+        "windows": {"Windows": {name: made[name] for name in windows if made.get(name)}},
+        "store": "timeline" if needs_windows else "mean",
+        **({"precision": made["precision"]} if "precision" in made else {}),
+    }
+    job = Catalogue.from_config({"Catalogue": settings})
+    items, model = files.find(inputs), FLAGS.model or made["model_source"]
+    for head in heads.values():
+        head.check(job.embedder(model).provenance, f"--model {model}")
+    if FLAGS.ray_address:
+        cluster.run(job, model, items, FLAGS.embeddings, FLAGS.ray_address, shard)
+    else:
+        job.run(model, items, FLAGS.embeddings, shard)
+    return Embeddings(FLAGS.embeddings)
+
+
+def _write_timelines(heads, embeddings, paths, output):
+    """Writes the windows' labels and the segments; returns the number of the former."""
+    from mar.probing import tagging
+    from mar.util import table_files
+
+    tagging.check(heads, embeddings, timeline=True)
+    columns, rows = tagging.schema(heads, timeline=True), 0
+    beside = output.with_name(f"{output.stem}.segments{output.suffix}")
+    with (
+        table_files.writer(output, columns) as write,
+        table_files.writer(beside, columns) as write_segments,
+    ):
+        for timeline in embeddings.timelines(paths):
+            for table in tagging.window_tags(heads, timeline, FLAGS.top):
+                write(table)
+                rows += len(table)
+            for table in tagging.segments(heads, timeline, FLAGS.smoothing_seconds):
+                write_segments(table)
+    return rows
+
+
+def _report(output, rows, count, failures):
+    """Prints what was labelled; returns the exit code."""
+    for path, reason in list(failures.items())[:_LISTED]:
+        print(f"no embedding: {path!r}: {reason}", file=sys.stderr)
+    if len(failures) > _LISTED:
+        print(f"… and {len(failures) - _LISTED} more", file=sys.stderr)
+    print(f"{os.fspath(output)}: {rows} rows of {count} files, {len(failures)} without embedding")
+    return 2 if failures else 0
+
+
+if __name__ == "__main__":
+    cli.run(main)
