@@ -414,20 +414,19 @@ def test_exact_duplicates_are_rows_of_their_own_and_computed_once(
             assert (row["size"], row["mtime_ns"]) == (status.st_size, status.st_mtime_ns)
 
 
-@pytest.mark.parametrize("store", ["mean", "timeline"])
-def test_tags_that_were_written_cost_no_embedding(model, tmp_path, decoded, store):
+def test_tags_that_were_written_cost_no_embedding(model, tmp_path, decoded):
     library, output = tmp_path / "library", tmp_path / "out"
     library.mkdir()
     for seed, name in enumerate(["mp3", "flac", "ogg", "opus", "m4a", "aiff", "pcm16.wav"]):
         rate = 48000 if name == "opus" else 44100
         write(library / f"song.{name}", name, music(3.0, rate, seed=seed), rate)
-    run(model, library, output, store=store)
+    run(model, library, output)
     assert len(decoded) == 7
     before = {path: Embeddings(output).mean(path) for path in Embeddings(output).paths}
     hashes = Embeddings(output).to_pandas()["audio_hash"]
     for path in before:
         assert file_tags.write(library / path, {"MAR_MOODS": ("calm", "dark"), "genre": ("Jazz",)})
-    summary = run(model, library, output, store=store)
+    summary = run(model, library, output)
     assert (summary.already, summary.counts["ok"], len(decoded)) == (0, 7, 7)  # none was decoded
     embeddings = Embeddings(output)
     for path, mean in before.items():
@@ -435,7 +434,7 @@ def test_tags_that_were_written_cost_no_embedding(model, tmp_path, decoded, stor
         status = (library / path).stat()
         assert embeddings.row(path)["size"] == status.st_size
     assert embeddings.to_pandas()["audio_hash"].equals(hashes)
-    assert run(model, library, output, store=store).already == 7
+    assert run(model, library, output).already == 7
 
 
 def test_a_path_with_new_audio_is_no_source_of_its_old_one(model, library, tmp_path, decoded):

@@ -213,6 +213,17 @@ def test_what_fails_is_listed_and_costs_nothing_else(music_folder, tmp_path):
         assert set(labels_of(music_folder / name)) == expected[name]
 
 
+def test_without_mutagen_the_extra_is_named(music_folder, tmp_path):
+    script = "import sys; sys.modules['mutagen'] = None; from mar import tag; tag.cli.run(tag.main)"
+    arguments = ["--head", tmp_path / FILE, tmp_path / "emb"]
+    finished = run_python("-c", script, *arguments, "--files", music_folder)
+    assert finished.returncode == 1
+    assert "error: tags of files need mutagen" in finished.stderr
+    assert "music-audio-representations[tags]" in finished.stderr
+    finished = run_python("-c", script, *arguments, "--output", tmp_path / "tags.csv")
+    assert finished.returncode == 0, finished.stderr  # a table needs none
+
+
 def test_shards_share_the_files(music_folder, tmp_path):
     command = ["-m", "mar.tag", "--head", tmp_path / FILE, "--files", music_folder, "--write"]
     for shard in range(2):

@@ -103,8 +103,9 @@ def wanted(
             of_track = values.setdefault(row["path"], {})
             if field not in STANDARD:
                 of_track.setdefault(field, ())
-            if head.kind == "regression" or row["decision"]:
-                of_track[field] = (*of_track.get(field, ()), text(head, field, row))[:top]
+            is_full = top is not None and len(of_track.get(field, ())) >= top
+            if head.kind == "regression" or (row["decision"] and not is_full):
+                of_track[field] = (*of_track.get(field, ()), text(head, field, row))
     return values
 
 
