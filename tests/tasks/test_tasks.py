@@ -218,7 +218,7 @@ def test_class_folders_are_split_by_the_folders_in_them(tmp_path):
     ("separated_by", "columns", "of_row", "message"),
     [
         (None, "artist", lambda n: "Ann", "as many files or artists in all, .* found 15 and 1"),
-        ("album", "album", lambda n: f"{n % 4}", "files or albums in all, .* found 15 and 4"),
+        ("album", "album", lambda n: f"{n % 2}", "files or albums in all, .* found 15 and 2"),
         ("artist", "artist", lambda n: f"{n % 6}", "at least 3 artists, .* found at most 2"),
         ("album", "album,split", lambda n: f"x,{'train' if n else 'test'}", "'x' in test and in t"),
     ],
@@ -228,6 +228,58 @@ def test_splits_that_cannot_be_made_are_told(tmp_path, separated_by, columns, of
     path = write_table(tmp_path / "songs.csv", [f"path,label,{columns}", *rows])
     with pytest.raises(InputError, match=message):
         Task(path, separated_by=separated_by)
+
+
+def turns(loaded):
+    """Checks the folds of a task: returns, by repetition and fold, the items that are tested."""
+    assert loaded.folds is not None
+    assert loaded.folds.shape[1] == len(loaded.items.ids)
+    assert set(loaded.splits) == {"test"}
+    assert len({tuple(numbers) for numbers in loaded.folds}) > 1, "orders are alike"
+    return [
+        [np.flatnonzero(numbers == fold) for fold in range(numbers.max() + 1)]
+        for numbers in loaded.folds
+    ]
+
+
+@pytest.mark.parametrize("counts", [(3, 3, 3), (3, 4), (4, 4, 4, 4, 4), (3, 3, 6), (1, 3, 3)])
+def test_few_examples_of_a_class_are_tested_by_turns(tmp_path, counts):
+    classes = [label for label, count in zip("abcde", counts, strict=False) for _ in range(count)]
+    rows = [f"{n}.mp3,{label}" for n, label in enumerate(classes)]
+    loaded = Task(write_table(tmp_path / "songs.csv", ["path,label", *rows]))
+    for folds in turns(loaded):
+        assert len(folds) == min(count for count in counts if count > 1)
+        for tested in folds:
+            left = np.delete(loaded.targets, tested, axis=0).sum(axis=0)
+            assert all(left[np.array(counts) > 1] > 0), "a class that is not learnt"
+            assert np.ptp(loaded.targets[tested].sum(axis=0)) <= 1 or counts != (3, 3, 3)
+    assert Task(tmp_path / "songs.csv").hash() == loaded.hash()
+
+
+def test_few_groups_are_kept_together_by_turns(tmp_path):
+    rows = [f"{n}.mp3,{'abc'[n % 3]},{n % 4}" for n in range(45)]
+    loaded = Task(write_table(tmp_path / "songs.csv", ["path,label,artist", *rows]))
+    artists = np.array(loaded.items.artists)
+    for folds in turns(loaded):
+        for tested in folds:
+            assert not {*artists[tested]} & {*np.delete(artists, tested)}
+
+
+def test_few_examples_of_labels_are_spread(tmp_path):
+    rows = [f"{n}.mp3,{'a|b' if n % 2 else 'c'}" for n in range(7)]
+    loaded = Task(write_table(tmp_path / "songs.csv", ["path,labels", *rows]))
+    for folds in turns(loaded):
+        assert all(loaded.targets[tested].sum(axis=0).min() >= 1 for tested in folds)
+    values = write_table(tmp_path / "tempo.csv", ["path,target", "a,80", "b,90", "c,99", "d,100"])
+    assert all(len(folds) == 4 for folds in turns(Task(values)))
+
+
+def test_rare_labels_beside_frequent_ones_do_not_prevent_a_split(tmp_path):
+    rows = [f"{n}.mp3,{'ab'[n % 2]}{f'|rare {n // 2}' if n < 40 else ''}" for n in range(100)]
+    loaded = Task(write_table(tmp_path / "songs.csv", ["path,labels", *rows]))
+    assert loaded.folds is None
+    assert len(loaded.labels) == 22
+    assert set(loaded.splits) == set(ITEMS)
 
 
 def test_a_folder_of_files_alone_cannot_be_split_by_folders(tmp_path):
@@ -497,8 +549,8 @@ def write_tagged(path, codec, tags):
         (["path,key", "x.mp3,C major", "y.mp3,H dur"], "row 3: expected keys .* found 'H dur'"),
         (["path|label", "x.mp3|a"], r"expected the columns path, found path\|label in the first"),
         (["path,label"], "expected rows below the header"),
-        (["path,label", *(f"{n}.mp3,{n % 3}" for n in range(9))], "at least 5 .* found 3 and 9"),
-        (["path,label", "x.mp3,a"], "at least 5 files of a class, .* found 1 and 1"),
+        (["path,label", *(f"{n}.mp3,{n % 3}" for n in range(6))], "at least 3 .* found 2 and 6"),
+        (["path,label", "x.mp3,a"], "at least 3 files of a class, .* found 1 and 1"),
     ],
 )
 def test_tables_that_cannot_be_meant_are_refused(tmp_path, rows, message):

@@ -117,6 +117,11 @@ class Task:
         return self.items.splits
 
     @property
+    def folds(self) -> np.ndarray | None:
+        """Of few examples, which are tested by turns: see `Items`."""
+        return self.items.folds
+
+    @property
     def targets(self) -> np.ndarray:
         """`(items, labels)`: 0/1, one-hot, or float32 values."""
         return self.items.targets

@@ -7,8 +7,9 @@
   artists and albums are taken from the files too.
 
 A column `split` (train, valid, test) is used as it is; without it, three fifths are for training,
-one for validation and one for testing. With a column `artist`, or else `album`, no artist or album
-is in two parts; `separated_by="folder"` keeps the files of a folder (`label/album/file`) together.
+one for validation and one for testing, or of few examples all by turns: `mar.tasks.splitting`. With
+a column `artist`, or else `album`, no artist or album is in two parts; `separated_by="folder"`
+keeps the files of a folder (`label/album/file`) together.
 """
 
 import os
@@ -122,6 +123,7 @@ def _task(name, table, labelled: Labelled, reading, where):
     columns = {name: [cells[row] for row in labelled.rows] for name, cells in table.columns.items()}
     paths = columns["path"]
     together = groups(columns, paths, separated_by, where)
+    folds = None
     if "split" in columns:
         splits = [
             {"validation": "valid", "val": "valid"}.get(part, part) for part in columns["split"]
@@ -129,10 +131,14 @@ def _task(name, table, labelled: Labelled, reading, where):
         if separated_by not in (None, "artist"):  # which are checked in every task
             splitting.check_separated(where, splits, together, separated_by)
     else:
-        splits = splitting.split(paths, labelled.strata(), together, separated_by)
+        pairs = zip(paths, together, strict=True)
+        sides = [path if group is None else group for path, group in pairs]
+        splits, folds = splitting.divided(
+            labelled.targets, labelled.classes(), sides, separated_by or "artist", where
+        )
     artists = columns.get("artist")
     known = artists if artists is not None and all(artists) else None
-    items = Items(paths, paths, splits, labelled.labels, labelled.targets, known)
+    items = Items(paths, paths, splits, labelled.labels, labelled.targets, known, folds=folds)
     return TaskInfo(
         name,
         lambda _: items,

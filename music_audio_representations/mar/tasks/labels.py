@@ -56,11 +56,11 @@ class Labelled(NamedTuple):
     unit: str
     rows: list[int]
 
-    def strata(self) -> list[str]:
-        """The class of each item, of which a split has its share; "all" where there are none."""
-        if self.kind in ("multiclass", "key"):
-            return [self.labels[index] for index in self.targets.argmax(axis=1)]
-        return ["all"] * len(self.rows)
+    def classes(self) -> list[str] | None:
+        """The class of each item; None where they have no classes."""
+        if self.kind not in ("multiclass", "key"):
+            return None
+        return [self.labels[index] for index in self.targets.argmax(axis=1)]
 
 
 def columns(

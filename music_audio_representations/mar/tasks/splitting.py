@@ -1,17 +1,18 @@
 """How a collection of one's own is split, where it does not say so itself."""
 
-import collections
 import os
+import warnings
 from collections.abc import Sequence
 
 import numpy as np
 
 from mar.errors import InputError
-from mar.tasks.base import SPLITS
 from mar.util.groups import Separation
 
 _SEED = 0
-_FOLDS = 5
+_FOLDS = 5  # of which one is for validation, and one for testing
+_FEWEST = 3
+REPEATS = 5
 
 
 def check_separated(
@@ -30,38 +31,84 @@ def check_separated(
             )
 
 
-def split(
-    paths: Sequence[str],
-    strata: Sequence[str],
-    together: Sequence[str | None],
-    separated_by: Separation | None,
-) -> list[str]:
-    """Three fifths train, one valid, one test: classes in proportion, no group in two parts.
+def divided(
+    targets: np.ndarray,
+    classes: Sequence[str] | None,
+    sides: Sequence[str],
+    kind: str,
+    where: str | os.PathLike[str],
+) -> tuple[list[str], np.ndarray | None]:
+    """Which part each item is in, or where parts would be empty of labels, folds of all items.
+
+    Three fifths are for training, one for validation, one for testing; classes in proportion, no
+    group in two parts. Where most labels have fewer than five files or groups, all items are tested
+    by turns, by what the others train.
 
     Args:
-        paths: of the items.
-        strata: the class of each.
-        together: the group of each; None for one that is alone.
-        separated_by: what the groups are, for messages.
+        targets: `(items, labels)`: 0/1, or values.
+        classes: the class of each item; None for any number of labels, and for values.
+        sides: the group of each, or the item itself.
+        kind: what groups are, for messages: files, artists, albums or folders.
+        where: the table or folder, for messages.
+
+    Returns:
+        "train", "valid" or "test" of each item, and None; or "test" for all, and int
+        `(repeats, items)`: in which fold of each repetition an item is tested.
+
+    Raises:
+        InputError: there are too few for either.
     """
+    counts = _sides_of_labels(targets, sides)
+    files, distinct = int(_positives(targets).sum(axis=0).max(initial=0)), len(set(sides))
+    if min(files, distinct) < _FEWEST:
+        raise InputError(
+            f"{where}: expected at least {_FEWEST} files of a class, and as many files or {kind}s "
+            f"in all, to split them; found {files} and {distinct}. Give a column `split`"
+        )
+    if counts.max() < _FEWEST:
+        raise InputError(
+            f"{where}: expected classes of at least {_FEWEST} {kind}s, so that each can be learnt "
+            f"and tested, found at most {counts.max()}. Give a column `split`"
+        )
+    if 2 * counts[counts < _FOLDS].sum() < counts.sum():
+        strata = ["all"] * len(sides) if classes is None else classes
+        test, valid = _folds(strata, sides, _FOLDS, _SEED)[:2]
+        splits = np.array(["train"] * len(sides), dtype=object)
+        splits[test], splits[valid] = "test", "valid"
+        return splits.tolist(), None
+    strata = _rarest(targets) if classes is None else classes
+    count = int(np.clip(counts[counts > 1].min(), 2, _FOLDS))
+    folds = np.zeros((REPEATS, len(sides)), np.int8)
+    for repeat in range(REPEATS):
+        for number, rows in enumerate(_folds(strata, sides, count, repeat)):
+            folds[repeat, rows] = number
+    return ["test"] * len(sides), folds
+
+
+def _positives(targets):
+    """Which labels each item has, bool `(items, labels)`; values are one label that all have."""
+    return targets > 0 if targets.dtype == np.uint8 else np.ones((len(targets), 1), bool)
+
+
+def _sides_of_labels(targets, sides):
+    """How many groups have each label that occurs."""
+    numbers = np.unique(np.asarray(sides, object).astype(str), return_inverse=True)[1]
+    counts = np.array([len(np.unique(numbers[has])) for has in _positives(targets).T], int)
+    return counts[counts > 0] if counts.any() else np.zeros(1, int)
+
+
+def _rarest(targets):
+    """The rarest label of each item, as a stratum; of values there is one."""
+    has = _positives(targets)
+    rarity = np.where(has, has.sum(axis=0), len(has) + 1)
+    return np.where(has.any(axis=1), rarity.argmin(axis=1), -1).astype(str).tolist()
+
+
+def _folds(strata, sides, count, seed):
+    """The rows of each fold; of a repetition, in another random order."""
     from sklearn.model_selection import StratifiedGroupKFold
 
-    kind = separated_by or "artist"
-    sides = [path if group is None else group for path, group in zip(paths, together, strict=True)]
-    largest = max(collections.Counter(strata).values())
-    if min(len(set(sides)), largest) < _FOLDS:
-        raise InputError(
-            f"expected at least {_FOLDS} files of a class, and as many files or {kind}s in all, to "
-            f"split them; found {largest} and {len(set(sides))}. Give a column `split`"
-        )
-    of_classes = collections.Counter(label for label, _ in set(zip(strata, sides, strict=True)))
-    if max(of_classes.values()) < len(SPLITS):
-        raise InputError(
-            f"expected classes of at least {len(SPLITS)} {kind}s, so that each can be learnt and "
-            f"tested, found at most {max(of_classes.values())}. Give a column `split`"
-        )
-    folds = StratifiedGroupKFold(_FOLDS, shuffle=True, random_state=_SEED)
-    splits = np.array(["train"] * len(paths), dtype=object)
-    for name, (_, rows) in zip(("test", "valid"), folds.split(paths, strata, sides), strict=False):
-        splits[rows] = name
-    return splits.tolist()
+    folds = StratifiedGroupKFold(count, shuffle=True, random_state=seed)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The least populated class", UserWarning)
+        return [rows for _, rows in folds.split(strata, strata, sides)]
