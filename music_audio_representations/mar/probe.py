@@ -53,6 +53,9 @@ flags.DEFINE_integer(
     lower_bound=0,
 )
 flags.DEFINE_bool("allow_missing", False, "Go on without items that have no embedding.")
+flags.DEFINE_list(
+    "curve", [], "Examples of a label to train on too, 5,10,20: what more of them would bring."
+)
 cli.define_config_flags(required=False)
 flags.mark_flags_as_required(["task", "embeddings"])
 
@@ -89,6 +92,7 @@ def main(argv: list[str]) -> int:
             seed=seed,
             resamples=FLAGS.resamples,
             aim=_aim(),
+            curve=_curve(),
             allow_missing=FLAGS.allow_missing,
             scratch=results.prepare(FLAGS.output, task.name, model, task.hash()),
         )
@@ -115,6 +119,13 @@ def _aim():
     if FLAGS.precision is not None:
         return Aim("precision", FLAGS.precision)
     return Aim() if FLAGS.recall is None else Aim("recall", FLAGS.recall)
+
+
+def _curve():
+    """The numbers of examples of `--curve`."""
+    if wrong := [size for size in FLAGS.curve if not (size.isdecimal() and int(size))]:
+        raise ConfigError(f"--curve: expected numbers from 1 on, such as 5,10,20, got {wrong}")
+    return [*map(int, FLAGS.curve)]
 
 
 def _check_distinct(flag, given, names):

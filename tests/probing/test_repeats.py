@@ -136,8 +136,9 @@ def test_three_examples_of_a_class_are_enough(column, values, metric, tmp_path):
     shown = str(result)
     assert f"{facts['turns']['folds']} folds, 2 times over" in shown
     assert f"nearest {facts['floor']['neighbours']} neighbours alone: {metric}" in shown
-    with pytest.raises(ConfigError, match="trials: .*column `split`"):
-        mar.Probe.for_task(task).run(embeddings, trials=2)
+    for option, value in (("trials", 2), ("curve", [2])):
+        with pytest.raises(ConfigError, match=f"{option}: .*column `split`"):
+            mar.Probe.for_task(task).run(embeddings, **{option: value})
 
 
 @pytest.mark.usefixtures("two_repeats")

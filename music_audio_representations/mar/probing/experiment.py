@@ -20,6 +20,7 @@ from mar.embedding.store import Embeddings
 from mar.errors import ConfigError
 from mar.probing import calibration, metrics, repeats, results
 from mar.probing.calibration import Aim
+from mar.probing.curve import points
 from mar.probing.dense import Layers
 from mar.probing.description import about, machine_facts, probe_facts, task_facts
 from mar.probing.floor import floor_facts, vote
@@ -85,6 +86,7 @@ class Probe:
         seed: int = 0,
         resamples: int = 1000,
         aim: Aim = Aim(),  # noqa: B008 - immutable
+        curve: Sequence[int] = (),
         allow_missing: bool = False,
         scratch: str | os.PathLike | None = None,
     ) -> Result:
@@ -99,6 +101,8 @@ class Probe:
             seed: of the search, of training and of the intervals.
             resamples: random halves of the test items, for the confidence intervals.
             aim: what the head's thresholds are chosen for, on the validation set.
+            curve: numbers of examples of a label that are trained on too, to see what more of them
+                bring; see `mar.probing.curve`.
             allow_missing: whether to go on without the items that have no embedding.
             scratch: folder of the search's study, by which an interrupted one resumes, and on whose
                 disk windows are kept that exceed memory; None for a temporary one.
@@ -111,7 +115,7 @@ class Probe:
         model = pathlib.Path(embeddings.folder).resolve().name if model is None else model
         results.check_name(model)
         embedded = join(self.task, embeddings, allow_missing)
-        settings = _Settings(trials, search_dropout, seed, resamples, aim)
+        settings = _Settings(trials, search_dropout, seed, resamples, aim, tuple(curve))
         with _folder(scratch) as folder:
             if self.task.folds is None:
                 tested = self._tested(embedded, settings, folder)
@@ -151,6 +155,7 @@ class Probe:
             tested.network,
             Head(Parts(tested.layers, rule, about(facts, self.task))),
             tested.searched,
+            tested.curve,
         )
 
     def _tested(
@@ -181,20 +186,18 @@ class Probe:
         if training.resident:
             votes = self._scores(test.targets, vote(training, test))
             floor = floor_facts(len(training.targets), votes)
-        rows = len(training.features)
+        curve = None
+        if settings.curve:
+
+            def score(fewer):
+                less = layers_of(mlp, train(mlp, fewer, self._batch_size(mlp), seed))
+                return self._scores(test.targets, less.predictions(logits(less, test)), settings)
+
+            kind = self.task.kind
+            curve = points(kind, training, settings.curve, score, scores, seed)
         return _Tested(
-            mlp,
-            network,
-            layers,
-            rule,
-            searched,
-            valid,
-            said,
-            test.targets,
-            scores,
-            floor,
-            rows,
-            seconds,
+            *(mlp, network, layers, rule, searched, valid, said, test.targets, scores, floor),
+            *(len(training.features), seconds, curve),
         )
 
     def _tested_by_turns(
@@ -204,11 +207,13 @@ class Probe:
 
         What is said of the items, and decided on, is that of the first repetition.
         """
-        if settings.trials:
-            raise ConfigError(
-                f"trials: expected a task with items for validation, got {self.task!r}, whose few "
-                f"items are tested by turns; leave the search out, or give a column `split`"
-            )
+        for option, value in (("trials", settings.trials), ("curve", settings.curve)):
+            if value:
+                raise ConfigError(
+                    f"{option}: expected a task with items for validation and for testing alone, "
+                    f"got {self.task!r}, whose few items are tested by turns; leave it out, or "
+                    f"give a column `split`"
+                )
         mlp, seed, folds = self.mlp, settings.seed, embedded.folds
         assert folds is not None
         examples = embedded.examples("test", mlp.windows, folder)
@@ -229,18 +234,8 @@ class Probe:
         rule = calibration.rule(self.task.kind, said, targets, settings.aim)
         trained = len(targets) * (1 - 1 / len(np.unique(folds)))
         return _Tested(
-            mlp,
-            network,
-            layers,
-            rule,
-            None,
-            {},
-            said,
-            targets,
-            scores,
-            floor_facts(round(trained), floor),
-            len(examples.features),
-            seconds,
+            *(mlp, network, layers, rule, None, {}, said, targets, scores),
+            *(floor_facts(round(trained), floor), len(examples.features), seconds, None),
         )
 
     def _trained(self, mlp: MLP, examples: Examples, seed: int) -> tuple[keras.Model, float]:
@@ -293,6 +288,7 @@ class _Settings(NamedTuple):
     seed: int
     resamples: int
     aim: Aim
+    curve: tuple[int, ...]
 
 
 class _Tested(NamedTuple):
@@ -310,6 +306,7 @@ class _Tested(NamedTuple):
     floor: dict | None
     training_rows: int
     seconds: float
+    curve: pd.DataFrame | None
 
 
 def _shipped_configuration(task: Task) -> pathlib.Path:

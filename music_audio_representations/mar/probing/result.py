@@ -25,6 +25,7 @@ class Result:
         network: the trained Keras model, embeddings `(items, dimensions)` → `(items, labels)`.
         head: the same with all that is needed to apply it.
         trials: of the search, see `mar.probing.search.search`; None without one.
+        curve: what fewer examples lead to, see `mar.probing.curve.points`; None unless asked for.
     """
 
     facts: dict
@@ -34,6 +35,7 @@ class Result:
     network: keras.Model
     head: Head
     trials: pd.DataFrame | None
+    curve: pd.DataFrame | None = None
 
     @property
     def scores(self) -> pd.DataFrame:
@@ -62,9 +64,10 @@ class Result:
                 self.mlp.write(unfinished / "config.yaml")
                 self.head.save(unfinished / FILE)
                 results.write_run(unfinished, facts, self.per_label, self.predictions)
-                if self.trials is not None:
-                    self.trials.to_csv(unfinished / "trials.csv", index=False, lineterminator="\n")
-                pictures.write(unfinished, facts, self.predictions, self.trials)
+                for name, table in (("trials", self.trials), ("curve", self.curve)):
+                    if table is not None:
+                        table.to_csv(unfinished / f"{name}.csv", index=False, lineterminator="\n")
+                pictures.write(unfinished, facts, self.predictions, self.trials, self.curve)
                 if run.exists():  # a folder can take no other's name; this goes with the unfinished
                     os.replace(run, unfinished.with_name("replaced"))
             runs = list(map(results.read_run, results.run_folders(folder, facts["task"])))
@@ -89,6 +92,10 @@ class Result:
                 for metric, value in floor["test"].items()
             )
             lines.append(f"  nearest {floor['neighbours']} neighbours alone: {', '.join(values)}")
+        if self.curve is not None:
+            first = self.curve[self.curve["metric"] == next(iter(facts["test"]))]
+            reached = (f"{row.examples}: {row.value:.4f}" for row in first.itertuples())
+            lines.append(f"  by examples of a label: {', '.join(reached)}")
         if turns := facts.get("turns"):
             lines.append(
                 f"  too few to split: each item is tested by what others train, in "
