@@ -55,19 +55,19 @@ def test_the_last_point_is_that_of_all_examples(caplog):
 def test_the_command_draws_a_curve(tmp_path):
     classes = np.arange(150) % 3
     rows = [f"{number}.wav,{'abc'[label]}" for number, label in enumerate(classes)]
-    (tmp_path / "own.csv").write_text("\n".join(["path,label", *rows]) + "\n")
+    (tmp_path / "own.csv").write_text("\n".join(["path,genre", *rows]) + "\n")
     vectors = separable(np.eye(3)[classes])
     vectors += np.random.default_rng(0).normal(size=(150, 1, 8))
     write_store(tmp_path / "emb", {f"{n}.wav": vector for n, vector in enumerate(vectors)})
     command = ["-m", "mar.probe", "--task", tmp_path / "own.csv", "-e", tmp_path / "emb"]
-    command += ["--output", tmp_path / "results", "--resamples", 50]
+    command += ["--label_column", "genre", "--output", tmp_path / "results", "--resamples", 50]
     refused = run_python(*command, "--curve", "5,0")
     assert refused.returncode == 1
     assert "--curve" in refused.stderr
     assert "['0']" in refused.stderr
     finished = run_python(*command, "--curve", "1,5,500")
     assert finished.returncode == 0, finished.stderr
-    folder = tmp_path / "results" / "own" / "emb" / "0"
+    folder = tmp_path / "results" / "own.genre" / "emb" / "0"
     table = pd.read_csv(folder / "curve.csv")
     scores = table[table["metric"] == "accuracy"]
     assert scores["examples"].tolist() == [1, 5, 30]

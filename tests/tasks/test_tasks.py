@@ -263,6 +263,9 @@ def test_few_groups_are_kept_together_by_turns(tmp_path):
     for folds in turns(loaded):
         for tested in folds:
             assert not {*artists[tested]} & {*np.delete(artists, tested)}
+    others = [f"{n}.mp3,{'abc'[n % 3]},{n // 3 % 4}" for n in range(45)]
+    write_table(tmp_path / "songs.csv", ["path,label,artist", *others])
+    assert Task(tmp_path / "songs.csv").hash() != loaded.hash()
 
 
 def test_few_examples_of_labels_are_spread(tmp_path):

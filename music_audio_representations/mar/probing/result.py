@@ -100,7 +100,7 @@ class Result:
             lines.append(
                 f"  too few to split: each item is tested by what others train, in "
                 f"{turns['folds']} folds, {turns['repeats']} times over; scores are means, the "
-                f"head is trained on all"
+                f"head is trained on all, and decisions are judged on what they are chosen on"
             )
         if decided := facts.get("decisions"):
             before, after = decided["calibration_error"].values()

@@ -131,11 +131,12 @@ class Task:
         return f"<Task {self.name}: {self.kind}, {counts}>"
 
     def hash(self) -> str:
-        """SHA-256 (hex) of the items, their splits, labels and targets."""
+        """SHA-256 (hex) of the items, their splits (or folds), labels and targets."""
         items = self.items
         parts = json.dumps([items.ids, items.paths, items.splits, items.labels])
         targets = np.ascontiguousarray(items.targets)
-        return hashlib.sha256(parts.encode() + targets.tobytes()).hexdigest()
+        folds = b"" if items.folds is None else items.folds.tobytes()
+        return hashlib.sha256(parts.encode() + targets.tobytes() + folds).hexdigest()
 
     def rows(self, split: str) -> np.ndarray:
         """Indices of the items of a split, in the official order."""
