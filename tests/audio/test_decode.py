@@ -97,6 +97,7 @@ def bad_files(folder):
         "random.mp3": (lambda p: p.write_bytes(rng.bytes(200_000)), REFUSED),
         "random.bin": (lambda p: p.write_bytes(rng.bytes(200_000)), REFUSED),
         "text.mp3": (lambda p: p.write_text("not a song\n" * 999), "not recognised"),
+        "page.mp3": (lambda p: p.write_text("<html>404</html>" * 2000), "not recognised"),
         "playlist.m3u8.mp3": (lambda p: p.write_text("#EXTM3U\nsong.wav\n"), "not recognised"),
         "concat.mp3": (
             lambda p: p.write_text("ffconcat version 1.0\nfile song.wav\n"),

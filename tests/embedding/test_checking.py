@@ -1,15 +1,19 @@
 """What is wrong with a collection of real files; in the command, with real processes."""
 
+import contextlib
 import csv
 import json
 import os
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 import time
+from multiprocessing.pool import ThreadPool
 
 import numpy as np
+import psutil
 import pyarrow.parquet as pq
 import pytest
 import soundfile
@@ -170,15 +174,30 @@ def test_a_collection(collection):
     assert list(part.problems) == ["", ""]
 
 
-def test_a_crash_and_a_hang_cost_their_files_alone(sound, tmp_path, monkeypatch):
-    from mar.audio import isolated
+def test_a_decoder_that_dies_costs_its_file_alone(tmp_path):
+    """Killed while it is at work on an hour and a half, of which the disk has only a header."""
+    for seed, name in enumerate(("a.wav", "z.wav")):
+        soundfile.write(tmp_path / name, music(3.0, seed=seed), 44100)
+    kind = struct.pack("<IHHIIHH", 16, 1, 2, 44100, 4 * 44100, 4, 16)
+    header = b"RIFF" + struct.pack("<I", 10**9 - 8) + b"WAVEfmt " + kind + b"data"
+    (tmp_path / "long.wav").write_bytes(header + struct.pack("<I", 10**9 - 44))
+    os.truncate(tmp_path / "long.wav", 10**9)
 
-    monkeypatch.setattr(isolated, "STALL_SECONDS", 3.0)
-    os.mkfifo(tmp_path / "pipe.wav")
-    soundfile.write(tmp_path / "a.wav", music(4.0), 44100)
-    soundfile.write(tmp_path / "z.wav", music(4.0, seed=1), 44100)
-    found = check(tmp_path, workers=1)
+    def kill():
+        while True:
+            for child in psutil.Process().children():
+                with contextlib.suppress(psutil.Error):
+                    if any(file.path.endswith("long.wav") for file in child.open_files()):
+                        child.kill()
+                        return
+            time.sleep(0.01)
+
+    with ThreadPool(1) as pool:
+        killed = pool.apply_async(kill)
+        found = check(tmp_path, workers=1)
+        killed.get()
     assert [kinds(checked) for checked in found.values()] == [[], ["unreadable"], []]
+    assert "SIGKILL" in found["long.wav"].problems[0].detail
 
 
 def command(*arguments):

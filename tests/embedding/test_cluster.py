@@ -14,7 +14,7 @@ import soundfile
 import mar
 from helpers.networks import fill_golden, small_network
 from helpers.processes import run_python
-from helpers.signals import music
+from helpers.signals import music, write
 
 pytest.importorskip("ray", reason="needs the extra `cluster`")
 
@@ -31,6 +31,8 @@ def test_the_same_rows_as_on_one_machine(model, tmp_path):
     library.mkdir()
     for number in range(6):
         soundfile.write(library / f"{number}.flac", music(4.0, seed=number), 44100)
+    parts = [write(tmp_path / f"{n}", "aac", music(2.0, n), n) for n in (44100, 48000, 32000)]
+    (library / "changing.aac").write_bytes(b"".join(part.read_bytes() for part in parts))
     (library / "bad.mp3").write_text("not a song\n" * 999)
     flags = ("--model", model, library)
     outputs = {"alone": (), "cluster": ("--ray_address=local",)}
@@ -38,7 +40,8 @@ def test_the_same_rows_as_on_one_machine(model, tmp_path):
     for name, more in outputs.items():
         process = run_python("-m", "mar.embed", "--output", tmp_path / name, *flags, *more)
         assert process.returncode == 2, process.stderr
-        assert "6 embedded, 0 already there, 0 skipped (not audio), 1 failed" in process.stdout
+        assert "7 embedded, 0 already there, 0 skipped (not audio), 1 failed" in process.stdout
+        assert "1 of them are damaged in part, or change" in process.stdout
         assert "failed: 'bad.mp3': not recognised" in process.stderr
         found[name] = {row["path"]: row for row in pq.read_table(tmp_path / name).to_pylist()}
     assert found["cluster"].keys() == found["alone"].keys()
@@ -50,8 +53,8 @@ def test_the_same_rows_as_on_one_machine(model, tmp_path):
     again = run_python(
         "-m", "mar.embed", "--output", tmp_path / "cluster", *flags, "--ray_address=local"
     )
-    assert "0 embedded, 6 already there, 0 skipped (not audio), 1 failed" in again.stdout
-    assert pq.read_table(tmp_path / "cluster").num_rows == 7
+    assert "0 embedded, 7 already there, 0 skipped (not audio), 1 failed" in again.stdout
+    assert pq.read_table(tmp_path / "cluster").num_rows == 8
 
 
 def test_an_actor_that_dies_is_replaced_and_no_row_is_doubled(model, tmp_path):

@@ -355,6 +355,7 @@ def of_latex(table):
     body = body.replace("\\textsuperscript{2}", "²").replace("\\textdagger{}", "†")
     body = body.replace("\\textasteriskcentered{}", "*").replace("\\textbackslash{}", "\\\\")
     body = body.replace("\\textless{}", "<").replace("\\textbar{}", "|")
+    body = body.replace("\\textgreater{}", ">").replace("\\textasciitilde{}", "~")
     rows = [re.split(r"(?<!\\) & ", line) for line in body.removesuffix(" \\\\\n").split(" \\\\\n")]
     rows = [[re.sub(r"\\textbf{(.*?)}", r"\1", cell) for cell in row] for row in rows]
     return [[re.sub(r"\\(.)", r"\1", cell.removeprefix("{}")) for cell in row] for row in rows]
@@ -366,7 +367,7 @@ AWKWARD = Table(
     [
         [Cell("a|b_c*d"), Cell("0.5", 0.5, bold=True, difference=-0.0004, interval=(-0.1, 1.0))],
         [Cell("<i>#1</i> 100 $"), Cell("−0.250", -0.25, mark="* [46]")],
-        [Cell("[2] x\\y"), Cell()],
+        [Cell("[2] x\\y ~m$_$"), Cell()],
     ],
     ["* note & <more>"],
 )
@@ -379,7 +380,7 @@ def test_every_format_shows_the_same(form, measured):
         ["Model_1 & 2", "R² [%]"],
         ["a|b_c*d", "0.5 (+0.000) [−0.100, 1.000]"],
         ["<i>#1</i> 100 $", "−0.250* [46]"],
-        ["[2] x\\y", ""],
+        ["[2] x\\y ~m$_$", ""],
     ]
     for table in (paper.table1(), paper.table3(measured), paper.table4()):
         assert form(table) == of_html(table)
@@ -404,7 +405,7 @@ def test_csv_has_columns_of_its_own_for_what_stands_beside_a_value(measured):
         ],
         ["a|b_c*d", "0.5", "0.000", "-0.100", "1.000", ""],
         ["<i>#1</i> 100 $", "-0.250", "", "", "", "* [46]"],
-        ["[2] x\\y", "", "", "", "", ""],
+        ["[2] x\\y ~m$_$", "", "", "", "", ""],
     ]
     for table in (paper.table1(), paper.table3(measured)):
         found = {row["Model" if "Model" in row else "Dataset"]: row for row in csv.DictReader(

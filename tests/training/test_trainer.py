@@ -364,7 +364,7 @@ def test_shipped_configurations_train(path, tmp_path):
 @pytest.mark.parametrize("path", sorted(PRETRAIN.glob("*.yaml")), ids=lambda path: path.stem)
 def test_shipped_configurations_validate_on_what_they_do_not_learn_from(path, tmp_path, caplog):
     """All do; all of an artist is on one side where the records know the artists."""
-    labels = {"audioset_sup": 527, "musicset_sup": 500}.get(path.stem, 7)
+    labels = expected_labels(path)
     vocabulary = [f"label {number}" for number in range(labels)]
     artists = pa.array([f"artist {track // 4}" for track in range(20)])
     settings = [f"Constants.RECORDS={tmp_path / 'records'}"]
@@ -397,6 +397,14 @@ def test_a_validation_on_what_is_learnt_from_is_warned_of(records, caplog):
     check_records(trainer(records))
     assert "24 of its 24 tracks are learnt from too" in caplog.text
     assert "held_out" in caplog.text
+
+
+def test_a_validation_of_one_track_is_warned_of(tmp_path, caplog):
+    small_records.data_set(tmp_path / "set", [400, 400])
+    check_records(Trainer.load(SMALL, [f"Constants.RECORDS={tmp_path / 'set'}"]))
+    told = [r.getMessage() for r in caplog.records if "one track alone" in r.getMessage()]
+    assert ["for train," in line for line in told] == [True, False]
+    assert "for validation," in told[1]
 
 
 def test_no_steps_leave_the_untrained_network_and_its_scores(records, tmp_path):

@@ -22,6 +22,7 @@ from mar.errors import InputError
 
 # Containers that tell the length exactly (others estimate it), and the seconds by which whole
 # files are shorter nonetheless: padding that is cut, a few frames that were lost.
+_HEADERLESS = {"amrnb", "amrwb"}  # which FFmpeg takes web pages for
 _TELL_LENGTH = {
     "flac": 1e-6,
     "tta": 1e-6,
@@ -150,6 +151,8 @@ class FFmpeg:
     def _demux(self, file):
         self._container = demuxed(file)
         self._format = self._container.format.name
+        if self._format in _HEADERLESS:
+            raise InputError(f"not recognised as audio (it may be headerless {self._format})")
         self._stream = audio_stream(self._container)
         if self._stream is None:
             self._container.close()

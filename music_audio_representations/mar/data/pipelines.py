@@ -2,11 +2,9 @@
 
 import functools
 import logging
-from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
-import annotated_types
 import numpy as np
-import pyarrow.compute as pc
 
 from mar.config import Configurable, Param
 from mar.data import sampling
@@ -14,7 +12,7 @@ from mar.errors import ConfigError
 from mar.records.manifest import Manifest
 from mar.records.reader import RecordReader
 from mar.util.exit_guard import exit_guard
-from mar.util.kinds import NonNegativeInt, PositiveFloat, PositiveInt
+from mar.util.kinds import NonNegativeInt, PositiveFloat, PositiveInt, ProperShare
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -40,25 +38,17 @@ class RecordDataset(Configurable):
     """
 
     records: str = Param(doc="Folder of the TFRecords, or their manifest; a path or a URI.")
-    batch_size: PositiveInt = Param(
-        default=512, doc="Examples in the global batch, over all replicas."
-    )
+    batch_size: PositiveInt = Param(default=512, doc="Examples in the batch of all replicas.")
     snippet_frames: PositiveInt = Param(default=300, doc="Frames of a snippet; 300 are 3 s.")
     windows: Literal["random", "fixed"] = Param(
         default="random",
         doc="random: tracks and places drawn afresh. fixed: the same ones each time (validation).",
     )
-    windows_per_track: PositiveInt = Param(
-        default=1, doc="With fixed windows, examples of each track."
+    windows_per_track: PositiveInt = Param(default=1, doc="With fixed windows: of each track.")
+    held_out: ProperShare | None = Param(
+        default=None, doc="Share of the tracks that is for validation; all of an artist or none."
     )
-    held_out: Annotated[float, annotated_types.Interval(gt=0, lt=1)] | None = Param(
-        default=None,
-        doc="Share of the tracks that is for validation; all of an artist or none, where the "
-        "records tell.",
-    )
-    part: Literal["train", "validation"] | None = Param(
-        default=None, doc="With held_out, which tracks: the others, or those."
-    )
+    part: Literal["train", "validation"] | None = Param(default=None, doc="The others, or those.")
 
     def __post_init__(self) -> None:
         _expect(
@@ -81,7 +71,9 @@ class RecordDataset(Configurable):
     @functools.cached_property
     def tracks(self) -> np.ndarray:
         """Rows of the manifest whose tracks are of this part and long enough, `(n,)`."""
-        part = self._of_part()
+        part = np.full(len(self.manifest), True)
+        if self.part is not None and self.held_out is not None:
+            part = sampling.of_part(self.manifest, self.part, self.held_out)
         long_enough = self.manifest.frames >= self._needed_frames()
         rows = np.flatnonzero(part & long_enough)
         excluded = part.sum() - len(rows)
@@ -199,21 +191,6 @@ class RecordDataset(Configurable):
         rows = self._rows(step, replica, replicas)
         tracks, starts = self.indices(seed, step)
         return self._batch(tracks[rows], {view: first[rows] for view, first in starts.items()})
-
-    def _of_part(self):
-        """Which tracks are of this part, `(tracks,)`."""
-        if self.held_out is None:
-            return np.ones(len(self.manifest), bool)
-        groups = self.manifest.groups
-        count = pc.count_distinct(groups).as_py()
-        if count < 2:
-            raise ConfigError(
-                f"{self.records}: expected tracks of at least two artists (albums, folders), so "
-                f"that held_out: {self.held_out:g} can be for validation, got {len(groups)} tracks "
-                f"of {count}; validate on other records, or on none (validation: null)"
-            )
-        validation = sampling.held_out(groups, self.held_out)
-        return validation if self.part == "validation" else ~validation
 
     def _batch(self, tracks, starts):
         return {view: self._snippets(tracks, first) for view, first in starts.items()}

@@ -10,7 +10,9 @@ import zlib
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
+from mar.errors import ConfigError
 from mar.records.manifest import Manifest
 
 
@@ -61,6 +63,29 @@ def held_out(groups: pa.ChunkedArray, share: float) -> np.ndarray:
     side = numbers < share
     side[np.argmin(numbers)], side[np.argmax(numbers)] = True, False
     return side[encoded.indices.to_numpy()]
+
+
+def of_part(manifest: Manifest, part: str, share: float) -> np.ndarray:
+    """Which tracks are of a part, bool `(tracks,)`.
+
+    Args:
+        manifest: of the tracks.
+        part: "validation", the tracks that are held out, or "train", the others.
+        share: see `held_out`.
+
+    Raises:
+        ConfigError: there is only one group.
+    """
+    groups = manifest.groups
+    count = pc.count_distinct(groups).as_py()
+    if count < 2:
+        raise ConfigError(
+            f"{manifest.location}: expected tracks of at least two artists (albums, folders), so "
+            f"that held_out: {share:g} can be for validation, got {len(groups)} tracks of {count}; "
+            f"validate on other records, or on none (validation: null)"
+        )
+    validation = held_out(groups, share)
+    return validation if part == "validation" else ~validation
 
 
 def label_balance(manifest: Manifest) -> np.ndarray:

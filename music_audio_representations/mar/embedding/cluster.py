@@ -81,7 +81,10 @@ def _outcomes(ray, job, model, todo, writer):
         max_restarts=RETRIES,
         max_task_retries=RETRIES,
     )
-    return (Row(**outcome) for outcome in outcomes.iter_rows())
+    return (
+        Row(**{**outcome, "notes": str(outcome["notes"]).splitlines()})
+        for outcome in outcomes.iter_rows()
+    )
 
 
 class _Actor:
@@ -100,5 +103,7 @@ class _Actor:
         keys = "\0".join([str(self._written), *(item.key for item in items)])
         name = hashlib.sha256(keys.encode()).hexdigest()[:16]
         write_part(self._output, self._provenance, rows, name, self._written)
-        columns = ("path", "status", "reason", "duration", "notes", "damaged_seconds")
-        return {column: [getattr(row, column) for row in rows] for column in columns}
+        columns = ("path", "status", "reason", "duration", "damaged_seconds")
+        outcomes = {column: [getattr(row, column) for row in rows] for column in columns}
+        # As text: Ray makes arrays of lists.
+        return {**outcomes, "notes": ["\n".join(row.notes or ()) for row in rows]}

@@ -19,7 +19,8 @@ _LATEX = {
     **{"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"},
     **{character: f"\\{character}" for character in "&%$#_{}"},
     **{"−": "$-$", "×": r"$\times$", "²": r"\textsuperscript{2}", "†": r"\textdagger{}"},
-    **{"–": "--", "*": r"\textasteriskcentered{}"},
+    **{"–": "--", "*": r"\textasteriskcentered{}", "|": r"\textbar{}"},
+    **{"<": r"\textless{}", ">": r"\textgreater{}"},
 }
 _TAGS = "<b>{}</b>", "<small>{}</small>"
 _STYLE = (

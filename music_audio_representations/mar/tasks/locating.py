@@ -45,19 +45,20 @@ def locate(
     Raises:
         InputError: two paths fit one item.
     """
-    paths = list(paths)
-    by_path, by_name, by_stem = (_grouped(paths, name) for name in (str, composed, stem))
-    namesakes = collections.defaultdict(set)
-    for path in {path for candidates in wanted for path in alternatives(candidates)}:
-        namesakes[stem(path)].add(composed(path))
+    there = dict.fromkeys(paths)
+    by_name, by_stem = _grouped(there, composed), _grouped(there, stem)
+    stems = {path: stem(path) for candidates in wanted for path in alternatives(candidates)}
+    namesakes = collections.Counter(map(stem, set(map(composed, stems))))
 
     def of(path: str) -> str | None:
-        exact = by_path.get(path) or by_name.get(composed(path), [])
-        others = by_stem.get(stem(path), [])
+        others = by_stem.get(stems[path], [])
         if not with_suffixes:
             fitting = others
+        elif path in there:
+            fitting = [path]
         else:
-            fitting = exact or (others if len(namesakes[stem(path)]) == 1 else [])
+            is_alone = namesakes[stems[path]] == 1
+            fitting = by_name.get(composed(path)) or (others if is_alone else [])
         if len(fitting) > 1:
             raise InputError(
                 f"{path}: expected one file, but {' and '.join(map(repr, sorted(fitting)))} fit, "
@@ -69,8 +70,8 @@ def locate(
 
 
 def _grouped(paths: Iterable[str], name: Callable[[str], str]) -> dict[str, list[str]]:
-    """`{name of the path: paths}`, each path once."""
-    groups: dict[str, dict[str, None]] = {}
+    """`{name of the path: paths}`."""
+    groups = collections.defaultdict(list)
     for path in paths:
-        groups.setdefault(name(path), {})[path] = None
-    return {name: list(group) for name, group in groups.items()}
+        groups[name(path)].append(path)
+    return groups

@@ -236,8 +236,14 @@ class ContrastiveObjective(Objective):
             )
 
     def check_records(self, dataset: RecordDataset) -> None:
-        """Warns of pairs that are one snippet twice; see `Objective.check_records`."""
+        """Warns of pairs that cannot be told apart; see `Objective.check_records`."""
         assert isinstance(dataset, PairDataset)  # as `check` expects
+        if len(dataset.tracks) == 1:
+            _LOG.warning(
+                "%s: one track alone is in it%s, so that there is nothing to tell its pairs from; "
+                "expected at least two",
+                *(dataset.records, f" for {dataset.part}" if dataset.part else ""),
+            )
         identical = dataset.identical_pairs
         if identical:
             _LOG.warning(

@@ -30,6 +30,7 @@ PositiveFloat = Annotated[float, annotated_types.Gt(0)]
 NonNegativeInt = Annotated[int, annotated_types.Ge(0)]
 NonNegativeFloat = Annotated[float, annotated_types.Ge(0)]
 Share = Annotated[float, annotated_types.Interval(ge=0, le=1)]
+ProperShare = Annotated[float, annotated_types.Interval(gt=0, lt=1)]
 Rate = Annotated[float, annotated_types.Interval(ge=0, lt=1)]  # of dropout, of decay
 
 
