@@ -22,7 +22,6 @@ from .optim.adam import ScoochAdam as ScoochAdam
 from .optim.schedules import ScoochCosineDecay as ScoochCosineDecay
 from .optim.schedules import WarmupSchedule as WarmupSchedule
 from .probing.experiment import Probe as Probe
-from .probing.experiment import Result as Result
 from .probing.head import Head as Head
 from .probing.outputs import ScoochAUC as ScoochAUC
 from .probing.outputs import ScoochBinaryCrossentropy as ScoochBinaryCrossentropy
@@ -30,6 +29,7 @@ from .probing.outputs import ScoochCategoricalAccuracy as ScoochCategoricalAccur
 from .probing.outputs import ScoochCategoricalCrossentropy as ScoochCategoricalCrossentropy
 from .probing.outputs import ScoochMeanSquaredError as ScoochMeanSquaredError
 from .probing.probe import MLP as MLP
+from .probing.result import Result as Result
 from .probing.results import Results as Results
 from .records.reader import RecordReader as RecordReader
 from .tasks import Task as Task

@@ -37,6 +37,7 @@ flags.DEFINE_bool("skip_errors", False, "Exit with 0 where files failed.")
 flags.DEFINE_string("task", None, "Evaluation task, or your own folder or table.", short_name="t")
 flags.DEFINE_string("audio", None, "Folder that the task's audio paths are relative to.")
 flags.DEFINE_string("metadata", None, "Folder with the task's official files.")
+cli.define_own_task_flags()
 flags.mark_flag_as_required("output")
 cli.define_config_flags(required=False)
 
@@ -77,7 +78,7 @@ def _of_task():
     from mar.embedding.files import AudioItem
     from mar.tasks import Task
 
-    task = Task(FLAGS.task, FLAGS.metadata)
+    task = Task(FLAGS.task, FLAGS.metadata, **cli.own_task())
     items = [AudioItem(path, os.path.join(FLAGS.audio, path)) for path in task.audio(FLAGS.audio)]
     return items, f"Catalogue.windows={json.dumps({'Windows': task.windows})}"
 

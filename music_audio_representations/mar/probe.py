@@ -2,7 +2,9 @@
 
     python -m mar.probe --task MTT --embeddings emb/
 
-The task is one of the paper's fifteen, a folder of class folders, or a table `path,label[,split]`.
+The task is one of the paper's fifteen, a folder of class folders, a table `path,label[,split]`, or
+`tags:genre:FOLDER`: what the files' own tags say. `--label_column` names the columns of a table
+that has its labels elsewhere, `--label_separator` what stands between several labels of a file.
 Its official files are read from `--metadata`, or from where `python -m mar.fetch TASK` put them.
 The probe is that of the paper's Table 2, or a linear one for a task of your own; `--config` names
 another, `--set` changes one of its values.
@@ -23,12 +25,15 @@ from mar.util.names import printable
 
 FLAGS = flags.FLAGS
 flags.DEFINE_multi_string(
-    "task", None, "Task, or path of your own folder or table; repeatable.", short_name="t"
+    "task",
+    None,
+    "Task, your own folder or table, or tags:genre:FOLDER; repeatable.",
+    short_name="t",
 )
 flags.DEFINE_multi_string(
     "embeddings", None, "Folder that mar.embed wrote; repeatable.", short_name="e"
 )
-cli.define_separation_flag()
+cli.define_own_task_flags()
 flags.DEFINE_string("metadata", None, "Folder with the task's official files.")
 flags.DEFINE_string("output", "results", "Folder of all results.", short_name="o")
 flags.DEFINE_string("model", None, "Row in the tables; by default the embeddings' folder's name.")
@@ -48,6 +53,9 @@ flags.DEFINE_integer(
     lower_bound=0,
 )
 flags.DEFINE_bool("allow_missing", False, "Go on without items that have no embedding.")
+flags.DEFINE_list(
+    "curve", [], "Examples of a label to train on too, 5,10,20: what more of them would bring."
+)
 cli.define_config_flags(required=False)
 flags.mark_flags_as_required(["task", "embeddings"])
 
@@ -63,7 +71,7 @@ def main(argv: list[str]) -> int:
     models = [pathlib.Path(folder).resolve().name for folder in FLAGS.embeddings]
     models = [*map(printable, models if FLAGS.model is None else [FLAGS.model])]
     _check_distinct("embeddings", FLAGS.embeddings, models)
-    tasks = [Task(name, FLAGS.metadata, FLAGS.separated_by) for name in FLAGS.task]
+    tasks = [Task(name, FLAGS.metadata, **cli.own_task()) for name in FLAGS.task]
     _check_distinct("task", FLAGS.task, [task.name for task in tasks])
 
     from mar.embedding.store import Embeddings
@@ -84,6 +92,7 @@ def main(argv: list[str]) -> int:
             seed=seed,
             resamples=FLAGS.resamples,
             aim=_aim(),
+            curve=_curve(),
             allow_missing=FLAGS.allow_missing,
             scratch=results.prepare(FLAGS.output, task.name, model, task.hash()),
         )
@@ -110,6 +119,13 @@ def _aim():
     if FLAGS.precision is not None:
         return Aim("precision", FLAGS.precision)
     return Aim() if FLAGS.recall is None else Aim("recall", FLAGS.recall)
+
+
+def _curve():
+    """The numbers of examples of `--curve`."""
+    if wrong := [size for size in FLAGS.curve if not (size.isdecimal() and int(size))]:
+        raise ConfigError(f"--curve: expected numbers from 1 on, such as 5,10,20, got {wrong}")
+    return [*map(int, FLAGS.curve)]
 
 
 def _check_distinct(flag, given, names):

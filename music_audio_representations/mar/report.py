@@ -25,7 +25,7 @@ flags.DEFINE_multi_string(
 flags.DEFINE_multi_string(
     "task", [], "Task, or your own folder or table, for the map; repeatable.", short_name="t"
 )
-cli.define_separation_flag()
+cli.define_own_task_flags()
 flags.DEFINE_string("metadata", None, "Folder with the tasks' official files.")
 flags.DEFINE_string("audio", None, "Folder that the audio paths are relative to, to be heard.")
 flags.DEFINE_string("output", None, "HTML file to write.", short_name="o", required=True)
@@ -61,7 +61,7 @@ def _item_map() -> dict:
     from mar.reporting import item_map
     from mar.tasks import Task
 
-    tasks = [Task(name, FLAGS.metadata, FLAGS.separated_by) for name in FLAGS.task]
+    tasks = [Task(name, FLAGS.metadata, **cli.own_task()) for name in FLAGS.task]
     embeddings = {
         printable(pathlib.Path(folder).resolve().name): Embeddings(folder)
         for folder in FLAGS.embeddings

@@ -1,8 +1,6 @@
 """A probe of a task: embeddings in, test scores out."""
 
 import contextlib
-import dataclasses
-import datetime
 import functools
 import hashlib
 import json
@@ -12,26 +10,31 @@ import pathlib
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import keras
 import numpy as np
 import pandas as pd
 
-import mar
 from mar.embedding.store import Embeddings
 from mar.errors import ConfigError
-from mar.probing import calibration, metrics, pictures, published, results
+from mar.probing import calibration, metrics, repeats, results
 from mar.probing.calibration import Aim
-from mar.probing.head import FILE, Head, Parts
+from mar.probing.curve import points
+from mar.probing.dense import Layers
+from mar.probing.description import about, machine_facts, probe_facts, task_facts
+from mar.probing.floor import floor_facts, vote
+from mar.probing.head import Head, Parts
 from mar.probing.joining import EmbeddedTask, join
 from mar.probing.judging import by_decision, judge
 from mar.probing.outputs import check_loss
 from mar.probing.probe import MLP, Examples, layers_of, logits, predict, report, train
-from mar.probing.results import Predictions, Run
+from mar.probing.result import Result
+from mar.probing.results import Predictions
 from mar.probing.search import search
 from mar.tasks import Task
 from mar.util import shipped
-from mar.util.atomic import make_folder, whole
+from mar.util.atomic import make_folder
 from mar.util.lock import FolderLock
 
 logger = logging.getLogger(__name__)
@@ -83,9 +86,10 @@ class Probe:
         seed: int = 0,
         resamples: int = 1000,
         aim: Aim = Aim(),  # noqa: B008 - immutable
+        curve: Sequence[int] = (),
         allow_missing: bool = False,
         scratch: str | os.PathLike | None = None,
-    ) -> "Result":
+    ) -> Result:
         """Trains the probe, with parameters that a search chose if asked for, and tests it once.
 
         Args:
@@ -97,6 +101,8 @@ class Probe:
             seed: of the search, of training and of the intervals.
             resamples: random halves of the test items, for the confidence intervals.
             aim: what the head's thresholds are chosen for, on the validation set.
+            curve: numbers of examples of a label that are trained on too, to see what more of them
+                bring; see `mar.probing.curve`.
             allow_missing: whether to go on without the items that have no embedding.
             scratch: folder of the search's study, by which an interrupted one resumes, and on whose
                 disk windows are kept that exceed memory; None for a temporary one.
@@ -109,59 +115,143 @@ class Probe:
         model = pathlib.Path(embeddings.folder).resolve().name if model is None else model
         results.check_name(model)
         embedded = join(self.task, embeddings, allow_missing)
+        settings = _Settings(trials, search_dropout, seed, resamples, aim, tuple(curve))
         with _folder(scratch) as folder:
-            training = embedded.examples("train", self.mlp.windows, folder)
-            validation = embedded.examples("valid", self.mlp.windows, folder)
-            mlp, searched = self.mlp, None
-            if trials:
-                base = mlp.replace(batch_size=self._batch_size(mlp))
-                objective = functools.partial(self._value, training, validation, seed)
-                study = folder / "search.sqlite3", self._study_name(embedded, seed, search_dropout)
-                settings = self.task.info.constraint, objective, *study, trials, seed
-                with FolderLock(folder):
-                    mlp, searched = search(base, *settings, search_dropout)
-            started = time.perf_counter()
-            network = train(mlp, training, self._batch_size(mlp), seed, _LogLoss())
-            seconds = time.perf_counter() - started
-            valid = report(mlp, network, validation) | self._evaluate(mlp, network, validation)
-            test = embedded.examples("test", mlp.windows, folder)
-            layers = layers_of(mlp, network)
-            rule = calibration.rule(
-                self.task.kind, logits(layers, validation), validation.targets, aim
-            )
-            said = logits(layers, test)
-        predictions = layers.predictions(said).astype(np.float32)
-        kind, labels = self.task.kind, self.task.labels
-        scores = metrics.evaluate(kind, test.targets, predictions, labels, resamples, seed)
+            if self.task.folds is None:
+                tested = self._tested(embedded, settings, folder)
+            else:
+                tested = self._tested_by_turns(embedded, settings, folder)
+        kind, labels, mlp = self.task.kind, self.task.labels, tested.mlp
         facts = {
-            **_task_facts(embedded, test.targets),
-            **_probe_facts(mlp, self._batch_size(mlp)),
-            **_machine_facts(),
+            **task_facts(embedded, tested.targets),
+            **probe_facts(mlp, self._batch_size(mlp)),
+            **machine_facts(),
             "model": model,
             "embeddings": embeddings.provenance,
             "seed": seed,
-            "trials": 0 if searched is None else len(searched),
-            "training_rows": len(training.features),
-            "valid": {name: results.or_none(value) for name, value in valid.items()},
-            "test": results.aggregates(scores),
+            "trials": 0 if tested.searched is None else len(tested.searched),
+            "training_rows": tested.training_rows,
+            "valid": {name: results.or_none(value) for name, value in tested.valid.items()},
+            "test": results.aggregates(tested.scores),
+            "floor": tested.floor,
             "resamples": resamples,
-            "probe_seconds": round(seconds, 3),
+            "probe_seconds": round(tested.seconds, 3),
         }
-        per_label = results.by_label(scores, labels)
+        if embedded.folds is not None:
+            facts |= repeats.facts(embedded.folds, facts, kind)
+        per_label = results.by_label(tested.scores, labels)
+        rule = tested.rule
         if rule is not None:
-            facts["decisions"] = judge(rule, said, test.targets, labels, aim)
-            decided = by_decision(rule, said, test.targets)
+            facts["decisions"] = judge(rule, tested.said, tested.targets, labels, aim)
+            decided = by_decision(rule, tested.said, tested.targets)
             ranked = per_label.drop(columns="precision", errors="ignore")
             per_label = pd.concat([ranked, decided], axis=1)
+        predictions = tested.layers.predictions(tested.said).astype(np.float32)
         return Result(
             facts,
             per_label,
-            Predictions(np.array(embedded.ids("test")), test.targets, predictions),
+            Predictions(np.array(embedded.ids("test")), tested.targets, predictions),
             mlp,
-            network,
-            Head(Parts(layers, rule, _about(facts, self.task))),
-            searched,
+            tested.network,
+            Head(Parts(tested.layers, rule, about(facts, self.task))),
+            tested.searched,
+            tested.curve,
         )
+
+    def _tested(
+        self, embedded: EmbeddedTask, settings: "_Settings", folder: pathlib.Path
+    ) -> "_Tested":
+        """Trains on the training items, and tests on the test items."""
+        seed = settings.seed
+        training = embedded.examples("train", self.mlp.windows, folder)
+        validation = embedded.examples("valid", self.mlp.windows, folder)
+        mlp, searched = self.mlp, None
+        if settings.trials:
+            base = mlp.replace(batch_size=self._batch_size(mlp))
+            objective = functools.partial(self._value, training, validation, seed)
+            name = self._study_name(embedded, seed, settings.search_dropout)
+            study = folder / "search.sqlite3", name
+            arguments = self.task.info.constraint, objective, *study, settings.trials, seed
+            with FolderLock(folder):
+                mlp, searched = search(base, *arguments, settings.search_dropout)
+        network, seconds = self._trained(mlp, training, seed)
+        valid = report(mlp, network, validation) | self._evaluate(mlp, network, validation)
+        test = embedded.examples("test", mlp.windows, folder)
+        layers = layers_of(mlp, network)
+        said = logits(layers, validation)
+        rule = calibration.rule(self.task.kind, said, validation.targets, settings.aim)
+        said = logits(layers, test)
+        scores = self._scores(test.targets, layers.predictions(said), settings)
+        floor = None
+        if training.resident:
+            votes = self._scores(test.targets, vote(training, test))
+            floor = floor_facts(len(training.targets), votes)
+        curve = None
+        if settings.curve:
+
+            def score(fewer):
+                less = layers_of(mlp, train(mlp, fewer, self._batch_size(mlp), seed))
+                return self._scores(test.targets, less.predictions(logits(less, test)), settings)
+
+            kind = self.task.kind
+            curve = points(kind, training, settings.curve, score, scores, seed)
+        return _Tested(
+            *(mlp, network, layers, rule, searched, valid, said, test.targets, scores, floor),
+            *(len(training.features), seconds, curve),
+        )
+
+    def _tested_by_turns(
+        self, embedded: EmbeddedTask, settings: "_Settings", folder: pathlib.Path
+    ) -> "_Tested":
+        """Tests every item by turns, and trains on all of them.
+
+        What is said of the items, and decided on, is that of the first repetition.
+        """
+        for option, value in (("trials", settings.trials), ("curve", settings.curve)):
+            if value:
+                raise ConfigError(
+                    f"{option}: expected a task with items for validation and for testing alone, "
+                    f"got {self.task!r}, whose few items are tested by turns; leave it out, or "
+                    f"give a column `split`"
+                )
+        mlp, seed, folds = self.mlp, settings.seed, embedded.folds
+        assert folds is not None
+        examples = embedded.examples("test", mlp.windows, folder)
+
+        def fit(training, others):
+            network = train(mlp, training, self._batch_size(mlp), seed)
+            return logits(layers_of(mlp, network), others)
+
+        of_repeats = repeats.by_turns(folds, examples, fit)
+        network, seconds = self._trained(mlp, examples, seed)
+        layers = layers_of(mlp, network)
+        targets, said = examples.targets, of_repeats[0]
+        scores = repeats.mean_scores(
+            [self._scores(targets, layers.predictions(each), settings) for each in of_repeats]
+        )
+        votes = repeats.by_turns(folds, examples, vote)
+        floor = repeats.mean_scores([self._scores(targets, each) for each in votes])
+        rule = calibration.rule(self.task.kind, said, targets, settings.aim)
+        trained = len(targets) * (1 - 1 / len(np.unique(folds)))
+        return _Tested(
+            *(mlp, network, layers, rule, None, {}, said, targets, scores),
+            *(floor_facts(round(trained), floor), len(examples.features), seconds, None),
+        )
+
+    def _trained(self, mlp: MLP, examples: Examples, seed: int) -> tuple[keras.Model, float]:
+        """The probe, and how many seconds its training took."""
+        started = time.perf_counter()
+        network = train(mlp, examples, self._batch_size(mlp), seed, _LogLoss())
+        return network, time.perf_counter() - started
+
+    def _scores(
+        self, targets: np.ndarray, predictions: np.ndarray, settings: "_Settings | None" = None
+    ) -> dict[str, metrics.Score]:
+        """`{metric: Score}` of predictions, with intervals where there are settings for them."""
+        kind, labels, values = self.task.kind, self.task.labels, predictions.astype(np.float32)
+        if settings is None:
+            return metrics.evaluate(kind, targets, values, labels, 0)
+        return metrics.evaluate(kind, targets, values, labels, settings.resamples, settings.seed)
 
     def _batch_size(self, mlp: MLP) -> int:
         """Of the configuration, or else of the one that the task comes with."""
@@ -173,14 +263,9 @@ class Probe:
             raise ConfigError(f"MLP.batch_size: expected a number, since {path} has none")
         return batch_size
 
-    def _evaluate(
-        self, mlp: MLP, network: keras.Model, examples: Examples, resamples: int = 0
-    ) -> dict[str, float]:
+    def _evaluate(self, mlp: MLP, network: keras.Model, examples: Examples) -> dict[str, float]:
         """`{metric: value}` of the task's metrics."""
-        predictions = predict(mlp, network, examples)
-        scores = metrics.evaluate(
-            self.task.kind, examples.targets, predictions, self.task.labels, resamples
-        )
+        scores = self._scores(examples.targets, predict(mlp, network, examples))
         return {name: score.value for name, score in scores.items()}
 
     def _value(self, training: Examples, validation: Examples, seed: int, mlp: MLP) -> float:
@@ -195,89 +280,33 @@ class Probe:
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
-@dataclasses.dataclass(frozen=True)
-class Result:
-    """What one run of a probe found.
+class _Settings(NamedTuple):
+    """Those of `Probe.run` that decide what is found."""
 
-    Attributes:
-        facts: about the run, with its aggregate scores, see `mar.probing.facts`.
-        per_label: a row for each label, see `mar.probing.results.by_label`.
-        predictions: ids, targets and predictions of the test items.
-        mlp: the `MLP`, with the parameters that a search chose.
-        network: the trained Keras model, embeddings `(items, dimensions)` → `(items, labels)`.
-        head: the same with all that is needed to apply it.
-        trials: of the search, see `mar.probing.search.search`; None without one.
-    """
+    trials: int
+    search_dropout: bool
+    seed: int
+    resamples: int
+    aim: Aim
+    curve: tuple[int, ...]
 
-    facts: dict
-    per_label: pd.DataFrame
-    predictions: Predictions
+
+class _Tested(NamedTuple):
+    """A trained probe, and what it says of the test items."""
+
     mlp: MLP
     network: keras.Model
-    head: Head
-    trials: pd.DataFrame | None
-
-    @property
-    def scores(self) -> pd.DataFrame:
-        """The scores, a row each, as those of `mar.Results`."""
-        return results.tidy(self.facts, self.per_label)
-
-    def save(self, folder: str | os.PathLike) -> Run:
-        """Writes `<folder>/<task>/<model>/<seed>/`, whole or not at all, in place of an older one.
-
-        The task's tables in the published layout, `<folder>/<task>/<metric>.csv`, follow. Probes
-        that are saved at the same time wait for one another.
-
-        Args:
-            folder: of all results.
-
-        Raises:
-            InputError: it cannot be written, or holds what does not go with it: results of version
-                0.1, or of another collection of this task's name.
-        """
-        facts = self.facts
-        address = facts["task"], facts["model"], facts["items_sha256"]
-        with results.writing(folder, *address) as place:
-            run = place / str(facts["seed"])
-            with whole(run) as unfinished:
-                unfinished.mkdir()
-                self.mlp.write(unfinished / "config.yaml")
-                self.head.save(unfinished / FILE)
-                results.write_run(unfinished, facts, self.per_label, self.predictions)
-                if self.trials is not None:
-                    self.trials.to_csv(unfinished / "trials.csv", index=False, lineterminator="\n")
-                pictures.write(unfinished, facts, self.predictions, self.trials)
-                if run.exists():  # a folder can take no other's name; this goes with the unfinished
-                    os.replace(run, unfinished.with_name("replaced"))
-            runs = list(map(results.read_run, results.run_folders(folder, facts["task"])))
-            published.write_tables(runs, place.parent)
-            return results.read_run(run)
-
-    def __str__(self) -> str:
-        facts = self.facts
-        lines = [f"{facts['task']}, {facts['model']}, seed {facts['seed']}:"]
-        for metric, score in facts["test"].items():
-            value = "undefined" if score["value"] is None else f"{score['value']:.4f}"
-            known = score["low"] is not None
-            interval = f"  [{score['low']:.4f}, {score['high']:.4f}]" if known else ""
-            lines.append(f"  {metric:<22} {value}{interval}")
-        counts = " / ".join(map(str, facts["items"].values()))
-        lines.append(f"  {counts} items to train / validate / test, {facts['missing']} missing")
-        if facts["undefined_labels"]:
-            lines.append(f"  undefined, left out: {', '.join(facts['undefined_labels'])}")
-        if decided := facts.get("decisions"):
-            before, after = decided["calibration_error"].values()
-            left_out = len(decided["uncalibrated_labels"])
-            few = f" ({left_out} labels have too few items for it)" if left_out else ""
-            lines.append(f"  error of probabilities {before:.3f}, calibrated {after:.3f}{few}")
-            right = decided["precision"]
-            shown = "" if right is None else f", {right:.0%} of the labels are right"
-            lines.append(f"  {decided['coverage']:.0%} of the items are given labels{shown}")
-        lines.append(
-            f"  {facts['steps']} steps in {facts['probe_seconds']:.0f} s on {facts['cpus']} CPUs, "
-            f"after {facts['trials']} trials"
-        )
-        return "\n".join(lines)
+    layers: Layers
+    rule: calibration.Rule | None
+    searched: pd.DataFrame | None
+    valid: dict[str, float]
+    said: np.ndarray
+    targets: np.ndarray
+    scores: dict[str, metrics.Score]
+    floor: dict | None
+    training_rows: int
+    seconds: float
+    curve: pd.DataFrame | None
 
 
 def _shipped_configuration(task: Task) -> pathlib.Path:
@@ -293,63 +322,6 @@ def _folder(path: str | os.PathLike | None) -> Iterator[pathlib.Path]:
     else:
         make_folder(path)
         yield pathlib.Path(path)
-
-
-def _task_facts(embedded: EmbeddedTask, targets: np.ndarray) -> dict:
-    """What a result says of its task, whose test items have these targets."""
-    task = embedded.task
-    multilabel = task.kind == "multilabel"
-    undefined: list[int] = metrics.undefined_labels(targets).tolist() if multilabel else []
-    return {
-        "task": task.name,
-        "protocol": task.protocol,
-        "kind": task.kind,
-        "labels": task.labels,
-        "undefined_labels": [task.labels[label] for label in undefined],
-        "items": embedded.counts,
-        "items_sha256": task.hash(),
-        "missing": embedded.missing,
-        "constant_guess": {
-            metric: results.or_none(value)
-            for metric, value in metrics.constant_guess(task.kind, targets, task.labels).items()
-        },
-    }
-
-
-def _probe_facts(mlp: MLP, batch_size: int) -> dict:
-    """What a result says of its probe."""
-    return {
-        "pooling": "mean" if mlp.windows == "mean" else "windows",
-        "config": mlp.resolved(),
-        "config_sha256": mlp.hash(),
-        "batch_size": batch_size,
-        "steps": mlp.steps,
-    }
-
-
-def _about(facts: dict, task: Task) -> dict:
-    """What a head says of itself."""
-    names = ("task", "kind", "labels", "pooling", "model", "test", "mar_version", "date")
-    decided = facts.get("decisions", {})
-    return {
-        **{name: facts[name] for name in names},
-        "embeddings": facts["embeddings"],
-        "dimensions": facts["embeddings"]["dimensions"],
-        "unit": task.info.unit,
-        "licence": task.info.licence,
-        "calibrated": decided.get("calibrated"),
-        "uncalibrated_labels": decided.get("uncalibrated_labels", []),
-        "aim": decided.get("aim"),
-    }
-
-
-def _machine_facts() -> dict:
-    """What a result says of when and where it was obtained."""
-    return {
-        "cpus": os.cpu_count(),
-        "mar_version": mar.__version__,
-        "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
-    }
 
 
 class _LogLoss:

@@ -39,7 +39,10 @@ FACTS: dict[str, type | tuple[type, ...]] = {
     "mar_version": str,
     "date": str,
 }
-# Where labels are decided on there is also `decisions`, see `mar.probing.judging.judge`.
+# There may be also
+# `floor`, the scores of nearest neighbours, see `mar.probing.floor.floor_facts`;
+# `decisions`, where labels are decided on, see `mar.probing.judging.judge`;
+# `turns`, where all items were tested by turns: {"repeats", "folds"}, see `mar.probing.repeats`.
 SCORE = ("value", "low", "high")  # of one metric on the test set
 _NUMBER = (int, float, NoneType)  # JSON has no NaN: what is undefined is null
 

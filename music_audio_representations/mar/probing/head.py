@@ -86,7 +86,8 @@ class Head:
 
     def __repr__(self) -> str:
         count = len(self.labels)
-        return f"<mar.Head of {self.about['task']}: {self.kind}, {count} labels>"
+        plain = ", uncalibrated" if self.about.get("calibrated") is False else ""
+        return f"<mar.Head of {self.about['task']}: {self.kind}, {count} labels{plain}>"
 
     @property
     def exclusive(self) -> bool:

@@ -5,6 +5,7 @@ import logging
 import pathlib
 from collections.abc import Sequence
 
+import numpy as np
 import psutil
 
 from mar.embedding.store import Embeddings
@@ -44,6 +45,11 @@ class EmbeddedTask:
     def counts(self) -> dict[str, int]:
         """`{split: number of items with an embedding}`."""
         return {split: len(self.rows(split)) for split in SPLITS}
+
+    @property
+    def folds(self) -> np.ndarray | None:
+        """Those of the items with an embedding, `(repeats, items)`, see `mar.tasks.base.Items`."""
+        return None if self.task.folds is None else self.task.folds[:, self.rows("test")]
 
     def rows(self, split: str) -> list[int]:
         """Which items of the task are in a split and have an embedding."""
@@ -99,8 +105,8 @@ def join(task: Task, embeddings: Embeddings, allow_missing: bool = False) -> Emb
     paths = [None if path in unusable else path for path in located]
     embedded = EmbeddedTask(task, embeddings, paths)
     _check_missing(embedded, [path in unusable for path in located], allow_missing)
-    for split, count in embedded.counts.items():
-        if not count:
+    for split in task.items.parts:
+        if not embedded.counts[split]:
             raise InputError(
                 f"{embeddings.folder}: no item of {task.name}'s {split} split is in it"
             )

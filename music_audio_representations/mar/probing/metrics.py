@@ -14,7 +14,7 @@ import mir_eval
 import numpy as np
 from sklearn import metrics as sklearn_metrics
 
-_QUANTILE = 1.959964  # of the normal distribution, for 95 %
+QUANTILE = 1.959964  # of the normal distribution, for 95 %
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,7 +50,7 @@ def interval(centre: float, samples: np.ndarray) -> tuple[float, float]:
     samples = samples[~np.isnan(samples)]
     if not len(samples) or np.isnan(centre):
         return float("nan"), float("nan")
-    width = _QUANTILE * samples.std()
+    width = QUANTILE * samples.std()
     return float(centre - width), float(centre + width)
 
 

@@ -16,7 +16,11 @@ _COUNTED = 16  # classes whose counts fit into one
 
 
 def write(
-    folder: pathlib.Path, facts: dict, predictions: Predictions, searched: pd.DataFrame | None
+    folder: pathlib.Path,
+    facts: dict,
+    predictions: Predictions,
+    searched: pd.DataFrame | None,
+    by_examples: pd.DataFrame | None,
 ) -> None:
     """Writes the pictures that a run has, as PNG; equal figures become equal files.
 
@@ -25,10 +29,13 @@ def write(
         facts: see `mar.probing.facts`.
         predictions: of the test items.
         searched: the trials of the search; None without one.
+        by_examples: what fewer examples lead to; None unless asked for.
     """
     figures = {}
     if searched is not None:
         figures["trials"] = trials(searched)
+    if by_examples is not None:
+        figures["curve"] = curve(by_examples, facts)
     if "decisions" in facts:
         figures["reliability"] = reliability(facts["decisions"]["reliability"])
     if facts["kind"] in EXCLUSIVE:
@@ -54,6 +61,32 @@ def trials(table: pd.DataFrame) -> Figure:
     by_rate.set(xlabel="learning rate", xscale="log")
     for axes in (by_trial, by_rate):
         axes.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+def curve(table: pd.DataFrame, facts: dict) -> Figure:
+    """What more labels bring, in the metric that is optimised, over what can be had without.
+
+    Args:
+        table: as `mar.probing.curve.points` returns it.
+        facts: see `mar.probing.facts`.
+    """
+    metric = next(iter(facts["test"]))
+    shown = table[table["metric"] == metric]
+    figure = Figure(figsize=(4.6, 3.4), layout="constrained")
+    axes = figure.subplots()
+    axes.plot(shown["examples"], shown["value"], "o-", markersize=4, label="the probe")
+    axes.fill_between(shown["examples"], shown["low"], shown["high"], alpha=0.15, linewidth=0)
+    levels = {"nearest neighbours, of all": (facts.get("floor") or {}).get("test", {}).get(metric)}
+    levels["the same guess for all"] = facts["constant_guess"].get(metric)
+    for (name, value), style in zip(levels.items(), ("--", ":"), strict=True):
+        if value is not None:
+            axes.axhline(value, color="0.5", linestyle=style, linewidth=1, label=name)
+    axes.set(xscale="log", xlabel="examples of a label (the last: all)", ylabel=metric)
+    axes.set_xticks(shown["examples"], [str(count) for count in shown["examples"]])
+    axes.minorticks_off()
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False)
     return figure
 
 

@@ -6,7 +6,8 @@ A run is addressed by task, model and seed. `<results>/<task>/<model>/<seed>/` h
 * `per_label.csv`: the scores of each label on the test set, and its `support` there;
 * `predictions.npz`: ids, targets and predictions of the test items;
 * `config.yaml`: the probe, as it was trained, and `head.safetensors`, to apply it: `mar.Head`;
-* `reliability.png`, for classes `confusion.png`, and of a search `trials.csv` and `trials.png`.
+* `reliability.png`, for classes `confusion.png`; of a search `trials.csv` and `trials.png`, and of
+  fewer examples `curve.csv` and `curve.png`.
 """
 
 import contextlib

@@ -5,7 +5,7 @@ import hashlib
 import json
 import os
 import pathlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -23,7 +23,7 @@ from mar.tasks import (
     nsynth,
 )
 from mar.tasks.base import Items, TaskInfo
-from mar.tasks.folder import folder_task
+from mar.tasks.folder import Reading, is_own, own_task
 from mar.tasks.locating import alternatives, locate
 from mar.util.download import cache_folder
 from mar.util.groups import Separation
@@ -40,11 +40,15 @@ class Task:
 
     Args:
         source: name of one of the paper's tasks, in whatever case, or path of your own folder of
-            class folders or table, see `mar.tasks.folder`.
+            class folders or table, or `tags:genre:FOLDER`, see `mar.tasks.folder`.
         metadata: folder with the official files of one of the paper's; None for where
             `python -m mar.fetch` puts them.
         separated_by: your own alone: "artist", "album" or "folder", of which all or nothing is in
             one part; None for the column `artist`, or else `album`, of a table.
+        label_column: your own table alone: the column with the labels, where it is not called so,
+            or several, see `mar.tasks.labels`.
+        label_separator: your own alone: what stands between several labels of a file; empty for
+            nothing, None for what is usual there.
 
     Attributes:
         info: what is known of it without its items, e.g. `info.citation`.
@@ -52,6 +56,7 @@ class Task:
 
     Raises:
         InputError: there is no such task, or its files are missing or not what they should be.
+        ConfigError: it is not to be read so.
     """
 
     def __init__(
@@ -59,13 +64,18 @@ class Task:
         source: str | os.PathLike,
         metadata: str | os.PathLike | None = None,
         separated_by: Separation | None = None,
+        label_column: str | Sequence[str] = (),
+        label_separator: str | None = None,
     ) -> None:
-        self.info = find_task(source, separated_by)
+        chosen = (label_column,) if isinstance(label_column, str) else tuple(label_column)
+        reading = Reading(separated_by, chosen, label_separator)
+        self.info = find_task(source, reading)
         own = TASKS.get(self.info.name) is not self.info
-        if separated_by is not None and not own:
+        if not own and reading != Reading():
+            given = [name for name, value in reading._asdict().items() if value not in (None, ())]
             raise ConfigError(
-                f"{self.info.name}: expected separated_by with a folder or table of your own, got "
-                f"it with a task whose split is official"
+                f"{self.info.name}: expected {' and '.join(given)} with a folder or table of your "
+                f"own, got it with a task whose labels and split are official"
             )
         self.items: Items = self.info.load(
             source if own else metadata or fetched_folder(self.info.name)
@@ -107,6 +117,11 @@ class Task:
         return self.items.splits
 
     @property
+    def folds(self) -> np.ndarray | None:
+        """Of few examples, which are tested by turns: see `Items`."""
+        return self.items.folds
+
+    @property
     def targets(self) -> np.ndarray:
         """`(items, labels)`: 0/1, one-hot, or float32 values."""
         return self.items.targets
@@ -116,11 +131,12 @@ class Task:
         return f"<Task {self.name}: {self.kind}, {counts}>"
 
     def hash(self) -> str:
-        """SHA-256 (hex) of the items, their splits, labels and targets."""
+        """SHA-256 (hex) of the items, their splits (or folds), labels and targets."""
         items = self.items
         parts = json.dumps([items.ids, items.paths, items.splits, items.labels])
         targets = np.ascontiguousarray(items.targets)
-        return hashlib.sha256(parts.encode() + targets.tobytes()).hexdigest()
+        folds = b"" if items.folds is None else items.folds.tobytes()
+        return hashlib.sha256(parts.encode() + targets.tobytes() + folds).hexdigest()
 
     def rows(self, split: str) -> np.ndarray:
         """Indices of the items of a split, in the official order."""
@@ -165,25 +181,26 @@ class Task:
         ]
 
 
-def find_task(name: str | os.PathLike, separated_by: Separation | None = None) -> TaskInfo:
-    """The `TaskInfo` of this name, in whatever case, or of a folder or table of one's own.
+def find_task(name: str | os.PathLike, reading: Reading = Reading()) -> TaskInfo:  # noqa: B008
+    """The `TaskInfo` of this name, in whatever case, or of a collection of one's own.
 
     Args:
-        name: or path.
-        separated_by: see `Task`.
+        name: or path, see `Task`.
+        reading: how one's own is read.
 
     Raises:
-        InputError: there is none.
+        InputError: there is none, or it is not what it should be.
+        ConfigError: it is not to be read so.
     """
     by_name = {_plain(title): task for title, task in TASKS.items()}
     if _plain(name) in by_name:
         return by_name[_plain(name)]
-    if pathlib.Path(name).exists():
-        return folder_task(name, separated_by)
+    if is_own(name):
+        return own_task(name, reading)
     nearest = difflib.get_close_matches(str(name), TASKS, n=1)
     raise InputError(
-        f"{name}: expected a task ({', '.join(TASKS)}), or a folder of class folders, or a table "
-        f"of labels{f'; did you mean {nearest[0]}?' if nearest else ''}"
+        f"{name}: expected a task ({', '.join(TASKS)}), or a folder of class folders, a table of "
+        f"labels, or tags:genre:FOLDER{f'; did you mean {nearest[0]}?' if nearest else ''}"
     )
 
 

@@ -42,6 +42,8 @@ class Items:
         targets: `(items, labels)`: 0/1, one-hot, or float32 values.
         artists: one name or tuple of names per item, or None where the files do not tell.
         with_suffixes: whether the collection's own files tell the suffixes of the paths.
+        folds: int `(repeats, items)`: of few examples, in which fold of each repetition an item is
+            tested by what all other folds train; their split is "test". None where splits say.
     """
 
     ids: list[str]
@@ -51,6 +53,12 @@ class Items:
     targets: np.ndarray
     artists: Sequence[str | tuple[str, ...]] | None = None
     with_suffixes: bool = True
+    folds: np.ndarray | None = None
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The splits that there must be items in."""
+        return SPLITS if self.folds is None else ("test",)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -192,7 +200,7 @@ def _unexpected_counts(task, items):
     if task.labels is not None and task.labels != len(items.labels):
         yield f"expected {task.labels} labels, found {len(items.labels)}"
     splits = np.asarray(items.splits)
-    for split in SPLITS:
+    for split in items.parts:
         targets = items.targets[splits == split]
         if not len(targets):
             raise InputError(f"{task.name}: the split {split!r} has no item")

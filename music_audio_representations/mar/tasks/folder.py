@@ -1,199 +1,166 @@
-"""Anyone's own collection: a folder of folders, or a table.
+"""Anyone's own collection: a folder of folders, a table, or what files say of themselves.
 
-`folder/label/file`: every sub-folder is a class. A table (with commas, semicolons or tabs, see
-`mar.util.tables`) has a column `path`, relative to the audio root, and one of
-
-* `label`: one class per file;
-* `labels`: any number of labels per file, separated by `|`;
-* `key`: a musical key, such as `Eb minor`, whose score is that of GiantSteps;
-* `target`: a number.
+* `folder/label/file`: every sub-folder is a class.
+* A table (with commas, semicolons or tabs, see `mar.util.tables`) has a column `path`, relative to
+  the audio root, and labels in one of the forms of `mar.tasks.labels`.
+* `tags:genre:FOLDER`: the files below a folder with their genres, or another tag that FFmpeg knows;
+  artists and albums are taken from the files too.
 
 A column `split` (train, valid, test) is used as it is; without it, three fifths are for training,
-one for validation and one for testing. With a column `artist`, or else `album`, no artist or album
-is in two parts; `separated_by="folder"` keeps the files of a folder (`label/album/file`) together.
+one for validation and one for testing, or of few examples all by turns: `mar.tasks.splitting`. With
+a column `artist`, or else `album`, no artist or album is in two parts; `separated_by="folder"`
+keeps the files of a folder (`label/album/file`) together.
 """
 
-import collections
-import functools
 import os
 import pathlib
 from collections.abc import Sequence
-
-import numpy as np
+from typing import NamedTuple
 
 from mar.embedding.files import AUDIO
-from mar.errors import InputError
-from mar.tasks.base import SPLITS, Items, Kind, TaskInfo, multi_hot, one_hot
-from mar.tasks.keys import KEYS, parse_key
-from mar.tasks.readers import number
+from mar.errors import ConfigError, InputError
+from mar.tasks import labels, splitting
+from mar.tasks.base import SPLITS, Items, Kind, TaskInfo
+from mar.tasks.labels import Labelled
 from mar.util import tables, text
 from mar.util.groups import Separation, groups
 from mar.util.names import printable
 
-_COLUMNS: dict[str, Kind] = {
-    "label": "multiclass",
-    "labels": "multilabel",
-    "key": "key",
-    "target": "regression",
-}
-_PROBES = {  # shipped configurations
+_PROBES: dict[Kind, str] = {  # shipped configurations
     "multiclass": "classes",
     "multilabel": "tags",
     "key": "classes",
     "regression": "values",
 }
-_SEED = 0
-_FOLDS = 5
+_TAGS = "tags:"
 
 
-def folder_task(source: str | os.PathLike[str], separated_by: Separation | None = None) -> TaskInfo:
-    """The `TaskInfo` of a folder of class folders or of a table; `load` it with the same path.
+class Reading(NamedTuple):
+    """How a collection of one's own is read; None and nothing for what it tells itself.
+
+    Attributes:
+        separated_by: what is in one part, with all of its files; None for the artists, or else
+            the albums, of which there is a column.
+        label_column: of a table, the columns with the labels.
+        label_separator: of labels in a cell; empty for none.
+    """
+
+    separated_by: Separation | None = None
+    label_column: Sequence[str] = ()
+    label_separator: str | None = None
+
+
+def is_own(source: str | os.PathLike[str]) -> bool:
+    """Whether this is a folder, a file, or names the tags of files."""
+    return str(source).startswith(_TAGS) or pathlib.Path(source).exists()
+
+
+def own_task(source: str | os.PathLike[str], reading: Reading) -> TaskInfo:
+    """The `TaskInfo` of a collection of one's own, which is read; `load` checks its items.
 
     Args:
-        source: path of the folder or table.
-        separated_by: what is in one part, with all of its files; None for what a table tells.
+        source: path of a folder of class folders, or of a table; or `tags:TAG:FOLDER`.
+        reading: how it is read.
 
     Raises:
-        InputError: it is neither.
+        InputError: it is none of these, or not what it should be.
+        ConfigError: it is not to be read so.
     """
+    if str(source).startswith(_TAGS):
+        return _of_tags(str(source), reading)
     source = pathlib.Path(source)
-    name = printable(source.stem if source.is_file() else source.resolve().name)
-    if source.is_dir():
-        return _own(name, functools.partial(read_folder, separated_by=separated_by), "multiclass")
-    header, _ = tables.parse(source, text.read_text(source), ["path"], tables.DELIMITERS)
-    given = [column for column in _COLUMNS if column in header]
-    if len(given) != 1:
-        raise InputError(
-            f"{source}: expected one of the columns {', '.join(_COLUMNS)} beside path, found "
-            f"{', '.join(header)}"
+    return _of_folder(source, reading) if source.is_dir() else _of_table(source, reading)
+
+
+def _of_folder(folder, reading):
+    """Every audio file in a sub-folder, whose name is its class."""
+    if reading.label_column or reading.label_separator is not None:
+        raise ConfigError(
+            f"label_column, label_separator: expected them with a table, got a folder: {folder}"
         )
-    reader = functools.partial(read_table, column=given[0], separated_by=separated_by)
-    disjoint = SPLITS if separated_by in (None, "artist") else ()
-    return _own(name, reader, _COLUMNS[given[0]], disjoint=disjoint)
-
-
-def _own(name, reader, kind, **settings):
-    return TaskInfo(name, reader, kind, protocol="own", probe=_PROBES[kind], **settings)
-
-
-def read_folder(folder: pathlib.Path, separated_by: Separation | None = None) -> Items:
-    """Every audio file in a sub-folder, whose name is its class.
-
-    Args:
-        folder: of the sub-folders.
-        separated_by: "folder" keeps the files of a folder, however deep, in one part.
-    """
-    files = [
-        path for path in sorted(folder.glob("*/**/*")) if path.is_file() and AUDIO.search(path.name)
-    ]
-    paths = [path.relative_to(folder).as_posix() for path in files]
-    paths = [path for path in paths if not any(part[0] == "." for part in path.split("/"))]
+    paths = [path for path in _audio(folder) if "/" in path]
     if not paths:
         raise InputError(f"{folder}: expected audio files as {folder.name}/label/file, found none")
-    classes = [path.split("/")[0] for path in paths]
-    labels = sorted(set(classes))
-    targets = one_hot(classes, labels)
-    together = groups({}, paths, separated_by, folder)
-    splits = _split(paths, classes, together, separated_by)
-    return Items(paths, paths, splits, labels, targets)
+    names = [path.split("/")[0] for path in paths]
+    table = tables.Table({"path": paths, "label": names}, range(1, len(paths) + 1))
+    labelled = labels.read(table, ("label",), "", folder, paths)
+    return _task(_name(folder), table, labelled, reading, folder)
 
 
-def read_table(path: pathlib.Path, column: str, separated_by: Separation | None = None) -> Items:
-    """The rows of a table.
-
-    Args:
-        path: of the table.
-        column: the one with the labels, a key of `_COLUMNS`.
-        separated_by: what is in one part, with all of its files; None for the artists, or else
-            the albums, of which the table has a column.
-    """
-    optional = ["split", "artist", "album"]
-    table = tables.read(path, ["path", column], optional, blank=["labels", "album"])
-    paths, values = table["path"], table[column]
+def _of_table(path, reading):
+    header, _ = tables.parse(path, text.read_text(path), ["path"], tables.DELIMITERS)
+    names = labels.columns(path, header, reading.label_column)
+    blank = ["album", *labels.blank(names, reading.label_separator)]
+    table = tables.read(path, ["path", *names], labels.FACTS, blank)
+    if len(names) > 1 and not reading.label_column:
+        labels.check_marks(table, names, path)
     places = [f"{path}: row {number}" for number in table.numbers]
-    strata: Sequence[str]
-    if column == "target":
-        labels, targets, strata = ["target"], _numbers(values, places), ["all"] * len(table)
-    elif column == "labels":
-        tags = [[tag.strip() for tag in value.split("|") if tag.strip()] for value in values]
-        labels = sorted({tag for names in tags for tag in names})
-        targets, strata = multi_hot(tags, labels), ["all"] * len(table)
-    elif column == "key":
-        strata = _keys(values, places)
-        labels, targets = KEYS, one_hot(strata, KEYS)
-    else:
-        labels, strata = sorted(set(values)), values
-        targets = one_hot(values, labels)
-    together = groups(table.columns, paths, separated_by, path)
-    if "split" in table.columns:
+    labelled = labels.read(table, names, reading.label_separator, path, places)
+    return _task(_name(path, reading.label_column), table, labelled, reading, path)
+
+
+def _of_tags(source, reading):
+    from mar.tasks import file_tags  # with FFmpeg
+
+    tag, _, given = source.removeprefix(_TAGS).partition(":")
+    folder = pathlib.Path(given)
+    if not tag or not given or not folder.is_dir():
+        raise InputError(f"{source}: expected tags:TAG:FOLDER, such as tags:genre:music/")
+    if reading.label_column:
+        raise ConfigError(f"label_column: expected it with a table, got {source}")
+    table = file_tags.read(folder, _audio(folder), tag)
+    separator = reading.label_separator
+    if separator is None and any(file_tags.SEPARATOR in cell for cell in table[tag]):
+        separator = file_tags.SEPARATOR
+    places = [f"{folder}/{path}" for path in table["path"]]
+    labelled = labels.read(table, (tag,), separator, folder, places)
+    return _task(_name(folder, [tag]), table, labelled, reading, folder)
+
+
+def _task(name, table, labelled: Labelled, reading, where):
+    """The task whose items are these."""
+    separated_by = reading.separated_by
+    columns = {name: [cells[row] for row in labelled.rows] for name, cells in table.columns.items()}
+    paths = columns["path"]
+    together = groups(columns, paths, separated_by, where)
+    folds = None
+    if "split" in columns:
         splits = [
-            {"validation": "valid", "val": "valid"}.get(part, part) for part in table["split"]
+            {"validation": "valid", "val": "valid"}.get(part, part) for part in columns["split"]
         ]
         if separated_by not in (None, "artist"):  # which are checked in every task
-            _check_separated(path, splits, together, separated_by)
+            splitting.check_separated(where, splits, together, separated_by)
     else:
-        splits = _split(paths, strata, together, separated_by)
-    return Items(paths, paths, splits, labels, targets, table.columns.get("artist"))
-
-
-def _check_separated(
-    path: pathlib.Path, splits: Sequence[str], together: Sequence[str | None], separated_by: str
-) -> None:
-    sides: dict[str, str] = {}
-    for group, split in zip(together, splits, strict=True):
-        if group is not None and sides.setdefault(group, split) != split:
-            raise InputError(
-                f"{path}: expected each {separated_by} in one split, found {group!r} in "
-                f"{sides[group]} and in {split}"
-            )
-
-
-def _keys(values: Sequence[str], places: Sequence[str]) -> list[str]:
-    keys = []
-    for value, place in zip(values, places, strict=True):
-        key = parse_key(value)
-        if key is None:
-            raise InputError(f"{place}: expected keys such as 'Eb minor', found {value!r}")
-        keys.append(key)
-    return keys
-
-
-def _numbers(values: Sequence[str], places: Sequence[str]) -> np.ndarray:
-    return np.array([[number(*cell)] for cell in zip(values, places, strict=True)], np.float32)
-
-
-def _split(
-    paths: Sequence[str],
-    strata: Sequence[str],
-    together: Sequence[str | None],
-    separated_by: Separation | None,
-) -> list[str]:
-    """Three fifths train, one valid, one test: classes in proportion, no group in two parts.
-
-    Args:
-        paths: of the items.
-        strata: the class of each.
-        together: the group of each; None for one that is alone.
-        separated_by: what the groups are, for messages.
-    """
-    from sklearn.model_selection import StratifiedGroupKFold
-
-    kind = separated_by or "artist"
-    sides = [path if group is None else group for path, group in zip(paths, together, strict=True)]
-    largest = max(collections.Counter(strata).values())
-    if min(len(set(sides)), largest) < _FOLDS:
-        raise InputError(
-            f"expected at least {_FOLDS} files of a class, and as many files or {kind}s in all, to "
-            f"split them; found {largest} and {len(set(sides))}. Give a column `split`"
+        pairs = zip(paths, together, strict=True)
+        sides = [path if group is None else group for path, group in pairs]
+        splits, folds = splitting.divided(
+            labelled.targets, labelled.classes(), sides, separated_by or "artist", where
         )
-    of_classes = collections.Counter(label for label, _ in set(zip(strata, sides, strict=True)))
-    if max(of_classes.values()) < len(SPLITS):
-        raise InputError(
-            f"expected classes of at least {len(SPLITS)} {kind}s, so that each can be learnt and "
-            f"tested, found at most {max(of_classes.values())}. Give a column `split`"
-        )
-    folds = StratifiedGroupKFold(_FOLDS, shuffle=True, random_state=_SEED)
-    splits = np.array(["train"] * len(paths), dtype=object)
-    for name, (_, rows) in zip(("test", "valid"), folds.split(paths, strata, sides), strict=False):
-        splits[rows] = name
-    return splits.tolist()
+    artists = columns.get("artist")
+    known = artists if artists is not None and all(artists) else None
+    items = Items(paths, paths, splits, labelled.labels, labelled.targets, known, folds=folds)
+    return TaskInfo(
+        name,
+        lambda _: items,
+        labelled.kind,
+        protocol="own",
+        probe=_PROBES[labelled.kind],
+        unit=labelled.unit,
+        disjoint=SPLITS if separated_by in (None, "artist") else (),
+    )
+
+
+def _name(path: pathlib.Path, chosen: Sequence[str] = ()) -> str:
+    """Of a task: the file's or folder's; with the column, of whose kind it may have several."""
+    name = path.stem if path.is_file() else path.resolve().name
+    return printable(".".join([name, *chosen]) if len(chosen) == 1 else name).replace("/", "_")
+
+
+def _audio(folder: pathlib.Path) -> list[str]:
+    """The audio files below a folder, but for hidden ones, as paths relative to it; sorted."""
+    paths = (
+        path.relative_to(folder).as_posix()
+        for path in sorted(folder.glob("**/*"))
+        if path.is_file() and AUDIO.search(path.name)
+    )
+    return [path for path in paths if not any(part[0] == "." for part in path.split("/"))]

@@ -10,6 +10,7 @@ import pathlib
 import signal
 import sys
 from collections.abc import Callable
+from typing import Any
 
 from absl import app, flags
 
@@ -47,8 +48,18 @@ def define_ray_flag() -> None:
     flags.DEFINE_string("ray_address", None, "Ray cluster to run on; local starts one here.")
 
 
-def define_separation_flag() -> None:
-    """Defines `--separated_by`, for tasks of one's own."""
+def define_own_task_flags() -> None:
+    """Defines `--label_column`, `--label_separator` and `--separated_by`, see `own_task`."""
+    flags.DEFINE_multi_string(
+        "label_column",
+        [],
+        "Your own table: the column with the labels, where it is not called so; repeatable.",
+    )
+    flags.DEFINE_string(
+        "label_separator",
+        None,
+        "Your own table: what stands between several labels of a file; of a column labels it is |.",
+    )
     flags.DEFINE_enum(
         "separated_by",
         None,
@@ -56,6 +67,12 @@ def define_separation_flag() -> None:
         "Your own folder or table: what is in one split, all or nothing; default: a column artist, "
         "or album.",
     )
+
+
+def own_task() -> dict[str, Any]:
+    """What these flags say, as arguments of `mar.Task`."""
+    names = ("label_column", "label_separator", "separated_by")
+    return {name: flags.FLAGS[name].value for name in names}
 
 
 def shard() -> tuple[int, int]:
