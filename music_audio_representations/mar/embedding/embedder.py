@@ -15,7 +15,7 @@ from mar.audio.logmel import LogMel
 from mar.audio.resampling import resample
 from mar.audio.windows import Windows
 from mar.embedding import engine, files
-from mar.embedding.representations import Representation, representation
+from mar.embedding.representations import Representation, located, representation
 from mar.embedding.store import Embeddings
 from mar.errors import ConfigError, InputError
 
@@ -88,11 +88,11 @@ class Embedder:
                 "windows: expected mar.Windows, e.g. mar.Embedder(windows=mar.Windows("
                 f"window_seconds=3.0)), got {windows!r}"
             )
-        self.representation = representation(model, windows, batch_size, precision)
         if isinstance(model, (str, os.PathLike)):
-            self._source = os.fspath(model)
+            model = self._source = located(model)
         else:
             self._source = type(model).__name__
+        self.representation = representation(model, windows, batch_size, precision)
 
     def __repr__(self) -> str:
         return f"<mar.Embedder of {self._source}: {self.dimensions} dimensions>"
@@ -110,9 +110,8 @@ class Embedder:
     @functools.cached_property
     def provenance(self) -> dict:
         """How embeddings are made, as a data set records it; plain data."""
-        source = self._source
         return {
-            "model_source": os.path.abspath(source) if os.path.exists(source) else source,
+            "model_source": self._source,
             "front_end": self.log_mel.hash(),
             "front_end_config": self.log_mel.resolved(),
             "dimensions": self.dimensions,
