@@ -87,6 +87,7 @@ setup(
         "mar.tasks": ["*.csv"],
         "mar.reporting": ["*.csv", "*.pyi", "templates/*"],
     },
+    entry_points={"console_scripts": ["mar = mar.__main__:main"]},
     install_requires=REQUIRED,
     extras_require=EXTRAS,
 )

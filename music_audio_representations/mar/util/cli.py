@@ -3,6 +3,7 @@
 import contextlib
 import gc
 import io
+import itertools
 import json
 import logging
 import os
@@ -112,7 +113,8 @@ def run(main: Callable[[list[str]], int | None]) -> None:
 
     A ConfigError or InputError is shown as one sentence and ends the command with exit code 1;
     any other exception is a defect and keeps its traceback. SIGINT and SIGTERM end it with 130 and
-    143, once it has kept what must be kept. Flags may follow arguments.
+    143, once it has kept what must be kept. Flags may follow arguments. `-h` and `--help` print
+    the module's docstring and its flags, and end it with 0.
     """
     # Imports and the building of networks make hundreds of thousands of objects that stay, and by
     # default Python searches the new ones for garbage after every 700.
@@ -135,4 +137,8 @@ def run(main: Callable[[list[str]], int | None]) -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's remarks about itself
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so work is kept
     flags.FLAGS.set_gnu_getopt(True)
+    options = itertools.takewhile(lambda argument: argument != "--", sys.argv[1:])
+    if {"-h", "-help", "--help"} & set(options):  # absl does not know -h, and ends --help with 1
+        app.usage(shorthelp=True, writeto_stdout=True)
+        sys.exit(0)
     app.run(guarded)
