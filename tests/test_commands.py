@@ -9,6 +9,7 @@ import pytest
 import mar
 import tfrecord_tools
 from helpers.processes import run_python
+from helpers.resources import ROOT
 from helpers.small_embeddings import write_store
 from mar.__main__ import COMMANDS
 
@@ -68,3 +69,26 @@ def test_help_ends_well_and_shows_our_own_flags(flag):
     assert "python -m tfrecord_tools.verify records/" in shown.stdout
     assert "--logtostderr" not in shown.stdout
     assert run_python("-m", "mar.similar", "--", "-h").returncode == 1  # a track of that name
+
+
+def test_configurations_are_listed_shown_and_found_by_name(tmp_path, monkeypatch):
+    listed = run_python("-m", "mar", "configs").stdout.splitlines()
+    files = sorted((ROOT / "configs").rglob("*.yaml"))
+    assert [line.split()[0] for line in listed] == [
+        path.relative_to(ROOT / "configs").with_suffix("").as_posix() for path in files
+    ]
+    for line, path in zip(listed, files, strict=True):
+        assert path.read_text("utf-8").startswith(f"# {line[40:].strip()}")
+    shown = run_python("-m", "mar", "configs", "show", "small", cwd=tmp_path)
+    assert shown.stdout == (ROOT / "configs" / "pretrain" / "small.yaml").read_text("utf-8")
+    unknown = run_python("-m", "mar", "configs", "show", "smal", cwd=tmp_path)
+    assert (unknown.returncode, unknown.stdout) == (1, "")
+    assert "`mar configs` lists; did you mean 'small'?" in unknown.stderr
+    by_name = mar.Catalogue.load("timeline")
+    assert by_name == mar.Catalogue.load("embed/timeline")
+    assert by_name == mar.Catalogue.load(ROOT / "configs" / "embed" / "timeline.yaml")
+    (tmp_path / "timeline").write_text("Catalogue: {batch_size: 3}")
+    monkeypatch.chdir(tmp_path)
+    assert mar.Catalogue.load("timeline").batch_size == 3, "a file of that name comes first"
+    with pytest.raises(mar.ConfigError, match="absent.yaml: cannot be read"):
+        mar.Catalogue.load("absent.yaml")

@@ -39,7 +39,7 @@ def files_below(folder):
 
 def test_a_shipped_configuration_is_found_by_name():
     assert shipped.configuration("probe/Jam-All") == ROOT / "configs" / "probe" / "Jam-All.yaml"
-    with pytest.raises(ConfigError, match=r"did you mean probe/Jam-All\?"):
+    with pytest.raises(ConfigError, match=r"did you mean 'probe/Jam-All'\?"):
         shipped.configuration("probe/Jam-Alll")
 
 

@@ -20,6 +20,7 @@ COMMANDS = {
     "report": "mar.report",
     "fetch": "mar.fetch",
     "train": "mar.train",
+    "configs": "mar.configurations",
     "records write": "tfrecord_tools.write",
     "records merge": "tfrecord_tools.merge",
     "records excerpt": "tfrecord_tools.excerpt",

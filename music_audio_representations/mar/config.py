@@ -30,7 +30,7 @@ from scooch.param import ParamDefaults
 from typing_extensions import Self, dataclass_transform
 
 from mar.errors import ConfigError, nearest, shown
-from mar.util import kinds, yaml_file
+from mar.util import kinds, shipped, yaml_file
 from mar.util.atomic import whole
 from mar.util.yaml_values import Given
 
@@ -124,8 +124,8 @@ class Configurable(scooch.Configurable):
         """Builds the component that a YAML file describes, of this class or a subclass.
 
         Args:
-            path: a YAML file with one top-level class (and, beside it, `Constants`); None for the
-                defaults.
+            path: a YAML file with one top-level class (and, beside it, `Constants`); the name of a
+                shipped one, such as "musicset_ularge"; None for the defaults.
             overrides: strings `Class.param.path=value`, see `mar.util.overrides.apply`.
 
         Raises:
@@ -136,6 +136,7 @@ class Configurable(scooch.Configurable):
             document: dict = {cls.__name__: {}}
             classes = Configurable.classes()
             return cls.from_config(yaml_file.assembled(document, overrides, source, classes))
+        path = shipped.located(path)
         return cls.from_config(yaml_file.read(path, overrides, Configurable.classes()), str(path))
 
     @classmethod

@@ -113,9 +113,10 @@ def test_each_task_has_a_configuration_with_the_values_of_table_2(data):
         assert mlp.batch_size == batch
         assert mlp.optimizer.schedule.warmup_steps == 1000
         trains(path, data, [f"MLP.layer_widths={[8] * len(widths)}"])
-        first = path.read_text().splitlines()[0]
-        assert f"--task {path.stem} " in first
-        assert first.endswith(f"--config configs/probe/{path.name}")
+        first, _, command, *_ = path.read_text().splitlines()
+        assert first == f"# The probe of Table 2 for {path.stem}."
+        assert f"--task {path.stem} " in command
+        assert command.endswith(f"--config configs/probe/{path.name}")
 
 
 @pytest.mark.parametrize(

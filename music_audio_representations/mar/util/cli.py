@@ -27,7 +27,12 @@ def define_config_flags(required: bool = True) -> None:
     Args:
         required: whether there must be a file; without one, the defaults are used.
     """
-    flags.DEFINE_string("config", None, "SCOOCH configuration (YAML).", short_name="c")
+    flags.DEFINE_string(
+        "config",
+        None,
+        "SCOOCH configuration: a YAML file, or a name that `mar configs` lists.",
+        short_name="c",
+    )
     flags.DEFINE_multi_string(
         "set", [], "Override of one configuration value, Class.param=value; repeatable."
     )
