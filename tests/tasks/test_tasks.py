@@ -474,6 +474,20 @@ def test_options_of_ones_own_are_refused_where_they_say_nothing(tmp_path):
         Task(path, label_column="genre")
 
 
+@pytest.mark.parametrize("label", ["artist", "album"])
+def test_artists_and_albums_may_be_the_labels(tmp_path, label):
+    """Then each of them is in all parts, unless others are to be kept together."""
+    for n in range(30):
+        tags = {"artist": f"artist {n % 3}", "album": f"album {n % 3}"}
+        write_tagged(tmp_path / f"{n}.flac", "flac", tags)
+    loaded = Task(f"tags:{label}:{tmp_path}")
+    assert loaded.labels == [f"{label} {n}" for n in range(3)]
+    for part in ("train", "valid", "test"):
+        assert loaded.targets[loaded.rows(part)].any(axis=0).all()
+    with pytest.raises(InputError, match=f"{label}s"):
+        Task(f"tags:{label}:{tmp_path}", separated_by=label)
+
+
 @pytest.mark.parametrize(
     ("suffix", "codec"),
     [("flac", "flac"), ("ogg", "libopus"), ("mp3", "libmp3lame"), ("m4a", "aac"), ("wav", None)],

@@ -36,7 +36,8 @@ class Score:
     @property
     def interval(self) -> tuple[float, float]:
         """Lower and upper end of the 95 % confidence interval."""
-        return interval(self.value - self.bias, self.samples)
+        low, high = interval(self.value - self.bias, self.samples)
+        return low, min(high, 1.0)  # which no metric exceeds
 
 
 def interval(centre: float, samples: np.ndarray) -> tuple[float, float]:

@@ -23,6 +23,7 @@ from mar.tasks import labels, splitting
 from mar.tasks.base import SPLITS, Items, Kind, TaskInfo
 from mar.tasks.labels import Labelled
 from mar.util import tables, text
+from mar.util.groups import COLUMNS as GROUPS
 from mar.util.groups import Separation, groups
 from mar.util.names import printable
 
@@ -84,7 +85,7 @@ def _of_folder(folder, reading):
     names = [path.split("/")[0] for path in paths]
     table = tables.Table({"path": paths, "label": names}, range(1, len(paths) + 1))
     labelled = labels.read(table, ("label",), "", folder, paths)
-    return _task(_name(folder), table, labelled, reading, folder)
+    return _task(_name(folder), table, ("label",), labelled, reading, folder)
 
 
 def _of_table(path, reading):
@@ -96,7 +97,7 @@ def _of_table(path, reading):
         labels.check_marks(table, names, path)
     places = [f"{path}: row {number}" for number in table.numbers]
     labelled = labels.read(table, names, reading.label_separator, path, places)
-    return _task(_name(path, reading.label_column), table, labelled, reading, path)
+    return _task(_name(path, reading.label_column), table, names, labelled, reading, path)
 
 
 def _of_tags(source, reading):
@@ -114,14 +115,19 @@ def _of_tags(source, reading):
         separator = file_tags.SEPARATOR
     places = [f"{folder}/{path}" for path in table["path"]]
     labelled = labels.read(table, (tag,), separator, folder, places)
-    return _task(_name(folder, [tag]), table, labelled, reading, folder)
+    return _task(_name(folder, [tag]), table, (tag,), labelled, reading, folder)
 
 
-def _task(name, table, labelled: Labelled, reading, where):
-    """The task whose items are these."""
+def _task(name, table, label_columns, labelled: Labelled, reading, where):
+    """The task whose items are these.
+
+    Where the artist or the album is the label, each of them is in all parts.
+    """
     separated_by = reading.separated_by
     columns = {name: [cells[row] for row in labelled.rows] for name, cells in table.columns.items()}
     paths = columns["path"]
+    if separated_by is None and set(label_columns) & set(GROUPS):
+        columns = {name: cells for name, cells in columns.items() if name not in GROUPS}
     together = groups(columns, paths, separated_by, where)
     folds = None
     if "split" in columns:
