@@ -161,6 +161,9 @@ def _embeddings(heads, inputs, shard):
     """The data set that is labelled; audio is embedded into it first."""
     from mar.embedding.store import Embeddings
 
+    for given in inputs:
+        if not os.path.lexists(given):
+            raise InputError(f"{given}: no such file or folder")
     if len(inputs) == 1 and any(pathlib.Path(inputs[0]).glob("[!.]*.parquet")):
         if FLAGS.embeddings is not None:
             raise ConfigError(f"--embeddings: {inputs[0]} has embeddings; leave the flag out")

@@ -200,6 +200,7 @@ def test_what_cannot_be_meant_is_refused_before_anything_is_written(tmp_path):
     for arguments, message in (
         (["--output", tmp_path / "t.txt", tmp_path / "emb"], "ends in .csv, .parquet, .jsonl"),
         (["--output", tmp_path / "t.csv", tmp_path], "expected --embeddings, a folder"),
+        (["--output", tmp_path / "t.csv", tmp_path / "no"], "no: no such file or folder"),
         (["--output", tmp_path / "t.csv"], "expected a folder of embeddings, or audio"),
     ):
         finished = run_python("-m", "mar.tag", "--head", tmp_path / FILE, *arguments)

@@ -1,5 +1,9 @@
 """What all commands share: output that no name and no terminal can break."""
 
+import signal
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -30,6 +34,22 @@ def test_names_are_printed_whatever_the_terminal_can_show(tmp_path, encoding, sh
     assert missing.returncode == 1
     assert missing.stderr.startswith("error: ")
     assert len(missing.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("tracks", [2, 2000])  # fewer, and more, than a pipe's buffer takes
+def test_an_output_that_nobody_reads_ends_a_command_quietly(tmp_path, tracks):
+    """As `| head` does, whether it is noticed at once or at the end."""
+    write_store(tmp_path / "e", {f"{n:060}.wav": np.ones((1, 4)) for n in range(tracks)})
+    command = [sys.executable, "-m", "mar.similar", "--embeddings", tmp_path / "e"]
+    with subprocess.Popen(
+        [*command, "--k", str(tracks), f"{1:060}.wav"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        process.stdout.close()
+        assert process.stderr.read() == ""
+    assert process.returncode == 128 + signal.SIGPIPE
 
 
 @pytest.mark.parametrize(

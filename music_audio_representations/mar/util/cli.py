@@ -8,10 +8,11 @@ import json
 import logging
 import os
 import pathlib
+import select
 import signal
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TextIO
 
 from absl import app, flags
 
@@ -118,8 +119,9 @@ def run(main: Callable[[list[str]], int | None]) -> None:
 
     A ConfigError or InputError is shown as one sentence and ends the command with exit code 1;
     any other exception is a defect and keeps its traceback. SIGINT and SIGTERM end it with 130 and
-    143, once it has kept what must be kept. Flags may follow arguments. `-h` and `--help` print
-    the module's docstring and its flags, and end it with 0.
+    143, once it has kept what must be kept, and an output that nobody reads any more ends it
+    quietly with 141. Flags may follow arguments. `-h` and `--help` print the module's docstring and
+    its flags, and end it with 0.
     """
     # Imports and the building of networks make hundreds of thousands of objects that stay, and by
     # default Python searches the new ones for garbage after every 700.
@@ -131,7 +133,13 @@ def run(main: Callable[[list[str]], int | None]) -> None:
 
     def guarded(argv: list[str]) -> int | None:
         try:
-            return main(argv)
+            code = main(argv)
+            sys.stdout.flush()
+            return code
+        except BrokenPipeError:
+            if not _is_closed(sys.stdout):
+                raise
+            return 128 + signal.SIGPIPE  # whoever reads it, such as head, has enough
         except (ConfigError, InputError) as error:
             print(f"error: {error}", file=sys.stderr)
             return 1
@@ -147,3 +155,13 @@ def run(main: Callable[[list[str]], int | None]) -> None:
         app.usage(shorthelp=True, writeto_stdout=True)
         sys.exit(0)
     app.run(guarded)
+
+
+def _is_closed(stream: TextIO) -> bool:
+    """Whether nobody reads a stream any more; then what is left in it goes nowhere."""
+    readers = select.poll()
+    readers.register(stream.fileno(), 0)
+    if not any(event & select.POLLERR for _, event in readers.poll(0)):
+        return False
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())  # Python flushes it at the end
+    return True
