@@ -168,25 +168,14 @@ def test_what_cannot_be_added_to_is_told(folder, tmp_path):
 # ---------------------------------------------------------------------- kills, and several at once
 
 KILLED = """
-import os, signal, sys
+import sys
 import test_growth
-from helpers import small_records
-from mar.records import growth
+from helpers import kills
 
 moment, when, table, folder = int(sys.argv[1]), sys.argv[2], eval(sys.argv[3]), sys.argv[4]
-replace, calls = os.replace, []
-
-def counted(source, target):
-    calls.append(target)
-    if len(calls) == moment and when == "before":
-        os.kill(os.getpid(), signal.SIGKILL)
-    replace(source, target)
-    if len(calls) == moment and when == "after":
-        os.kill(os.getpid(), signal.SIGKILL)
-
-os.replace = counted
+names = kills.at_replace(moment, when)
 test_growth.append(folder, table)
-print(len(calls))
+print(len(names))
 """
 HERE = pathlib.Path(__file__).parent
 

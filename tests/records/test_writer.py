@@ -139,24 +139,13 @@ def test_a_killed_run_goes_on_to_the_same_bytes(script, expected, tmp_path, work
 
 
 KILLED = """
-import os, signal, sys
-from helpers import small_records
-from mar.records import writer
+import sys
+from helpers import kills, small_records
 
 moment, when, frames, ids, folder = int(sys.argv[1]), sys.argv[2], *eval(sys.argv[3]), sys.argv[4]
-replace, calls = os.replace, []
-
-def counted(source, target):
-    calls.append(target)
-    if len(calls) == moment and when == "before":
-        os.kill(os.getpid(), signal.SIGKILL)
-    replace(source, target)
-    if len(calls) == moment and when == "after":
-        os.kill(os.getpid(), signal.SIGKILL)
-
-os.replace = counted
+names = kills.at_replace(moment, when)
 small_records.write_here(small_records.job(frames, 150_000, ids=ids), folder)
-print(len(calls))
+print(len(names))
 """
 
 
