@@ -12,6 +12,8 @@ from mar.errors import nearest
 COMMANDS = {
     "embed": "mar.embed",
     "similar": "mar.similar",
+    "index": "mar.index",
+    "duplicates": "mar.duplicates",
     "tag": "mar.tag",
     "check": "mar.check",
     "analyze": "mar.analyze",

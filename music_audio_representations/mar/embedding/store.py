@@ -7,7 +7,9 @@ of two rows of one path, that of the later run counts, and the other is removed 
 import collections
 import difflib
 import functools
+import hashlib
 import itertools
+import json
 import logging
 import os
 import pathlib
@@ -26,7 +28,10 @@ from mar.errors import InputError
 if TYPE_CHECKING:
     import pandas
 
-    from mar.embedding.neighbours import Neighbour
+    from mar.embedding.choosing import Neighbour
+    from mar.embedding.duplicates import Group
+    from mar.embedding.indexing import Summary
+    from mar.embedding.search_index import SearchIndex
 
 _VALUES = ("mean", "timeline")
 _SHOWN = 5
@@ -95,6 +100,12 @@ class Embeddings:
         """Length of one embedding."""
         return self._parts[0].provenance["dimensions"]
 
+    @property
+    def version(self) -> str:
+        """Tells the state that was opened from every other one of this data set (hex)."""
+        told = sorted((part.path.name, part.rows, part.written) for part in self._parts)
+        return hashlib.sha256(json.dumps(told).encode()).hexdigest()
+
     @functools.cached_property
     def paths(self) -> list[str]:
         """What was embedded, sorted."""
@@ -124,6 +135,18 @@ class Embeddings:
         """
         (batch,) = self._batches(_light(self._parts[self._number(path)].columns), [path])
         return batch.to_pylist()[0]
+
+    def audio_hashes(self) -> dict[str, str | None]:
+        """`{path: hash of its audio}` of all that was embedded (`mar.audio.decode.audio_hash`).
+
+        While both are the same, so is the embedding. Version 0.1.0 noted none: None.
+        """
+        hashes: dict[str, str | None] = {}
+        for batch in self._batches(["audio_hash"]):
+            noted = "audio_hash" in batch.schema.names
+            of_rows = batch["audio_hash"].to_pylist() if noted else [None] * len(batch)
+            hashes.update(zip(batch["path"].to_pylist(), of_rows, strict=True))
+        return hashes
 
     def paths_of_audio(self, audio_hash: str) -> list[str]:
         """Which embedded files have this audio (`mar.audio.decode.audio_hash`), sorted."""
@@ -166,10 +189,19 @@ class Embeddings:
         Raises:
             InputError: a path was not embedded, or its embedding holds NaN.
         """
+        if paths is None:
+            yield from self.finite_vectors()
+            return
+        for names, matrix in self._means(paths):
+            self._refuse_nan(names, matrix)
+            yield names, matrix
+
+    def finite_vectors(
+        self, paths: Collection[str] | None = None
+    ) -> Iterator[tuple[list, np.ndarray]]:
+        """As `vectors`, of some or all, without those that are not finite: a warning names them."""
         left_out: list[str] = []
         for names, matrix in self._means(paths):
-            if paths is not None:
-                self._refuse_nan(names, matrix)
             finite = np.isfinite(matrix.sum(axis=1))
             if finite.all():
                 yield names, matrix
@@ -353,6 +385,26 @@ class Embeddings:
         from mar.embedding import neighbours
 
         return neighbours.between(self, start, end, k, model, among=among)
+
+    def duplicates(self, **settings: Any) -> "list[Group]":
+        """Groups of files that are one recording: see `mar.embedding.duplicates`."""
+        from mar.embedding import duplicates
+
+        return duplicates.duplicates(self, **settings)
+
+    def index(self) -> "Summary":
+        """Makes its index for searching, or brings it up to date: see `mar.embedding.indexing`."""
+        from mar.embedding import indexing
+
+        self.__dict__.pop("search_index", None)
+        return indexing.index(self)
+
+    @functools.cached_property
+    def search_index(self) -> "SearchIndex | None":
+        """The index for searching, compared with the data set; None where there is none."""
+        from mar.embedding import search_index
+
+        return search_index.opened(self)
 
     def select(self, **conditions: Any) -> set[str]:
         """The paths in a folder, of a duration, with a label: see `mar.embedding.selection`."""
