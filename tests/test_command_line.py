@@ -11,7 +11,7 @@ import tfrecord_tools
 from helpers.processes import run_python
 from helpers.resources import ROOT
 from helpers.small_embeddings import write_store
-from mar.__main__ import COMMANDS
+from mar.commands import COMMANDS
 
 
 def commands_of(package):

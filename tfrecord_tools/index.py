@@ -7,8 +7,9 @@ Each record must be a tf.train.Example with one whole spectrogram, row-major [fr
 bytes (bytes_list) or as floats (float_list). The files must not be compressed.
 """
 
-from absl import app, flags
+from absl import flags
 
+from mar.errors import ConfigError
 from mar.util import cli
 
 FLAGS = flags.FLAGS
@@ -25,7 +26,7 @@ flags.DEFINE_integer("threads", 4, "Files read at a time.", lower_bound=1)
 def main(argv: list[str]) -> int:
     """Writes the manifest and returns the exit code."""
     if len(argv) < 2:
-        raise app.UsageError("expected TFRecords")
+        raise ConfigError("expected TFRecords")
     from mar.audio.logmel import LogMel
     from mar.records import index, schema, table
 

@@ -7,8 +7,9 @@ Writes spectrograms.png and label_counts.png (as Figure 2 of the paper).
 
 import pathlib
 
-from absl import app, flags
+from absl import flags
 
+from mar.errors import ConfigError
 from mar.util import cli
 from mar.util.atomic import make_folder
 
@@ -20,7 +21,7 @@ flags.DEFINE_integer("snippet_frames", 300, "Tracks shorter than this are named.
 def main(argv: list[str]) -> int:
     """Prints the summary, draws the pictures and returns the exit code."""
     if len(argv) != 2:
-        raise app.UsageError("expected one data set: its folder or manifest")
+        raise ConfigError("expected one data set: its folder or manifest")
     from mar.records import reader, summary, writer
     from mar.reporting import figures
 

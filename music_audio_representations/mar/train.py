@@ -11,7 +11,6 @@ after a checkpoint was written.
 
 import pathlib
 
-import absl.logging
 from absl import flags
 
 from mar.errors import ConfigError
@@ -32,7 +31,6 @@ def main(argv: list[str]) -> int:
     if len(argv) > 1:
         raise ConfigError(f"expected flags alone, got {argv[1:]}")
     cli.require_tensorflow()
-    absl.logging.set_verbosity(absl.logging.WARNING)  # TensorFlow tells of every file it writes
     from mar.training.trainer import Trainer
 
     trainer = Trainer.load(FLAGS.config, FLAGS.set)

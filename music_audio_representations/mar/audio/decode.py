@@ -50,10 +50,19 @@ class Condition:
     Attributes:
         notes: what was remarkable, such as "changes to 48000 Hz, 2 channels at 11.05 s".
         damaged_seconds: of audio, that could not be decoded and is left out.
+        remarks: lines that libraries wrote to standard error, where a process of its own decodes.
     """
 
     notes: tuple[str, ...] = ()
     damaged_seconds: float = 0.0
+    remarks: tuple[str, ...] = ()
+
+    @property
+    def told(self) -> list[str]:
+        """The notes, and how many remarks there are, with the first of them."""
+        if not self.remarks:
+            return [*self.notes]
+        return [*self.notes, f"{len(self.remarks)} remarks of its decoder: {self.remarks[0]}"]
 
 
 def info(path: Path) -> AudioInfo:

@@ -1,0 +1,52 @@
+"""What `--help` prints: a command's docstring, its flags, and what it has to add."""
+
+import textwrap
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from absl import flags
+
+_COLUMNS, _NAMES = 100, 26
+_REPEATED = ";\n    repeat this option"  # begins what absl adds to a help
+
+
+def own_flags() -> list[flags.Flag]:
+    """The flags that commands have defined, sorted by name: all but those of absl."""
+    defined = {
+        flag.name: flag
+        for module, those in flags.FLAGS.flags_by_module_dict().items()
+        if not module.startswith("absl.")
+        for flag in those
+    }
+    return [defined[name] for name in sorted(defined)]
+
+
+def of(namespace: Mapping[str, Any], own: Sequence[flags.Flag]) -> str:
+    """The help of a command.
+
+    Args:
+        namespace: of its module: the docstring, and a function `more_help`, if there is one.
+        own: its flags.
+    """
+    more = namespace["more_help"]() if "more_help" in namespace else ""
+    parts = [(namespace.get("__doc__") or "").strip(), more, "\n".join(map(_described, own))]
+    return "\n\n".join(filter(None, parts))
+
+
+def _described(flag: flags.Flag) -> str:
+    """As `  -k, --count=…         How many there are (10).`"""
+    name = f"--{flag.name}" if flag.boolean else f"--{flag.name}=…"
+    text = (flag.help or "").partition(_REPEATED)[0]
+    if isinstance(flag.parser, flags.EnumParser):
+        text = text.partition(">: ")[2]
+        name = f"--{flag.name}={'|'.join(flag.parser.enum_values)}"
+    if flag.short_name:
+        name = f"-{flag.short_name}, {name}"
+    if flag.default not in (None, False, [], ""):
+        values = flag.default if isinstance(flag.default, list) else [flag.default]
+        text += f" Default: {', '.join(map(str, values))}."
+    filled = textwrap.fill(
+        text, _COLUMNS, initial_indent=" " * _NAMES, subsequent_indent=" " * _NAMES
+    )
+    name = f"  {name}"
+    return name.ljust(_NAMES) + filled[_NAMES:] if len(name) < _NAMES else f"{name}\n{filled}"
