@@ -7,9 +7,11 @@ Each record must be a tf.train.Example with one whole spectrogram, row-major [fr
 bytes (bytes_list) or as floats (float_list). The files must not be compressed.
 """
 
+import os
+
 from absl import flags
 
-from mar.errors import ConfigError
+from mar.errors import ConfigError, InputError
 from mar.util import cli
 
 FLAGS = flags.FLAGS
@@ -27,6 +29,11 @@ def main(argv: list[str]) -> int:
     """Writes the manifest and returns the exit code."""
     if len(argv) < 2:
         raise ConfigError("expected TFRecords")
+    cli.check_config()
+    cli.check_paths("vocabulary")
+    for path in argv[1:]:
+        if "://" not in path and not os.path.exists(path):
+            raise InputError(f"{path}: no such file")
     from mar.audio.logmel import LogMel
     from mar.records import index, schema, table
 

@@ -22,10 +22,12 @@ def main(argv: list[str]) -> int:
     """Prints the summary, draws the pictures and returns the exit code."""
     if len(argv) != 2:
         raise ConfigError("expected one data set: its folder or manifest")
-    from mar.records import reader, summary, writer
-    from mar.reporting import figures
+    from mar.records import reader
 
     records = reader.RecordReader(argv[1])
+    from mar.records import summary, writer
+    from mar.reporting import figures
+
     failed = writer.read_failed(records.manifest.location)
     for line in summary.summary(records.manifest, failed, FLAGS.snippet_frames):
         print(line)

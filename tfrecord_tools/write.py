@@ -83,12 +83,14 @@ def main(argv: list[str]) -> int:
     cli.shard()  # refuses a wrong one before anything is read
     if bool(FLAGS.ontology) != bool(FLAGS.classes):
         raise ConfigError("expected --ontology and --classes together")
+    cli.check_config()
+    cli.check_paths("table", "vocabulary", "label_quality", "ontology")
+    root = _root()
+    tracks = _tracks()
     from mar.audio.logmel import LogMel
     from mar.records import growth, manifest, shards, sources
 
     front_end = LogMel.load(FLAGS.config, FLAGS.set).resolved()
-    root = _root()
-    tracks = _tracks()
     job = shards.Job(
         tracks.rows,
         sources.AudioSource(root, front_end, FLAGS.dtype),

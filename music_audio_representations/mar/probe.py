@@ -64,6 +64,12 @@ def main(argv: list[str]) -> int:
     if len(argv) > 1:
         raise ConfigError(f"expected flags alone, got {argv[1:]}")
     cli.require_tensorflow()
+    cli.check_config()
+    cli.check_paths("embeddings", "metadata")
+    if FLAGS.precision is not None and FLAGS.recall is not None:
+        raise ConfigError("expected --precision or --recall, got both")
+    curve = _curve()
+    from mar.embedding.store import Embeddings
     from mar.tasks import Task
 
     if FLAGS.model is not None and len(FLAGS.embeddings) > 1:
@@ -71,14 +77,14 @@ def main(argv: list[str]) -> int:
     models = [pathlib.Path(folder).resolve().name for folder in FLAGS.embeddings]
     models = [*map(printable, models if FLAGS.model is None else [FLAGS.model])]
     _check_distinct("embeddings", FLAGS.embeddings, models)
+    opened = [Embeddings(folder) for folder in FLAGS.embeddings]
     tasks = [Task(name, FLAGS.metadata, **cli.own_task()) for name in FLAGS.task]
     _check_distinct("task", FLAGS.task, [task.name for task in tasks])
 
-    from mar.embedding.store import Embeddings
     from mar.probing import results
     from mar.probing.head import FILE
 
-    opened = [Embeddings(folder) for folder in FLAGS.embeddings]
+    aim = _aim()
     probes = [_probe(task) for task in tasks]
     for probe, (embeddings, model), seed in itertools.product(
         probes, zip(opened, models, strict=True), FLAGS.seed
@@ -91,8 +97,8 @@ def main(argv: list[str]) -> int:
             search_dropout=FLAGS.search_dropout,
             seed=seed,
             resamples=FLAGS.resamples,
-            aim=_aim(),
-            curve=_curve(),
+            aim=aim,
+            curve=curve,
             allow_missing=FLAGS.allow_missing,
             scratch=results.prepare(FLAGS.output, task.name, model, task.hash()),
         )
@@ -114,8 +120,6 @@ def _aim():
     """What the thresholds are for."""
     from mar.probing.calibration import Aim
 
-    if FLAGS.precision is not None and FLAGS.recall is not None:
-        raise ConfigError("expected --precision or --recall, got both")
     if FLAGS.precision is not None:
         return Aim("precision", FLAGS.precision)
     return Aim() if FLAGS.recall is None else Aim("recall", FLAGS.recall)

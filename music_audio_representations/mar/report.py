@@ -47,6 +47,12 @@ def main(argv: list[str]) -> int:
         raise ConfigError("expected --embeddings and --task together: they make the map")
     if FLAGS.audio and not FLAGS.task:
         raise ConfigError("--audio: expected --embeddings and --task, which make the map")
+    cli.check_paths("results", "embeddings", "metadata", "audio")
+    if FLAGS.task:
+        from mar.tasks import find_task
+
+        for name in FLAGS.task:
+            find_task(name)
     from mar.probing.results import Results
     from mar.reporting import page
 

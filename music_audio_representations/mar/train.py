@@ -31,6 +31,8 @@ def main(argv: list[str]) -> int:
     if len(argv) > 1:
         raise ConfigError(f"expected flags alone, got {argv[1:]}")
     cli.require_tensorflow()
+    cli.check_config()
+    _check_records()
     from mar.training.trainer import Trainer
 
     trainer = Trainer.load(FLAGS.config, FLAGS.set)
@@ -41,6 +43,29 @@ def main(argv: list[str]) -> int:
         return 128 + stopped_by
     print(f"{folder}: model.keras, saved_model, model_card.md, model_card.json")
     return 0
+
+
+def _check_records():
+    """Opens the records, as far as can be told where they are while the trainer is not there yet.
+
+    Raises:
+        InputError: they cannot be read.
+    """
+    from mar.config import Configurable
+    from mar.data import pipelines
+    from mar.records import manifest
+    from mar.util import overrides, shipped, yaml_file
+
+    classes = Configurable.classes()
+    path = shipped.located(FLAGS.config)
+    document = yaml_file.document(path)
+    known = {*document, overrides.CONSTANTS, *classes}
+    settings = [text for text in FLAGS.set if overrides.parse(text)[0][0] in known]
+    config = yaml_file.assembled(document, settings, str(path), classes)
+    for name in ("dataset", "validation"):
+        dataset = config.get("Trainer", {}).get(name)
+        if isinstance(dataset, dict) and {*dataset} <= {*classes}:
+            manifest.read(pipelines.RecordDataset.from_config(dataset, str(path)).records)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from typing import Any, TextIO
 from absl import flags
 
 from mar.errors import ConfigError, InputError
-from mar.util import groups, terminal, usage
+from mar.util import groups, overrides, shipped, terminal, usage, yaml_file
 
 
 def define_config_flags(required: bool = True) -> None:
@@ -77,6 +77,32 @@ def own_task() -> dict[str, Any]:
     """What these flags say, as arguments of `mar.Task`."""
     names = ("label_column", "label_separator", "separated_by")
     return {name: flags.FLAGS[name].value for name in names}
+
+
+def check_paths(*names: str) -> None:
+    """That the files and folders which flags name are there; those on other machines may be.
+
+    Raises:
+        InputError: one is not.
+    """
+    for name in names:
+        values = flags.FLAGS[name].value or []
+        for value in [values] if isinstance(values, str) else values:
+            elsewhere = value == "-" or "://" in value
+            if not elsewhere and not os.path.lexists(os.path.expanduser(value)):
+                raise InputError(f"--{name}: {value}: no such file or folder")
+
+
+def check_config() -> None:
+    """That `--config` and `--set` can be read; what they name is known when the classes are there.
+
+    Raises:
+        ConfigError: they cannot.
+    """
+    if flags.FLAGS.config is not None:
+        yaml_file.document(shipped.located(flags.FLAGS.config))
+    for override in flags.FLAGS.set:
+        overrides.parse(override)
 
 
 def shard() -> tuple[int, int]:
