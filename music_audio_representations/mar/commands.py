@@ -24,6 +24,7 @@ COMMANDS = {
     "fetch": "mar.fetch",
     "train": "mar.train",
     "configs": "mar.configurations",
+    "completion": "mar.completion",
     "records write": "tfrecord_tools.write",
     "records merge": "tfrecord_tools.merge",
     "records excerpt": "tfrecord_tools.excerpt",

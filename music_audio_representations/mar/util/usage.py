@@ -12,13 +12,12 @@ _REPEATED = ";\n    repeat this option"  # begins what absl adds to a help
 
 def own_flags() -> list[flags.Flag]:
     """The flags that commands have defined, sorted by name: all but those of absl."""
-    defined = {
-        flag.name: flag
-        for module, those in flags.FLAGS.flags_by_module_dict().items()
-        if not module.startswith("absl.")
-        for flag in those
+    by_module = flags.FLAGS.flags_by_module_dict().items()
+    others = {
+        flag.name for module, those in by_module if module.startswith("absl.") for flag in those
     }
-    return [defined[name] for name in sorted(defined)]
+    defined = {flags.FLAGS[name].name for name in flags.FLAGS}
+    return [flags.FLAGS[name] for name in sorted(defined - others)]
 
 
 def of(namespace: Mapping[str, Any], own: Sequence[flags.Flag]) -> str:
@@ -33,13 +32,22 @@ def of(namespace: Mapping[str, Any], own: Sequence[flags.Flag]) -> str:
     return "\n\n".join(filter(None, parts))
 
 
-def _described(flag: flags.Flag) -> str:
-    """As `  -k, --count=…         How many there are (10).`"""
-    name = f"--{flag.name}" if flag.boolean else f"--{flag.name}=…"
+def description(flag: flags.Flag) -> str:
+    """What a flag is, without what absl adds."""
     text = (flag.help or "").partition(_REPEATED)[0]
-    if isinstance(flag.parser, flags.EnumParser):
-        text = text.partition(">: ")[2]
-        name = f"--{flag.name}={'|'.join(flag.parser.enum_values)}"
+    return text.partition(">: ")[2] if choices(flag) else text
+
+
+def choices(flag: flags.Flag) -> list[str]:
+    """The values that a flag may have, where there are few."""
+    return list(flag.parser.enum_values) if isinstance(flag.parser, flags.EnumParser) else []
+
+
+def _described(flag: flags.Flag) -> str:
+    """As `  -k, --count=…         How many there are. Default: 10.`"""
+    name, text = f"--{flag.name}", description(flag)
+    if not flag.boolean:
+        name += f"={'|'.join(choices(flag)) or '…'}"
     if flag.short_name:
         name = f"-{flag.short_name}, {name}"
     if flag.default not in (None, False, [], ""):
