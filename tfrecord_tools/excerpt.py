@@ -41,9 +41,8 @@ def main(argv: list[str]) -> int:
         header.vocabulary,
         FLAGS.shard_megabytes * 1_000_000,
     )
-    code = writing.write(job)
-    print(f"{short} tracks are shorter than {FLAGS.seconds:g} s and were left out")
-    return code
+    cli.say(f"{short} of {len(source)} tracks are shorter than {FLAGS.seconds:g} s and left out")
+    return writing.write(job, too_short=short)
 
 
 if __name__ == "__main__":

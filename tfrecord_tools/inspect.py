@@ -15,6 +15,7 @@ from mar.util.atomic import make_folder
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("output", ".", "Folder of the two pictures.", short_name="o")
+cli.define_json_flag()
 flags.DEFINE_integer("snippet_frames", 300, "Tracks shorter than this are named.")
 
 
@@ -30,7 +31,8 @@ def main(argv: list[str]) -> int:
 
     failed = writer.read_failed(records.manifest.location)
     for line in summary.summary(records.manifest, failed, FLAGS.snippet_frames):
-        print(line)
+        cli.say(line)
+    cli.summarize(**summary.facts(records.manifest, failed, FLAGS.snippet_frames))
     if len(records.manifest) == 0:
         return 0
     folder = pathlib.Path(FLAGS.output)
@@ -38,7 +40,7 @@ def main(argv: list[str]) -> int:
     figures.save_figure(summary.spectrograms(records), folder / "spectrograms.png")
     counts = {"tracks with each label": records.manifest.label_counts()}
     figures.save_figure(figures.plot_label_density(counts), folder / "label_counts.png")
-    print(f"pictures        {folder}/spectrograms.png, {folder}/label_counts.png")
+    cli.say(f"pictures        {folder}/spectrograms.png, {folder}/label_counts.png")
     return 0
 
 

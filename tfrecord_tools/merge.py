@@ -25,12 +25,11 @@ def main(argv: list[str]) -> int:
     from mar.records import merging
 
     job, repeated = merging.merged(argv[1:], FLAGS.shard_megabytes * 1_000_000)
-    code = writing.write(job)
-    print(
+    cli.say(
         f"{len(argv) - 1} data sets with {len(job.vocabulary)} labels; {repeated} tracks that "
-        "several of them have were taken once"
+        "several of them have are taken once"
     )
-    return code
+    return writing.write(job, repeated=repeated)
 
 
 if __name__ == "__main__":

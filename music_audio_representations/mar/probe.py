@@ -56,6 +56,7 @@ flags.DEFINE_bool("allow_missing", False, "Go on without items that have no embe
 flags.DEFINE_list(
     "curve", [], "Examples of a label to train on too, 5,10,20: what more of them would bring."
 )
+cli.define_json_flag()
 cli.define_config_flags(required=False)
 flags.mark_flags_as_required(["task", "embeddings"])
 
@@ -84,7 +85,7 @@ def main(argv: list[str]) -> int:
     from mar.probing import results
     from mar.probing.head import FILE
 
-    aim = _aim()
+    aim, told = _aim(), []
     probes = [_probe(task) for task in tasks]
     for probe, (embeddings, model), seed in itertools.product(
         probes, zip(opened, models, strict=True), FLAGS.seed
@@ -103,7 +104,9 @@ def main(argv: list[str]) -> int:
             scratch=results.prepare(FLAGS.output, task.name, model, task.hash()),
         )
         run = result.save(FLAGS.output)
-        print(result, f"  head: {run.folder / FILE}", sep="\n", flush=True)
+        cli.say(f"{result}\n  head: {run.folder / FILE}")
+        told.append({"folder": str(run.folder), "head": str(run.folder / FILE), **result.facts})
+    cli.summarize(runs=told)
     return 0
 
 

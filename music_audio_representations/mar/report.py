@@ -30,7 +30,7 @@ flags.DEFINE_string("metadata", None, "Folder with the tasks' official files.")
 flags.DEFINE_string("audio", None, "Folder that the audio paths are relative to, to be heard.")
 flags.DEFINE_string("output", None, "HTML file to write.", short_name="o", required=True)
 flags.DEFINE_string("quickstart", None, "Gone: see examples.miniature.report.")
-flags.DEFINE_bool("sound", None, "Gone: see --audio.")
+cli.define_gone_flag("sound", "--audio says where the sound is")
 
 
 def main(argv: list[str]) -> int:
@@ -39,8 +39,6 @@ def main(argv: list[str]) -> int:
             f"--quickstart is gone: `python -m examples.miniature.report {FLAGS.quickstart}`, in "
             f"the clone, writes that report"
         )
-    if FLAGS.sound is not None:
-        raise ConfigError("--sound is gone: --audio says where the sound is")
     if len(argv) > 1:
         raise ConfigError(f"expected flags alone, got {argv[1:]}")
     if bool(FLAGS.embeddings) != bool(FLAGS.task):

@@ -9,6 +9,7 @@ Exit codes: 0 the run is finished; 1 something is wrong, and said; 130 and 143 S
 after a checkpoint was written.
 """
 
+import json
 import pathlib
 
 from absl import flags
@@ -24,6 +25,7 @@ flags.DEFINE_string(
     short_name="o",
 )
 flags.DEFINE_bool("fresh", False, "Set an earlier run in that folder aside and start anew.")
+cli.define_json_flag()
 cli.define_config_flags()
 
 
@@ -33,15 +35,20 @@ def main(argv: list[str]) -> int:
     cli.require_tensorflow()
     cli.check_config()
     _check_records()
+    from mar.models.runs import CARD_FACTS
     from mar.training.trainer import Trainer
 
     trainer = Trainer.load(FLAGS.config, FLAGS.set)
     folder = pathlib.Path(FLAGS.output or pathlib.Path("models") / pathlib.Path(FLAGS.config).stem)
     stopped_by = trainer.run(folder, FLAGS.fresh)
     if stopped_by is not None:
-        print(f"stopped by {stopped_by.name}; the same command resumes it")
+        cli.say(f"stopped by {stopped_by.name}; the same command resumes it")
+        cli.summarize(folder=str(folder), stopped_by=stopped_by.name)
         return 128 + stopped_by
-    print(f"{folder}: model.keras, saved_model, model_card.md, model_card.json")
+    cli.say(f"{folder}: model.keras, saved_model, model_card.md, model_card.json")
+    card = folder / CARD_FACTS  # of several machines, the first one writes it
+    facts = json.loads(card.read_text(encoding="utf-8")) if card.exists() else None
+    cli.summarize(folder=str(folder), stopped_by=None, model_card=facts)
     return 0
 
 

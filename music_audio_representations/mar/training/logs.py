@@ -4,7 +4,6 @@ import contextlib
 import json
 import os
 import pathlib
-import sys
 import time
 from typing import Any
 
@@ -95,7 +94,7 @@ class Logs:
             return
         self._since = None
         shown = ", ".join(f"{name} {value:.4f}" for name, value in scores.items())
-        progress.write(f"step {step}: validation {shown}", sys.stdout)
+        progress.write(f"step {step}: validation {shown}")
         self._write(step, scores, "validation")
 
     def close(self) -> None:

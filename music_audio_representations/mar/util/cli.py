@@ -147,6 +147,37 @@ def define_json_flag() -> None:
     flags.DEFINE_bool("json", False, "Print the summary as one JSON object, and nothing else.")
 
 
+def define_fail_on_flag() -> None:
+    """Defines `--fail_on`, see `exit_code`."""
+    flags.DEFINE_enum(
+        "fail_on",
+        "any",
+        ["new", "any", "none"],
+        "Which failed files make the exit code 2.",
+    )
+    define_gone_flag("skip_errors", "--fail_on none does that")
+
+
+def define_gone_flag(name: str, remedy: str) -> None:
+    """Defines a flag that there was in an earlier version, and is refused now.
+
+    Args:
+        remedy: what to do instead.
+    """
+    flags.DEFINE_bool(name, None, f"{usage.GONE}{remedy}")
+
+
+def exit_code(new: int, again: int) -> int:
+    """2 where files failed that `--fail_on` counts, or else 0.
+
+    Args:
+        new: how many failed that had not failed before, or have changed since.
+        again: how many others failed.
+    """
+    counted = {"new": new, "any": new + again, "none": 0}
+    return 2 if counted[flags.FLAGS.fail_on] else 0
+
+
 def say(line: object) -> None:
     """Prints a line of a command's results; with `--json` to standard error."""
     print(line, file=sys.stderr if flags.FLAGS.json else sys.stdout, flush=True)
@@ -190,6 +221,7 @@ def _guarded(main, argv):
         else:
             arguments = flags.FLAGS(argv)
             terminal.take(flags.FLAGS.verbose)
+            _refuse_gone_flags()
             code = main(arguments)
         sys.stdout.flush()
         return code
@@ -206,6 +238,12 @@ def _guarded(main, argv):
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 128 + signal.SIGINT
+
+
+def _refuse_gone_flags():
+    for flag in usage.own_flags():
+        if flag.present and flag.help.startswith(usage.GONE):
+            raise ConfigError(f"--{flag.name} is gone: {flag.help.removeprefix(usage.GONE)}")
 
 
 def _is_closed(stream: TextIO) -> bool:

@@ -6,6 +6,8 @@ from typing import Any
 
 from absl import flags
 
+GONE = "Gone: "  # begins the help of a flag that is refused
+_EXIT_CODES = "The exit code is 0, or 1 where something is wrong, and said."
 _COLUMNS, _NAMES = 100, 26
 _REPEATED = ";\n    repeat this option"  # begins what absl adds to a help
 
@@ -27,8 +29,11 @@ def of(namespace: Mapping[str, Any], own: Sequence[flags.Flag]) -> str:
         namespace: of its module: the docstring, and a function `more_help`, if there is one.
         own: its flags.
     """
+    present = [flag for flag in own if not (flag.help or "").startswith(GONE)]
+    text = (namespace.get("__doc__") or "").strip()
     more = namespace["more_help"]() if "more_help" in namespace else ""
-    parts = [(namespace.get("__doc__") or "").strip(), more, "\n".join(map(_described, own))]
+    codes = "" if "xit code" in text else _EXIT_CODES
+    parts = [text, textwrap.fill(more, _COLUMNS), codes, "\n".join(map(_described, present))]
     return "\n\n".join(filter(None, parts))
 
 
