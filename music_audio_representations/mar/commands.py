@@ -24,6 +24,7 @@ COMMANDS = {
     "fetch": "mar.fetch",
     "train": "mar.train",
     "configs": "mar.configurations",
+    "doctor": "mar.doctor",
     "completion": "mar.completion",
     "records write": "tfrecord_tools.write",
     "records merge": "tfrecord_tools.merge",

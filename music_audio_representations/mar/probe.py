@@ -39,9 +39,7 @@ flags.DEFINE_string("output", "results", "Folder of all results.", short_name="o
 flags.DEFINE_string("model", None, "Row in the tables; by default the embeddings' folder's name.")
 flags.DEFINE_integer("trials", 0, "Trials of a search on the validation set.", lower_bound=0)
 flags.DEFINE_bool("search_dropout", False, "Search over dropout too, which Table 2 has fixed.")
-flags.DEFINE_float(
-    "precision", None, "Of the labels that are given: thresholds that reach it on validation items."
-)
+flags.DEFINE_float("precision", None, "Of labels that are given: what thresholds shall reach.")
 flags.DEFINE_float("recall", None, "Of labels: as --precision; by default the best F1.")
 flags.DEFINE_multi_integer(
     "seed", [0], "Of search, training and intervals; repeatable.", lower_bound=0
@@ -49,13 +47,11 @@ flags.DEFINE_multi_integer(
 flags.DEFINE_integer(
     "resamples",
     1000,
-    "Random halves of the test items, for the confidence intervals.",
+    "Random halves of the test items, for the intervals.",
     lower_bound=0,
 )
 flags.DEFINE_bool("allow_missing", False, "Go on without items that have no embedding.")
-flags.DEFINE_list(
-    "curve", [], "Examples of a label to train on too, 5,10,20: what more of them would bring."
-)
+flags.DEFINE_list("curve", [], "Train on 5,10,20 examples of a label, too: what would more bring?")
 cli.define_json_flag()
 cli.define_config_flags(required=False)
 flags.mark_flags_as_required(["task", "embeddings"])

@@ -144,7 +144,9 @@ def define_common_flags() -> None:
 
 def define_json_flag() -> None:
     """Defines `--json`, see `say` and `summarize`."""
-    flags.DEFINE_bool("json", False, "Print the summary as one JSON object, and nothing else.")
+    flags.DEFINE_bool(
+        "json", False, "Print one JSON object, the summary, alone to standard output."
+    )
 
 
 def define_fail_on_flag() -> None:
