@@ -53,6 +53,12 @@ def test_info_alone(decoder, song):
     assert decoder._process is process
 
 
+@pytest.mark.parametrize("name", ["pcm16.wav", "flac", "ogg", "mp3", "m4a", "aac", "wma", "mkv"])
+def test_the_length_is_estimated_where_a_header_does_not_tell_it(decoder, tmp_path, name):
+    FORMATS[name][0](str(tmp_path / f"a.{name}"), music(5.0, 44100, 2), 44100)
+    assert decoder.estimated_seconds(tmp_path / f"a.{name}") == pytest.approx(5.0, abs=0.2)
+
+
 def test_refusals_are_passed_on_and_cost_no_process(decoder, song, tmp_path):
     whole(decoder, song)
     process = decoder._process

@@ -75,6 +75,20 @@ def info(path: Path) -> AudioInfo:
         return AudioInfo(source.sample_rate, source.channels, source.seconds, source.reader)
 
 
+def estimated_seconds(path: Path) -> float | None:
+    """Length of an audio file as its header announces or suggests it; None where it does neither.
+
+    Raises:
+        InputError: it cannot be read, or is not audio.
+    """
+    with _open(path) as (source, file):
+        if source.seconds is not None or isinstance(source, readers.SoundFile):
+            return source.seconds
+        file.seek(0)
+        with readers.demuxed(file) as container:
+            return container.duration / av.time_base if container.duration else None
+
+
 def audio_hash(path: Path) -> str:
     """SHA-256 (hex) of the audio in a file, whatever its tags, cover and name.
 

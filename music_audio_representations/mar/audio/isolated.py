@@ -28,6 +28,10 @@ STALL_SECONDS = 120.0  # without a block
 MEMORY_BYTES = 4 * 2**30  # of address space; music takes a tenth of it, of any length
 _STDERR = 2
 _LOG = logging.getLogger(__name__)
+_ANSWERS = {
+    "audio_hash": decode.audio_hash,
+    "estimated_seconds": decode.estimated_seconds,
+}
 _GENERATORS = {"blocks": decode.blocks, "measures": inspection.measured}
 _REMEDY = "leave the file out, or convert it: ffmpeg -i FILE -ac 2 -ar 44100 FILE.flac"
 
@@ -72,6 +76,10 @@ class IsolatedDecoder:
     def audio_hash(self, path: decode.Path) -> str:
         """See `mar.audio.decode.audio_hash`; raises as `open` does."""
         return self._answer("audio_hash", path)
+
+    def estimated_seconds(self, path: decode.Path) -> float | None:
+        """See `mar.audio.decode.estimated_seconds`; raises as `open` does."""
+        return self._answer("estimated_seconds", path)
 
     def open(
         self, path: decode.Path, **decoding: Any
@@ -258,10 +266,7 @@ def _answer(pipe, folder, wanted, path, decoding):
     with contextlib.suppress(OSError):  # then relative paths are of nothing, as in the parent
         os.chdir(folder)  # which may be another than when this process began
     try:
-        if wanted == "audio_hash":
-            pipe.send(("hash", decode.audio_hash(path)))
-        else:
-            pipe.send(("info", decode.info(path)))
+        pipe.send(("answer", _ANSWERS.get(wanted, decode.info)(path)))
         generator = _GENERATORS.get(wanted)
         blocks = generator(path, **decoding) if generator else iter([])
         pipe.send(("end", _send(pipe, blocks)))
