@@ -8,6 +8,7 @@ Prints the cosine similarity and the path of each, best first.
 
 from absl import flags
 
+from mar.embedding import model_names
 from mar.errors import ConfigError
 from mar.util import cli
 
@@ -22,6 +23,8 @@ flags.DEFINE_string(
 def main(argv: list[str]) -> None:
     if len(argv) != 2:
         raise ConfigError(f"expected one track, got {argv[1:]}")
+    if FLAGS.model is not None:
+        model_names.check(FLAGS.model)
 
     from mar.audio import decode
     from mar.embedding.store import Embeddings
