@@ -12,7 +12,7 @@ from docs import generated
 from examples.miniature.report.content import NAMES
 from helpers import homes, pages
 from helpers.resources import ROOT
-from mar.__main__ import COMMANDS
+from mar.commands import COMMANDS
 from mar.records import manifest
 from mar.reporting import comparison, formats
 

@@ -29,16 +29,15 @@ cli.define_own_task_flags()
 flags.DEFINE_string("metadata", None, "Folder with the tasks' official files.")
 flags.DEFINE_string("audio", None, "Folder that the audio paths are relative to, to be heard.")
 flags.DEFINE_string("output", None, "HTML file to write.", short_name="o", required=True)
-flags.DEFINE_string("quickstart", None, "Gone: see examples.miniature.report.")
+cli.define_gone_flag(
+    "quickstart",
+    "python -m examples.miniature.report FOLDER, in the clone, writes that report",
+    takes_value=True,
+)
 cli.define_gone_flag("sound", "--audio says where the sound is")
 
 
 def main(argv: list[str]) -> int:
-    if FLAGS.quickstart is not None:
-        raise ConfigError(
-            f"--quickstart is gone: `python -m examples.miniature.report {FLAGS.quickstart}`, in "
-            f"the clone, writes that report"
-        )
     if len(argv) > 1:
         raise ConfigError(f"expected flags alone, got {argv[1:]}")
     if bool(FLAGS.embeddings) != bool(FLAGS.task):

@@ -160,13 +160,15 @@ def define_fail_on_flag() -> None:
     define_gone_flag("skip_errors", "--fail_on none does that")
 
 
-def define_gone_flag(name: str, remedy: str) -> None:
+def define_gone_flag(name: str, remedy: str, takes_value: bool = False) -> None:
     """Defines a flag that there was in an earlier version, and is refused now.
 
     Args:
         remedy: what to do instead.
+        takes_value: whether it had one, rather than being there or not.
     """
-    flags.DEFINE_bool(name, None, f"{usage.GONE}{remedy}")
+    define = flags.DEFINE_string if takes_value else flags.DEFINE_bool
+    define(name, None, f"{usage.GONE}{remedy}")
 
 
 def exit_code(new: int, again: int) -> int:
@@ -218,7 +220,7 @@ def _guarded(main, argv):
     try:
         options = itertools.takewhile(lambda argument: argument != "--", argv[1:])
         if {"-h", "--help"} & set(options):
-            print(usage.of(main.__globals__, usage.own_flags()))
+            print(usage.of(main.__globals__, usage.shown_flags()))
             code = 0
         else:
             arguments = flags.FLAGS(argv)
