@@ -9,11 +9,12 @@ label. With embeddings, and the tasks that they were probed on, also a map of th
 the tasks' labels colour; with their audio, five seconds of each can be heard.
 """
 
+import os
 import pathlib
 
 from absl import flags
 
-from mar.errors import ConfigError
+from mar.errors import ConfigError, InputError
 from mar.util import cli
 from mar.util.names import printable
 
@@ -44,7 +45,12 @@ def main(argv: list[str]) -> int:
         raise ConfigError("expected --embeddings and --task together: they make the map")
     if FLAGS.audio and not FLAGS.task:
         raise ConfigError("--audio: expected --embeddings and --task, which make the map")
-    cli.check_paths("results", "embeddings", "metadata", "audio")
+    if not os.path.isdir(FLAGS.results):
+        raise InputError(
+            f"--results: {FLAGS.results}: expected results as TASK/MODEL/SEED/result.json, found no "
+            f"such folder"
+        )
+    cli.check_paths("embeddings", "metadata", "audio")
     if FLAGS.task:
         from mar.tasks import find_task
 
