@@ -47,8 +47,8 @@ def main(argv: list[str]) -> int:
         raise ConfigError("--audio: expected --embeddings and --task, which make the map")
     if not os.path.isdir(FLAGS.results):
         raise InputError(
-            f"--results: {FLAGS.results}: expected results as TASK/MODEL/SEED/result.json, found no "
-            f"such folder"
+            f"--results: {FLAGS.results}: expected results as TASK/MODEL/SEED/result.json, found no"
+            f" such folder"
         )
     cli.check_paths("embeddings", "metadata", "audio")
     if FLAGS.task:
