@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow.parquet as pq
 from absl import app, flags
 
-from mar.embedding.parts import Row
+from mar.embedding.rows import Row
 from mar.embedding.store import Embeddings
 from mar.embedding.writer import Writer
 
