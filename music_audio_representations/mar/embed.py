@@ -26,6 +26,7 @@ import sys
 
 from absl import flags
 
+from mar.embedding import model_names
 from mar.errors import ConfigError
 from mar.util import cli
 
@@ -67,6 +68,9 @@ _WORDS = {  # what became of files but the embedding of new ones
 def main(argv: list[str]) -> int:
     shard = cli.shard()
     _check_flags(argv[1:], shard)
+    cli.check_config()
+    cli.check_paths("audio", "metadata")
+    model_names.check(FLAGS.model)
 
     from mar.embedding import mirror, upkeep
     from mar.records import buckets
@@ -105,13 +109,14 @@ def _embed(inputs, output, shard):
     windows: list[str] = []
 
     from mar.embedding import files
-    from mar.embedding.catalogue import Catalogue
 
     if FLAGS.task is None:
         items = files.find(inputs)
     else:
         items, of_task = _of_task()
         windows = [] if FLAGS.config else [of_task]
+    from mar.embedding.catalogue import Catalogue
+
     job = Catalogue.load(FLAGS.config, [*windows, *FLAGS.set, *overrides])
     if FLAGS.ray_address:
         from mar.embedding import cluster

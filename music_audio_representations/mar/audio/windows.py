@@ -66,7 +66,7 @@ class FrameWindows:
         Returns:
             int32 `(windows,)`, in `keras.ops`.
         """
-        from keras import ops
+        from keras import ops  # not before: windows are configured where there is no Keras yet
 
         centres = ops.arange(self.first, ops.maximum(frames, self.first + 1), self.hop)
         return ops.cast(ops.clip(centres - self.before, 0, frames - self.length), "int32")

@@ -209,7 +209,7 @@ def _pieces(embedder: "Embedder", decoder: IsolatedDecoder, path: str, row: Row)
             for first in range(0, len(pieces), _GROUP_PIECES):
                 group = slice(first, first + _GROUP_PIECES)
                 yield times[group], pieces[group]
-    row.status, row.notes = "ok", list(decoder.condition.notes)
+    row.status, row.notes = "ok", decoder.condition.told
     row.damaged_seconds = decoder.condition.damaged_seconds
     row.reader, row.sample_rate, row.channels = info.reader, info.sample_rate, info.channels
     row.duration = waveform.samples / embedder.log_mel.sample_rate

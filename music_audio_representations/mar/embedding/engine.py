@@ -5,12 +5,10 @@ import contextlib
 import dataclasses
 import itertools
 import os
-import sys
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-import tqdm
 
 from mar.embedding import changes
 from mar.embedding.ahead import Duplicates, Kept, OnDemand, groups
@@ -20,6 +18,7 @@ from mar.embedding.rows import Row
 from mar.embedding.stored import Stored
 from mar.embedding.writer import Writer, storable
 from mar.util.processes import processors
+from mar.util.progress import Progress
 
 if TYPE_CHECKING:
     from mar.embedding.embedder import Embedder
@@ -85,18 +84,18 @@ def embed(
     provenance = {**made, "store": store, "format": format}
     with Writer(output, provenance, shard) as writer:
         plan = changes.plan(items, writer.known, writer.is_kept, shard)
-        summary, gone, todo = Summary(), list(plan.gone), plan.todo
+        summary, gone = Summary(), list(plan.gone)
         summary.counts["unchanged"] = plan.unchanged
-        interval = 0.5 if sys.stderr.isatty() else 30.0
-        progress = tqdm.tqdm(total=len(todo), unit="file", mininterval=interval, disable=not todo)
-        with progress, contextlib.closing(rows(load, todo, writer, workers)) as finished:
+        with (
+            Progress(len(plan.todo), "file") as progress,
+            contextlib.closing(rows(load, plan.todo, writer, workers)) as finished,
+        ):
             for row in finished:
                 if row.status == "gone":
                     gone.append(row.path)
                 else:
                     summary.count(row)
-                progress.set_postfix_str(summary.rate(), refresh=False)
-                progress.update()
+                progress.update(more=summary.rate())
         summary.tell_moved(writer.known, gone)
         summary.counts["gone"] = writer.leave([path for path in gone if path in writer.known])
     return summary

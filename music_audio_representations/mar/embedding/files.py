@@ -5,6 +5,7 @@ import dataclasses
 import os
 import pathlib
 import re
+import sys
 import tempfile
 import zlib
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -14,6 +15,7 @@ from mar.records import buckets, storage
 from mar.util import tables, text
 from mar.util.names import spelled
 
+STDIN = "-"
 State = tuple[int | None, int | None]  # bytes, and when it was changed, nanoseconds
 ABSENT: State = (None, None)
 LISTS = {".txt", ".m3u", ".m3u8"}
@@ -56,7 +58,8 @@ def find(inputs: Sequence[str]) -> list[AudioItem]:
     Args:
         inputs: audio files, folders (searched recursively, but for hidden files), lists (`.txt`,
             `.m3u`: a path a line, relative to the list; `#` begins a comment), and folders of
-            buckets (`s3://bucket/music`). How many names a list has is logged.
+            buckets (`s3://bucket/music`). How many names a list has is logged. `-` is a list that
+            standard input has, of paths relative to the working folder.
 
     Raises:
         InputError: an input does not exist, a folder holds no audio, a list is not text or names no
@@ -69,13 +72,15 @@ def find(inputs: Sequence[str]) -> list[AudioItem]:
             found = list(_in_bucket(given) if storage.is_remote(given) else _in_folder(given))
             if not any(item.expected for item in found):
                 raise InputError(
-                    f"{buckets.without_options(given)}: expected a folder with audio files, found "
-                    "none in it; is what ought to be there mounted?"
+                    f"{buckets.without_options(given)}: holds no audio ({len(found)} other files); "
+                    "is its disk mounted?"
                 )
+        elif given == STDIN:
+            found = _in_list("standard input", "", sys.stdin.buffer.read())
         elif not os.path.lexists(given):
             raise InputError(f"{given}: no such file or folder")
         elif pathlib.Path(given).suffix.lower() in LISTS:
-            found = _in_list(given)
+            found = _in_list(given, os.path.dirname(given), text.read_bytes(given))
         else:
             folder = _text(os.path.dirname(given))
             found = [AudioItem(key(os.path.basename(given)), given, folder=folder)]
@@ -131,10 +136,10 @@ def _in_bucket(folder):
             yield AudioItem(name, path, _is_audio(name), place, folder, (size, mtime_ns))
 
 
-def _in_list(path):
-    """The files that a list names, each once, as the disk spells them."""
+def _in_list(path, folder, content):
+    """The files that a list names, relative to a folder, each once, as the disk spells them."""
     # Names may be bytes that are no text, as some tools write them; then there are such files.
-    lines = text.read_lines(path, "surrogateescape")
+    lines = text.lines(text.decode(content, path, "surrogateescape"))
     names = [
         (number, line)
         for number, line in enumerate(lines, 1)
@@ -143,10 +148,10 @@ def _in_list(path):
     if not names:
         raise InputError(f"{path}: expected a path a line, found none")
     items: dict[str, AudioItem] = {}
-    absent, place = [], _text(os.path.dirname(path))
+    absent, place = [], _text(folder)
     for number, line in names:
-        name = spelled(os.path.dirname(path), line)
-        target, normal = os.path.join(os.path.dirname(path), name), os.path.normpath(name)
+        name = spelled(folder, line)
+        target, normal = os.path.join(folder, name), os.path.normpath(name)
         outside = normal.split(os.sep)[0] == os.pardir
         name = os.path.abspath(target) if outside else normal
         item = AudioItem(key(name), target, folder=place)

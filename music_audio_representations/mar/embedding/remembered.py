@@ -9,10 +9,10 @@ import pathlib
 from typing import Any
 
 import mar
+from mar.embedding.model_names import is_baseline
 from mar.errors import InputError
 from mar.util.atomic import whole
 
-BASELINES = ("logmel_mean", "MTT_musicnn", "MSD_musicnn", "random")  # random:1 of another seed
 _NAME = ".model.json"  # in the folder of the data set
 
 
@@ -27,11 +27,6 @@ def asked(model: str | os.PathLike, **settings: Any) -> dict:
     if name != "mule" and not is_baseline(name):
         name = os.path.abspath(name)
     return {"model": name, **settings, "version": mar.__version__}
-
-
-def is_baseline(name: str) -> bool:
-    """Whether a name is that of a baseline, which has no files."""
-    return name.partition(":")[0] in BASELINES
 
 
 def recall(folder: str | os.PathLike, wanted: dict) -> dict | None:

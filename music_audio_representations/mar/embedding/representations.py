@@ -19,8 +19,8 @@ from sklearn.preprocessing import StandardScaler
 
 from mar.audio.logmel import LogMel
 from mar.audio.windows import Windows
+from mar.embedding.model_names import is_baseline
 from mar.embedding.network import Network, compiled, in_batches
-from mar.embedding.remembered import is_baseline
 from mar.errors import ConfigError, InputError
 from mar.models import musicnn
 from mar.models.loading import FRAMES, load_model
