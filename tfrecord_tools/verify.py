@@ -32,7 +32,8 @@ def main(argv: list[str]) -> int:
         for problems in checked:
             for problem in map(str, problems):
                 found.append(problem)
-                write(problem, sys.stderr if FLAGS.json else sys.stdout)
+                if not FLAGS.json:
+                    write(problem, sys.stdout)
             progress.update()
     count = len(found) or "no"
     cli.say(f"{argv[1]}: {len(data_set)} tracks in {shards} shards, {count} problems")

@@ -35,7 +35,7 @@ def text(namespace: Mapping[str, Any]) -> str:
     """
     told = (namespace.get("__doc__") or "").strip()
     more = namespace["more_help"]() if "more_help" in namespace else ""
-    codes = "" if "xit code" in told else _EXIT_CODES
+    codes = "" if "xit code" in " ".join(told.split()) else _EXIT_CODES
     return "\n\n".join(filter(None, [told, textwrap.fill(more, _COLUMNS), codes]))
 
 
