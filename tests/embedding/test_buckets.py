@@ -220,6 +220,7 @@ def test_the_command_takes_addresses(library, client, address):
     assert "secret" not in process.stdout + process.stderr
     again = run_python(*command, "--compact")
     assert "s3://music/sets/emb: nothing to do, 4 already there" in again.stdout
+    assert "sets/emb/.model.json" in keys(client)  # another machine need not load the model
     assert Embeddings(output).paths == sorted(NAMES[:3])
     refused = run_python(*command, "--shard=0/2")
     assert refused.returncode == 1
