@@ -19,6 +19,7 @@ import sys
 
 from absl import flags
 
+from mar.embedding import model_names
 from mar.errors import ConfigError
 from mar.util import cli
 
@@ -53,15 +54,19 @@ def main(argv: list[str]) -> int:
     overrides = [f"Catalogue.{name}={value}" for name, value in shorthands.items() if value]
     windows: list[str] = []
     shard = cli.shard()
+    cli.check_config()
+    cli.check_paths("audio", "metadata")
+    model_names.check(FLAGS.model)
 
     from mar.embedding import files
-    from mar.embedding.catalogue import Catalogue
 
     if FLAGS.task is None:
         items = files.find(argv[1:])
     else:
         items, of_task = _of_task()
         windows = [] if FLAGS.config else [of_task]
+    from mar.embedding.catalogue import Catalogue
+
     job = Catalogue.load(FLAGS.config, [*windows, *FLAGS.set, *overrides])
     if FLAGS.ray_address:
         from mar.embedding import cluster

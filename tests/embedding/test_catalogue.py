@@ -60,8 +60,7 @@ def test_a_folder_is_embedded_as_its_files_are(model, library, tmp_path):
     process = embed("--model", model, "--output", tmp_path / "out", library)
     assert process.returncode == 0, process.stderr
     assert "3 embedded, 0 already there" in process.stdout
-    assert "3/3" in process.stderr
-    assert "s of audio/s" in process.stderr
+    assert process.stderr == ""
     found = rows(tmp_path / "out")
     assert sorted(found) == ["a.wav", "b/c.flac", "d.ogg"]
     embedder = mar.Embedder(model)
@@ -569,7 +568,7 @@ def test_what_cannot_be_meant_is_refused_at_once(tmp_path, arguments, message):
 def test_help_lists_all_flags():
     for command in ("embed", "analyze"):
         shown = run_python("-m", f"mar.{command}", "--help").stdout
-        assert "-c,--config" in shown
+        assert "-c, --config" in shown
         assert "--set" in shown
 
 

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Literal
 from mar.audio.windows import Windows
 from mar.config import Configurable, Param
 from mar.embedding import engine
-from mar.embedding.embedder import Embedder
 from mar.embedding.engine import Summary
 from mar.embedding.files import AudioItem
 from mar.util.kinds import PositiveInt
 
 if TYPE_CHECKING:
     import keras
+
+    from mar.embedding.embedder import Embedder
 
 
 class Catalogue(Configurable):
@@ -36,8 +37,10 @@ class Catalogue(Configurable):
         default=None, doc="Files that are decoded at once; null: one per core."
     )
 
-    def embedder(self, model: "str | os.PathLike | keras.Model") -> Embedder:
+    def embedder(self, model: "str | os.PathLike | keras.Model") -> "Embedder":
         """The `mar.Embedder` of a model."""
+        from mar.embedding.embedder import Embedder
+
         return Embedder(model, self.windows, self.batch_size, self.precision)
 
     def run(

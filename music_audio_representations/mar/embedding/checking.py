@@ -61,7 +61,7 @@ class Checked:
         row["details"] = "; ".join(problem.detail for problem in self.problems)
         if self.info is not None and self.condition is not None and self.measures is not None:
             measures = self.measures._asdict()
-            row["duration"], row["notes"] = measures.pop("seconds"), "; ".join(self.condition.notes)
+            row["duration"], row["notes"] = measures.pop("seconds"), "; ".join(self.condition.told)
             row["damaged_seconds"] = self.condition.damaged_seconds
             names = ("reader", "sample_rate", "channels")
             row |= {**measures, **{name: getattr(self.info, name) for name in names}}

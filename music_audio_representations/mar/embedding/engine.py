@@ -5,14 +5,12 @@ import contextlib
 import dataclasses
 import os
 import queue
-import sys
 import threading
 import time
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
-import tqdm
 
 from mar.audio import decode
 from mar.audio.isolated import IsolatedDecoder
@@ -21,6 +19,7 @@ from mar.embedding.files import AudioItem
 from mar.embedding.parts import Row
 from mar.embedding.writer import Writer, storable
 from mar.errors import InputError
+from mar.util.progress import Progress
 
 if TYPE_CHECKING:
     from mar.embedding.embedder import Embedder
@@ -142,13 +141,13 @@ def embed(
     with Writer(output, provenance, shard) as writer:
         todo = missing(writer, items)
         summary = Summary(already=len(items) - len(todo))
-        interval = 0.5 if sys.stderr.isatty() else 30.0
-        progress = tqdm.tqdm(total=len(todo), unit="file", mininterval=interval, disable=not todo)
-        with progress, contextlib.closing(rows(embedder, todo, writer, workers)) as finished:
+        with (
+            Progress(len(todo), "file") as progress,
+            contextlib.closing(rows(embedder, todo, writer, workers)) as finished,
+        ):
             for row in finished:
                 summary.count(row)
-                progress.set_postfix_str(summary.rate(), refresh=False)
-                progress.update()
+                progress.update(more=summary.rate())
     return summary
 
 
@@ -335,7 +334,7 @@ def _pieces(
             for first in range(0, len(pieces), _GROUP_PIECES):
                 group = slice(first, first + _GROUP_PIECES)
                 yield times[group], pieces[group]
-    row.status, row.notes = "ok", list(decoder.condition.notes)
+    row.status, row.notes = "ok", decoder.condition.told
     row.damaged_seconds = decoder.condition.damaged_seconds
     row.reader, row.sample_rate, row.channels = info.reader, info.sample_rate, info.channels
     row.duration = waveform.samples / embedder.log_mel.sample_rate

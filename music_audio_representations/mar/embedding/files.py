@@ -4,6 +4,7 @@ import dataclasses
 import os
 import pathlib
 import re
+import sys
 import zlib
 from collections.abc import Sequence
 
@@ -11,6 +12,7 @@ from mar.errors import InputError
 from mar.util import tables, text
 from mar.util.names import spelled
 
+STDIN = "-"
 LISTS = {".txt", ".m3u", ".m3u8"}
 # What a file in a folder must be called to be taken for audio.
 AUDIO = re.compile(
@@ -44,20 +46,27 @@ def find(inputs: Sequence[str]) -> list[AudioItem]:
     Args:
         inputs: audio files, folders (searched recursively, but for hidden files) and lists (`.txt`,
             `.m3u`: a path a line, relative to the list; `#` begins a comment). How many names a
-            list has is logged.
+            list has is logged. `-` is a list that standard input has, of paths relative to the
+            working folder.
 
     Raises:
-        InputError: an input does not exist, a list is not text or names no file that exists, or two
-            files have the same key.
+        InputError: an input does not exist, a folder holds no audio, a list is not text or names no
+            file that exists, or two files have the same key.
     """
     items: dict[str, AudioItem] = {}
     for given in inputs:
         if os.path.isdir(given):
-            found = _in_folder(given)
+            found = list(_in_folder(given))
+            if not any(item.expected for item in found):
+                raise InputError(
+                    f"{given}: holds no audio ({len(found)} other files); is its disk mounted?"
+                )
+        elif given == STDIN:
+            found = _in_list("standard input", "", sys.stdin.buffer.read())
         elif not os.path.lexists(given):
             raise InputError(f"{given}: no such file or folder")
         elif pathlib.Path(given).suffix.lower() in LISTS:
-            found = _in_list(given)
+            found = _in_list(given, os.path.dirname(given), text.read_bytes(given))
         else:
             found = [AudioItem(key(os.path.basename(given)), given)]
         for item in found:
@@ -95,10 +104,10 @@ def _in_folder(root):
         yield item(error.filename, expected=True)
 
 
-def _in_list(path):
-    """The files that a list names, each once, as the disk spells them."""
+def _in_list(path, folder, content):
+    """The files that a list names, relative to a folder, each once, as the disk spells them."""
     # Names may be bytes that are no text, as some tools write them; then there are such files.
-    lines = text.read_lines(path, "surrogateescape")
+    lines = text.lines(text.decode(content, path, "surrogateescape"))
     names = [
         (number, line)
         for number, line in enumerate(lines, 1)
@@ -109,8 +118,8 @@ def _in_list(path):
     items: dict[str, AudioItem] = {}
     absent = []
     for number, line in names:
-        name = spelled(os.path.dirname(path), line)
-        target, normal = os.path.join(os.path.dirname(path), name), os.path.normpath(name)
+        name = spelled(folder, line)
+        target, normal = os.path.join(folder, name), os.path.normpath(name)
         outside = normal.split(os.sep)[0] == os.pardir
         item = AudioItem(key(os.path.abspath(target) if outside else normal), target)
         items.setdefault(item.key, item)

@@ -15,7 +15,7 @@ import posixpath
 import tempfile
 import types
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -170,7 +170,10 @@ class Embeddings:
         for names, matrix in self._means(paths):
             if paths is not None:
                 self._refuse_nan(names, matrix)
-            finite = np.isfinite(matrix).all(axis=1)
+            finite = np.isfinite(matrix.sum(axis=1))
+            if finite.all():
+                yield names, matrix
+                continue
             left_out += itertools.compress(names, ~finite)
             yield list(itertools.compress(names, finite)), matrix[finite]
         if left_out:
@@ -275,6 +278,14 @@ class Embeddings:
         self._refuse_unread(rows_of)
         return windows, np.repeat(np.arange(len(paths)), counts)
 
+    def durations(self) -> dict[str, float]:
+        """Seconds of audio of each embedded file."""
+        durations: dict[str, float] = {}
+        for batch in self._batches(["duration"]):
+            paths, seconds = batch["path"].to_pylist(), batch["duration"].to_pylist()
+            durations.update(zip(paths, seconds, strict=True))
+        return durations
+
     def times(self, path: str) -> np.ndarray:
         """The windows' centres of a file, float32 seconds `(windows,)`."""
         return np.array(self.row(path)["times"], np.float32)
@@ -319,12 +330,35 @@ class Embeddings:
     # ------------------------------------------------------------------------------------ searching
 
     def nearest(
-        self, query: str | os.PathLike | np.ndarray, k: int = 10, model: str | None = None
+        self,
+        query: "str | os.PathLike | Sequence[str | os.PathLike] | np.ndarray",
+        k: int = 10,
+        model: str | None = None,
+        **choices: Any,
     ) -> list["Neighbour"]:
         """The files that sound most like one: see `mar.embedding.neighbours.nearest`."""
         from mar.embedding import neighbours
 
-        return neighbours.nearest(self, query, k, model)
+        return neighbours.nearest(self, query, k, model, **choices)
+
+    def between(
+        self,
+        start: str | os.PathLike,
+        end: str | os.PathLike,
+        k: int = 10,
+        model: str | None = None,
+        among: Collection[str] | None = None,
+    ) -> list["Neighbour"]:
+        """A way from one file to another: see `mar.embedding.neighbours.between`."""
+        from mar.embedding import neighbours
+
+        return neighbours.between(self, start, end, k, model, among=among)
+
+    def select(self, **conditions: Any) -> set[str]:
+        """The paths in a folder, of a duration, with a label: see `mar.embedding.selection`."""
+        from mar.embedding import selection
+
+        return selection.select(self, **conditions)
 
     def project(self, seed: int = 0) -> "pandas.DataFrame":
         """A map of all files, see `mar.embedding.projection.project`: columns `path`, `x`, `y`."""
