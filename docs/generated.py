@@ -6,19 +6,15 @@ reference/python/*.md        from the public names; Sphinx's autodoc fills them 
 """
 
 import ast
-import importlib
 import inspect
 import pathlib
 import re
 import typing
 
-import absl.app  # noqa: F401 (it defines flags, which are of no command)
-from absl import flags
-
 import mar
-from mar.__main__ import COMMANDS
+from mar.commands import described
 from mar.config import Configurable
-from mar.util import kinds
+from mar.util import kinds, usage
 
 # Titles of the rooms, in the order in which a reader needs them.
 ROOMS = {
@@ -66,31 +62,19 @@ def commands() -> str:
         "arguments.",
         "",
     ]
-    for name, module in COMMANDS.items():
-        text, own = _command(module)
-        lines += [f"## mar {name}", "", f"`python -m {module}`", "", text, ""]
-        lines += _table(["Flag", "Default", "Meaning"], map(_flag, own)) if own else []
+    for command in described():
+        lines += [f"## mar {command.name}", "", f"`python -m {command.module}`", ""]
+        lines += [_fenced(command.text), ""]
+        lines += _table(["Flag", "Default", "Meaning"], map(_flag, usage.present(command.flags)))
     return "\n".join(lines)
-
-
-def _command(module):
-    """The text of a command and its flags, which are taken away again, for others of that name."""
-    before = set(flags.FLAGS)
-    imported = importlib.import_module(module)
-    added = set(flags.FLAGS) - before
-    own = {flags.FLAGS[name].name: flags.FLAGS[name] for name in sorted(added)}  # some have two
-    for name in added:
-        delattr(flags.FLAGS, name)
-    return _fenced(imported.__doc__ or ""), own.values()
 
 
 def _flag(flag):
     """Its row: how it is written, its default, its meaning."""
     name = f"--[no]{flag.name}" if flag.boolean else f"--{flag.name}"
     names = f"`-{flag.short_name}`, `{name}`" if flag.short_name else f"`{name}`"
-    meaning = flag.help.removesuffix(";\n    repeat this option to specify a list of values")
-    if choices := getattr(flag.parser, "enum_values", None):  # absl puts them before the help
-        meaning = meaning.removeprefix(f"<{'|'.join(choices)}>: ")
+    meaning = usage.description(flag)
+    if choices := usage.choices(flag):
         meaning += f" One of {', '.join(choices)}."
     default = "" if flag.default in (None, []) or flag.boolean else f"`{flag.default}`"
     return names, default, _plain(meaning)

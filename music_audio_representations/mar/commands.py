@@ -43,12 +43,14 @@ class Command:
         name: what stands behind `mar`, as "records write".
         module: what `python -m` runs.
         flags: its own, by name.
+        text: what it is, in plain text with indented examples.
         help: what `mar NAME --help` prints.
     """
 
     name: str
     module: str
     flags: Sequence[flags.Flag]
+    text: str
     help: str
 
 
@@ -59,7 +61,7 @@ def described() -> Iterator[Command]:
             namespace = runpy.run_module(module, run_name=module)
             cli.define_common_flags()
             own = usage.own_flags()
-            yield Command(name, module, own, usage.of(namespace, own))
+            yield Command(name, module, own, usage.text(namespace), usage.of(namespace, own))
 
 
 def summary(module: str) -> str:

@@ -19,7 +19,7 @@ import shlex
 from typing import NamedTuple
 
 from helpers.processes import run_python
-from mar.__main__ import COMMANDS
+from mar.commands import COMMANDS
 
 _PART = re.compile(
     r"^<!-- (?P<word>[\w-]+): (?P<value>.*?) -->$"

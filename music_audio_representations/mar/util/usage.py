@@ -23,18 +23,30 @@ def own_flags() -> list[flags.Flag]:
 
 
 def of(namespace: Mapping[str, Any], own: Sequence[flags.Flag]) -> str:
-    """The help of a command.
+    """The help of a command: its text and its flags.
 
     Args:
-        namespace: of its module: the docstring, and a function `more_help`, if there is one.
+        namespace: of its module.
         own: its flags.
     """
-    present = [flag for flag in own if not (flag.help or "").startswith(GONE)]
-    text = (namespace.get("__doc__") or "").strip()
+    return f"{text(namespace)}\n\n" + "\n".join(map(_described, present(own)))
+
+
+def text(namespace: Mapping[str, Any]) -> str:
+    """What a command is: its docstring, what its function `more_help` adds, its exit codes.
+
+    Args:
+        namespace: of its module.
+    """
+    said = (namespace.get("__doc__") or "").strip()
     more = namespace["more_help"]() if "more_help" in namespace else ""
-    codes = "" if "xit code" in text else _EXIT_CODES
-    parts = [text, textwrap.fill(more, _COLUMNS), codes, "\n".join(map(_described, present))]
-    return "\n\n".join(filter(None, parts))
+    codes = "" if "xit code" in said else _EXIT_CODES
+    return "\n\n".join(filter(None, [said, textwrap.fill(more, _COLUMNS), codes]))
+
+
+def present(own: Sequence[flags.Flag]) -> list[flags.Flag]:
+    """Those of a command's flags that are not gone."""
+    return [flag for flag in own if not (flag.help or "").startswith(GONE)]
 
 
 def description(flag: flags.Flag) -> str:
