@@ -1,6 +1,6 @@
 """Checks a data set: every CRC and checksum, manifest against shards, NaN and infinity.
 
-    python -m tfrecord_tools.verify records/
+    mar records verify records/
 
 Each problem is one line with file, record and byte. The exit code is 1 where there is one, or where
 there is no data set, and else 0.

@@ -43,7 +43,7 @@ class Command:
         name: what stands behind `mar`, as "records write".
         module: what `python -m` runs.
         flags: its own, by name.
-        text: what it is for: its help without the flags.
+        text: what it is, in plain text with indented examples.
         help: what `mar NAME --help` prints.
     """
 
@@ -60,9 +60,8 @@ def described() -> Iterator[Command]:
         with _no_flags():
             namespace = runpy.run_module(module, run_name=module)
             cli.define_common_flags()
-            own = usage.shown_flags()
-            told = usage.text(namespace), usage.of(namespace, own)
-            yield Command(name, module, own, *told)
+            own = usage.present(usage.own_flags())
+            yield Command(name, module, own, usage.text(namespace), usage.of(namespace, own))
 
 
 def summary(module: str) -> str:

@@ -1,7 +1,7 @@
 """Writes a report of results: one HTML file that needs nothing else.
 
-    python -m mar.report --results results/ --output report.html
-    python -m mar.report --results results/ --embeddings emb/mule/ --task MTT \\
+    mar report --results results/ --output report.html
+    mar report --results results/ --embeddings emb/mule/ --task MTT \\
         --audio MagnaTagATune/ --output report.html
 
 Scores with their intervals and seeds, differences of models, and what each is better at, label by

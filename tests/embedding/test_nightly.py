@@ -161,7 +161,7 @@ def test_an_empty_folder_is_refused_and_marks_nothing(music_folder, tmp_path):
     for content in ((), ("lost+found.txt",)):
         for name in content:
             (music_folder / name).touch()
-        with pytest.raises(InputError, match=f"{music_folder}: .*none.*mounted"):
+        with pytest.raises(InputError, match=f"{music_folder}: holds no audio.*mounted"):
             update(music_folder, tmp_path / "out")
     assert len(Embeddings(tmp_path / "out")) == 8
     assert Embeddings(tmp_path / "out").gone == []

@@ -150,9 +150,9 @@ def test_resuming_tells_what_is_done(tmp_path):
     write(tmp_path, [row("a"), Row("bad", "failed", "why"), Row("x", "skipped", "no", 5, 6)])
     with Writer(tmp_path, {**MADE, "version": "2"}) as writer:
         assert {path: known._replace(place=None) for path, known in writer.known.items()} == {
-            "a": Known("ok", "/music", 10, 20, "hash of a"),
+            "a": Known("ok", 10, 20, "/music", "hash of a"),
             "bad": Known("failed", None, None, None, None),
-            "x": Known("skipped", None, 5, 6, None),
+            "x": Known("skipped", 5, 6, None, None),
         }
 
 

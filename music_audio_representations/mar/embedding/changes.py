@@ -33,9 +33,9 @@ class Known(NamedTuple):
     """What a data set knows of a file; `place` is where its row lies, None while in memory."""
 
     status: str
-    folder: str | None
     size: int | None
     mtime_ns: int | None
+    folder: str | None
     audio_hash: str | None
     place: int | None = None
 

@@ -269,8 +269,12 @@ def on_disk(item: AudioItem) -> Iterator[str]:
         yield item.path
         return
     with tempfile.NamedTemporaryFile(suffix=os.path.splitext(item.key)[1]) as file:
-        buckets.copy(item.bucket, item.key, file)
-        file.flush()
+        try:
+            buckets.copy(item.bucket, item.key, file)
+            file.flush()
+        except OSError as error:
+            where = tempfile.gettempdir()
+            raise InputError(f"{where}: cannot be written: {error.strerror or error}") from None
         yield file.name
 
 

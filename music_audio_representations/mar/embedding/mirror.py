@@ -15,6 +15,7 @@ import threading
 import uuid
 from collections.abc import Iterator
 
+from mar.embedding import remembered
 from mar.errors import InputError
 from mar.records import buckets, storage
 from mar.util.atomic import make_folder, whole
@@ -94,7 +95,7 @@ class _Mirror:
         names = {
             os.fspath(file.relative_to(self.folder)): file
             for file in self.folder.rglob("*")
-            if file.is_file() and not any(p.startswith(".") for p in _parts(file, self.folder))
+            if file.is_file() and _is_kept(os.fspath(file.relative_to(self.folder)))
         }
         changed = [
             name
@@ -113,7 +114,7 @@ class _Mirror:
 
     def _listed(self) -> list[buckets.Listed]:
         listed = buckets.files_below(self.address, missing_ok=True)
-        return [each for each in listed if not any(p[0] == "." for p in each.name.split("/"))]
+        return [each for each in listed if _is_kept(each.name)]
 
     def _transferred(self) -> dict[str, dict]:
         try:
@@ -168,8 +169,9 @@ class _RemoteLock:
                 buckets.put(self._address, self._name, b"")
 
 
-def _parts(file: pathlib.Path, folder: pathlib.Path) -> tuple[str, ...]:
-    return file.relative_to(folder).parts
+def _is_kept(name: str) -> bool:
+    """Whether a file is one of a data set, not a lock or what is unfinished."""
+    return name == remembered.NAME or not any(part[:1] == "." for part in name.split("/"))
 
 
 def _state(file: pathlib.Path) -> list[int]:

@@ -13,7 +13,7 @@ from mar.embedding.model_names import is_baseline
 from mar.errors import InputError
 from mar.util.atomic import whole
 
-_NAME = ".model.json"  # in the folder of the data set
+NAME = ".model.json"  # in the folder of the data set
 
 
 def asked(model: str | os.PathLike, **settings: Any) -> dict:
@@ -40,7 +40,7 @@ def recall(folder: str | os.PathLike, wanted: dict) -> dict | None:
         wanted: see `asked`.
     """
     try:
-        noted = json.loads((pathlib.Path(folder) / _NAME).read_text(encoding="utf-8"))
+        noted = json.loads((pathlib.Path(folder) / NAME).read_text(encoding="utf-8"))
         as_it_was = noted["asked"] == wanted and all(_is_same(file) for file in noted["files"])
         return noted["made"] if as_it_was else None
     except (OSError, ValueError, KeyError, TypeError):  # none, or not ours: it is made anew
@@ -56,7 +56,7 @@ def remember(folder: str | os.PathLike, wanted: dict, made: dict) -> None:
         made: the provenance of its `mar.Embedder`.
     """
     files = [_state(path) for path in _files(wanted["model"], made["model_source"])]
-    with whole(pathlib.Path(folder) / _NAME) as unfinished:
+    with whole(pathlib.Path(folder) / NAME) as unfinished:
         unfinished.write_text(json.dumps({"asked": wanted, "made": made, "files": files}))
 
 

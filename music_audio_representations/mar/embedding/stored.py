@@ -36,6 +36,7 @@ class Stored:
         self.opened: list[Part] = []
         self.known: dict[str, Known] = {}
         self._place_of: dict[str | None, int] = {}  # of an audio, by its hash
+        self._texts: dict[str | None, str | None] = {}
         self._group = functools.lru_cache(_GROUPS)(self._read_group)
         for part in parts.open_all(self._folder):
             self.take(part)
@@ -44,19 +45,25 @@ class Stored:
         """Takes a part into account, whose rows are later than those before."""
         place = len(self.opened) << _BITS
         self.opened.append(part)
-        names = ["path", *Known._fields[:-1]]
+        names = ["path", "status", "size", "mtime_ns", "folder", "audio_hash"]
         for batch in part.batches(names):
             columns = (
                 batch[name].to_pylist() if name in batch.schema.names else [None] * len(batch)
                 for name in names
             )
-            for path, *values in zip(*columns, strict=True):
-                self.known[path] = known = Known._make([*values, place])
+            for path, status, size, mtime_ns, folder, audio_hash in zip(*columns, strict=True):
+                status, folder = self._once(status), self._once(folder)
+                known = Known(status, size, mtime_ns, folder, audio_hash, place)
+                self.known[path] = known
                 if known.status == "ok":
                     self._place_of[known.audio_hash] = place
                 elif known.status == "gone":
                     self._place_of.setdefault(known.audio_hash, place)
                 place += 1
+
+    def _once(self, text):
+        """A text that many rows have, as one object: there may be millions."""
+        return self._texts.setdefault(text, text)
 
     def own_place(self, row: Row) -> int | None:
         """Where the row of a path lies, if its audio is that of `row`; None where it is not."""

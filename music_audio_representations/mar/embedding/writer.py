@@ -117,7 +117,7 @@ class Writer:
         """Notes what became of a file whose row is written by this writer, or by its helpers."""
         self._changed = True
         self._stored.known[row.path] = Known(
-            row.status, row.folder, row.size, row.mtime_ns, row.audio_hash
+            row.status, row.size, row.mtime_ns, row.folder, row.audio_hash
         )
 
     def find(self, row: Row) -> Row | None:

@@ -247,7 +247,7 @@ def _read(file: pathlib.Path) -> Parts:
         return _assembled(written, arrays)
     except FileNotFoundError:
         raise InputError(
-            f"{file}: there is no head; python -m mar.probe writes one into its results"
+            f"{file}: there is no head; mar probe writes one into its results"
         ) from None
     except (OSError, ValueError, KeyError, TypeError, safetensors.SafetensorError) as error:
         raise InputError(

@@ -222,7 +222,7 @@ def _guarded(main, argv):
     try:
         options = itertools.takewhile(lambda argument: argument != "--", argv[1:])
         if {"-h", "--help"} & set(options):
-            print(usage.of(main.__globals__, usage.shown_flags()))
+            print(usage.of(main.__globals__, usage.own_flags()))
             code = 0
         else:
             arguments = flags.FLAGS(argv)

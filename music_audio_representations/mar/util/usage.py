@@ -22,37 +22,37 @@ def own_flags() -> list[flags.Flag]:
     return [flags.FLAGS[name] for name in sorted(defined - others)]
 
 
-def shown_flags() -> list[flags.Flag]:
-    """Those of them that can be given: not gone."""
-    return [flag for flag in own_flags() if not (flag.help or "").startswith(GONE)]
-
-
-def text(namespace: Mapping[str, Any]) -> str:
-    """What a command is for: all of its help but the flags.
-
-    Args:
-        namespace: of its module: the docstring, and a function `more_help`, if there is one.
-    """
-    told = (namespace.get("__doc__") or "").strip()
-    more = namespace["more_help"]() if "more_help" in namespace else ""
-    codes = "" if "xit code" in " ".join(told.split()) else _EXIT_CODES
-    return "\n\n".join(filter(None, [told, textwrap.fill(more, _COLUMNS), codes]))
-
-
 def of(namespace: Mapping[str, Any], own: Sequence[flags.Flag]) -> str:
-    """The help of a command.
+    """The help of a command: its text and its flags.
 
     Args:
         namespace: of its module.
         own: its flags.
     """
-    return "\n\n".join([text(namespace), "\n".join(map(_described, own))])
+    return f"{text(namespace)}\n\n" + "\n".join(map(_described, present(own)))
+
+
+def text(namespace: Mapping[str, Any]) -> str:
+    """What a command is: its docstring, what its function `more_help` adds, its exit codes.
+
+    Args:
+        namespace: of its module.
+    """
+    said = (namespace.get("__doc__") or "").strip()
+    more = namespace["more_help"]() if "more_help" in namespace else ""
+    codes = "" if "xit code" in " ".join(said.split()) else _EXIT_CODES
+    return "\n\n".join(filter(None, [said, textwrap.fill(more, _COLUMNS), codes]))
+
+
+def present(own: Sequence[flags.Flag]) -> list[flags.Flag]:
+    """Those of a command's flags that are not gone."""
+    return [flag for flag in own if not (flag.help or "").startswith(GONE)]
 
 
 def description(flag: flags.Flag) -> str:
     """What a flag is, without what absl adds."""
-    told = (flag.help or "").partition(_REPEATED)[0]
-    return told.partition(">: ")[2] if choices(flag) else told
+    said = (flag.help or "").partition(_REPEATED)[0]
+    return said.partition(">: ")[2] if choices(flag) else said
 
 
 def choices(flag: flags.Flag) -> list[str]:
@@ -62,16 +62,16 @@ def choices(flag: flags.Flag) -> list[str]:
 
 def _described(flag: flags.Flag) -> str:
     """As `  -k, --count=…         How many there are. Default: 10.`"""
-    name, told = f"--{flag.name}", description(flag)
+    name, text = f"--{flag.name}", description(flag)
     if not flag.boolean:
         name += f"={'|'.join(choices(flag)) or '…'}"
     if flag.short_name:
         name = f"-{flag.short_name}, {name}"
     if flag.default not in (None, False, [], ""):
         values = flag.default if isinstance(flag.default, list) else [flag.default]
-        told += f" Default: {', '.join(map(str, values))}."
+        text += f" Default: {', '.join(map(str, values))}."
     filled = textwrap.fill(
-        told, _COLUMNS, initial_indent=" " * _NAMES, subsequent_indent=" " * _NAMES
+        text, _COLUMNS, initial_indent=" " * _NAMES, subsequent_indent=" " * _NAMES
     )
     name = f"  {name}"
     return name.ljust(_NAMES) + filled[_NAMES:] if len(name) < _NAMES else f"{name}\n{filled}"
