@@ -32,7 +32,7 @@ ROOMS = {
 }
 # Modules that are public as a whole.
 MODULES = {
-    "embedding": ["mar.embedding.representations", "mar.embedding.hear", "mar.embedding.parts"],
+    "embedding": ["mar.embedding.representations", "mar.embedding.hear", "mar.embedding.rows"],
     "training": ["mar.training.losses"],
     "probing": ["mar.probing.metrics"],
 }

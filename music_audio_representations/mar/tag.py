@@ -121,11 +121,11 @@ def _are_embeddings(inputs):
 
 def _into_files(heads, inputs, shard):
     """Labels into the tags of the files; returns the exit code."""
-    from mar.embedding import engine
+    from mar.embedding import changes
     from mar.probing import file_labels
 
     named = file_labels.fields(heads, FLAGS.field)
-    items = engine.share(files.find(FLAGS.files), *shard)
+    items = changes.share(files.find(FLAGS.files), *shard)
     embeddings = _embeddings(heads, inputs, shard)
     paths = _share(embeddings, *shard)
     wanted = file_labels.wanted(heads, named, embeddings, paths, FLAGS.top)
@@ -144,10 +144,10 @@ def _into_files(heads, inputs, shard):
 
 def _remove(shard):
     """Our fields out of the files; returns the exit code."""
-    from mar.embedding import engine
+    from mar.embedding import changes
     from mar.probing import file_labels
 
-    items = engine.share(files.find(FLAGS.files), *shard)
+    items = changes.share(files.find(FLAGS.files), *shard)
     located = {item.key: item.path for item in items if item.expected}
     return _tag(file_labels.Outcome(), located, dict.fromkeys(located))
 

@@ -10,7 +10,6 @@ import logging
 import multiprocessing
 import multiprocessing.connection
 import os
-import resource
 import signal
 import subprocess
 import sys
@@ -20,6 +19,11 @@ from collections.abc import Generator, Iterator
 from typing import Any
 
 import numpy as np
+
+try:
+    import resource
+except ImportError:  # on Windows: no limit of memory
+    resource = None  # type: ignore[assignment]
 
 from mar.audio import decode, inspection
 from mar.errors import InputError
@@ -250,7 +254,8 @@ def _forget_all():
         each._forget()
 
 
-os.register_at_fork(after_in_child=_forget_all)
+if hasattr(os, "register_at_fork"):  # not on Windows, where there are no forks
+    os.register_at_fork(after_in_child=_forget_all)
 
 
 def _serve(pipe):
@@ -301,6 +306,8 @@ def _working_folder():
 
 
 def _limit_memory(limit):
+    if resource is None:
+        return
     _, most = resource.getrlimit(resource.RLIMIT_AS)
     limit = limit if most == resource.RLIM_INFINITY else min(limit, most)
     resource.setrlimit(resource.RLIMIT_AS, (limit, most))

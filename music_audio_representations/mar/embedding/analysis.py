@@ -16,8 +16,8 @@ from mar.audio import isolated
 from mar.audio.logmel import PUBLISHED, LogMel
 from mar.audio.windows import FrameWindows
 from mar.config import Configurable, Param
-from mar.embedding.engine import Waveform
 from mar.embedding.network import Network
+from mar.embedding.waveform import Waveform
 from mar.errors import ConfigError
 from mar.models.loading import load_model
 from mar.models.saving import front_end

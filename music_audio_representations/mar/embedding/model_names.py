@@ -8,6 +8,11 @@ from mar.errors import InputError, nearest
 NAMES = ("mule", "logmel_mean", "MTT_musicnn", "MSD_musicnn", "random")
 
 
+def is_baseline(name: str) -> bool:
+    """Whether a name is that of a baseline, which has no files: `logmel_mean`, `random:1`, …"""
+    return name != "mule" and name.partition(":")[0] in NAMES
+
+
 def check(source: str) -> None:
     """That a model is a name, or may be somewhere: a file, a folder, or one of a run's models.
 

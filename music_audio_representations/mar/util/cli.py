@@ -204,6 +204,8 @@ def run(main: Callable[[list[str]], int | None]) -> None:
     # Imports and the building of networks make hundreds of thousands of objects that stay, and by
     # default Python searches the new ones for garbage after every 700.
     gc.set_threshold(20_000)
+    if sys.platform != "linux":
+        print(f"mar is tested on Linux, and untested on {sys.platform}", file=sys.stderr)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # names of any file go to a terminal of any kind
             stream.reconfigure(errors="backslashreplace")
