@@ -112,7 +112,7 @@ def _probe(task):
 
 def _aim():
     """What the thresholds are for."""
-    from mar.probing.calibration import Aim
+    from mar.probing.fitting import Aim
 
     if FLAGS.precision is not None and FLAGS.recall is not None:
         raise ConfigError("expected --precision or --recall, got both")
