@@ -19,7 +19,7 @@ import numpy as np
 from absl import app
 from threadpoolctl import threadpool_limits
 
-from mar.embedding import parts
+from mar.embedding import rows as kept
 from mar.embedding.store import Embeddings
 from mar.probing import tagging
 from mar.probing.calibration import Rule, uncalibrated
@@ -38,7 +38,7 @@ def write_store(folder, tracks, rng):
     folder.mkdir()
     for first in range(0, tracks, 1000):
         rows = [
-            parts.Row(
+            kept.Row(
                 f"album {number // 12}/{number}.flac",
                 "ok",
                 duration=200.0,
@@ -49,7 +49,7 @@ def write_store(folder, tracks, rng):
                 rng.normal(size=(min(1000, tracks - first), DIMENSIONS)).astype(np.float32), first
             )
         ]
-        parts.write(folder / f"part-{first:09d}.parquet", PROVENANCE, rows, 0)
+        kept.write(folder / f"part-{first:09d}.parquet", PROVENANCE, rows, 0)
 
 
 def write_head(path, task, rng):

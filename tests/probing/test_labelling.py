@@ -11,6 +11,7 @@ import time
 import numpy as np
 import pandas as pd
 import psutil
+import pyarrow.parquet as pq
 import pytest
 from test_head import head
 
@@ -146,17 +147,29 @@ def test_other_settings_heads_and_embeddings_begin_afresh(catalogue):
 def test_tables_are_those_of_all_tracks_in_turn(catalogue):
     """Whatever the pieces are, and whoever labels them."""
     embeddings = Embeddings(catalogue / "emb")
-    cut = pieces.cut(embeddings)
-    assert [piece.paths for piece in cut] == [
-        [f"{number}/{n}.flac" for n in range(TRACKS)] for number in range(PARTS)
-    ]
-    some = pieces.cut(embeddings, ["3/1.flac", "5/0.flac", "5/2.flac"])
-    assert [piece.paths for piece in some] == [["3/1.flac"], ["5/0.flac", "5/2.flac"]]
-    with pytest.raises(InputError, match=r"holds no 3/2\.flac"):
-        some[0].mean("3/2.flac")
+
+    def paths(*chosen):
+        cut = pieces.cut(embeddings, *chosen)
+        return [[path for names, _ in piece.open().vectors() for path in names] for piece in cut]
+
+    assert paths() == [[f"{number}/{n}.flac" for n in range(TRACKS)] for number in range(PARTS)]
+    assert paths(["3/1.flac", "5/2.flac", "5/0.flac"]) == [["3/1.flac"], ["5/0.flac", "5/2.flac"]]
+    assert paths([]) == []
     rows = label(catalogue, catalogue / "t.parquet")
     expected = sum(len(table) for table in tagging.tags({"moods": head()}, embeddings))
     assert rows == expected == PARTS * TRACKS * 4
+
+
+def test_row_groups_of_one_file_are_pieces(catalogue):
+    """As a catalogue is whose parts were compacted."""
+    path = catalogue / "emb" / "part-4.parquet"
+    pq.write_table(pq.read_table(path), path, row_group_size=2)
+    embeddings = Embeddings(catalogue / "emb")
+    cut = pieces.cut(embeddings)
+    assert len(cut) == PARTS - 1 + 3
+    found = [path for piece in cut for names, _ in piece.open().vectors() for path in names]
+    assert sorted(found) == embeddings.paths
+    assert len({piece.identity for piece in cut}) == len(cut)
 
 
 def test_one_run_at_a_time_writes_an_output(catalogue):
@@ -168,17 +181,10 @@ def test_one_run_at_a_time_writes_an_output(catalogue):
     assert not kept.exists()
 
 
-def test_embeddings_that_change_meanwhile_are_not_taken_for_whole(catalogue, monkeypatch):
+def test_embeddings_that_change_meanwhile_are_not_taken_for_whole(catalogue):
     embeddings = Embeddings(catalogue / "emb")
-    cut = pieces.cut
-
-    def then_changed(*arguments):
-        made = cut(*arguments)
-        yield from made
-        os.utime(catalogue / "emb" / "part-3.parquet")
-
-    monkeypatch.setattr(pieces, "cut", then_changed)
-    with pytest.raises(InputError, match="changed while it was read; run the same command again"):
+    os.utime(catalogue / "emb" / "part-3.parquet")
+    with pytest.raises(InputError, match="part-3.parquet: gone; a run changes its folder"):
         Labelling({"moods": head()}).run(embeddings, catalogue / "t.csv")
     assert not (catalogue / "t.csv").exists()
 

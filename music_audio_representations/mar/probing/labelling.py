@@ -27,6 +27,7 @@ from threadpoolctl import threadpool_limits
 
 import mar
 from mar.embedding import pieces
+from mar.embedding.pieces import Piece
 from mar.embedding.store import Embeddings
 from mar.errors import InputError
 from mar.probing import tagging
@@ -35,6 +36,7 @@ from mar.util import table_files
 from mar.util.atomic import make_folder
 from mar.util.cluster import RETRIES, connected
 from mar.util.lock import FolderLock
+from mar.util.processes import processors
 
 _LOG = logging.getLogger(__name__)
 
@@ -122,33 +124,29 @@ class Labelling:
         _tidy(kept, ())
         return rows["tags"]
 
-    def label(self, piece: Embeddings, stem: pathlib.Path) -> None:
+    def label(self, piece: Piece, stem: pathlib.Path) -> None:
         """Writes the tables of a piece, whole or not at all: `tags`, by which it is known, last."""
         with contextlib.ExitStack() as opened:
             write = {
                 name: opened.enter_context(table_files.writer(_table(stem, name), self.schema))
                 for name in self.names
             }
-            for name, table in self._tables(piece):
+            for name, table in self._tables(piece.open()):
                 write[name](table)
-            if self._key(piece) != stem.name:
-                raise InputError(
-                    f"{piece.folder}: was changed while it was read; run the same command again"
-                )
 
-    def _tables(self, piece: Embeddings) -> Iterator[tuple[str, pa.Table]]:
+    def _tables(self, embeddings: Embeddings) -> Iterator[tuple[str, pa.Table]]:
         if not self.timeline:
-            for table in tagging.tags(self.heads, piece, top=self.top):
+            for table in tagging.tags(self.heads, embeddings, top=self.top):
                 yield "tags", table
             return
-        for timeline in piece.timelines():
+        for timeline in embeddings.timelines():
             for table in tagging.window_tags(self.heads, timeline, self.top):
                 yield "tags", table
             for table in tagging.segments(self.heads, timeline, self.smoothing_seconds):
                 yield "segments", table
 
-    def _key(self, piece: Embeddings) -> str:
-        both = self.identity + pieces.identity(piece)
+    def _key(self, piece: Piece) -> str:
+        both = self.identity + piece.identity
         return hashlib.sha256(both.encode()).hexdigest()[:32]
 
     def _joined(self, name, stems, output, kept):
@@ -177,9 +175,9 @@ def _tidy(kept: pathlib.Path, stems: Container[pathlib.Path]) -> None:
             path.unlink()
 
 
-def _on_this_machine(job: Labelling, todo: Mapping[pathlib.Path, Embeddings]) -> None:
+def _on_this_machine(job: Labelling, todo: Mapping[pathlib.Path, Piece]) -> None:
     """A piece a core at a time: reading takes as long as computing, and neither holds Python."""
-    cores = len(os.sched_getaffinity(0))
+    cores = processors()
     workers = min(cores, len(todo))
     with (
         threadpool_limits(max(1, cores // workers)),
@@ -193,7 +191,7 @@ def _on_this_machine(job: Labelling, todo: Mapping[pathlib.Path, Embeddings]) ->
             pool.shutdown(cancel_futures=True)
 
 
-def _on_cluster(job: Labelling, todo: Mapping[pathlib.Path, Embeddings], address: str) -> None:
+def _on_cluster(job: Labelling, todo: Mapping[pathlib.Path, Piece], address: str) -> None:
     """A piece a core of the cluster at a time."""
     ray = connected(address)
     label = ray.remote(num_cpus=1, max_retries=RETRIES)(Labelling.label)
