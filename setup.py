@@ -25,6 +25,7 @@ REQUIRED = [
     "pooch>=1.8",  # verified downloads
     "pandas>=2.1.1",  # tables that are handed out
     "scikit-learn>=1.3",  # metrics, folds, neighbours
+    "threadpoolctl>=2.0",  # one thread of linear algebra for each of several
     "safetensors>=0.4",  # heads: trained probes
     "mir_eval>=0.7",  # key score
     "optuna>=3.5",  # probe search

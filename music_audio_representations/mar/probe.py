@@ -117,7 +117,7 @@ def _probe(task):
 
 def _aim():
     """What the thresholds are for."""
-    from mar.probing.calibration import Aim
+    from mar.probing.fitting import Aim
 
     if FLAGS.precision is not None:
         return Aim("precision", FLAGS.precision)

@@ -11,8 +11,8 @@ from helpers.processes import run_python
 from helpers.small_embeddings import PROVENANCE
 from mar.embedding.embedder import Embedding
 from mar.errors import ConfigError, InputError
-from mar.probing.calibration import Aim, rule
 from mar.probing.dense import ACTIVATIONS, Layers
+from mar.probing.fitting import Aim, rule
 from mar.probing.head import FILE, Head, Parts
 from mar.probing.outputs import ScoochBinaryCrossentropy, ScoochCategoricalCrossentropy
 from mar.probing.probe import MLP
