@@ -24,7 +24,7 @@ import time
 import numpy as np
 from absl import app, flags
 
-from mar.embedding.parts import Row
+from mar.embedding.rows import Row
 from mar.embedding.store import Embeddings
 from mar.embedding.writer import write_part
 

@@ -1,9 +1,9 @@
 """Lists the tracks that sound most like one, or a way from one to another.
 
-    python -m mar.similar --embeddings embeddings/ song.mp3 [-k 10]
-    python -m mar.similar --embeddings embeddings/ song.mp3 --at 1:23
-    python -m mar.similar --embeddings embeddings/ --like a.mp3 --like b.mp3 --unlike c.mp3
-    python -m mar.similar --embeddings embeddings/ --from a.mp3 --to b.mp3
+    mar similar --embeddings embeddings/ song.mp3 [-k 10]
+    mar similar --embeddings embeddings/ song.mp3 --at 1:23
+    mar similar --embeddings embeddings/ --like a.mp3 --like b.mp3 --unlike c.mp3
+    mar similar --embeddings embeddings/ --from a.mp3 --to b.mp3
 
 A track is a path as the data set has it, or any audio file, which is embedded if need be. --at
 means a moment of it, as minutes and seconds; several --like are averaged, and what is --unlike is
@@ -22,6 +22,7 @@ from typing import Any
 
 from absl import flags
 
+from mar.embedding import model_names
 from mar.errors import ConfigError
 from mar.util import cli
 
@@ -52,6 +53,8 @@ def main(argv: list[str]) -> None:
         raise ConfigError(f"expected one track, --like, or --from and --to; got {argv[1:]}")
     at = None if FLAGS.at is None else _seconds(FLAGS.at)
     conditions = _conditions()
+    if FLAGS.model is not None:
+        model_names.check(FLAGS.model)
 
     from mar.embedding import listing
     from mar.embedding.store import Embeddings

@@ -70,7 +70,8 @@ def test_distances_are_shares_of_that_of_any_two_tracks(folder):
 
 def test_another_duration_is_another_recording(tmp_path):
     from helpers.small_embeddings import PROVENANCE
-    from mar.embedding.writer import Row, write_part
+    from mar.embedding.rows import Row
+    from mar.embedding.writer import write_part
 
     times, values = np.zeros(1, np.float32), recordings(3).astype(np.float32)
     seconds = {"a.wav": 100.0, "b.wav": 112.0, "c.wav": 140.0}

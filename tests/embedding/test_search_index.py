@@ -11,8 +11,9 @@ import pytest
 from helpers.processes import run_python
 from helpers.small_embeddings import PROVENANCE
 from mar.embedding import indexing, search_index
+from mar.embedding.rows import Row
 from mar.embedding.store import Embeddings
-from mar.embedding.writer import Row, write_part
+from mar.embedding.writer import write_part
 from mar.errors import InputError
 
 faiss = pytest.importorskip("faiss")

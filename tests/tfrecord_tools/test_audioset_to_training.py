@@ -100,7 +100,7 @@ def test_music_alone(home):
     """Classes of the ontology, and labels that are right often enough."""
     folder = reference("datasets/audioset")
     (home / "qa_true_counts.csv").write_text("label_id,num_rated,num_true\n/m/04rlf,10,1\n")
-    flags = ["--table", "balanced_train_segments.csv", "--audio", "clips", "--skip_errors"]
+    flags = ["--table", "balanced_train_segments.csv", "--audio", "clips", "--fail_on=none"]
     flags += ["--vocabulary", "class_labels_indices.csv", "--workers=1", "--output", "music"]
     flags += ["--ontology", folder / "ontology.json", "--classes", "Music"]
     flags += ["--label_quality", "qa_true_counts.csv"]
