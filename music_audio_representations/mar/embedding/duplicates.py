@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from mar.embedding.store import Embeddings
 
 # Of the mean squared distance of two tracks of the data set: see docs/design/search.md.
-THRESHOLD = 0.02
+THRESHOLD = 0.03
 _SECONDS = 15.0  # that a lead-in, or what was cut off, may last
 _ROWS = 2048
 _TINY = 1e-12
@@ -77,7 +77,7 @@ def _units(embeddings: "Embeddings", file: IO[bytes]) -> tuple[list[str], np.nda
     paths: list[str] = []
     for names, vectors in embeddings.finite_vectors():
         sounding = vectors.any(axis=1)
-        paths += itertools.compress(names, sounding)
+        paths += itertools.compress(names, sounding.tolist())
         file.write(units_of(vectors[sounding]).tobytes())
     file.flush()
     shape = (len(paths), embeddings.dimensions)

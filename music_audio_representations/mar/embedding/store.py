@@ -393,7 +393,7 @@ class Embeddings:
 
         return duplicates.duplicates(self, **settings)
 
-    def index(self) -> "Summary":
+    def index(self) -> "Summary | None":
         """Makes its index for searching, or brings it up to date: see `mar.embedding.indexing`."""
         from mar.embedding import indexing
 
