@@ -4,6 +4,7 @@ import gc
 
 from helpers import quick
 from helpers.browser import chromium  # noqa: F401
+from helpers.published import golden_model, signals  # noqa: F401
 
 gc.set_threshold(20_000)  # as commands have it
 

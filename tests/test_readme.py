@@ -14,7 +14,8 @@ import yaml
 
 import mar
 from examples.miniature.report.content import NAMES
-from helpers.networks import small_network
+from helpers import published
+from helpers.networks import plain_network
 from helpers.processes import run_python
 from helpers.resources import ROOT, reference
 from helpers.signals import music
@@ -87,7 +88,7 @@ def home(tmp_path):
     rows = ["id,path,labels", "1,a.wav,rock|calm", "2,album/b.flac,rock", "3,album/c.mp3,calm"]
     rows += ["4,d.ogg,", "5,e.wav,rock"]
     (tmp_path / "tracks.csv").write_text("\n".join(rows) + "\n")
-    mar.save(small_network().build(300, PUBLISHED), tmp_path / "small.keras")
+    mar.save(plain_network(300, PUBLISHED), tmp_path / "small.keras")
     (tmp_path / "configs").symlink_to(ROOT / "configs")
     return tmp_path
 
@@ -145,7 +146,7 @@ def test_label_music(home):
 
 
 def test_coming_from_sxmp_mule(home):
-    source = reference("reference/release/configs") / "mule_embedding_average.yml"
+    source = published.FOLDER / "configs" / "mule_embedding_average.yml"
     configuration = yaml.safe_load(source.read_text())
     embedding = configuration["Analysis"]["feature_transforms"][1]["EmbeddingFeature"]
     embedding["model_location"] = str(home / "small.keras")
