@@ -18,7 +18,7 @@ from mar.util import shipped
 
 def test_importing_mar_imports_nothing_heavy():
     code = "import sys, mar; print({'tensorflow', 'keras', 'numpy', 'pandas'} & {*sys.modules})"
-    process = run_python("-c", code)
+    process = run_python("-c", code, fresh=True)
     assert process.stdout.strip() == "set()", process.stderr
 
 

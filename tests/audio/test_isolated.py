@@ -4,8 +4,6 @@ import multiprocessing
 import os
 import signal
 import struct
-import subprocess
-import sys
 import threading
 import time
 from multiprocessing.pool import ThreadPool
@@ -14,7 +12,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from helpers.processes import is_running, run_python, stop_the_warm_decoder
+from helpers.processes import is_running, run_python, start_python, stop_the_warm_decoder
 from helpers.signals import FORMATS, music
 from mar.audio import decode, isolated
 from mar.audio.isolated import IsolatedDecoder
@@ -145,9 +143,7 @@ next(blocks)
 print(decoder._process.pid, flush=True)
 time.sleep(60)
 """
-    parent = subprocess.Popen(
-        [sys.executable, "-c", script, str(song)], stdout=subprocess.PIPE, text=True
-    )
+    parent = start_python("-c", script, song)
     child = int(parent.stdout.readline())
     parent.kill()
     parent.wait()

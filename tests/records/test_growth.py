@@ -1,12 +1,9 @@
 """Data sets that grow: tracks that are added, tried again and dropped, whenever it is killed."""
 
 import dataclasses
-import os
 import pathlib
 import shutil
 import signal
-import subprocess
-import sys
 import time
 
 import numpy as np
@@ -14,8 +11,7 @@ import pyarrow as pa
 import pytest
 
 from helpers import small_records
-from helpers.processes import run_python
-from helpers.resources import ROOT
+from helpers.processes import UNREAD, run_python, start_python
 from mar.errors import ConfigError, InputError
 from mar.records import growth, writer
 from mar.records import manifest as manifests
@@ -221,19 +217,15 @@ def test_an_append_that_was_killed_gives_way_to_one_of_another_table(folder):
 def test_one_process_adds_at_a_time_and_a_reader_reads_on(folder):
     """The first is held within a track, and then killed; the next one resumes."""
     script = (
-        "import sys; import test_growth; from mar.records import growth, writer\n"
+        f"import sys; sys.path.insert(0, {str(HERE)!r})\n"
+        "import test_growth; from mar.records import growth, writer\n"
         "if __name__ == '__main__':\n"
         "    job = growth.added(test_growth.job(test_growth.LATER), sys.argv[1])\n"
         "    writer.write(job, sys.argv[1])\n"
     )
     path = folder.parent / "append.py"
     path.write_text(script)
-    environment = {"PYTHONPATH": os.pathsep.join([str(ROOT / "tests"), str(HERE), *sys.path])}
-    first = subprocess.Popen(
-        [sys.executable, path, folder],
-        env={**environment, "HOLD_FROM": "444"},
-        stderr=subprocess.DEVNULL,
-    )
+    first = start_python(path, folder, **UNREAD, HOLD_FROM="444")
     deadline = time.monotonic() + 120
     while not (folder / "parts" / "shard-00000.parquet").exists():
         assert first.poll() is None
