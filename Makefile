@@ -6,7 +6,8 @@
 #                  lowest supported versions of everything else
 # make lint        checks style, formatting and types
 # make quickstart, make miniature: the paper on a small data set, see examples/miniature/rules.mk
-# PYTHON chooses the interpreter (3.10 to 3.12), VENV where the environment lies.
+# make docs, make dist: the documentation and the package, see docs/rules.mk, release/rules.mk
+# PYTHON chooses the interpreter (3.10 to 3.13), VENV where the environment lies.
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -46,7 +47,7 @@ format: $(VENV)/installed
 $(VENV)/installed: setup.py
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --editable '.[test,cluster,notebooks,quickstart]'
+	$(BIN)/python -m pip install --quiet --editable '.[test,cluster,docs,notebooks,quickstart]'
 	$(BIN)/python -c $(COMPILED)
 	touch $@
 
@@ -68,4 +69,4 @@ $(VENV)/installed: setup.py
 clean:
 	rm -rf $(VENV) .venv-torch .venv-io build *.egg-info
 
-include examples/miniature/rules.mk
+include examples/miniature/rules.mk docs/rules.mk release/rules.mk

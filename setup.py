@@ -1,5 +1,6 @@
 """Installs `mar` (from music_audio_representations/) and `tfrecord_tools`."""
 
+import re
 from pathlib import Path
 
 from setuptools import find_packages, setup
@@ -43,6 +44,8 @@ EXTRAS = {
     # Writes into the tags of audio files; GPL-2.0-or-later, and imported for that alone.
     "tags": ["mutagen>=1.46"],
     "notebooks": ["jupyterlab", "nbclient", "ipykernel"],
+    # Sphinx itself comes with SCOOCH.
+    "docs": ["furo", "myst-parser>=4", "sphinx-copybutton", "sphinx-design"],
     "test": [
         "pytest",
         "pytest-xdist",
@@ -60,24 +63,37 @@ EXTRAS = {
     ],
 }
 
+SOURCE = "music_audio_representations/mar"
 PACKAGES = [
     "mar",
-    *(f"mar.{name}" for name in find_packages("music_audio_representations/mar")),
+    *(f"mar.{name}" for name in find_packages(SOURCE)),
     "mar.configs",
     "tfrecord_tools",
 ]
 
+INIT = Path(__file__).parent.joinpath(SOURCE, "__init__.py").read_text(encoding="utf-8")
+(VERSION,) = re.findall(r'^__version__ = "(.+)"$', INIT, re.MULTILINE)
+
 setup(
     name="music-audio-representations",
-    version="0.1.0",
+    version=VERSION,
     description="Pre-train, extract and probe audio representations for music understanding",
     long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license="Apache-2.0",
-    python_requires=">=3.10,<3.13",
+    license_files=["LICENSE"],
+    keywords=["music", "audio", "embeddings", "representation learning", "MIR"],
+    classifiers=[
+        "Development Status :: 4 - Beta",
+        "Intended Audience :: Science/Research",
+        "Operating System :: POSIX :: Linux",
+        *(f"Programming Language :: Python :: 3.{minor}" for minor in range(10, 14)),
+        "Topic :: Multimedia :: Sound/Audio :: Analysis",
+    ],
+    python_requires=">=3.10,<3.14",
     packages=PACKAGES,
     package_dir={
-        "mar": "music_audio_representations/mar",
+        "mar": SOURCE,
         "mar.configs": "configs",
         "tfrecord_tools": "tfrecord_tools",
     },

@@ -17,7 +17,7 @@ import time
 import numpy as np
 from absl import app
 
-from mar.embedding import parts
+from mar.embedding import rows as kept
 from mar.probing.calibration import Rule, uncalibrated
 from mar.probing.dense import Layers
 from mar.probing.head import Head, Parts
@@ -33,7 +33,7 @@ def write_store(folder, tracks, rng):
     folder.mkdir()
     for first in range(0, tracks, 1000):
         rows = [
-            parts.Row(
+            kept.Row(
                 f"album {number // 12}/{number}.flac",
                 "ok",
                 duration=200.0,
@@ -44,7 +44,7 @@ def write_store(folder, tracks, rng):
                 rng.normal(size=(min(1000, tracks - first), DIMENSIONS)).astype(np.float32), first
             )
         ]
-        parts.write(folder / f"part-{first:09d}.parquet", PROVENANCE, rows, 0)
+        kept.write(folder / f"part-{first:09d}.parquet", PROVENANCE, rows, 0)
 
 
 def write_head(path, task, rng):

@@ -35,6 +35,7 @@ def main(argv: list[str]) -> int:
     if (FLAGS.output_file is None) == (FLAGS.output_folder is None):
         raise ConfigError("expected --output_file, or --output_folder for several inputs")
 
+    cli.check_config()
     from mar.embedding import files
 
     items = [item for item in files.find(inputs) if item.expected]

@@ -39,9 +39,7 @@ flags.DEFINE_string("output", "results", "Folder of all results.", short_name="o
 flags.DEFINE_string("model", None, "Row in the tables; by default the embeddings' folder's name.")
 flags.DEFINE_integer("trials", 0, "Trials of a search on the validation set.", lower_bound=0)
 flags.DEFINE_bool("search_dropout", False, "Search over dropout too, which Table 2 has fixed.")
-flags.DEFINE_float(
-    "precision", None, "Of the labels that are given: thresholds that reach it on validation items."
-)
+flags.DEFINE_float("precision", None, "Of labels that are given: what thresholds shall reach.")
 flags.DEFINE_float("recall", None, "Of labels: as --precision; by default the best F1.")
 flags.DEFINE_multi_integer(
     "seed", [0], "Of search, training and intervals; repeatable.", lower_bound=0
@@ -49,13 +47,12 @@ flags.DEFINE_multi_integer(
 flags.DEFINE_integer(
     "resamples",
     1000,
-    "Random halves of the test items, for the confidence intervals.",
+    "Random halves of the test items, for the intervals.",
     lower_bound=0,
 )
 flags.DEFINE_bool("allow_missing", False, "Go on without items that have no embedding.")
-flags.DEFINE_list(
-    "curve", [], "Examples of a label to train on too, 5,10,20: what more of them would bring."
-)
+flags.DEFINE_list("curve", [], "Train on 5,10,20 examples of a label, too: what would more bring?")
+cli.define_json_flag()
 cli.define_config_flags(required=False)
 flags.mark_flags_as_required(["task", "embeddings"])
 
@@ -64,6 +61,12 @@ def main(argv: list[str]) -> int:
     if len(argv) > 1:
         raise ConfigError(f"expected flags alone, got {argv[1:]}")
     cli.require_tensorflow()
+    cli.check_config()
+    cli.check_paths("embeddings", "metadata")
+    if FLAGS.precision is not None and FLAGS.recall is not None:
+        raise ConfigError("expected --precision or --recall, got both")
+    curve = _curve()
+    from mar.embedding.store import Embeddings
     from mar.tasks import Task
 
     if FLAGS.model is not None and len(FLAGS.embeddings) > 1:
@@ -71,14 +74,14 @@ def main(argv: list[str]) -> int:
     models = [pathlib.Path(folder).resolve().name for folder in FLAGS.embeddings]
     models = [*map(printable, models if FLAGS.model is None else [FLAGS.model])]
     _check_distinct("embeddings", FLAGS.embeddings, models)
+    opened = [Embeddings(folder) for folder in FLAGS.embeddings]
     tasks = [Task(name, FLAGS.metadata, **cli.own_task()) for name in FLAGS.task]
     _check_distinct("task", FLAGS.task, [task.name for task in tasks])
 
-    from mar.embedding.store import Embeddings
     from mar.probing import results
     from mar.probing.head import FILE
 
-    opened = [Embeddings(folder) for folder in FLAGS.embeddings]
+    aim, told = _aim(), []
     probes = [_probe(task) for task in tasks]
     for probe, (embeddings, model), seed in itertools.product(
         probes, zip(opened, models, strict=True), FLAGS.seed
@@ -91,13 +94,15 @@ def main(argv: list[str]) -> int:
             search_dropout=FLAGS.search_dropout,
             seed=seed,
             resamples=FLAGS.resamples,
-            aim=_aim(),
-            curve=_curve(),
+            aim=aim,
+            curve=curve,
             allow_missing=FLAGS.allow_missing,
             scratch=results.prepare(FLAGS.output, task.name, model, task.hash()),
         )
         run = result.save(FLAGS.output)
-        print(result, f"  head: {run.folder / FILE}", sep="\n", flush=True)
+        cli.say(f"{result}\n  head: {run.folder / FILE}")
+        told.append({"folder": str(run.folder), "head": str(run.folder / FILE), **result.facts})
+    cli.summarize(runs=told)
     return 0
 
 
@@ -114,8 +119,6 @@ def _aim():
     """What the thresholds are for."""
     from mar.probing.calibration import Aim
 
-    if FLAGS.precision is not None and FLAGS.recall is not None:
-        raise ConfigError("expected --precision or --recall, got both")
     if FLAGS.precision is not None:
         return Aim("precision", FLAGS.precision)
     return Aim() if FLAGS.recall is None else Aim("recall", FLAGS.recall)

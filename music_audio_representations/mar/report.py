@@ -30,7 +30,7 @@ flags.DEFINE_string("metadata", None, "Folder with the tasks' official files.")
 flags.DEFINE_string("audio", None, "Folder that the audio paths are relative to, to be heard.")
 flags.DEFINE_string("output", None, "HTML file to write.", short_name="o", required=True)
 flags.DEFINE_string("quickstart", None, "Gone: see examples.miniature.report.")
-flags.DEFINE_bool("sound", None, "Gone: see --audio.")
+cli.define_gone_flag("sound", "--audio says where the sound is")
 
 
 def main(argv: list[str]) -> int:
@@ -39,14 +39,18 @@ def main(argv: list[str]) -> int:
             f"--quickstart is gone: `python -m examples.miniature.report {FLAGS.quickstart}`, in "
             f"the clone, writes that report"
         )
-    if FLAGS.sound is not None:
-        raise ConfigError("--sound is gone: --audio says where the sound is")
     if len(argv) > 1:
         raise ConfigError(f"expected flags alone, got {argv[1:]}")
     if bool(FLAGS.embeddings) != bool(FLAGS.task):
         raise ConfigError("expected --embeddings and --task together: they make the map")
     if FLAGS.audio and not FLAGS.task:
         raise ConfigError("--audio: expected --embeddings and --task, which make the map")
+    cli.check_paths("results", "embeddings", "metadata", "audio")
+    if FLAGS.task:
+        from mar.tasks import find_task
+
+        for name in FLAGS.task:
+            find_task(name)
     from mar.probing.results import Results
     from mar.reporting import page
 

@@ -12,6 +12,7 @@ import pathlib
 
 from absl import flags
 
+from mar.embedding import model_names
 from mar.errors import ConfigError, InputError
 from mar.util import cli
 
@@ -30,6 +31,9 @@ def main(argv: list[str]) -> int:
     for name in ("results", "probes"):
         if FLAGS[name].present and not os.path.isdir(str(FLAGS[name].value)):
             raise InputError(f"--{name}: {FLAGS[name].value}: expected a folder, found none")
+    cli.check_paths("records")
+    if FLAGS.model is not None:
+        model_names.check(FLAGS.model)
     from mar.reporting import writing
 
     found = results if results.is_dir() else None

@@ -29,8 +29,9 @@ import sys
 
 from absl import flags
 
+from mar.embedding import files, model_names
 from mar.errors import ConfigError, InputError
-from mar.util import cli
+from mar.util import cli, table_files
 
 FLAGS = flags.FLAGS
 flags.DEFINE_multi_string("head", None, "A head, or the folder of its run; repeatable.")
@@ -63,12 +64,9 @@ def main(argv: list[str]) -> int:
     heads = tagging.named([Head(path) for path in FLAGS.head])
     if FLAGS.files:
         return _into_files(heads, inputs, (shard, shards))
-    from mar.util import table_files
-
     output = pathlib.Path(FLAGS.output)
     if shards > 1:
         output = output.with_stem(f"{output.stem}-{shard}-of-{shards}")
-    table_files.check_name(output)
     embeddings = _embeddings(heads, inputs, (shard, shards))
     paths = _share(embeddings, shard, shards)
     if FLAGS.timeline:
@@ -85,6 +83,7 @@ def main(argv: list[str]) -> int:
 
 def _check_flags(inputs):
     """Raises ConfigError where they cannot be meant together."""
+    cli.check_paths("head", "files")
     if FLAGS.remove:
         if FLAGS.head or FLAGS.output or FLAGS.field or inputs or not FLAGS.files:
             raise ConfigError("--remove: expected --files and, at most, --write and --shard")
@@ -99,15 +98,34 @@ def _check_flags(inputs):
         raise ConfigError("--write and --field: expected --files, the files to label")
     if not inputs:
         raise ConfigError("expected a folder of embeddings, or audio files, folders or lists")
+    if FLAGS.model is not None:
+        model_names.check(FLAGS.model)
+    if FLAGS.output is not None:
+        table_files.check_name(FLAGS.output)
+    for given in inputs:
+        if given != files.STDIN and not os.path.lexists(given):
+            raise InputError(f"{given}: no such file or folder")
+    if _are_embeddings(inputs) and FLAGS.embeddings is not None:
+        raise ConfigError(f"--embeddings: {inputs[0]} has embeddings; leave the flag out")
+    if not _are_embeddings(inputs) and FLAGS.embeddings is None:
+        raise ConfigError(
+            f"expected --embeddings, a folder for the embeddings of {' '.join(inputs)}, by which "
+            f"they are computed once"
+        )
+
+
+def _are_embeddings(inputs):
+    """Whether what is given is a folder that mar.embed wrote, rather than audio."""
+    return len(inputs) == 1 and any(pathlib.Path(inputs[0]).glob("[!.]*.parquet"))
 
 
 def _into_files(heads, inputs, shard):
     """Labels into the tags of the files; returns the exit code."""
-    from mar.embedding import engine, files
+    from mar.embedding import changes
     from mar.probing import file_labels
 
     named = file_labels.fields(heads, FLAGS.field)
-    items = engine.share(files.find(FLAGS.files), *shard)
+    items = changes.share(files.find(FLAGS.files), *shard)
     embeddings = _embeddings(heads, inputs, shard)
     paths = _share(embeddings, *shard)
     wanted = file_labels.wanted(heads, named, embeddings, paths, FLAGS.top)
@@ -126,10 +144,10 @@ def _into_files(heads, inputs, shard):
 
 def _remove(shard):
     """Our fields out of the files; returns the exit code."""
-    from mar.embedding import engine, files
+    from mar.embedding import changes
     from mar.probing import file_labels
 
-    items = engine.share(files.find(FLAGS.files), *shard)
+    items = changes.share(files.find(FLAGS.files), *shard)
     located = {item.key: item.path for item in items if item.expected}
     return _tag(file_labels.Outcome(), located, dict.fromkeys(located))
 
@@ -150,8 +168,6 @@ def _tag(outcome, located, wanted):
 
 def _share(embeddings, shard, shards):
     """Which of the embedded files this machine labels; None for all."""
-    from mar.embedding import files
-
     if shards == 1:
         return None
     return [path for path in embeddings.paths if files.shard_of(path, shards) == shard]
@@ -161,22 +177,12 @@ def _embeddings(heads, inputs, shard):
     """The data set that is labelled; audio is embedded into it first."""
     from mar.embedding.store import Embeddings
 
-    for given in inputs:
-        if not os.path.lexists(given):
-            raise InputError(f"{given}: no such file or folder")
-    if len(inputs) == 1 and any(pathlib.Path(inputs[0]).glob("[!.]*.parquet")):
-        if FLAGS.embeddings is not None:
-            raise ConfigError(f"--embeddings: {inputs[0]} has embeddings; leave the flag out")
+    if _are_embeddings(inputs):
         return Embeddings(inputs[0])
-    if FLAGS.embeddings is None:
-        raise ConfigError(
-            f"expected --embeddings, a folder for the embeddings of {' '.join(inputs)}, by which "
-            f"they are computed once"
-        )
     first, *others = heads.values()
     for other in others:
         other.check(first.about["embeddings"], f"the head of {first.about['task']}")
-    from mar.embedding import cluster, files
+    from mar.embedding import cluster
     from mar.embedding.catalogue import Catalogue
 
     made = first.about["embeddings"]

@@ -1,6 +1,5 @@
 """Every representation is embedded, kept, resumed and searched as a network is."""
 
-import os
 import shutil
 
 import numpy as np
@@ -11,11 +10,12 @@ import mar
 from helpers.networks import small_network
 from helpers.processes import run_python
 from helpers.signals import music
-from mar.embedding import engine, representations
+from mar.embedding import ahead, engine, files, representations
 from mar.embedding.embedder import Embedder
 from mar.embedding.representations import MusiCNNWindows, representation
+from mar.embedding.rows import Row
 from mar.embedding.store import Embeddings
-from mar.embedding.writer import Row, Writer
+from mar.embedding.writer import Writer
 from mar.errors import ConfigError, InputError
 from mar.models.musicnn import FRAMES, MusiCNN
 from mar.models.saving import fingerprint
@@ -197,9 +197,10 @@ def test_what_is_no_representation_is_refused():
 def test_a_large_group_is_cut(library):
     """However dense the windows lie, what waits for the model is bounded."""
     embedder = Embedder(untrained(small_network(), 300), mar.Windows(hop_seconds=0.05))
-    items = [engine.AudioItem("2.wav", os.fspath(library / "2.wav"))]
-    duplicates = engine._Duplicates(engine.InMemory({"format": "parquet"}))
-    sizes = [len(pieces) for _, pieces in engine._groups(embedder, items, duplicates, 1)]
+    items = files.named(library, ["2.wav"])
+    duplicates = ahead.Duplicates(engine.InMemory({"format": "parquet"}))
+    groups = ahead.groups(ahead.OnDemand(lambda: embedder), items, duplicates, 1)
+    sizes = [len(pieces) for _, pieces in groups if pieces is not None]
     assert max(sizes) <= 8
     assert sum(sizes) > 400
 

@@ -95,7 +95,7 @@ def test_from_its_download_to_a_trained_step(home):
 def test_music_alone(home):
     """Classes of the ontology, and labels that are right often enough."""
     (home / "qa_true_counts.csv").write_text("label_id,num_rated,num_true\n/m/04rlf,10,1\n")
-    flags = ["--table", "balanced_train_segments.csv", "--audio", "clips", "--skip_errors"]
+    flags = ["--table", "balanced_train_segments.csv", "--audio", "clips", "--fail_on=none"]
     flags += ["--vocabulary", "class_labels_indices.csv", "--workers=1", "--output", "music"]
     flags += ["--ontology", AUDIOSET / "ontology.json", "--classes", "Music"]
     flags += ["--label_quality", "qa_true_counts.csv"]

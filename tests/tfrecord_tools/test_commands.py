@@ -91,7 +91,7 @@ def killed_at_work(output, arguments):
 
 
 def test_a_killed_command_ends_in_the_bytes_of_an_undisturbed_one(audio, records, tmp_path):
-    tool("write", *write_arguments(audio, tmp_path, "--workers=1", "--skip_errors"))
+    tool("write", *write_arguments(audio, tmp_path, "--workers=1", "--fail_on=none"))
     assert len(list(tmp_path.glob("*.tfrecord"))) > 3
     assert small_records.contents(tmp_path) == small_records.contents(records)
 
@@ -197,7 +197,7 @@ def test_records_follow_a_table_and_are_joined(audio, records, tmp_path):
     assert RecordReader(grown).manifest.header.vocabulary == ["even", "loud", "odd", "new"]
     joined = tool("merge", "--output", tmp_path / "all", "--workers=1", grown, records)
     assert "11 tracks" in joined.stdout
-    assert "8 tracks that several of them have were taken once" in joined.stdout
+    assert "8 tracks that several of them have are taken once" in joined.stdout
     for data_set, count in ((grown, 10), (tmp_path / "all", 11)):
         assert f"{count} tracks in" in tool("verify", data_set).stdout
 
@@ -205,7 +205,7 @@ def test_records_follow_a_table_and_are_joined(audio, records, tmp_path):
 def test_a_cluster_writes_the_same_bytes(audio, records, tmp_path):
     """On a real Ray, started on this machine; from a folder that its workers are not in."""
     pytest.importorskip("ray", reason="needs the extra `cluster`")
-    arguments = write_arguments(audio, "set", "--ray_address=local", "--skip_errors")
+    arguments = write_arguments(audio, "set", "--ray_address=local", "--fail_on=none")
     process = run_python("-m", "tfrecord_tools.write", *arguments, cwd=tmp_path)
     assert process.returncode == 0, process.stderr
     assert small_records.contents(tmp_path / "set") == small_records.contents(records)

@@ -6,9 +6,8 @@ time. Class and parameter names are the published ones; what they describe is do
 """
 
 import functools
+import logging
 import os
-import sys
-import warnings
 
 import keras
 import numpy as np
@@ -17,8 +16,8 @@ from mar.audio import isolated
 from mar.audio.logmel import PUBLISHED, LogMel
 from mar.audio.windows import FrameWindows
 from mar.config import Configurable, Param
-from mar.embedding.engine import Waveform
 from mar.embedding.network import Network
+from mar.embedding.waveform import Waveform
 from mar.errors import ConfigError
 from mar.models.loading import load_model
 from mar.models.saving import front_end
@@ -26,6 +25,7 @@ from mar.util.kinds import NonNegativeInt, PositiveInt
 
 PUBLISHED_MODEL = "./supporting_data/model/model.keras"
 _BATCH = 32
+_LOG = logging.getLogger(__name__)
 
 
 class Extractor(Configurable):
@@ -122,7 +122,7 @@ class EmbeddingFeature(Transform):
         """Loads the model. Where the release's own file is not there, its weights are fetched."""
         location = self.model_location
         if location == PUBLISHED_MODEL and not os.path.exists(location):
-            print(f"{location} is not here: the published weights are used", file=sys.stderr)
+            _LOG.info("%s is not here: the published weights are used", location)
             location = "mule"
         return load_model(location)
 
@@ -219,4 +219,4 @@ class Analysis(Configurable):
         differing = [name for name in given if given[name] != expected[name]]
         if differing:
             details = ", ".join(f"{name} {expected[name]}, not {given[name]}" for name in differing)
-            warnings.warn(f"the model was made with {details}", stacklevel=3)
+            _LOG.warning("the model was made with %s", details)

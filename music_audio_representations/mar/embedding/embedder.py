@@ -15,9 +15,12 @@ from mar.audio.logmel import LogMel
 from mar.audio.resampling import resample
 from mar.audio.windows import Windows
 from mar.embedding import engine, files
-from mar.embedding.representations import Representation, located, representation
+from mar.embedding.model_names import is_baseline
+from mar.embedding.representations import Representation, representation
 from mar.embedding.store import Embeddings
+from mar.embedding.waveform import Waveform
 from mar.errors import ConfigError, InputError
+from mar.models.loading import located
 
 if TYPE_CHECKING:
     import keras
@@ -89,7 +92,8 @@ class Embedder:
                 f"window_seconds=3.0)), got {windows!r}"
             )
         if isinstance(model, (str, os.PathLike)):
-            model = self._source = located(model)
+            name = os.fspath(model)
+            model = self._source = name if is_baseline(name) else located(model)
         else:
             self._source = type(model).__name__
         self.representation = representation(model, windows, batch_size, precision)
@@ -151,7 +155,7 @@ class Embedder:
 
     def _embedding(self, blocks: Iterable[np.ndarray], name: str, rate: int) -> Embedding:
         """The embedding of mono blocks at the front end's rate, which `name` names in messages."""
-        waveform = engine.Waveform(blocks, self.representation.shortest)
+        waveform = Waveform(blocks, self.representation.shortest)
         try:
             groups = list(self.representation.stream(self.representation.pieces(waveform)))
         except InputError as error:
@@ -202,7 +206,7 @@ class Embedder:
         """
         inputs = [audio] if isinstance(audio, (str, os.PathLike)) else audio
         items = files.find([os.path.expanduser(path) for path in inputs])
-        engine.embed(self, items, output, store, format, workers, shard)
+        engine.embed(lambda: self, self.provenance, items, output, store, format, workers, shard)
         return Embeddings(output)
 
 

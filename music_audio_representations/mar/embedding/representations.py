@@ -19,9 +19,10 @@ from sklearn.preprocessing import StandardScaler
 
 from mar.audio.logmel import LogMel
 from mar.audio.windows import Windows
+from mar.embedding.model_names import is_baseline
 from mar.embedding.network import Network, compiled, in_batches
 from mar.errors import ConfigError, InputError
-from mar.models import loading, musicnn
+from mar.models import musicnn
 from mar.models.loading import FRAMES, load_model
 from mar.models.musicnn import MusiCNN
 from mar.models.saving import fingerprint, front_end
@@ -29,7 +30,6 @@ from mar.models.sfnfnet import SfNfNetF0, untrained
 
 Tag = TypeVar("Tag")
 Group = tuple[np.ndarray, np.ndarray]
-_BASELINES = ("logmel_mean", *musicnn.CHECKPOINTS)  # but for `random`
 
 
 class Representation(Protocol):
@@ -205,7 +205,7 @@ def representation(
     """
     if isinstance(model, (str, os.PathLike)):
         name, _, seed = os.fspath(model).partition(":")
-        if name in _BASELINES:
+        if is_baseline(name) and name != "random":
             if precision != "float32":
                 raise ConfigError(f"precision: expected float32 for {name}, got {precision}")
             if name == "logmel_mean":
@@ -217,13 +217,6 @@ def representation(
     if not hasattr(model, "pieces"):
         raise ConfigError(f"model: expected a name, a file or a model, got {model!r}")
     return model
-
-
-def located(model: str | os.PathLike) -> str:
-    """The name of a baseline as it is; that of a model as `mar.models.loading.located` has it."""
-    name = os.fspath(model)
-    is_baseline = name.partition(":")[0] in (*_BASELINES, "random")
-    return name if is_baseline else loading.located(name)
 
 
 def _random(seed: str) -> keras.Model:
