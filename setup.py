@@ -40,6 +40,7 @@ EXTRAS = {
     # hdfs:// and Azure. The last tensorflow-io cannot be loaded by a newer TensorFlow.
     "io": ["tensorflow-io==0.37.1", "tensorflow>=2.17,<2.18"],
     "cluster": ["ray[data]>=2.30"],
+    "search": ["faiss-cpu>=1.12"],  # the index of mar.index
     # Data carriers of the embedded data set: scores and a soundfont.
     "quickstart": ["music21>=9.9,<11", "pretty_midi>=0.2.11"],
     # Writes into the tags of audio files; GPL-2.0-or-later, and imported for that alone.
@@ -57,6 +58,7 @@ EXTRAS = {
         "jax",
         "resampy",
         "mutagen>=1.46",
+        "faiss-cpu>=1.12",
         "tinytag>=2.0",  # reads tags, as another program would
         "moto[server]",
         "boto3",

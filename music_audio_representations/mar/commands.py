@@ -15,6 +15,8 @@ from mar.util import cli, usage
 COMMANDS = {
     "embed": "mar.embed",
     "similar": "mar.similar",
+    "duplicates": "mar.duplicates",
+    "index": "mar.index",
     "tag": "mar.tag",
     "check": "mar.check",
     "analyze": "mar.analyze",
