@@ -37,6 +37,7 @@ EXTRAS = {
     "gpu": ["tensorflow[and-cuda]>=2.17"],
     # hdfs:// and Azure. The last tensorflow-io cannot be loaded by a newer TensorFlow.
     "io": ["tensorflow-io==0.37.1", "tensorflow>=2.17,<2.18"],
+    "hub": ["huggingface_hub>=0.30"],  # hf:// models
     "cluster": ["ray[data]>=2.30"],
     # Data carriers of the embedded data set: scores and a soundfont.
     "quickstart": ["music21>=9.9,<11", "pretty_midi>=0.2.11"],
@@ -52,6 +53,7 @@ EXTRAS = {
         "types-tqdm",
         "jax",
         "resampy",
+        "huggingface_hub>=0.30",
         "mutagen>=1.46",
         "tinytag>=2.0",  # reads tags, as another program would
         "moto[server]",
