@@ -39,6 +39,7 @@ EXTRAS = {
     "gpu": ["tensorflow[and-cuda]>=2.17"],
     # hdfs:// and Azure. The last tensorflow-io cannot be loaded by a newer TensorFlow.
     "io": ["tensorflow-io==0.37.1", "tensorflow>=2.17,<2.18"],
+    "hub": ["huggingface_hub>=0.30"],  # hf:// models
     "cluster": ["ray[data]>=2.30"],
     "search": ["faiss-cpu>=1.12"],  # the index of mar.index
     # Data carriers of the embedded data set: scores and a soundfont.
@@ -57,6 +58,7 @@ EXTRAS = {
         "types-tqdm",
         "jax",
         "resampy",
+        "huggingface_hub>=0.30",
         "mutagen>=1.46",
         "faiss-cpu>=1.12",
         "tinytag>=2.0",  # reads tags, as another program would
