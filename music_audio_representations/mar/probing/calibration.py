@@ -10,12 +10,9 @@ import dataclasses
 from typing import Literal
 
 import numpy as np
-from scipy.optimize import minimize, minimize_scalar
-from scipy.special import expit, log_expit, log_softmax, softmax
-from sklearn.isotonic import IsotonicRegression
-from sklearn.metrics import precision_recall_curve
 
 from mar.errors import ConfigError
+from mar.probing.dense import expit, softmax
 
 EXCLUSIVE = ("multiclass", "key")  # kinds of tasks whose labels are classes
 Method = Literal["none", "temperature", "platt", "isotonic"]
@@ -48,7 +45,7 @@ class Calibration:
         """float64 `(items, labels)` probabilities of logits of that shape."""
         scaled = logits * self.slopes + self.intercepts
         if self.exclusive:
-            return softmax(scaled, axis=1)
+            return softmax(scaled)
         probabilities = expit(scaled)
         for label, (knots, values) in self.curves.items():
             probabilities[:, label] = np.interp(logits[:, label], knots, values)
@@ -69,6 +66,8 @@ def fitted(logits: np.ndarray, targets: np.ndarray, exclusive: bool) -> Calibrat
         targets: 0/1 `(items, labels)`.
         exclusive: whether labels are classes.
     """
+    from sklearn.isotonic import IsotonicRegression
+
     items, labels = targets.shape
     plain = uncalibrated(labels, exclusive)
     if exclusive:
@@ -93,6 +92,9 @@ def fitted(logits: np.ndarray, targets: np.ndarray, exclusive: bool) -> Calibrat
 
 def _temperature(logits, targets):
     """The T that makes the right classes most likely under softmax(logits / T)."""
+    from scipy.optimize import minimize_scalar
+    from scipy.special import log_softmax
+
     true = targets.argmax(axis=1)[:, None]
 
     def loss(log_temperature):
@@ -108,6 +110,9 @@ def _platt(logits, target):
     Of 3 items with the label and 1 without, they are 4 / 5 and 1 / 3. The slope stays positive, so
     that items keep their order.
     """
+    from scipy.optimize import minimize
+    from scipy.special import log_expit
+
     positives, negatives = target.sum(), (1 - target).sum()
     aims = np.where(target > 0, (positives + 1) / (positives + 2), 1 / (negatives + 2))
 
@@ -181,6 +186,8 @@ def thresholds(
 
 def _threshold(probabilities, target, aim):
     """That of one label; infinite where no item has it, or none reaches the aim."""
+    from sklearn.metrics import precision_recall_curve
+
     if not target.any():
         return np.inf
     precision, recall, values = precision_recall_curve(target, probabilities)

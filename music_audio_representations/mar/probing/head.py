@@ -70,6 +70,11 @@ class Head:
         self._layers, self._rule, self.about = source.layers, source.rule, source.about
 
     @property
+    def parts(self) -> Parts:
+        """What it consists of."""
+        return Parts(self._layers, self._rule, self.about)
+
+    @property
     def labels(self) -> list[str]:
         """Their names."""
         return self.about["labels"]
@@ -192,7 +197,7 @@ class Head:
 
     def save(self, path: str | os.PathLike) -> None:
         """Writes the file, whole or not at all."""
-        arrays, about = _written(Parts(self._layers, self._rule, self.about))
+        arrays, about = _written(self.parts)
         with whole(path) as unfinished:
             safetensors.numpy.save_file(arrays, unfinished, {"mar": json.dumps(about)})
 
