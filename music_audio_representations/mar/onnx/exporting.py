@@ -1,6 +1,5 @@
 """Files of exported models: built from a Keras model, loaded again and compared with it."""
 
-import contextlib
 import dataclasses
 import hashlib
 import logging
@@ -140,12 +139,11 @@ def waveforms(audio: Sequence[str | os.PathLike], log_mel: LogMel) -> list[np.nd
 def _excerpt(path, log_mel):
     """The first minute of a file, mono."""
     blocks, held, most = [], 0, _SECONDS * log_mel.sample_rate
-    with contextlib.closing(isolated.blocks(path, **log_mel.decoding)) as decoded:
-        for block in decoded:
-            blocks.append(block)
-            held += len(block)
-            if held >= most:
-                break
+    for block in isolated.blocks(path, **log_mel.decoding):
+        blocks.append(block)
+        held += len(block)
+        if held >= most:
+            break
     return np.concatenate(blocks)[:most]
 
 
@@ -225,9 +223,9 @@ def write_onnx(
 
 def _int8(plan, network, calibration, held_out, least):
     """The fastest int8 network that agrees well enough."""
-    snippets = [snippets_of(plan, each) for each in (calibration, held_out)]
+    calibrated_on, measured_on = snippets_of(plan, calibration), snippets_of(plan, held_out)
     choice = None
-    for choice in choices(network, *snippets, lambda each: each.centred >= least):
+    for choice in choices(network, calibrated_on, measured_on, lambda c: c.centred >= least):
         _LOG.info("%s", choice)
     if choice is None:
         raise InputError("int8: the network has no convolution that is worth it")

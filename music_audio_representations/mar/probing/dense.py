@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -30,7 +31,7 @@ def _erf(x):
     return np.frompyfunc(math.erf, 1, 1)(x).astype(x.dtype)
 
 
-ACTIVATIONS = {  # Keras', by their names there
+ACTIVATIONS: dict[str, Callable] = {  # Keras', by their names there
     "linear": lambda x: x,
     "relu": lambda x: np.maximum(x, 0),
     "leaky_relu": lambda x: np.where(x < 0, 0.2 * x, x),
