@@ -186,7 +186,7 @@ import sys, numpy, mar
 print(mar.Head(sys.argv[1])(numpy.zeros(6)))
 assert not {"tensorflow", "keras", "torch", "jax"} & sys.modules.keys()
 """
-    assert "Café" in run_python("-c", code, str(tmp_path)).stdout
+    assert "Café" in run_python("-c", code, tmp_path, fresh=True).stdout
 
 
 def test_activations_that_are_unknown_are_refused():
