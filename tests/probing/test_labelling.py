@@ -208,6 +208,9 @@ def test_on_a_full_disk_nothing_looks_whole(suffix, catalogue):
 # --------------------------------------------------------------------------------------------- ray
 
 
+PATIENT = {"RAY_raylet_start_wait_time_s": "300"}  # where a machine has much to do
+
+
 def workers(process):
     """Ray's of this process, that label."""
     for child in psutil.Process(process.pid).children(recursive=True):
@@ -232,7 +235,7 @@ def test_ray_labels_the_same_where_processes_die(killed, catalogue):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), **PATIENT},
     )
     kept = catalogue / ".t.csv.labelling"
     while process.poll() is None and not list(kept.glob("*.tags.parquet")):
