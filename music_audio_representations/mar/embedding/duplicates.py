@@ -77,7 +77,7 @@ def _units(embeddings: "Embeddings", file: IO[bytes]) -> tuple[list[str], np.nda
     paths: list[str] = []
     for names, vectors in embeddings.finite_vectors():
         sounding = vectors.any(axis=1)
-        paths += itertools.compress(names, sounding)
+        paths += itertools.compress(names, sounding.tolist())
         file.write(units_of(vectors[sounding]).tobytes())
     file.flush()
     shape = (len(paths), embeddings.dimensions)
