@@ -300,7 +300,7 @@ class Embeddings(Opened):
 
         return search_index.opened(self)
 
-    def select(self, **conditions: Any) -> set[str]:
+    def select(self, **conditions: Any) -> frozenset[str]:
         """The paths in a folder, of a duration, with a label: see `mar.embedding.selection`."""
         from mar.embedding import selection
 
