@@ -201,7 +201,7 @@ def test_bad_files_are_rows_and_cost_nothing_else(model, library, tmp_path):
     assert np.isfinite([found[path]["mean"] for path in good]).all()
     assert {path for path in good if found[path]["padded"]} == {"short.wav"}
 
-    again = embed("--model", model, "--output", tmp_path / "out", library, "--skip_errors")
+    again = embed("--model", model, "--output", tmp_path / "out", library, "--fail_on=new")
     assert again.returncode == 0
     assert "0 embedded, 9 already there, 0 skipped (not audio), 10 failed" in again.stdout
     assert rows(tmp_path / "out").keys() == found.keys()

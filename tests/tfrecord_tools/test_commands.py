@@ -149,7 +149,7 @@ def test_excerpts(records, tmp_path):
     arguments = ["--seconds=5", "--workers=1", records]
     first = tool("excerpt", "--output", tmp_path / "a", *arguments)
     assert "8 tracks, 0.01 hours" in first.stdout
-    assert "1 tracks are shorter than 5 s and were left out" in first.stdout
+    assert "1 of 9 tracks are shorter than 5 s" in first.stdout
     tool("excerpt", "--output", tmp_path / "other", "--seed=1", *arguments)
     source, excerpts = RecordReader(records), RecordReader(tmp_path / "a")
     assert (excerpts.manifest.frames == 500).all()
