@@ -31,7 +31,7 @@ class Progress:
             import tqdm
 
             columns = os.get_terminal_size(sys.stderr.fileno()).columns
-            size = {} if columns else _SIZE  # some terminals do not know theirs
+            size: dict[str, Any] = {} if columns else _SIZE  # some terminals do not know theirs
             self._bar = tqdm.tqdm(
                 total=total,
                 unit=unit,
