@@ -1,6 +1,6 @@
 # make test        creates .venv, installs what is needed, tests every property once
 # make check       the inner loop: style, types, and the tests that need no TensorFlow
-# make test-slow   what takes long: loops of kills, all combinations, the chain of `make quickstart`
+# make test-slow   what takes long: loops of kills, all combinations, the tutorials, the wheel
 # make test-torch  what PyTorch is for, in .venv-torch
 # make test-io     all in .venv-io, with tensorflow-io, which needs TensorFlow 2.17, and with the
 #                  lowest supported versions of everything else
@@ -28,6 +28,7 @@ test: $(VENV)/installed
 
 test-slow: $(VENV)/installed
 	$(BIN)/$(PYTEST) -m slow
+	$(MAKE) dist
 
 test-torch: .venv-torch/installed
 	.venv-torch/bin/python -m pytest -k torch

@@ -30,7 +30,7 @@ def execute(name, folder, **parameters):
     }
     cell.source = "\n".join(f"{name} = {value!r}" for name, value in values.items())
     nbclient.NotebookClient(
-        notebook, timeout=300, resources={"metadata": {"path": folder}}
+        notebook, timeout=3000, resources={"metadata": {"path": folder}}
     ).execute()
     return notebook.cells
 

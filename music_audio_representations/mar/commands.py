@@ -15,6 +15,8 @@ from mar.util import cli, usage
 COMMANDS = {
     "embed": "mar.embed",
     "similar": "mar.similar",
+    "duplicates": "mar.duplicates",
+    "index": "mar.index",
     "tag": "mar.tag",
     "check": "mar.check",
     "analyze": "mar.analyze",
@@ -23,6 +25,7 @@ COMMANDS = {
     "report": "mar.report",
     "fetch": "mar.fetch",
     "train": "mar.train",
+    "export": "mar.export",
     "configs": "mar.configurations",
     "doctor": "mar.doctor",
     "completion": "mar.completion",

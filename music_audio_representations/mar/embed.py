@@ -33,7 +33,10 @@ flags.DEFINE_string(
 flags.DEFINE_enum("store", None, ["mean", "timeline"], "Short for --set Catalogue.store=…")
 flags.DEFINE_enum("format", None, ["parquet", "npz"], "Short for --set Catalogue.format=…")
 flags.DEFINE_enum(
-    "precision", None, ["float32", "bfloat16"], "Short for --set Catalogue.precision=…"
+    "precision",
+    None,
+    ["float32", "bfloat16", "float16", "int8"],
+    "Short for --set Catalogue.precision=…",
 )
 flags.DEFINE_integer("workers", None, "Short for --set Catalogue.workers=…", lower_bound=1)
 cli.define_shard_flag("embeds its share")

@@ -10,9 +10,10 @@ import mar
 from helpers.networks import small_network
 from helpers.processes import run_python
 from helpers.signals import music
-from mar.embedding import ahead, engine, files, representations
+from mar.embedding import ahead, baselines, engine, files
+from mar.embedding.baselines import MusiCNNWindows
 from mar.embedding.embedder import Embedder
-from mar.embedding.representations import MusiCNNWindows, representation
+from mar.embedding.representations import representation
 from mar.embedding.rows import Row
 from mar.embedding.store import Embeddings
 from mar.embedding.writer import Writer
@@ -142,7 +143,7 @@ def test_the_untrained_network_depends_on_its_seed():
 
 
 def test_random_is_the_untrained_network(monkeypatch):
-    monkeypatch.setattr(representations, "SfNfNetF0", small_network)
+    monkeypatch.setattr(baselines, "SfNfNetF0", small_network)
     for name, seed in (("random", 0), ("random:3", 3)):
         expected = fingerprint(untrained(small_network(), 300, seed=seed))
         assert representation(name).provenance["model"] == expected

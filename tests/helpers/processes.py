@@ -51,6 +51,15 @@ def run_python(*arguments, **options):
     return subprocess.CompletedProcess(process.args, process.returncode, *output)
 
 
+def wait_for(condition, process=None):
+    """Waits until a condition holds; fails where the process has ended, or the machine hangs."""
+    limit = time.monotonic() + 1200
+    while not condition():
+        assert process is None or process.poll() is None, "it ended too soon"
+        assert time.monotonic() < limit, "waited in vain"
+        time.sleep(0.005)
+
+
 def is_running(pid):
     with contextlib.suppress(FileNotFoundError), open(f"/proc/{pid}/stat") as file:
         return file.read().rpartition(")")[2].split()[0] != "Z"

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import random
+import resource
 import signal
 import subprocess
 import sys
@@ -187,6 +188,21 @@ def test_embeddings_that_change_meanwhile_are_not_taken_for_whole(catalogue):
     with pytest.raises(InputError, match="part-3.parquet: gone; a run changes its folder"):
         Labelling({"moods": head()}).run(embeddings, catalogue / "t.csv")
     assert not (catalogue / "t.csv").exists()
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".csv", ".jsonl"])
+def test_on_a_full_disk_nothing_looks_whole(suffix, catalogue):
+    output = catalogue / f"t{suffix}"
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+    try:
+        with pytest.raises(InputError, match=r"tags\.parquet: cannot be written: .*too large"):
+            label(catalogue, output)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert tables(output) == {}
+    label(catalogue, output)
+    assert len(tables(output)) == 1
 
 
 # --------------------------------------------------------------------------------------------- ray

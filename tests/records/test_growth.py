@@ -4,14 +4,13 @@ import dataclasses
 import pathlib
 import shutil
 import signal
-import time
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
 from helpers import small_records
-from helpers.processes import UNREAD, run_python, start_python
+from helpers.processes import UNREAD, run_python, start_python, wait_for
 from mar.errors import ConfigError, InputError
 from mar.records import growth, writer
 from mar.records import manifest as manifests
@@ -226,11 +225,7 @@ def test_one_process_adds_at_a_time_and_a_reader_reads_on(folder):
     path = folder.parent / "append.py"
     path.write_text(script)
     first = start_python(path, folder, **UNREAD, HOLD_FROM="444")
-    deadline = time.monotonic() + 120
-    while not (folder / "parts" / "shard-00000.parquet").exists():
-        assert first.poll() is None
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.01)
+    wait_for((folder / "parts" / "shard-00000.parquet").exists, first)
     assert content(folder) == expected(EARLIER)
     with pytest.raises(InputError, match=rf"\(process {first.pid} on .*\) writes into it since"):
         append(folder, LATER)

@@ -4,13 +4,12 @@ import os
 import pathlib
 import signal
 import subprocess
-import time
 
 import numpy as np
 import pytest
 
 from helpers import small_records
-from helpers.processes import UNREAD, is_running, run_python, start_python
+from helpers.processes import UNREAD, is_running, run_python, start_python, wait_for
 from mar.errors import ConfigError, InputError
 from mar.records import manifest as manifests
 from mar.records import writer
@@ -88,13 +87,6 @@ def children(pid):
     """The processes that a process has started."""
     text = pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text()
     return [int(word) for word in text.split()]
-
-
-def wait_for(condition):
-    deadline = time.monotonic() + 120
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.005)
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,11 @@ def is_baseline(name: str) -> bool:
     return name != "mule" and name.partition(":")[0] in NAMES
 
 
+def is_exported(name: str) -> bool:
+    """Whether a name is that of a file that `mar export` wrote, which ONNX Runtime runs."""
+    return name.endswith(".onnx")
+
+
 def check(source: str) -> None:
     """That a model is a name, or may be somewhere: a file, a folder, or one of a run's models.
 

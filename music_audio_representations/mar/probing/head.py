@@ -72,6 +72,11 @@ class Head:
         self._layers, self._rule, self.about = source.layers, source.rule, source.about
 
     @property
+    def parts(self) -> Parts:
+        """What it consists of."""
+        return Parts(self._layers, self._rule, self.about)
+
+    @property
     def labels(self) -> list[str]:
         """Their names."""
         return self.about["labels"]
@@ -203,7 +208,7 @@ class Head:
         return hashlib.sha256(self._bytes()).hexdigest()
 
     def _bytes(self):
-        arrays, about = _written(Parts(self._layers, self._rule, self.about))
+        arrays, about = _written(self.parts)
         return safetensors.numpy.save(arrays, {"mar": json.dumps(about)})
 
     def _vectors(self, vectors):

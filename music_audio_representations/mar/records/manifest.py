@@ -20,9 +20,9 @@ import pyarrow.parquet as pq
 
 from mar.errors import ConfigError, InputError
 from mar.records import storage
-from mar.records.framing import crc32c
 from mar.records.storage import File, Location
 from mar.util.atomic import appearing
+from mar.util.checksums import crc32c
 
 NAME = "manifest.parquet"
 FINGERPRINT_BYTES = 4096
