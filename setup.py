@@ -24,6 +24,7 @@ REQUIRED = [
     "pooch>=1.8",  # verified downloads
     "pandas>=2.1.1",  # tables that are handed out
     "scikit-learn>=1.3",  # metrics, folds, neighbours
+    "threadpoolctl>=2.0",  # one thread of linear algebra for each of several
     "safetensors>=0.4",  # heads: trained probes
     "mir_eval>=0.7",  # key score
     "optuna>=3.5",  # probe search
@@ -37,9 +38,11 @@ EXTRAS = {
     "gpu": ["tensorflow[and-cuda]>=2.17"],
     # hdfs:// and Azure. The last tensorflow-io cannot be loaded by a newer TensorFlow.
     "io": ["tensorflow-io==0.37.1", "tensorflow>=2.17,<2.18"],
+    "hub": ["huggingface_hub>=0.30"],  # hf:// models
     # Exported models: applied with onnxruntime alone, which requirements-onnx.txt installs.
     "onnx": ["onnxruntime>=1.17", "onnx>=1.15"],
     "cluster": ["ray[data]>=2.30"],
+    "search": ["faiss-cpu>=1.12"],  # the index of mar.index
     # Data carriers of the embedded data set: scores and a soundfont.
     "quickstart": ["music21>=9.9,<11", "pretty_midi>=0.2.11"],
     # Writes into the tags of audio files; GPL-2.0-or-later, and imported for that alone.
@@ -59,7 +62,9 @@ EXTRAS = {
         "onnx>=1.15",
         "librosa>=0.10.2",  # what our mel filters are compared with
         "resampy",
+        "huggingface_hub>=0.30",
         "mutagen>=1.46",
+        "faiss-cpu>=1.12",
         "tinytag>=2.0",  # reads tags, as another program would
         "moto[server]",
         "boto3",

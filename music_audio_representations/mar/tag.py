@@ -1,8 +1,8 @@
 """Labels a catalogue: applies trained probes to its embeddings.
 
-    python -m mar.tag --head results/MTT/mule/0 --output tags.parquet embeddings/
-    python -m mar.tag --head results/moods/mule/0 --output tags.csv --top 5 ~/Music
-    python -m mar.tag --head results/moods/mule/0 --output tags.parquet --timeline embeddings/
+    mar tag --head results/MTT/mule/0 --output tags.parquet embeddings/
+    mar tag --head results/moods/mule/0 --output tags.csv --top 5 ~/Music
+    mar tag --head results/moods/mule/0 --output tags.parquet --timeline embeddings/
 
 Takes a folder that mar.embed wrote; or audio files, folders and lists of files, which are embedded
 first as mar.embed would, into --embeddings, by the model that the head was trained with. --output
@@ -10,12 +10,13 @@ ends in .parquet, .csv or .jsonl, and has the columns path, head, label, probabi
 for keys also camelot and open_key, for values also value and unit.
 
 --timeline labels every window, with its start and end, and writes where a label is given into one
-more table: segments beside tags.parquet is tags.segments.parquet. The exit code is 0, 2 where files
-have no embedding (they are named), or 1 where nothing could be done.
+more table: segments beside tags.parquet is tags.segments.parquet. Where it was interrupted, the
+same command goes on; what is finished waits in a hidden folder beside the output. The exit code is
+0, 2 where files have no embedding (they are named), or 1 where nothing could be done.
 
-    python -m mar.tag --head results/moods/mule/0 --files ~/Music embeddings/
-    python -m mar.tag --head results/moods/mule/0 --files ~/Music --write embeddings/
-    python -m mar.tag --remove --files ~/Music --write
+    mar tag --head results/moods/mule/0 --files ~/Music embeddings/
+    mar tag --head results/moods/mule/0 --files ~/Music --write embeddings/
+    mar tag --remove --files ~/Music --write
 
 --files, what was embedded, prints which labels would come into the tags of the files themselves;
 with --write they are written, with --remove ours are taken out. A field is called MAR_ and the
@@ -47,7 +48,7 @@ flags.DEFINE_bool("write", False, "Change the files; otherwise what would change
 flags.DEFINE_bool("remove", False, "Take the fields that this command wrote out of --files.")
 flags.DEFINE_string("embeddings", None, "Folder for the embeddings of audio that is given.")
 flags.DEFINE_string("model", None, "Where the head's model is, if it was moved.")
-cli.define_shard_flag("labels its share of the files")
+cli.define_shard_flag("labels its share of the files, into a table of its own")
 cli.define_ray_flag()
 
 _LISTED = 50
@@ -64,19 +65,15 @@ def main(argv: list[str]) -> int:
     heads = tagging.named([Head(path) for path in FLAGS.head])
     if FLAGS.files:
         return _into_files(heads, inputs, (shard, shards))
+    from mar.probing.labelling import Labelling
+
     output = pathlib.Path(FLAGS.output)
     if shards > 1:
         output = output.with_stem(f"{output.stem}-{shard}-of-{shards}")
     embeddings = _embeddings(heads, inputs, (shard, shards))
     paths = _share(embeddings, shard, shards)
-    if FLAGS.timeline:
-        rows = _write_timelines(heads, embeddings, paths, output)
-    else:
-        rows = 0
-        with table_files.writer(output, tagging.schema(heads)) as write:
-            for table in tagging.tags(heads, embeddings, paths, FLAGS.top):
-                write(table)
-                rows += len(table)
+    job = Labelling(heads, FLAGS.top, FLAGS.timeline, FLAGS.smoothing_seconds)
+    rows = job.run(embeddings, output, paths, FLAGS.ray_address)
     count = len(embeddings) if paths is None else len(paths)
     return _report(output, rows, count, embeddings.failures)
 
@@ -202,27 +199,6 @@ def _embeddings(heads, inputs, shard):
     else:
         job.run(model, items, FLAGS.embeddings, shard)
     return Embeddings(FLAGS.embeddings)
-
-
-def _write_timelines(heads, embeddings, paths, output):
-    """Writes the windows' labels and the segments; returns the number of the former."""
-    from mar.probing import tagging
-    from mar.util import table_files
-
-    tagging.check(heads, embeddings, timeline=True)
-    columns, rows = tagging.schema(heads, timeline=True), 0
-    beside = output.with_name(f"{output.stem}.segments{output.suffix}")
-    with (
-        table_files.writer(output, columns) as write,
-        table_files.writer(beside, columns) as write_segments,
-    ):
-        for timeline in embeddings.timelines(paths):
-            for table in tagging.window_tags(heads, timeline, FLAGS.top):
-                write(table)
-                rows += len(table)
-            for table in tagging.segments(heads, timeline, FLAGS.smoothing_seconds):
-                write_segments(table)
-    return rows
 
 
 def _report(output, rows, count, failures):

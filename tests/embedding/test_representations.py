@@ -107,7 +107,7 @@ def test_the_command_takes_the_names_of_baselines(library, tmp_path):
     shards = [run_python(*command, "--shard", f"{shard}/2", library) for shard in range(2)]
     assert sorted(process.returncode for process in shards) == [0, 2]
     assert "failed: 'bad.wav': " in "".join(process.stderr for process in shards)
-    again = run_python(*command, "--skip_errors", library)
+    again = run_python(*command, "--fail_on=none", library)
     assert again.returncode == 0
     assert "0 embedded, 5 already there, 0 skipped (not audio), 1 failed" in again.stdout
     expected = Embedder("logmel_mean").embed_folder(library, tmp_path / "whole")

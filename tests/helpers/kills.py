@@ -32,12 +32,13 @@ def at_change(moment, when):
     return names
 
 
-def at_replace(moment, when):
+def at_replace(moment, when, by=signal.SIGKILL):
     """Kills this process where a file takes its name for the `moment`-th time, counted from 1.
 
     Args:
         moment: 0 for never.
         when: "before" or "after" it.
+        by: the signal.
 
     Returns:
         The list of the names so far, which grows.
@@ -47,10 +48,10 @@ def at_replace(moment, when):
     def counted(source, target):
         names.append(target)
         if len(names) == moment and when == "before":
-            os.kill(os.getpid(), signal.SIGKILL)
+            os.kill(os.getpid(), by)
         replace(source, target)
         if len(names) == moment and when == "after":
-            os.kill(os.getpid(), signal.SIGKILL)
+            os.kill(os.getpid(), by)
 
     os.replace = counted
     return names

@@ -183,7 +183,7 @@ class Embedder:
     ) -> Embeddings:
         """Embeds audio files into one data set; what it has already is not done again.
 
-        `python -m mar.embed` does the same, and keeps means unless told otherwise. A file that
+        `mar embed` does the same, and keeps means unless told otherwise. A file that
         cannot be embedded is one of the data set's `failures`, and is tried again by the next call.
 
         Args:

@@ -5,7 +5,14 @@ import os
 
 from mar.errors import InputError, nearest
 
-NAMES = ("mule", "logmel_mean", "MTT_musicnn", "MSD_musicnn", "random")
+DIMENSIONS = {  # of their embeddings
+    "mule": 1728,
+    "logmel_mean": 192,
+    "MTT_musicnn": 200,
+    "MSD_musicnn": 200,
+    "random": 1728,
+}
+NAMES = tuple(DIMENSIONS)
 
 
 def is_baseline(name: str) -> bool:

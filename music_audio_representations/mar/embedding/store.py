@@ -27,7 +27,10 @@ from mar.errors import InputError
 if TYPE_CHECKING:
     import pandas
 
-    from mar.embedding.neighbours import Neighbour
+    from mar.embedding.choosing import Neighbour
+    from mar.embedding.duplicates import Group
+    from mar.embedding.indexing import Summary
+    from mar.embedding.search_index import SearchIndex
 
 _VALUES = ("mean", "timeline")
 _SHOWN = 5
@@ -187,10 +190,19 @@ class Embeddings:
         Raises:
             InputError: a path was not embedded, or its embedding holds NaN.
         """
+        if paths is None:
+            yield from self.finite_vectors()
+            return
+        for names, matrix in self._means(paths):
+            self._refuse_nan(names, matrix)
+            yield names, matrix
+
+    def finite_vectors(
+        self, paths: Collection[str] | None = None
+    ) -> Iterator[tuple[list, np.ndarray]]:
+        """As `vectors`, of some or all, without those that are not finite: a warning names them."""
         left_out: list[str] = []
         for names, matrix in self._means(paths):
-            if paths is not None:
-                self._refuse_nan(names, matrix)
             finite = np.isfinite(matrix.sum(axis=1))
             if finite.all():
                 yield names, matrix
@@ -374,6 +386,26 @@ class Embeddings:
         from mar.embedding import neighbours
 
         return neighbours.between(self, start, end, k, model, among=among)
+
+    def duplicates(self, **settings: Any) -> "list[Group]":
+        """Groups of files that are one recording: see `mar.embedding.duplicates`."""
+        from mar.embedding import duplicates
+
+        return duplicates.duplicates(self, **settings)
+
+    def index(self) -> "Summary":
+        """Makes its index for searching, or brings it up to date: see `mar.embedding.indexing`."""
+        from mar.embedding import indexing
+
+        self.__dict__.pop("search_index", None)
+        return indexing.index(self)
+
+    @functools.cached_property
+    def search_index(self) -> "SearchIndex | None":
+        """The index for searching, compared with the data set; None where there is none."""
+        from mar.embedding import search_index
+
+        return search_index.opened(self)
 
     def select(self, **conditions: Any) -> set[str]:
         """The paths in a folder, of a duration, with a label: see `mar.embedding.selection`."""

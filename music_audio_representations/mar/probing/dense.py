@@ -95,10 +95,13 @@ class Layers:
 
     def __call__(self, vectors: np.ndarray) -> np.ndarray:
         """Logits, or values, float64 `(n, labels)` of embeddings `(n, dimensions)`."""
-        x = (np.asarray(vectors, np.float32) - self.mean) / self.scale
+        x = np.asarray(vectors, np.float32) - self.mean
+        x /= self.scale
         hidden = ACTIVATIONS[self.activation]
         for kernel, bias in zip(self.kernels[:-1], self.biases[:-1], strict=True):
-            x = hidden(x @ kernel + bias)
+            x = x @ kernel
+            x += bias
+            x = hidden(x)
         x = (x @ self.kernels[-1] + self.biases[-1]).astype(np.float64)
         return x * self.target_scale + self.target_mean
 

@@ -216,7 +216,9 @@ def _table(columns, of_rows, name, head, probabilities, top):
         written |= {"probability": values, "decision": given}
     if head.kind == "key":
         notations = [_notations(label) for label in head.labels]
-        written |= {name: of_labels([each[name] for each in notations]) for name in notations[0]}
+        written |= {
+            column: of_labels([each[column] for each in notations]) for column, _ in _OF_KEYS
+        }
     return _filled(columns, written, len(rows))
 
 

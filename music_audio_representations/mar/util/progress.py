@@ -1,6 +1,7 @@
 """How far a command is: a bar on a terminal; elsewhere, in a pipe or from cron, a line a minute."""
 
 import datetime
+import os
 import sys
 import time
 from types import TracebackType
@@ -28,13 +29,14 @@ class Progress:
         if total and sys.stderr.isatty():
             import tqdm
 
+            columns = os.get_terminal_size(sys.stderr.fileno()).columns
             self._bar = tqdm.tqdm(
                 total=total,
                 unit=unit,
                 initial=initial,
                 mininterval=_BAR_SECONDS,
                 smoothing=0.05,
-                dynamic_ncols=True,
+                dynamic_ncols=columns > 0,  # some terminals do not know theirs
                 file=sys.stderr,
             )
 
