@@ -21,6 +21,7 @@ from absl import flags
 
 from mar.errors import ConfigError
 from mar.util import cli
+from mar.util.backends import require_tensorflow
 from mar.util.names import printable
 
 FLAGS = flags.FLAGS
@@ -63,7 +64,7 @@ flags.mark_flags_as_required(["task", "embeddings"])
 def main(argv: list[str]) -> int:
     if len(argv) > 1:
         raise ConfigError(f"expected flags alone, got {argv[1:]}")
-    cli.require_tensorflow()
+    require_tensorflow("training")
     from mar.tasks import Task
 
     if FLAGS.model is not None and len(FLAGS.embeddings) > 1:

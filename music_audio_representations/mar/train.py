@@ -16,6 +16,7 @@ from absl import flags
 
 from mar.errors import ConfigError
 from mar.util import cli
+from mar.util.backends import require_tensorflow
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string(
@@ -31,7 +32,7 @@ cli.define_config_flags()
 def main(argv: list[str]) -> int:
     if len(argv) > 1:
         raise ConfigError(f"expected flags alone, got {argv[1:]}")
-    cli.require_tensorflow()
+    require_tensorflow("training")
     absl.logging.set_verbosity(absl.logging.WARNING)  # TensorFlow tells of every file it writes
     from mar.training.trainer import Trainer
 
