@@ -15,7 +15,6 @@ REQUIRED = [
     "lazy-loader>=0.3",  # `import mar` without TensorFlow
     "absl-py",  # command lines
     "numpy",  # arrays between the parts
-    "librosa>=0.10.2",  # mel filters
     "soundfile>=0.12.1",  # decodes WAV, AIFF, W64, CAF, and what FFmpeg does not know
     "av>=13.1",  # decodes everything else that FFmpeg's libraries read
     "psutil>=5.9",  # memory that is available
@@ -39,7 +38,11 @@ EXTRAS = {
     "gpu": ["tensorflow[and-cuda]>=2.17"],
     # hdfs:// and Azure. The last tensorflow-io cannot be loaded by a newer TensorFlow.
     "io": ["tensorflow-io==0.37.1", "tensorflow>=2.17,<2.18"],
+    "hub": ["huggingface_hub>=0.30"],  # hf:// models
+    # Exported models: applied with onnxruntime alone, which requirements-onnx.txt installs.
+    "onnx": ["onnxruntime>=1.17", "onnx>=1.15"],
     "cluster": ["ray[data]>=2.30"],
+    "search": ["faiss-cpu>=1.12"],  # the index of mar.index
     # Data carriers of the embedded data set: scores and a soundfont.
     "quickstart": ["music21>=9.9,<11", "pretty_midi>=0.2.11"],
     # Writes into the tags of audio files; GPL-2.0-or-later, and imported for that alone.
@@ -55,8 +58,13 @@ EXTRAS = {
         "types-PyYAML",
         "types-tqdm",
         "jax",
+        "onnxruntime>=1.17",
+        "onnx>=1.15",
+        "librosa>=0.10.2",  # what our mel filters are compared with
         "resampy",
+        "huggingface_hub>=0.30",
         "mutagen>=1.46",
+        "faiss-cpu>=1.12",
         "tinytag>=2.0",  # reads tags, as another program would
         "moto[server]",
         "boto3",

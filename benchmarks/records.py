@@ -30,6 +30,7 @@ from mar.data.pipelines import PairDataset, SnippetDataset
 from mar.records import framing, schema
 from mar.records import manifest as manifests
 from mar.records.reader import RecordReader
+from mar.util.checksums import crc32c
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("folder", "/tmp/benchmark_records", "Where the data sets are made, and kept.")
@@ -57,9 +58,9 @@ def data_set(folder, tracks=200, per_shard=36):
                 front = schema.front(f"track {track}", [track % 500], FRAMES, "float16", len(data))
                 offset = file.tell() + framing.HEADER_BYTES + len(front)
                 file.writelines(framing.frame(front, data))
-                rows.append(row(track, name, offset, framing.crc32c(data)))
+                rows.append(row(track, name, offset, crc32c(data)))
         with open(folder / name, "rb") as file:
-            beginning = framing.crc32c(file.read(manifests.FINGERPRINT_BYTES))
+            beginning = crc32c(file.read(manifests.FINGERPRINT_BYTES))
         shards.append(manifests.Shard(name, (folder / name).stat().st_size, beginning))
     write_manifest(folder, shards, pa.Table.from_pylist(rows, manifests.SCHEMA))
     return folder
@@ -168,7 +169,7 @@ def catalogue(folder, per_shard=36):
 def simulate(folder, tracks, per_shard):
     folder.mkdir(parents=True, exist_ok=True)
     record = FRAMES * N_MELS * 2 + 200
-    zeros = framing.crc32c(bytes(manifests.FINGERPRINT_BYTES))
+    zeros = crc32c(bytes(manifests.FINGERPRINT_BYTES))
     shards = []
     for number in range(-(-tracks // per_shard)):
         name = f"shard-{number:05d}.tfrecord"

@@ -28,7 +28,6 @@ exclude_patterns = ["miniature", "_build"]
 
 myst_enable_extensions = ["colon_fence", "deflist", "attrs_inline"]
 myst_heading_anchors = 3
-smartquotes = False  # of --config it makes a dash
 
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"

@@ -7,6 +7,7 @@ reference/python/*.md        from the public names; Sphinx's autodoc fills them 
 
 import ast
 import inspect
+import itertools
 import pathlib
 import re
 import typing
@@ -65,7 +66,7 @@ def commands() -> str:
     for command in described():
         lines += [f"## mar {command.name}", "", f"`python -m {command.module}`", ""]
         lines += [_fenced(command.text), ""]
-        lines += _table(["Flag", "Default", "Meaning"], map(_flag, usage.present(command.flags)))
+        lines += _table(["Flag", "Default", "Meaning"], map(_flag, command.flags))
     return "\n".join(lines)
 
 
@@ -176,6 +177,8 @@ def _anchor(cls):
 def python_pages() -> dict[str, str]:
     """A page for each room that has public names, and one that lists them all."""
     public = _public_names()
+    if unknown := {_room(module) for module in public.values()} - ROOMS.keys():
+        raise ValueError(f"expected a title in ROOMS for every room with public names: {unknown}")
     lines, pages = ["# Python", "", PYTHON, ""], {}
     for room, title in ROOMS.items():
         names = [name for name, module in public.items() if _room(module) == room]
@@ -257,10 +260,11 @@ def _room(module):
 
 
 def _plain(text):
-    """Text with nothing in it that Markdown would take for its own, but code and links of ours."""
-    parts = re.split(r"(`[^`]*`)", text)
-    escaped = [p if n % 2 else re.sub(r"([*_<>\[\]|#])", r"\\\1", p) for n, p in enumerate(parts)]
-    return "".join(escaped)
+    """Plain text as Markdown, in which nothing is markup but code: what is quoted, and flags."""
+    parts = re.split(r"(`[^`]*`|(?<![\w-])--[a-z]\w*)", text)
+    escaped = [re.sub(r"([*_<>\[\]|#])", r"\\\1", part) for part in parts[::2]]
+    code = [f"`{part.strip('`')}`" for part in parts[1::2]]
+    return "".join(itertools.chain(*itertools.zip_longest(escaped, code, fillvalue="")))
 
 
 def _table(head, rows):

@@ -68,7 +68,7 @@ def test_a_misspelt_command_gets_the_nearest_name(arguments, meant):
 def test_help_ends_well_and_shows_our_own_flags(flag):
     shown = run_python("-m", "mar", "records", "verify", flag)
     assert shown.returncode == 0
-    assert "python -m tfrecord_tools.verify records/" in shown.stdout
+    assert "mar records verify records/" in shown.stdout
     assert "--logtostderr" not in shown.stdout
     assert run_python("-m", "mar.similar", "--", "-h").returncode == 1  # a track of that name
 
@@ -78,11 +78,9 @@ def test_every_help_is_short_and_has_what_one_needs(command):
     lines = command.help.splitlines()
     assert 8 <= len(lines) <= 41
     assert max(map(len, lines)) <= 100
-    assert re.search(rf"^    (python -m {command.module}|mar {command.name})\b", command.help, re.M)
-    assert "exit code" in command.help.lower()
-    for flag in command.flags:
-        is_gone = flag.help.startswith("Gone")
-        assert (re.search(rf"--{flag.name}\b", command.help) is None) == is_gone
+    assert re.search(rf"^    mar {command.name}\b", command.help, re.M)
+    assert "exit code" in " ".join(command.help.lower().split())
+    assert all(re.search(rf"^  .*--{flag.name}\b", command.help, re.M) for flag in command.flags)
     assert [flag.name for flag in command.flags] == sorted(flag.name for flag in command.flags)
 
 

@@ -18,7 +18,7 @@ from mar.util import shipped
 
 def test_importing_mar_imports_nothing_heavy():
     code = "import sys, mar; print({'tensorflow', 'keras', 'numpy', 'pandas'} & {*sys.modules})"
-    process = run_python("-c", code)
+    process = run_python("-c", code, fresh=True)
     assert process.stdout.strip() == "set()", process.stderr
 
 
@@ -51,6 +51,7 @@ def test_a_shipped_configuration_is_found_by_name():
         shipped.configuration("probe/Jam-Alll")
 
 
+@pytest.mark.slow
 def test_both_packages_are_installed_and_work_outside_the_clone(tmp_path):
     """A wheel, unpacked elsewhere, has everything that the clone has."""
     source = tmp_path / "source"

@@ -4,48 +4,12 @@ That is tested as a property without a clock: where the slow packages cannot be 
 refusal comes nonetheless.
 """
 
-import json
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 
 from helpers import small_records
 from helpers.small_embeddings import write_store
-
-SLOW = [
-    "tensorflow",
-    "keras",
-    "jax",
-    "torch",
-    "librosa",
-    "sklearn",
-    "scipy",
-    "pandas",
-    "matplotlib",
-]
-
-# Every command line in a child of its own of one process, which has imported what all need.
-SCRIPT = """
-import json, os, runpy, sys, tempfile
-import numpy, pyarrow.parquet, av, soundfile, scooch
-class Refusing:
-    def find_spec(self, name, path=None, target=None):
-        assert name not in SLOW, f"{name} is imported"
-sys.meta_path.insert(0, Refusing())
-SLOW, lines = json.loads(sys.argv[1])
-for line in lines:
-    out, err = tempfile.TemporaryFile(), tempfile.TemporaryFile()
-    if (child := os.fork()) == 0:
-        os.dup2(out.fileno(), 1)
-        os.dup2(err.fileno(), 2)
-        sys.argv = ["mar", *line]
-        runpy.run_module("mar", run_name="__main__", alter_sys=True)
-        os._exit(99)
-    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    print(json.dumps([code, *(os.pread(f.fileno(), 99999, 0).decode() for f in (out, err))]))
-"""
+from helpers.terminals import run_without_slow_packages
 
 REFUSED = {
     "embed lib": "--output",
@@ -90,6 +54,16 @@ REFUSED = {
     "similar --embeddings emb": "one track",
     "similar --embeddings emb absent.wav": "absent.wav",
     "similar --embeddings emb --model absent.keras a.wav": "absent.keras",
+    "duplicates": "--embeddings",
+    "duplicates --embeddings absent": "absent",
+    "index": "one folder",
+    "index lib": "lib: holds no embeddings",
+    "export": "--output",
+    "export -o m.onnx --model absent.keras": "absent.keras",
+    "export -o m.txt": ".onnx",
+    "export -o m.onnx --head absent": "--head: absent",
+    "export -o m.onnx --audio absent": "--audio: absent",
+    "export -o absent/m.onnx": "absent",
     "check": "to check",
     "check absent": "absent",
     "check -o report.doc lib": "report.doc",
@@ -149,9 +123,7 @@ def outcomes(tmp_path_factory):
     before = sorted(path.name for path in folder.iterdir())
     names = {"config": "pipeline.yml", "records": "records"}
     lines = [command.format(**names).split() for command in REFUSED]
-    command = [sys.executable, "-c", SCRIPT, json.dumps([SLOW, lines])]
-    process = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
-    told = list(map(json.loads, process.stdout.splitlines()))
+    told = run_without_slow_packages(lines, folder)
     assert sorted(path.name for path in folder.iterdir()) == before
     return dict(zip(REFUSED, told, strict=True))
 

@@ -1,6 +1,6 @@
 """One random excerpt of each track, as a data set of its own.
 
-    python -m tfrecord_tools.excerpt --output excerpts/ records/
+    mar records excerpt --output excerpts/ records/
 
 Excerpts of 10 s make the data of the paper's Musicset-USmall. Tracks that are shorter are left out
 and counted. Resumes, and divides the work, as tfrecord_tools.write does.

@@ -1,6 +1,6 @@
 """Makes a manifest for TFRecords that others wrote, so that they can be used without rewriting.
 
-    python -m tfrecord_tools.index --manifest records/manifest.parquet --dtype float32 \\
+    mar records index --manifest records/manifest.parquet --dtype float32 \\
         --spectrogram_feature log_mel --id_feature id --labels_feature labels records/*.tfrecord
 
 Each record must be a tf.train.Example with one whole spectrogram, row-major [frame, mel], as raw

@@ -1,6 +1,6 @@
 """Describes a data set: a summary, hours, some spectrograms, and how frequent its labels are.
 
-    python -m tfrecord_tools.inspect --output pictures/ records/
+    mar records inspect --output pictures/ records/
 
 Writes spectrograms.png and label_counts.png (as Figure 2 of the paper).
 """

@@ -1,6 +1,6 @@
 """Several data sets as one, with the labels of all.
 
-    python -m tfrecord_tools.merge --output records/all records/mine records/yours
+    mar records merge --output records/all records/mine records/yours
 
 All must have the same front end. A track that several have is taken once. Copies the records, and
 checks them; tracks that were dropped are not copied. Resumes, and divides the work, as

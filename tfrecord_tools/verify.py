@@ -1,6 +1,6 @@
 """Checks a data set: every CRC and checksum, manifest against shards, NaN and infinity.
 
-    python -m tfrecord_tools.verify records/
+    mar records verify records/
 
 Each problem is one line with file, record and byte. The exit code is 1 where there is one, or where
 there is no data set, and else 0.
@@ -32,7 +32,8 @@ def main(argv: list[str]) -> int:
         for problems in checked:
             for problem in map(str, problems):
                 found.append(problem)
-                write(problem, sys.stderr if FLAGS.json else sys.stdout)
+                if not FLAGS.json:
+                    write(problem, sys.stdout)
             progress.update()
     count = len(found) or "no"
     cli.say(f"{argv[1]}: {len(data_set)} tracks in {shards} shards, {count} problems")

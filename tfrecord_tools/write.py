@@ -1,7 +1,7 @@
 """Audio files and a table of labels to TFRecords of log-mel spectrograms.
 
-    python -m tfrecord_tools.write --table tracks.csv --audio ~/Music --output records/
-    python -m tfrecord_tools.write --table balanced_train_segments.csv --audio clips/ \\
+    mar records write --table tracks.csv --audio ~/Music --output records/
+    mar records write --table balanced_train_segments.csv --audio clips/ \\
         --vocabulary class_labels_indices.csv --output records/audioset
 
 An interrupted run resumes, to the same bytes, when the same command is given again. --append adds

@@ -1,8 +1,8 @@
 """Runs a published analysis pipeline on audio files.
 
-    python -m mar.analyze --config mule_embedding_timeline.yml --input_file song.mp3 \\
+    mar analyze --config mule_embedding_timeline.yml --input_file song.mp3 \\
         --output_file song.npy
-    python -m mar.analyze --config mule_embedding_average.yml --output_folder vectors/ \\
+    mar analyze --config mule_embedding_average.yml --output_folder vectors/ \\
         ~/Music song.mp3
 
 Writes float32 arrays, features first: `(1728, n)` for the published timeline, `(1728, 1)` for the

@@ -1,7 +1,7 @@
 """Tells what is wrong with a collection: decodes all that mar.embed would take, and embeds nothing.
 
-    python -m mar.check ~/Music
-    python -m mar.check --output report.csv ~/Music albums.m3u
+    mar check ~/Music
+    mar check --output report.csv ~/Music albums.m3u
 
 Prints a line for each thing that is wrong, and how many there are of each kind:
 

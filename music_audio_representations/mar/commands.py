@@ -15,6 +15,8 @@ from mar.util import cli, usage
 COMMANDS = {
     "embed": "mar.embed",
     "similar": "mar.similar",
+    "duplicates": "mar.duplicates",
+    "index": "mar.index",
     "tag": "mar.tag",
     "check": "mar.check",
     "analyze": "mar.analyze",
@@ -23,6 +25,7 @@ COMMANDS = {
     "report": "mar.report",
     "fetch": "mar.fetch",
     "train": "mar.train",
+    "export": "mar.export",
     "configs": "mar.configurations",
     "doctor": "mar.doctor",
     "completion": "mar.completion",
@@ -60,7 +63,7 @@ def described() -> Iterator[Command]:
         with _no_flags():
             namespace = runpy.run_module(module, run_name=module)
             cli.define_common_flags()
-            own = usage.own_flags()
+            own = usage.present(usage.own_flags())
             yield Command(name, module, own, usage.text(namespace), usage.of(namespace, own))
 
 

@@ -1,26 +1,21 @@
 """Embeds audio files into one data set; run again, it brings that up to date.
 
-    python -m mar.embed --model mule --output embeddings/ ~/Music
-    python -m mar.embed --model mule --output embeddings/ --prune --compact ~/Music
-    python -m mar.embed --model mule --output embeddings/ --task NSynth_P --audio nsynth/
-    python -m mar.embed --model logmel_mean --output baseline/ ~/Music
+    mar embed --model mule --output embeddings/ ~/Music
+    mar embed --model mule --output embeddings/ --task NSynth_P --audio nsynth/
 
 Models are files, runs of mar.train (`models/run`, `models/run@best`, `models/run@12000`), `mule`
-(the published weights), and the baselines `logmel_mean`, `MTT_musicnn`, `MSD_musicnn` and `random`
-(`random:1` of another seed).
+(the published weights), and the baselines logmel_mean, MTT_musicnn, MSD_musicnn and random.
+Takes audio files, folders, lists (- for standard input) and folders of buckets (s3://…); or a task,
+whose items are embedded with its windows, unless --config or --set say others.
 
-Takes audio files, folders and lists of files, and folders of buckets (s3://bucket/music, gs://…);
-or an evaluation task, whose items are embedded with its windows, unless --config or --set say
-others.
-
-A track is its audio. Run again, what is new or has other audio is embedded; what was moved, renamed
-or re-tagged keeps its embedding; what is not there any more is marked as gone, and left out by all
-that reads the data set. --prune removes it for good; --compact makes few large files of the many
-small ones that runs leave. Both may be given without files. The exit code is 0, 2 where files
-failed (each is a row with the reason, and is tried again by the next run), or 1 where nothing could
-be done.
+A track is its audio: what was moved, renamed or re-tagged keeps its embedding; what is gone is
+marked, and left out by all that reads the data set. --prune removes it for good, --compact makes
+few large files of the many small ones that runs leave; both may be given without files. The exit
+code is 0, 2 where files failed (each is a row with the reason, and is tried again by the next run),
+or 1 where nothing could be done.
 """
 
+import dataclasses
 import json
 import sys
 
@@ -38,14 +33,19 @@ flags.DEFINE_string(
 flags.DEFINE_enum("store", None, ["mean", "timeline"], "Short for --set Catalogue.store=…")
 flags.DEFINE_enum("format", None, ["parquet", "npz"], "Short for --set Catalogue.format=…")
 flags.DEFINE_enum(
-    "precision", None, ["float32", "bfloat16"], "Short for --set Catalogue.precision=…"
+    "precision",
+    None,
+    ["float32", "bfloat16", "float16", "int8"],
+    "Short for --set Catalogue.precision=…",
 )
 flags.DEFINE_integer("workers", None, "Short for --set Catalogue.workers=…", lower_bound=1)
-cli.define_shard_flag("embeds its share of the files")
+cli.define_shard_flag("embeds its share")
 cli.define_ray_flag()
 flags.DEFINE_bool("prune", False, "Remove what is gone from the data set.")
 flags.DEFINE_bool("compact", False, "Make few large files of many small ones in the data set.")
-flags.DEFINE_bool("skip_errors", False, "Exit with 0 where files failed.")
+flags.DEFINE_bool("dry_run", False, "Tell what would be done, and do nothing.")
+cli.define_fail_on_flag()
+cli.define_json_flag()
 flags.DEFINE_string("task", None, "Evaluation task, or your own folder or table.", short_name="t")
 flags.DEFINE_string("audio", None, "Folder that the task's audio paths are relative to.")
 flags.DEFINE_string("metadata", None, "Folder with the task's official files.")
@@ -75,15 +75,23 @@ def main(argv: list[str]) -> int:
     from mar.embedding import mirror, upkeep
     from mar.records import buckets
 
-    code, shown = 0, buckets.without_options(FLAGS.output)
+    shown = buckets.without_options(FLAGS.output)
+    if FLAGS.dry_run:
+        job, items = _job(argv[1:])
+        return _dry_run(job, items, mirror.readable(FLAGS.output), shard)
+    code, told = 0, {}
     with mirror.writable(FLAGS.output) as output:
         if argv[1:] or FLAGS.task is not None:
-            code = _report(_embed(argv[1:], output, shard), shown)
+            job, items = _job(argv[1:])
+            code, told = _report(_embed(job, items, output, shard), shown)
         if FLAGS.prune:
-            print(f"{shown}: {upkeep.prune(output)} that were gone are removed")
+            told["pruned"] = upkeep.prune(output)
+            cli.say(f"{shown}: {told['pruned']} that were gone are removed")
         if FLAGS.compact:
             before, after = upkeep.compact(output)
-            print(f"{shown}: {after} files of Parquet, of {before}")
+            told["compacted"] = {"before": before, "after": after}
+            cli.say(f"{shown}: {after} files of Parquet, of {before}")
+    cli.summarize(output=shown, **told)
     return code
 
 
@@ -102,8 +110,8 @@ def _check_flags(inputs, shard):
         raise ConfigError("--prune and --compact: expected no --shard; run them when all are done")
 
 
-def _embed(inputs, output, shard):
-    """Brings the data set up to date; returns the summary."""
+def _job(inputs):
+    """How files are embedded, and which."""
     shorthands = {name: FLAGS[name].value for name in ("store", "format", "precision", "workers")}
     overrides = [f"Catalogue.{name}={value}" for name, value in shorthands.items() if value]
     windows: list[str] = []
@@ -117,12 +125,34 @@ def _embed(inputs, output, shard):
         windows = [] if FLAGS.config else [of_task]
     from mar.embedding.catalogue import Catalogue
 
-    job = Catalogue.load(FLAGS.config, [*windows, *FLAGS.set, *overrides])
+    return Catalogue.load(FLAGS.config, [*windows, *FLAGS.set, *overrides]), items
+
+
+def _embed(job, items, output, shard):
+    """Brings the data set up to date; returns the summary."""
     if FLAGS.ray_address:
         from mar.embedding import cluster
 
         return cluster.run(job, FLAGS.model, items, output, FLAGS.ray_address, shard)
     return job.run(FLAGS.model, items, output, shard)
+
+
+def _dry_run(job, items, output, shard):
+    """Tells what a run would do."""
+    from mar.embedding import dry_run
+
+    planned = dry_run.estimate(job, FLAGS.model, items, output, shard)
+    cli.say(
+        f"{planned.files} files to embed, {planned.seconds / 3600:.1f} h, about "
+        f"{planned.bytes / 1e6:.1f} MB of embeddings; {planned.unchanged} already there, "
+        f"{planned.skipped} not audio, {planned.gone} gone"
+    )
+    if planned.unmeasured:
+        cli.say(f"{planned.unmeasured} of them do not tell their length, which is not counted")
+    if planned.unreadable:
+        cli.say(f"{planned.unreadable} of them cannot be read; mar.check tells why")
+    cli.summarize(output=FLAGS.output, dry_run=True, **dataclasses.asdict(planned))
+    return 0
 
 
 def _of_task():
@@ -136,31 +166,52 @@ def _of_task():
 
 
 def _report(summary, output):
-    """Prints what became of the files; returns the exit code."""
-    for path, reason in summary.failures[:_LISTED]:
+    """Tells what became of the files; returns the exit code, and the facts."""
+    new = [failure for failure in summary.failures if failure[0] not in summary.again]
+    for path, reason in new[:_LISTED]:
         print(f"failed: {path!r}: {reason}", file=sys.stderr)
-    if len(summary.failures) > _LISTED:
-        more = len(summary.failures) - _LISTED
-        print(f"… and {more} more: the rows whose status is failed", file=sys.stderr)
+    if len(new) > _LISTED:
+        print(f"… and {len(new) - _LISTED} more: the rows whose status is failed", file=sys.stderr)
+    counts = summary.counts
+    _tell(summary, output)
+    facts = {
+        "embedded": summary.embedded,
+        **counts,
+        "audio_seconds": summary.seconds,
+        "remarkable": summary.remarkable,
+        "silent": summary.silent,
+        "failures": [
+            {"path": path, "reason": reason, "new": path not in summary.again}
+            for path, reason in summary.failures
+        ],
+    }
+    return cli.exit_code(len(new), len(summary.again)), facts
+
+
+def _tell(summary, output):
+    """Says in words what became of the files."""
     counts = summary.counts
     if not summary.changed:
-        print(f"{output}: nothing to do, {counts['unchanged']} already there")
-        return 0
-    print(
+        cli.say(f"{output}: nothing to do, {counts['unchanged']} already there")
+        return
+    again = f" ({len(summary.again)} of them as before)" if summary.again else ""
+    cli.say(
         f"{output}: {summary.embedded} embedded, {counts['unchanged']} already there, "
-        f"{counts['skipped']} skipped (not audio), {counts['failed']} failed"
+        f"{counts['skipped']} skipped (not audio), {counts['failed']} failed{again}"
     )
+    for path, reason in summary.failures[:_LISTED]:
+        if path in summary.again:
+            cli.say(f"failed as before: {path!r}: {reason}")
     told = [f"{counts[change]} {words}" for change, words in _WORDS.items() if counts[change]]
     if told:
-        print(", ".join(told))
+        cli.say(", ".join(told))
     if summary.remarkable:
-        print(
-            f"{summary.remarkable} of them are damaged in part, or change their rate or channels "
-            "on the way: the columns damaged_seconds and notes"
+        cli.say(
+            f"{summary.remarkable} of them are damaged in part, change their rate or channels on "
+            "the way, or made their decoder complain: the columns damaged_seconds and notes"
         )
     if summary.silent:
-        print(f"{summary.silent} of them are silent, or nearly: the column silence")
-    return 2 if summary.failures and not FLAGS.skip_errors else 0
+        cli.say(f"{summary.silent} of them are silent, or nearly: the column silence")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Downloads the annotations and splits of evaluation tasks, as far as they are free to download.
 
-    python -m mar.fetch MTT Jam-50
+    mar fetch MTT Jam-50
 
 Every file is verified. What has to be had elsewhere, the audio always, is listed.
 """

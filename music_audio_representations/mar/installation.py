@@ -20,6 +20,7 @@ _CODECS |= {"m4a": "aac", "alac": "alac", "wma": "wmav2", "ape": "ape", "wavpack
 _EXTRAS = {
     "cluster": ("ray", "several machines"),
     "tags": ("mutagen", "labels in the tags of files"),
+    "onnx": ("onnxruntime", "models without TensorFlow"),
     "quickstart": ("music21", "the paper in miniature"),
     "io": ("tensorflow-io", "hdfs:// and Azure"),
 }

@@ -1,11 +1,11 @@
 """Trains and tests a probe on embeddings.
 
-    python -m mar.probe --task MTT --embeddings emb/
+    mar probe --task MTT --embeddings emb/
 
 The task is one of the paper's fifteen, a folder of class folders, a table `path,label[,split]`, or
 `tags:genre:FOLDER`: what the files' own tags say. `--label_column` names the columns of a table
 that has its labels elsewhere, `--label_separator` what stands between several labels of a file.
-Its official files are read from `--metadata`, or from where `python -m mar.fetch TASK` put them.
+Its official files are read from `--metadata`, or from where `mar fetch TASK` put them.
 The probe is that of the paper's Table 2, or a linear one for a task of your own; `--config` names
 another, `--set` changes one of its values.
 Results are written to `results/<task>/<model>/<seed>/`, with the head, which `mar.Head` applies.
@@ -21,6 +21,7 @@ from absl import flags
 
 from mar.errors import ConfigError
 from mar.util import cli
+from mar.util.backends import require_tensorflow
 from mar.util.names import printable
 
 FLAGS = flags.FLAGS
@@ -60,7 +61,7 @@ flags.mark_flags_as_required(["task", "embeddings"])
 def main(argv: list[str]) -> int:
     if len(argv) > 1:
         raise ConfigError(f"expected flags alone, got {argv[1:]}")
-    cli.require_tensorflow()
+    require_tensorflow("training")
     cli.check_config()
     cli.check_paths("embeddings", "metadata")
     if FLAGS.precision is not None and FLAGS.recall is not None:

@@ -1,9 +1,9 @@
 """Lists the tracks that sound most like one, or a way from one to another.
 
-    python -m mar.similar --embeddings embeddings/ song.mp3 [-k 10]
-    python -m mar.similar --embeddings embeddings/ song.mp3 --at 1:23
-    python -m mar.similar --embeddings embeddings/ --like a.mp3 --like b.mp3 --unlike c.mp3
-    python -m mar.similar --embeddings embeddings/ --from a.mp3 --to b.mp3
+    mar similar --embeddings embeddings/ song.mp3 [-k 10]
+    mar similar --embeddings embeddings/ song.mp3 --at 1:23
+    mar similar --embeddings embeddings/ --like a.mp3 --like b.mp3 --unlike c.mp3
+    mar similar --embeddings embeddings/ --from a.mp3 --to b.mp3
 
 A track is a path as the data set has it, or any audio file, which is embedded if need be. --at
 means a moment of it, as minutes and seconds; several --like are averaged, and what is --unlike is

@@ -1,6 +1,6 @@
 """Draws up the paper's tables, with your results beside the published ones, and figures.
 
-    python -m mar.tables --results results/ --output tables/
+    mar tables --results results/ --output tables/
 
 Writes Tables 1 to 4 as Markdown, LaTeX, CSV and HTML. Where there are results, also tables of all
 tasks and models, with their paired differences, and figures that compare them. Without any, the

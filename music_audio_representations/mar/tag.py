@@ -1,8 +1,8 @@
 """Labels a catalogue: applies trained probes to its embeddings.
 
-    python -m mar.tag --head results/MTT/mule/0 --output tags.parquet embeddings/
-    python -m mar.tag --head results/moods/mule/0 --output tags.csv --top 5 ~/Music
-    python -m mar.tag --head results/moods/mule/0 --output tags.parquet --timeline embeddings/
+    mar tag --head results/MTT/mule/0 --output tags.parquet embeddings/
+    mar tag --head results/moods/mule/0 --output tags.csv --top 5 ~/Music
+    mar tag --head results/moods/mule/0 --output tags.parquet --timeline embeddings/
 
 Takes a folder that mar.embed wrote; or audio files, folders and lists of files, which are embedded
 first as mar.embed would, into --embeddings, by the model that the head was trained with. --output
@@ -14,9 +14,9 @@ more table: segments beside tags.parquet is tags.segments.parquet. Where it was 
 same command goes on; what is finished waits in a hidden folder beside the output. The exit code is
 0, 2 where files have no embedding (they are named), or 1 where nothing could be done.
 
-    python -m mar.tag --head results/moods/mule/0 --files ~/Music embeddings/
-    python -m mar.tag --head results/moods/mule/0 --files ~/Music --write embeddings/
-    python -m mar.tag --remove --files ~/Music --write
+    mar tag --head results/moods/mule/0 --files ~/Music embeddings/
+    mar tag --head results/moods/mule/0 --files ~/Music --write embeddings/
+    mar tag --remove --files ~/Music --write
 
 --files, what was embedded, prints which labels would come into the tags of the files themselves;
 with --write they are written, with --remove ours are taken out. A field is called MAR_ and the

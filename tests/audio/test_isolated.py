@@ -4,17 +4,20 @@ import multiprocessing
 import os
 import signal
 import struct
-import subprocess
-import sys
 import threading
-import time
 from multiprocessing.pool import ThreadPool
 
 import numpy as np
 import pytest
 import soundfile
 
-from helpers.processes import is_running, run_python, stop_the_warm_decoder
+from helpers.processes import (
+    is_running,
+    run_python,
+    start_python,
+    stop_the_warm_decoder,
+    wait_for,
+)
 from helpers.signals import FORMATS, music
 from mar.audio import decode, isolated
 from mar.audio.isolated import IsolatedDecoder
@@ -143,18 +146,13 @@ decoder = IsolatedDecoder()
 _, blocks = decoder.open(sys.argv[1])
 next(blocks)
 print(decoder._process.pid, flush=True)
-time.sleep(60)
+time.sleep(6000)
 """
-    parent = subprocess.Popen(
-        [sys.executable, "-c", script, str(song)], stdout=subprocess.PIPE, text=True
-    )
+    parent = start_python("-c", script, song)
     child = int(parent.stdout.readline())
     parent.kill()
     parent.wait()
-    deadline = time.monotonic() + 60
-    while is_running(child):
-        assert time.monotonic() < deadline, "the decoder outlived its parent"
-        time.sleep(0.05)
+    wait_for(lambda: not is_running(child))
 
 
 def test_no_main_guard_is_needed(song, tmp_path):

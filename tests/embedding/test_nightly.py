@@ -283,7 +283,7 @@ finally:
     print(*sorted({"tensorflow", "keras", "librosa", "sklearn", "pandas"} & {*sys.modules}), ".")
 """
     command = ("-c", script, "--model", MODEL, "--output", tmp_path / "out", music_folder)
-    process = run_python(*command)
+    process = run_python(*command, fresh=True)
     assert process.returncode == 0, process.stderr
     assert process.stdout.splitlines() == [
         f"{tmp_path / 'out'}: nothing to do, 9 already there",
@@ -291,7 +291,7 @@ finally:
     ]
     (music_folder / "rock" / "b.flac").rename(music_folder / "moved.flac")
     (music_folder / "rock" / "d.flac").unlink()
-    process = run_python(*command)
+    process = run_python(*command, fresh=True)
     assert "0 embedded, 7 already there, 0 skipped (not audio), 0 failed" in process.stdout
     assert "1 moved or renamed, 1 gone" in process.stdout
     assert process.stdout.splitlines()[-1] == "."

@@ -10,9 +10,10 @@ import mar
 from helpers.networks import small_network
 from helpers.processes import run_python
 from helpers.signals import music
-from mar.embedding import ahead, engine, files, representations
+from mar.embedding import ahead, baselines, engine, files
+from mar.embedding.baselines import MusiCNNWindows
 from mar.embedding.embedder import Embedder
-from mar.embedding.representations import MusiCNNWindows, representation
+from mar.embedding.representations import representation
 from mar.embedding.rows import Row
 from mar.embedding.store import Embeddings
 from mar.embedding.writer import Writer
@@ -106,7 +107,7 @@ def test_the_command_takes_the_names_of_baselines(library, tmp_path):
     shards = [run_python(*command, "--shard", f"{shard}/2", library) for shard in range(2)]
     assert sorted(process.returncode for process in shards) == [0, 2]
     assert "failed: 'bad.wav': " in "".join(process.stderr for process in shards)
-    again = run_python(*command, "--skip_errors", library)
+    again = run_python(*command, "--fail_on=none", library)
     assert again.returncode == 0
     assert "0 embedded, 5 already there, 0 skipped (not audio), 1 failed" in again.stdout
     expected = Embedder("logmel_mean").embed_folder(library, tmp_path / "whole")
@@ -142,7 +143,7 @@ def test_the_untrained_network_depends_on_its_seed():
 
 
 def test_random_is_the_untrained_network(monkeypatch):
-    monkeypatch.setattr(representations, "SfNfNetF0", small_network)
+    monkeypatch.setattr(baselines, "SfNfNetF0", small_network)
     for name, seed in (("random", 0), ("random:3", 3)):
         expected = fingerprint(untrained(small_network(), 300, seed=seed))
         assert representation(name).provenance["model"] == expected

@@ -2,13 +2,13 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from helpers.processes import start_python
 from helpers.resources import DATA
 from mar.embedding import rows as columns
 from mar.embedding import writer as writing
@@ -351,8 +351,7 @@ with Writer(sys.argv[2], MADE, (int(sys.argv[3]), int(sys.argv[4]))) as writer:
 
 def hold_open(folder, shard=(0, 1)):
     """Another process that holds a data set open until its input ends."""
-    command = [sys.executable, "-c", WRITE, str(DATA.parent), str(folder), *map(str, shard)]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    process = start_python("-c", WRITE, DATA.parent, folder, *shard, stdin=subprocess.PIPE)
     assert process.stdout.readline() == "open\n"
     return process
 

@@ -215,31 +215,52 @@ print(len(names))
 """
 
 
-def killed(what, folder, moment, when):
-    """Prunes or compacts in a process that is killed; returns it."""
-    return run_python("-c", SCRIPT, what, folder, moment, when)
-
-
 @pytest.mark.parametrize(
     ("what", "moment", "when"),
     [("compact", 1, "before"), ("compact", 5, "after"), ("prune", 1, "before")],
 )
 def test_a_kill_loses_nothing_and_the_next_goes_on(tmp_path, what, moment, when):
     """Where a part takes its name (1), and where others are deleted (2…8)."""
-    folder = in_parts(tmp_path / "set")
+    assert is_killed_without_loss(in_parts(tmp_path / "set"), tmp_path, what, moment, when)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("store", "format"), KINDS)
+@pytest.mark.parametrize("what", ["compact", "prune"])
+def test_kills_at_every_moment_lose_nothing(tmp_path, what, store, format):
+    for when in ("before", "after"):
+        for moment in range(1, 99):
+            place = tmp_path / f"{when} {moment}"
+            folder = in_parts(place / "set", store=store, format=format)
+            if not is_killed_without_loss(folder, place, what, moment, when):
+                break
+        assert moment > 1
+
+
+def is_killed_without_loss(folder, place, what, moment, when):
+    """Whether it was killed; then what is read is as before, and at last as if undisturbed."""
     before = content(folder)
-    shutil.copytree(folder, tmp_path / "undisturbed")
-    getattr(upkeep, what)(tmp_path / "undisturbed")
-    process = killed(what, folder, moment, when)
+    undisturbed = place / "undisturbed"
+    shutil.copytree(folder, undisturbed)
+    getattr(upkeep, what)(undisturbed)
+    process = run_python("-c", SCRIPT, what, folder, moment, when)
+    if process.returncode == 0:
+        return False
     assert process.returncode == -signal.SIGKILL, process.stderr
     now = content(folder)
     assert now[:3] == before[:3]
     assert set(now[3]) <= set(before[3])
     getattr(upkeep, what)(folder)
-    assert content(folder) == content(tmp_path / "undisturbed")
-    assert sum(pq.read_metadata(part).num_rows for part in parts_of(folder)) == sum(
-        pq.read_metadata(part).num_rows for part in parts_of(tmp_path / "undisturbed")
-    )
+    assert content(folder) == content(undisturbed)
+    counts = [sum(map(rows_in, parts_of(each))) for each in (folder, undisturbed)]
+    assert counts[0] == counts[1]
+    assert len(parts_of(folder)) == len(parts_of(undisturbed))
+    assert {f.name for f in folder.glob("*.npz")} == {f.name for f in undisturbed.glob("*.npz")}
+    return True
+
+
+def rows_in(part):
+    return pq.read_metadata(part).num_rows
 
 
 def test_a_reader_sees_one_state_or_says_that_it_changed(tmp_path):
@@ -301,7 +322,7 @@ try:
 finally:
     print(*({"tensorflow", "keras", "librosa"} & {*sys.modules}))
 """
-    process = run_python("-c", script, "--output", tmp_path, "--prune", "--compact")
+    process = run_python("-c", script, "--output", tmp_path, "--prune", "--compact", fresh=True)
     assert process.returncode == 0, process.stderr
     assert process.stdout.split("\n")[-2] == ""
     assert "2 that were gone are removed" in process.stdout

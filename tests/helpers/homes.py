@@ -1,8 +1,9 @@
 """What a reader of the documentation has in the folder in which a page is run, by name."""
 
 import functools
-import gzip
+import hashlib
 import http.server
+import os
 import pathlib
 import shutil
 import threading
@@ -12,11 +13,13 @@ import soundfile
 import yaml
 
 import mar
-from helpers.networks import small_network
-from helpers.resources import reference
+from helpers import distributions, published
+from helpers.networks import plain_network
+from helpers.resources import DATA
 from helpers.signals import music as signal
 from helpers.small_records import data_set
 from mar.audio.logmel import PUBLISHED
+from mar.tasks import fetching
 
 FILES = ("a.wav", "album/b.flac", "album/c.mp3", "d.ogg", "e.wav")
 
@@ -34,8 +37,8 @@ def song(home, patch):
 
 
 def model(home, patch):
-    """A small network with the published front end, in place of the published weights."""
-    mar.save(small_network().build(300, PUBLISHED), home / "small.keras")
+    """A plain network with the published front end, in place of the published weights."""
+    mar.save(plain_network(300, PUBLISHED), home / "small.keras")
 
 
 def tracks(home, patch):
@@ -70,8 +73,8 @@ def embeddings(home, patch):
 
 
 def sxmp_mule(home, patch):
-    """A published configuration, with the small network."""
-    source = reference("reference/release/configs") / "mule_embedding_average.yml"
+    """A configuration of the published program, with the plain network."""
+    source = published.FOLDER / "configs" / "mule_embedding_average.yml"
     configuration = yaml.safe_load(source.read_text())
     embedding = configuration["Analysis"]["feature_transforms"][1]["EmbeddingFeature"]
     embedding["model_location"] = str(home / "small.keras")
@@ -87,16 +90,23 @@ def ballroom(home, patch):
 
 
 def mtt(home, patch):
-    """The official annotations, on a server, and the audio of a few clips of each part."""
-    source = reference("datasets/mtt/annotations_final.csv.gz")
-    served = home / "served" / "datasets" / "magnatagatune" / "annotations_final.csv"
-    served.parent.mkdir(parents=True)
-    served.write_bytes(gzip.decompress(source.read_bytes()))
-    paths = [line.split('"')[-2] for line in served.read_text("utf-8").splitlines()[1:]]
-    for folder in "0cd":  # train, valid, test
-        chosen = [path for path in paths if path[0] == folder][:8]
-        _clips(home / "MagnaTagATune", [pathlib.Path(path).with_suffix(".wav") for path in chosen])
+    """Annotations in the official format, on a server, and the audio of most clips."""
+    served = home / "served" / "datasets" / "magnatagatune"
+    paths = distributions.magnatagatune(served)
+    content = (served / "annotations_final.csv").read_bytes()
+    ((name, address, _),) = fetching.official_files("MTT")
+    known = home / "served" / "known.csv"
+    row = f"MTT,{name},{address},{hashlib.sha256(content).hexdigest()}"
+    known.write_text(f"task,name,address,sha256\n{row}\n")
+    patch.setenv("OFFICIAL_FILES", str(known))
+    _clips(home / "MagnaTagATune", [pathlib.Path(path).with_suffix(".wav") for path in paths[1:]])
     _serve(home, patch)
+
+
+def know_official_files():
+    """Called by commands before all else: the checksums are those of `$OFFICIAL_FILES`."""
+    if "OFFICIAL_FILES" in os.environ:
+        fetching._FILES = pathlib.Path(os.environ["OFFICIAL_FILES"])
 
 
 def gtzan(home, patch):
@@ -105,7 +115,7 @@ def gtzan(home, patch):
     served = home / "served" / repository / "GTZAN_split"
     served.mkdir(parents=True)
     for part in ("train", "valid", "test"):
-        source = reference(f"datasets/gtzan/{part}_filtered.txt")
+        source = DATA / "annotations" / "gtzan" / f"{part}_filtered.txt"
         shutil.copy(source, served)
         names = source.read_text().split()
         genres = {name.split("/")[0]: name for name in names}

@@ -27,6 +27,14 @@ _PART = re.compile(
     re.MULTILINE | re.DOTALL,
 )
 
+# The command `mar`, for which files of few rows may pass for official ones.
+MAR = """
+import sys
+from helpers.homes import know_official_files
+from mar.__main__ import main
+know_official_files()
+sys.exit(main())
+"""
 MODEL = ["--set=Trainer.model.SfNfNetF0.width=0.1"]
 MODEL += ["--set=Trainer.model.SfNfNetF0.depths=[1,1,1,1]"]
 OBJECTIVE = "--set=Trainer.objective.ContrastiveObjective.projector.Projector.hidden_units=[16]"
@@ -109,7 +117,7 @@ def _run_commands(block, folder):
         name = arguments[0]
         assert name == "records" or name in COMMANDS, line
         finished = run_python(
-            *("-m", "mar", *arguments, *SHRUNK.get(name, [])), cwd=folder, HOME=str(folder)
+            *("-c", MAR, *arguments, *SHRUNK.get(name, [])), cwd=folder, HOME=str(folder)
         )
         expected = int(code) if name == failing else 0
         assert finished.returncode == expected, f"{line}\n{finished.stdout}\n{finished.stderr}"

@@ -10,6 +10,7 @@ from helpers import small_records
 from mar.records import framing, schema
 from mar.records import manifest as manifests
 from mar.records.verify import verify
+from mar.util.checksums import crc32c
 
 FRAMES = [310, 420, 333, 345, 512, 301]
 
@@ -156,7 +157,7 @@ def test_nan_and_infinity(tmp_path):
     rewrite(tmp_path / "set", 3, values=values)
     small_records.rewrite_manifest(
         tmp_path / "set",
-        checksum=lambda old: [*old[:3], framing.crc32c(values.tobytes()), *old[4:]],
+        checksum=lambda old: [*old[:3], crc32c(values.tobytes()), *old[4:]],
     )
     (problem,) = problems(tmp_path / "set")
     assert "record 1 at byte" in problem

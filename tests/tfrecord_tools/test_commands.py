@@ -4,8 +4,6 @@ import csv
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import time
 import unicodedata
 
@@ -16,7 +14,7 @@ import soundfile
 from matplotlib import image
 
 from helpers import small_records
-from helpers.processes import run_python
+from helpers.processes import UNREAD, run_python, start_python
 from helpers.resources import ROOT
 from helpers.signals import FORMATS, music
 from mar.audio.logmel import PUBLISHED, LogMel
@@ -83,8 +81,7 @@ def records(audio, tmp_path_factory):
 
 def killed_at_work(output, arguments):
     """Kills a command when a shard is finished; whether that was before all were."""
-    command = [sys.executable, "-m", "tfrecord_tools.write", *map(str, arguments)]
-    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    process = start_python("-m", "tfrecord_tools.write", *arguments, **UNREAD)
     while process.poll() is None and not list((output / "parts").glob("shard*.parquet")):
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
@@ -152,7 +149,7 @@ def test_excerpts(records, tmp_path):
     arguments = ["--seconds=5", "--workers=1", records]
     first = tool("excerpt", "--output", tmp_path / "a", *arguments)
     assert "8 tracks, 0.01 hours" in first.stdout
-    assert "1 tracks are shorter than 5 s and were left out" in first.stdout
+    assert "1 of 9 tracks are shorter than 5 s" in first.stdout
     tool("excerpt", "--output", tmp_path / "other", "--seed=1", *arguments)
     source, excerpts = RecordReader(records), RecordReader(tmp_path / "a")
     assert (excerpts.manifest.frames == 500).all()

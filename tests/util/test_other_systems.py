@@ -20,7 +20,9 @@ from mar.util.lock import FolderLock
 
 @pytest.mark.parametrize("system", ["darwin", "win32"])
 def test_it_is_said_that_a_system_is_untested(tmp_path, system):
-    process = run_python("-c", f"{AS_IF}\ncli.run(embed.main)", system, "-o", tmp_path, "--prune")
+    process = run_python(
+        "-c", f"{AS_IF}\ncli.run(embed.main)", system, "-o", tmp_path, "--prune", fresh=True
+    )
     assert f"untested on {system}" in process.stderr
     assert f"error: {tmp_path}: holds no embeddings" in process.stderr
     assert process.returncode == 1
@@ -34,6 +36,6 @@ with FolderLock({str(tmp_path)!r}):
     except ValueError as refused:
         print(refused)
 """
-    process = run_python("-c", script, "darwin")
+    process = run_python("-c", script, "darwin", fresh=True)
     assert process.returncode == 0, process.stderr
     assert "writes into it since" in process.stdout

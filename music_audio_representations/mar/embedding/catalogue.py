@@ -30,8 +30,9 @@ class Catalogue(Configurable):
         default="parquet",
         doc="Whether embeddings are in the Parquet files, or in one .npz per file beside them.",
     )
-    precision: Literal["float32", "bfloat16"] = Param(
-        default="float32", doc="Precision of the computation."
+    precision: Literal["float32", "bfloat16", "float16", "int8"] | None = Param(
+        default=None,
+        doc="Precision of the computation; null: float32, or that of an exported model.",
     )
     batch_size: PositiveInt = Param(default=32, doc="Windows that are embedded at once.")
     workers: PositiveInt | None = Param(

@@ -112,6 +112,11 @@ def plan(
     return Plan(todo, len(mine) - len(todo) - len(absent), gone)
 
 
+def failed(known: Mapping[str, Known]) -> dict[str, files.State]:
+    """The states of the files that could not be embedded."""
+    return {path: earlier.state for path, earlier in known.items() if earlier.status == "failed"}
+
+
 def share(items: Sequence[AudioItem], shard: int, shards: int) -> list[AudioItem]:
     """The items of one of `shards` machines: which one has a file depends on its key alone."""
     if shards == 1:
@@ -167,6 +172,8 @@ class Summary:
         seconds: of audio that were embedded.
         remarkable: number of embedded files with `notes` or `damaged_seconds`.
         silent: number of embedded files that are silent, or nearly.
+        failed_before: states of files that failed in an earlier run.
+        again: paths of those that failed again, and have not changed since.
     """
 
     counts: dict[str, int] = dataclasses.field(
@@ -178,6 +185,8 @@ class Summary:
     seconds: float = 0.0
     remarkable: int = 0
     silent: int = 0
+    failed_before: Mapping[str, files.State] = dataclasses.field(default_factory=dict)
+    again: set[str] = dataclasses.field(default_factory=set)
     began: float = dataclasses.field(default_factory=time.monotonic)
     _copies: list[tuple[str, str | None]] = dataclasses.field(default_factory=list)
 
@@ -196,6 +205,8 @@ class Summary:
         self.counts[row.change if row.status == "ok" else row.status] += 1
         if row.status == "failed":
             self.failures.append((row.path, row.reason or ""))
+            if self.failed_before.get(row.path) == (row.size, row.mtime_ns):
+                self.again.add(row.path)
         if row.change == "copied":
             self._copies.append((row.source or "", row.audio_hash))
         if row.status == "ok" and row.change in EMBEDDED:

@@ -112,7 +112,7 @@ def check(items: Iterable[AudioItem], workers: int | None = None) -> Generator[C
 def check_folder(
     audio: str | os.PathLike | Iterable[str | os.PathLike], workers: int | None = None
 ) -> "pandas.DataFrame":
-    """What is wrong with a collection, as `python -m mar.check` tells it.
+    """What is wrong with a collection, as `mar check` tells it.
 
     Args:
         audio: a folder, an audio file or a list of files (`.txt`, `.m3u`), or several of them.

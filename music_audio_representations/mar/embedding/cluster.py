@@ -19,6 +19,7 @@ from mar.embedding.rows import Row
 from mar.embedding.stored import Stored
 from mar.embedding.writer import Writer, write_part
 from mar.util.cluster import RETRIES, connected
+from mar.util.progress import Progress
 
 _FILES = 32  # that an actor embeds, and writes as one part, at a time
 _TOLD = (  # of a row
@@ -64,15 +65,18 @@ def run(
     provenance = {**made, "store": job.store, "format": job.format}
     with Writer(output, provenance, shard) as writer:
         plan = changes.plan(items, writer.known, writer.is_kept, shard)
-        summary, gone = Summary(), list(plan.gone)
+        gone = list(plan.gone)
+        summary = Summary(failed_before=changes.failed(writer.known))
         summary.counts["unchanged"] = plan.unchanged
         if plan.todo:
-            for outcome in _outcomes(ray, job, made["model_source"], plan.todo, writer):
-                if outcome.status == "gone":
-                    gone.append(outcome.path)
-                else:
-                    summary.count(outcome)
-                    writer.note(outcome)
+            with Progress(len(plan.todo), "file") as progress:
+                for outcome in _outcomes(ray, job, made["model_source"], plan.todo, writer):
+                    if outcome.status == "gone":
+                        gone.append(outcome.path)
+                    else:
+                        summary.count(outcome)
+                        writer.note(outcome)
+                    progress.update(more=summary.rate())
         summary.tell_moved(writer.known, gone)
         summary.counts["gone"] = writer.leave([path for path in gone if path in writer.known])
     return summary

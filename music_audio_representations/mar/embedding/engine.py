@@ -84,7 +84,8 @@ def embed(
     provenance = {**made, "store": store, "format": format}
     with Writer(output, provenance, shard) as writer:
         plan = changes.plan(items, writer.known, writer.is_kept, shard)
-        summary, gone = Summary(), list(plan.gone)
+        gone = list(plan.gone)
+        summary = Summary(failed_before=changes.failed(writer.known))
         summary.counts["unchanged"] = plan.unchanged
         with (
             Progress(len(plan.todo), "file") as progress,

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Literal, TextIO
 
 from mar.audio import decode
-from mar.embedding.neighbours import Neighbour
+from mar.embedding.choosing import Neighbour
 
 Format = Literal["text", "json", "csv", "m3u"]
 _LOG = logging.getLogger(__name__)

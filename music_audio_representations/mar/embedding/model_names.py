@@ -5,12 +5,24 @@ import os
 
 from mar.errors import InputError, nearest
 
-NAMES = ("mule", "logmel_mean", "MTT_musicnn", "MSD_musicnn", "random")
+DIMENSIONS = {  # of their embeddings
+    "mule": 1728,
+    "logmel_mean": 192,
+    "MTT_musicnn": 200,
+    "MSD_musicnn": 200,
+    "random": 1728,
+}
+NAMES = tuple(DIMENSIONS)
 
 
 def is_baseline(name: str) -> bool:
     """Whether a name is that of a baseline, which has no files: `logmel_mean`, `random:1`, …"""
     return name != "mule" and name.partition(":")[0] in NAMES
+
+
+def is_exported(name: str) -> bool:
+    """Whether a name is that of a file that `mar export` wrote, which ONNX Runtime runs."""
+    return name.endswith(".onnx")
 
 
 def check(source: str) -> None:

@@ -1,19 +1,18 @@
 """Which tracks sound alike: by cosine similarity of their mean embeddings.
 
 Every search is of one kind: for each of some vectors, the best tracks by a rule (`Choice`), out of
-all or of some. It reads the data set once, in batches, so that it may be larger than memory.
+all or of some. Without an index it reads the data set once, in batches, which may be larger than
+memory.
 """
 
-import dataclasses
-import heapq
 import itertools
 import os
-import posixpath
-from collections.abc import Collection, Iterable, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mar.embedding.choosing import Choice, Neighbour
 from mar.embedding.queries import Seed, Track, seeds
 from mar.errors import InputError
 
@@ -22,48 +21,6 @@ if TYPE_CHECKING:
 
 _UNLIKE = 0.5  # weight of what is disliked beside what is liked (Rocchio, 1971)
 _TINY = 1e-12  # of a norm
-
-
-class Neighbour(NamedTuple):
-    """One track: its cosine similarity, −1…1, and its path in the data set."""
-
-    similarity: float
-    path: str
-
-
-@dataclasses.dataclass(frozen=True)
-class Choice:
-    """Which of the tracks that are similar to something are taken.
-
-    Attributes:
-        k: how many.
-        left_out: paths that are not.
-        diverse: whether at most one of a folder is, as albums are in folders of their own; what
-            lies in no folder is alone.
-    """
-
-    k: int
-    left_out: frozenset[str] = frozenset()
-    diverse: bool = False
-
-    def best(self, tracks: Iterable[Neighbour]) -> list[Neighbour]:
-        """The tracks that are taken, best first; those that are equally similar by their paths.
-
-        Of the best of some and the best of the others, the best are the best of all.
-        """
-        others = (track for track in tracks if track.path not in self.left_out)
-        if not self.diverse:
-            return heapq.nsmallest(self.k, others, _rank)
-        chosen: list[Neighbour] = []
-        folders = set()
-        for track in sorted(others, key=_rank):
-            folder = posixpath.dirname(track.path)
-            if not folder or folder not in folders:
-                chosen.append(track)
-                folders.add(folder)
-            if len(chosen) == self.k:
-                break
-        return chosen
 
 
 def nearest(
@@ -110,7 +67,7 @@ def nearest(
     likes = len(found) - len(unlike)
     if not likes:
         raise InputError("expected a track that the result shall be like, got none")
-    units = _units(np.stack([_checked(embeddings, seed.vector) for seed in found]))
+    units = units_of(np.stack([_checked(embeddings, seed.vector) for seed in found]))
     target = units[:likes].mean(axis=0)
     if unlike:
         target = target - _UNLIKE * units[likes:].mean(axis=0)
@@ -148,7 +105,7 @@ def between(
         InputError: as `nearest`; or the two are opposite, so that there is no one arc.
     """
     ends = seeds(embeddings, [start, end], model)
-    one, other = _units(np.stack([_checked(embeddings, seed.vector) for seed in ends]))
+    one, other = units_of(np.stack([_checked(embeddings, seed.vector) for seed in ends]))
     angle = np.arccos(np.clip(one @ other, -1.0, 1.0))
     if angle > np.pi - 1e-3:
         raise InputError(f"{start} and {end}: are opposite; expected tracks with a way between")
@@ -171,11 +128,26 @@ def search(
 ) -> list[list[Neighbour]]:
     """The tracks that are chosen for each of `(targets, dimensions)`, out of all or `among` some.
 
-    Zeros are 0 similar to everything.
+    By the index where there is one, and one by one what that lacks; zeros are 0 similar to all.
     """
-    columns = _units(targets).T
-    best: list[list[Neighbour]] = [[] for _ in targets]
-    for paths, vectors in embeddings.vectors(among):
+    units, index = units_of(targets), embeddings.search_index
+    if index is None:
+        return _scan(embeddings, units, choice, among)
+    best = [index.search(unit, choice, among) for unit in units]
+    missing = [path for path in index.missing if among is None or path in among]
+    if not missing:
+        return best
+    added = _scan(embeddings, units, choice, missing)
+    return [choice.best(both) for both in map(itertools.chain, best, added)]
+
+
+def _scan(
+    embeddings: "Embeddings", units: np.ndarray, choice: Choice, among: Collection[str] | None
+) -> list[list[Neighbour]]:
+    """As `search`, of unit vectors, one by one."""
+    columns = units.T
+    best: list[list[Neighbour]] = [[] for _ in units]
+    for paths, vectors in embeddings.finite_vectors(among):
         norms = np.sqrt(np.einsum("ij,ij->i", vectors, vectors))
         similarities = vectors @ columns / np.maximum(norms, _TINY)[:, None]
         for number, column in enumerate(similarities.T):
@@ -192,10 +164,6 @@ def _part_of_sine(share: np.ndarray, angle: float) -> np.ndarray:
     return share * np.sinc(share * angle / np.pi)
 
 
-def _rank(track: Neighbour) -> tuple[float, str]:
-    return -track.similarity, track.path
-
-
 def _checked(embeddings: "Embeddings", vector: np.ndarray) -> np.ndarray:
     """A vector that can be compared with those of the data set, or an InputError."""
     if vector.shape != (embeddings.dimensions,) or not np.isfinite(vector).all():
@@ -210,7 +178,7 @@ def _checked(embeddings: "Embeddings", vector: np.ndarray) -> np.ndarray:
     return vector
 
 
-def _units(vectors: np.ndarray) -> np.ndarray:
-    """Vectors of length 1 in the direction of each of `(n, dimensions)`; zeros stay."""
+def units_of(vectors: np.ndarray) -> np.ndarray:
+    """Vectors of length 1, float32, in the direction of each of `(n, dimensions)`; zeros stay."""
     norms = np.linalg.norm(vectors, axis=1, keepdims=True)
     return (vectors / np.maximum(norms, _TINY)).astype(np.float32)

@@ -9,7 +9,7 @@ import pathlib
 from typing import Any
 
 import mar
-from mar.embedding.model_names import is_baseline
+from mar.embedding.model_names import is_baseline, is_exported
 from mar.errors import InputError
 from mar.util.atomic import whole
 
@@ -64,6 +64,8 @@ def _files(name: str, source: str) -> list[pathlib.Path]:
     """The files from which a model follows; and the folders that say which these are."""
     if is_baseline(name):
         return []
+    if is_exported(name):
+        return [pathlib.Path(source)]
     from mar.models import loading, runs
 
     if name == "mule":

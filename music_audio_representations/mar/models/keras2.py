@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from mar.errors import InputError
+from mar.models.bundle import Bundle
 from mar.util import protobuf
 
 # Where the object graph of a checkpoint has the variables of a layer, by the layer's class.
@@ -75,8 +76,6 @@ def read_saved_model(folder: pathlib.Path) -> list[Layer]:
     Raises:
         InputError: the folder is no SavedModel of Keras 2, or a file in it is damaged.
     """
-    import tensorflow as tf
-
     files = sorted((folder / "variables").glob("variables.*"))
     if len(files) < 2:
         raise InputError(f"{folder}: missing weights: variables/ lacks its index or its data")
@@ -88,14 +87,8 @@ def read_saved_model(folder: pathlib.Path) -> list[Layer]:
     for path in (folder / "keras_metadata.pb", *files):
         refuse_pointer(path)
     graph, node_of = _read_metadata(folder / "keras_metadata.pb")
-    try:
-        reader = tf.train.load_checkpoint(str(folder / "variables" / "variables"))
-        return _layers(folder, graph, lambda layers: _arrays_of_checkpoint(layers, node_of, reader))
-    except (tf.errors.OpError, RuntimeError, IndexError, ValueError) as error:
-        if isinstance(error, InputError):
-            raise
-        reason = str(error).splitlines()[0]
-        raise InputError(f"{folder}: the checkpoint in variables/ is damaged ({reason})") from None
+    bundle = Bundle(folder / "variables" / "variables")
+    return _layers(folder, graph, lambda layers: _arrays_of_bundle(layers, node_of, bundle))
 
 
 def refuse_pointer(path: str | os.PathLike[str]) -> None:
@@ -249,25 +242,19 @@ def _read_metadata(path: pathlib.Path) -> tuple[_Json, dict[str, str]]:
     return graph, node_of
 
 
-def _arrays_of_checkpoint(
-    layers: Mapping[str, _Json], node_of: Mapping[str, str], reader: Any
+def _arrays_of_bundle(
+    layers: Mapping[str, _Json], node_of: Mapping[str, str], bundle: Bundle
 ) -> _Arrays:
-    """{layer name: arrays} from a checkpoint, by its object graph."""
-    from tensorflow.core.protobuf import trackable_object_graph_pb2
-
-    objects = trackable_object_graph_pb2.TrackableObjectGraph.FromString(
-        reader.get_tensor("_CHECKPOINTABLE_OBJECT_GRAPH")
-    ).nodes
+    """{layer name: arrays} from a checkpoint, by its graph of objects."""
+    nodes = bundle.nodes()
 
     def array(path: Iterable[str | None]) -> np.ndarray | None:
-        node = objects[0]
+        node = nodes[0]
         for name in path:
-            children = {child.local_name: child.node_id for child in node.children}
-            if name not in children:
+            if name not in node.children:
                 return None
-            node = objects[children[name]]
-        keys = [value.checkpoint_key for value in node.attributes]
-        return reader.get_tensor(keys[0]) if keys and reader.has_tensor(keys[0]) else None
+            node = nodes[node.children[name]]
+        return bundle.array(node.keys[0]) if node.keys else None
 
     arrays: _Arrays = {}
     for name, layer in layers.items():

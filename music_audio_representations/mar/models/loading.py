@@ -9,8 +9,10 @@ import keras
 
 from mar.audio.logmel import PUBLISHED
 from mar.errors import InputError
-from mar.models import keras2, runs, saving
+from mar.models import keras2, mule_torch, runs, saving
+from mar.models.layers import undrawn
 from mar.models.sfnfnet import STEMS, SfNfNetF0, canonical_name
+from mar.util import hub
 from mar.util.download import cache_folder, download
 
 MULE_COMMIT = "f90a47216d7bd5297843abe541c34c7f789fcf20"
@@ -38,7 +40,9 @@ def load_model(source: str | os.PathLike[str]) -> keras.Model:
     Args:
         source: a `.keras` file or a SavedModel folder that the paper's authors published, a
             `.keras` file saved by this package, or `"mule"`: the published weights, downloaded
-            once. The folder of a run of `mar.train` stands for its last checkpoint;
+            once. A `.safetensors` file has the same weights as `mule-torch` keeps them.
+            `"hf://user/name@revision"` is any of these files on the Hugging Face Hub, see
+            `mar.util.hub`. The folder of a run of `mar.train` stands for its last checkpoint;
             `"models/run@best"` is the best by validation, `"models/run@12000"` that of step 12,000,
             and so is `"models/run/checkpoints/ckpt-12000"`.
 
@@ -48,9 +52,12 @@ def load_model(source: str | os.PathLike[str]) -> keras.Model:
 
     Raises:
         InputError: the file is missing, damaged, not a model, or of another architecture; the
-            folder is none of these, or the run has no such checkpoint.
+            folder is none of these, or the run has no such checkpoint; the hub does not give it.
+        ConfigError: the hub is asked for, and its package is not installed.
     """
-    path = fetch_mule() if source == "mule" else pathlib.Path(source)
+    path = _fetched(source)
+    if path.suffix == ".safetensors":
+        return _converted(path)
     if _is_saved_model(path):
         return _published(path, keras2.read_saved_model(path))
     if (saved := runs.find(path)) is not None:
@@ -65,17 +72,26 @@ def located(source: str | os.PathLike[str]) -> str:
     """What `load_model` takes for the same model later, and in another working folder.
 
     An absolute path; of a run, with the step, which `models/run` and `models/run@best` leave open:
-    `/home/me/models/run@12000`.
+    `/home/me/models/run@12000`; of the hub, with the commit.
 
     Raises:
         InputError: the folder is no model, or the run has no such checkpoint.
     """
     if source == "mule":
         return "mule"
+    if hub.is_address(source):
+        return hub.pinned(os.fspath(source))
     saved = None if _is_saved_model(pathlib.Path(source)) else runs.find(source)
     if saved is not None:
         return saved.name
     return os.path.abspath(source) if os.path.exists(source) else os.fspath(source)
+
+
+def _fetched(source: str | os.PathLike[str]) -> pathlib.Path:
+    """The path of a file or folder that is on this machine now."""
+    if source == "mule":
+        return fetch_mule()
+    return hub.fetch(os.fspath(source)) if hub.is_address(source) else pathlib.Path(source)
 
 
 def _is_saved_model(path: pathlib.Path) -> bool:
@@ -92,7 +108,8 @@ def fetch_mule() -> pathlib.Path:
 
 def _published(path: pathlib.Path, layers: Sequence[keras2.Layer]) -> keras.Model:
     """Our network with the weights of a published file's layers, in the order of the walk."""
-    model = SfNfNetF0().build(FRAMES, PUBLISHED)
+    with undrawn():
+        model = SfNfNetF0().build(FRAMES, PUBLISHED)
     ours = {canonical_name(variable): variable for variable in model.weights}
     expected = list(_walk())
     for layer, (canonical, kind) in zip(layers, expected, strict=False):
@@ -111,6 +128,21 @@ def _published(path: pathlib.Path, layers: Sequence[keras2.Layer]) -> keras.Mode
             f"{path}: another architecture, or missing weights: {len(layers)} layers have weights, "
             f"where SF-NFNet-F0 has {len(expected)}"
         )
+    return model
+
+
+def _converted(path: pathlib.Path) -> keras.Model:
+    """Our network with the weights of a file of mule-torch."""
+    with undrawn():
+        model = SfNfNetF0().build(FRAMES, PUBLISHED)
+    ours = {canonical_name(variable): variable for variable in model.weights}
+    for name, array in mule_torch.read_file(path, ours).items():
+        if array.shape != tuple(ours[name].shape):
+            raise InputError(
+                f"{path}: another architecture: {mule_torch.its_name(name)} has the shape "
+                f"{array.shape}, as our {name}, where {tuple(ours[name].shape)} was expected"
+            )
+        ours[name].assign(array)
     return model
 
 

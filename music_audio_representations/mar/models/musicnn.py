@@ -23,6 +23,7 @@ from keras import layers, ops
 from mar.audio.decode import shown
 from mar.audio.logmel import LogMel
 from mar.errors import InputError
+from mar.models.bundle import Bundle
 from mar.util.atomic import make_folder, whole
 from mar.util.download import cache_folder
 
@@ -177,8 +178,6 @@ def read_checkpoint(wheel: str | os.PathLike[str], checkpoint: str) -> dict[str,
     Raises:
         InputError: the file is not the wheel, or holds no such checkpoint.
     """
-    import tensorflow as tf
-
     parts = {"model.index": ".index", "model.data-00000-of-00001": ".data-00000-of-00001"}
     with tempfile.TemporaryDirectory() as folder:
         try:
@@ -190,9 +189,8 @@ def read_checkpoint(wheel: str | os.PathLike[str], checkpoint: str) -> dict[str,
             raise InputError(
                 f"{wheel}: expected the wheel musicnn-{VERSION} with {checkpoint}: {error}"
             ) from None
-        reader = tf.train.load_checkpoint(str(pathlib.Path(folder, "model")))
-        names = [name for name in reader.get_variable_to_shape_map() if "Adam" not in name]
-        return {name: reader.get_tensor(name) for name in names}
+        bundle = Bundle(pathlib.Path(folder, "model"))
+        return {name: bundle.array(name) for name in bundle.names if "Adam" not in name}
 
 
 def fetch_wheel() -> pathlib.Path:

@@ -11,6 +11,8 @@ import keras
 
 from mar.audio.logmel import LogMel
 from mar.errors import InputError
+from mar.models.bundle import Bundle
+from mar.models.layers import undrawn
 from mar.models.sfnfnet import SfNfNetF0
 
 # In the folder of a run; the facts of the card say after how many steps the models are.
@@ -93,15 +95,14 @@ def load(saved: Saved) -> keras.Model:
     described, frames, front_end = _description(saved.folder)
     facts = str(saved.folder / CHECKPOINTS / FACTS)
     network = SfNfNetF0.from_config(described, facts)
-    model = network.build(frames, LogMel.from_config(front_end, facts))
-    import tensorflow as tf
-
+    with undrawn():
+        model = network.build(frames, LogMel.from_config(front_end, facts))
     try:
-        reader = tf.train.load_checkpoint(str(saved.path))
+        bundle = Bundle(saved.path)
         for variable in model.weights:
-            variable.assign(reader.get_tensor(_key(variable.path)))
-    except (tf.errors.OpError, RuntimeError, IndexError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0]
+            variable.assign(bundle.array(_key(variable.path)))
+    except ValueError as error:  # InputError of the bundle; or the shape differs
+        reason = str(error).removeprefix(f"{saved.path}: ").splitlines()[0]
         raise InputError(
             f"{saved.path}: the checkpoint is damaged, or of another run: {reason}; "
             f"{saved.folder}@STEP is the model of another one"

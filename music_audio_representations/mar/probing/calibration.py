@@ -8,7 +8,8 @@ import dataclasses
 from typing import Literal
 
 import numpy as np
-from scipy.special import expit, softmax
+
+from mar.probing.dense import expit, softmax
 
 EXCLUSIVE = ("multiclass", "key")  # kinds of tasks whose labels are classes
 Method = Literal["none", "temperature", "platt", "isotonic"]
@@ -37,7 +38,7 @@ class Calibration:
         """float64 `(items, labels)` probabilities of logits of that shape."""
         scaled = logits * self.slopes + self.intercepts
         if self.exclusive:
-            return softmax(scaled, axis=1)
+            return softmax(scaled)
         probabilities = expit(scaled)
         for label, (knots, values) in self.curves.items():
             probabilities[:, label] = np.interp(logits[:, label], knots, values)

@@ -72,6 +72,11 @@ class Head:
         self._layers, self._rule, self.about = source.layers, source.rule, source.about
 
     @property
+    def parts(self) -> Parts:
+        """What it consists of."""
+        return Parts(self._layers, self._rule, self.about)
+
+    @property
     def labels(self) -> list[str]:
         """Their names."""
         return self.about["labels"]
@@ -203,7 +208,7 @@ class Head:
         return hashlib.sha256(self._bytes()).hexdigest()
 
     def _bytes(self):
-        arrays, about = _written(Parts(self._layers, self._rule, self.about))
+        arrays, about = _written(self.parts)
         return safetensors.numpy.save(arrays, {"mar": json.dumps(about)})
 
     def _vectors(self, vectors):
@@ -257,7 +262,7 @@ def _read(file: pathlib.Path) -> Parts:
         return _assembled(written, arrays)
     except FileNotFoundError:
         raise InputError(
-            f"{file}: there is no head; python -m mar.probe writes one into its results"
+            f"{file}: there is no head; mar probe writes one into its results"
         ) from None
     except (OSError, ValueError, KeyError, TypeError, safetensors.SafetensorError) as error:
         raise InputError(

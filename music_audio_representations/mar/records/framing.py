@@ -11,15 +11,11 @@ import google_crc32c
 
 from mar.errors import InputError
 from mar.records.storage import File, Location
+from mar.util.checksums import crc32c, masked
 
 HEADER_BYTES = 12
 FOOTER_BYTES = 4
 _PACKED = (b"\x1f\x8b", b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda")  # gzip, zlib
-
-
-def crc32c(data: bytes | memoryview) -> int:
-    """CRC-32C (Castagnoli) of bytes, as TFRecords and the manifest hold it."""
-    return google_crc32c.value(bytes(data) if isinstance(data, memoryview) else data)
 
 
 def frame(*pieces: bytes) -> tuple[bytes, ...]:
@@ -32,7 +28,7 @@ def frame(*pieces: bytes) -> tuple[bytes, ...]:
     checksum = 0
     for piece in pieces:
         checksum = google_crc32c.extend(checksum, piece)
-    return header, _masked(crc32c(header)), *pieces, _masked(checksum)
+    return header, masked(crc32c(header)), *pieces, masked(checksum)
 
 
 class DamagedRecord(InputError):
@@ -67,7 +63,7 @@ def read_record(file: File, path: Location, record: int, offset: int) -> tuple[b
         raise DamagedRecord(
             path, record, offset, f"truncated: {len(header)} of {HEADER_BYTES} bytes of its header"
         )
-    if _masked(crc32c(header[:8])) != header[8:]:
+    if masked(crc32c(header[:8])) != header[8:]:
         reason = "the CRC of its length differs"
         if offset == 0:
             packed = header.startswith(_PACKED)
@@ -81,7 +77,7 @@ def read_record(file: File, path: Location, record: int, offset: int) -> tuple[b
         )
     body = file.read(offset + HEADER_BYTES, length + FOOTER_BYTES)
     data, footer = body[:length], body[length:]
-    if _masked(crc32c(data)) != footer:
+    if masked(crc32c(data)) != footer:
         raise DamagedRecord(path, record, offset, "the CRC of its data differs", end)
     return data, end
 
@@ -97,7 +93,3 @@ def records(file: File, path: Location) -> Iterator[tuple[int, int, bytes]]:
         data, end = read_record(file, path, record, offset)
         yield record, offset, data
         offset, record = end, record + 1
-
-
-def _masked(crc: int) -> bytes:
-    return struct.pack("<I", (((crc >> 15) | (crc << 17)) + 0xA282EAD8) & 0xFFFFFFFF)

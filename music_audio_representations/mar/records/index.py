@@ -13,6 +13,7 @@ from mar.errors import ConfigError, InputError
 from mar.records import framing, schema, storage
 from mar.records import manifest as manifests
 from mar.records.storage import Location
+from mar.util.checksums import crc32c
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,7 @@ def _row(
         "offset": offset + framing.HEADER_BYTES + record.start,
         "frames": frames,
         "labels": record.labels,
-        "checksum": framing.crc32c(data[record.start : record.end]),
+        "checksum": crc32c(data[record.start : record.end]),
     }
 
 

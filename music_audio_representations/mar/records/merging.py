@@ -9,11 +9,12 @@ import numpy as np
 import pyarrow as pa
 
 from mar.errors import InputError
-from mar.records import framing, growth, storage
+from mar.records import growth, storage
 from mar.records import manifest as manifests
 from mar.records.reader import RecordReader
 from mar.records.shards import SHARD_BYTES, Job
 from mar.records.storage import Location
+from mar.util.checksums import crc32c
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class RecordsSource:
         (spectrogram,) = self._readers[track["data_set"]].read(
             [track["row"]], [0], track["frames"], None
         )
-        if framing.crc32c(spectrogram.tobytes()) != track["checksum"]:
+        if crc32c(spectrogram.tobytes()) != track["checksum"]:
             raise InputError(f"{location}: the spectrogram's checksum differs")
         return spectrogram
 

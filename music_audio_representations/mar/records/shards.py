@@ -14,6 +14,7 @@ from mar.errors import InputError
 from mar.records import framing, schema
 from mar.records import manifest as manifests
 from mar.util.atomic import appearing, remove_abandoned
+from mar.util.checksums import crc32c
 
 PARTS = "parts"
 SHARD_BYTES = 256_000_000
@@ -183,5 +184,5 @@ def _write_track(job: Job, file: BinaryIO, name: str, track: dict[str, Any]) -> 
     offset = file.tell() + framing.HEADER_BYTES + len(front)
     for piece in framing.frame(front, data):
         file.write(piece)
-    row.update(offset=offset, frames=len(spectrogram), checksum=framing.crc32c(data))
+    row.update(offset=offset, frames=len(spectrogram), checksum=crc32c(data))
     return row

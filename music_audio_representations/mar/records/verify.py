@@ -10,6 +10,7 @@ import numpy as np
 from mar.errors import InputError
 from mar.records import framing, schema, storage
 from mar.records.manifest import Manifest
+from mar.util.checksums import crc32c
 
 
 @dataclass(frozen=True)
@@ -152,7 +153,7 @@ def _content(manifest: Manifest, track: int, spectrogram: bytes) -> list[str]:
     """What is wrong with a spectrogram's bytes."""
     header = manifest.header
     reasons: list[str] = []
-    if framing.crc32c(spectrogram) != manifest.checksums[track]:
+    if crc32c(spectrogram) != manifest.checksums[track]:
         reasons.append(f"track {manifest.id(track)!r}: the spectrogram's checksum differs")
     complete = len(spectrogram) // header.frame_bytes * header.frame_bytes  # bytes of full frames
     frames = np.frombuffer(spectrogram[:complete], header.dtype).reshape(-1, header.n_mels)

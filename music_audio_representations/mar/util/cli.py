@@ -1,12 +1,10 @@
 """What all commands share: `--config` with `--set`, and how errors end them."""
 
-import contextlib
 import gc
 import io
 import itertools
 import json
 import os
-import pathlib
 import select
 import signal
 import sys
@@ -57,19 +55,18 @@ def define_own_task_flags() -> None:
     flags.DEFINE_multi_string(
         "label_column",
         [],
-        "Your own table: the column with the labels, where it is not called so; repeatable.",
+        "Your own table: its column of labels, where not called so; repeatable.",
     )
     flags.DEFINE_string(
         "label_separator",
         None,
-        "Your own table: what stands between several labels of a file; of a column labels it is |.",
+        "Your own table: what is between a file's labels; | in a column labels.",
     )
     flags.DEFINE_enum(
         "separated_by",
         None,
         groups.SEPARATIONS,
-        "Your own folder or table: what is in one split, all or nothing; default: a column artist, "
-        "or album.",
+        "Your own: what one split has as a whole; default: a column artist, album.",
     )
 
 
@@ -119,24 +116,6 @@ def shard() -> tuple[int, int]:
     return int(first), int(count)
 
 
-def require_tensorflow() -> None:
-    """Called by commands that train, before they import or write anything.
-
-    Raises:
-        ConfigError: Keras would use another backend: by KERAS_BACKEND, or by its own file.
-    """
-    file = pathlib.Path(os.environ.get("KERAS_HOME", "~/.keras"), "keras.json").expanduser()
-    backend, said_by = os.environ.get("KERAS_BACKEND"), "KERAS_BACKEND"
-    if not backend:
-        said_by = str(file)
-        with contextlib.suppress(OSError, ValueError, AttributeError):  # as Keras does
-            backend = json.loads(file.read_text()).get("backend")
-    if backend not in (None, "", "tensorflow"):
-        raise ConfigError(
-            f"training needs TensorFlow, and {said_by} says {backend}: set KERAS_BACKEND=tensorflow"
-        )
-
-
 def define_common_flags() -> None:
     """Defines what every command has: `--verbose`."""
     flags.DEFINE_bool("verbose", False, "Show what libraries write about themselves, too.")
@@ -160,13 +139,15 @@ def define_fail_on_flag() -> None:
     define_gone_flag("skip_errors", "--fail_on none does that")
 
 
-def define_gone_flag(name: str, remedy: str) -> None:
+def define_gone_flag(name: str, remedy: str, takes_value: bool = False) -> None:
     """Defines a flag that there was in an earlier version, and is refused now.
 
     Args:
         remedy: what to do instead.
+        takes_value: whether it had one, rather than being there or not.
     """
-    flags.DEFINE_bool(name, None, f"{usage.GONE}{remedy}")
+    define = flags.DEFINE_string if takes_value else flags.DEFINE_bool
+    define(name, None, f"{usage.GONE}{remedy}")
 
 
 def exit_code(new: int, again: int) -> int:
@@ -181,8 +162,9 @@ def exit_code(new: int, again: int) -> int:
 
 
 def say(line: object) -> None:
-    """Prints a line of a command's results; with `--json` to standard error."""
-    print(line, file=sys.stderr if flags.FLAGS.json else sys.stdout, flush=True)
+    """Prints a line of a command's results; nothing with `--json`."""
+    if not flags.FLAGS.json:
+        print(line, flush=True)
 
 
 def summarize(**facts: Any) -> None:

@@ -20,10 +20,14 @@ import typing
 from typing import Annotated, Any, Literal
 
 import annotated_types
-import scooch
 
 from mar.errors import ConfigError, shown
 from mar.util.yaml_values import Given
+
+try:
+    import scooch
+except ImportError:
+    from mar.util import plain_scooch as scooch  # type: ignore[no-redef]
 
 PositiveInt = Annotated[int, annotated_types.Ge(1)]
 PositiveFloat = Annotated[float, annotated_types.Gt(0)]

@@ -1,6 +1,7 @@
 """How far a command is: a bar on a terminal; elsewhere, in a pipe or from cron, a line a minute."""
 
 import datetime
+import os
 import sys
 import time
 from types import TracebackType
@@ -9,6 +10,7 @@ from typing import Any, TextIO
 from typing_extensions import Self
 
 _BAR_SECONDS, _LINE_SECONDS = 0.5, 60.0
+_SIZE = {"ncols": 80, "nrows": 24}
 
 
 class Progress:
@@ -28,14 +30,17 @@ class Progress:
         if total and sys.stderr.isatty():
             import tqdm
 
+            columns = os.get_terminal_size(sys.stderr.fileno()).columns
+            size: dict[str, Any] = {} if columns else _SIZE  # some terminals do not know theirs
             self._bar = tqdm.tqdm(
                 total=total,
                 unit=unit,
                 initial=initial,
                 mininterval=_BAR_SECONDS,
                 smoothing=0.05,
-                dynamic_ncols=True,
+                dynamic_ncols=columns > 0,
                 file=sys.stderr,
+                **size,
             )
 
     def __enter__(self) -> Self:

@@ -40,7 +40,7 @@ def text(namespace: Mapping[str, Any]) -> str:
     """
     said = (namespace.get("__doc__") or "").strip()
     more = namespace["more_help"]() if "more_help" in namespace else ""
-    codes = "" if "xit code" in said else _EXIT_CODES
+    codes = "" if "xit code" in " ".join(said.split()) else _EXIT_CODES
     return "\n\n".join(filter(None, [said, textwrap.fill(more, _COLUMNS), codes]))
 
 
@@ -51,8 +51,8 @@ def present(own: Sequence[flags.Flag]) -> list[flags.Flag]:
 
 def description(flag: flags.Flag) -> str:
     """What a flag is, without what absl adds."""
-    text = (flag.help or "").partition(_REPEATED)[0]
-    return text.partition(">: ")[2] if choices(flag) else text
+    said = (flag.help or "").partition(_REPEATED)[0]
+    return said.partition(">: ")[2] if choices(flag) else said
 
 
 def choices(flag: flags.Flag) -> list[str]:
