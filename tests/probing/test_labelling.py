@@ -207,10 +207,10 @@ def test_on_a_full_disk_nothing_looks_whole(suffix, catalogue):
 
 
 def workers(process):
-    """Ray's of this process, that label."""
+    """Ray's of this process, that label; their command is called after the function."""
     for child in psutil.Process(process.pid).children(recursive=True):
-        with contextlib.suppress(psutil.Error):
-            if "label" in " ".join(child.cmdline()):
+        with contextlib.suppress(psutil.Error, IndexError):
+            if child.cmdline()[0].startswith("ray::") and "label" in child.cmdline()[0]:
                 yield child
 
 
@@ -234,8 +234,8 @@ def test_ray_labels_the_same_where_processes_die(killed, catalogue, monkeypatch)
     if killed == "all":
         process.kill()
     else:
-        found = list(workers(process))
-        assert found
+        while not (found := list(workers(process))):
+            assert process.poll() is None, process.communicate()[1]
         for worker in found:
             worker.kill()
     _, errors = process.communicate()
