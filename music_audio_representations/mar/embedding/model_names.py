@@ -4,6 +4,7 @@ import glob
 import os
 
 from mar.errors import InputError, nearest
+from mar.util import hub
 
 DIMENSIONS = {  # of their embeddings
     "mule": 1728,
@@ -34,6 +35,7 @@ def check(source: str) -> None:
     place, at, _ = source.rpartition("@")
     if (
         source.partition(":")[0] not in NAMES
+        and not hub.is_address(source)
         and not os.path.lexists(source)
         and not (at and os.path.isdir(place))
         and not glob.glob(f"{glob.escape(source)}.*")  # of a checkpoint, whose files have endings
