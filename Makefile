@@ -1,9 +1,13 @@
-# make test    creates .venv, installs what is needed, runs the tests
-# make test-io the same in .venv-io, with tensorflow-io, which needs TensorFlow 2.17, and with the
-#              lowest supported versions of everything else
-# make lint    checks style, formatting and types
+# make test        creates .venv, installs what is needed, tests every property once
+# make check       the inner loop: style, types, and the tests that need no TensorFlow
+# make test-slow   what takes long: loops of kills, all combinations, the tutorials, the wheel
+# make test-torch  what PyTorch is for, in .venv-torch
+# make test-io     all in .venv-io, with tensorflow-io, which needs TensorFlow 2.17, and with the
+#                  lowest supported versions of everything else
+# make lint        checks style, formatting and types
 # make quickstart, make miniature: the paper on a small data set, see examples/miniature/rules.mk
-# PYTHON chooses the interpreter (3.10 to 3.12), VENV where the environment lies.
+# make docs, make dist: the documentation and the package, see docs/rules.mk, release/rules.mk
+# PYTHON chooses the interpreter (3.10 to 3.13), VENV where the environment lies.
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -12,13 +16,25 @@ BIN := $(VENV)/bin
 # same time, they can leave one that crashes all later ones.
 COMPILED := "import librosa.core.pitch, librosa.filters"
 
-.PHONY: test test-io lint format clean
+PYTEST := python -m pytest -n 2 --dist worksteal
+
+.PHONY: check test test-slow test-torch test-io lint format clean
+
+check: lint
+	$(BIN)/$(PYTEST) --quick -r fE
 
 test: $(VENV)/installed
-	$(BIN)/python -m pytest -n 2 --dist worksteal
+	$(BIN)/$(PYTEST) -m "not slow"
+
+test-slow: $(VENV)/installed
+	$(BIN)/$(PYTEST) -m slow
+	$(MAKE) dist
+
+test-torch: .venv-torch/installed
+	.venv-torch/bin/python -m pytest -k torch
 
 test-io: .venv-io/installed
-	.venv-io/bin/python -m pytest -n 2 --dist worksteal
+	.venv-io/bin/$(PYTEST) -m "not slow"
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .
@@ -32,8 +48,15 @@ format: $(VENV)/installed
 $(VENV)/installed: setup.py
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --editable '.[test,cluster,notebooks,quickstart]'
+	$(BIN)/python -m pip install --quiet --editable '.[test,cluster,docs,notebooks,quickstart]'
 	$(BIN)/python -c $(COMPILED)
+	touch $@
+
+.venv-torch/installed: setup.py
+	$(PYTHON) -m venv .venv-torch
+	.venv-torch/bin/python -m pip install --quiet --upgrade pip
+	.venv-torch/bin/python -m pip install --quiet torch --editable '.[test]'
+	.venv-torch/bin/python -c $(COMPILED)
 	touch $@
 
 .venv-io/installed: setup.py tests/lowest_versions.txt
@@ -45,6 +68,6 @@ $(VENV)/installed: setup.py
 	touch $@
 
 clean:
-	rm -rf $(VENV) .venv-io build *.egg-info
+	rm -rf $(VENV) .venv-torch .venv-io build *.egg-info
 
-include examples/miniature/rules.mk
+include examples/miniature/rules.mk docs/rules.mk release/rules.mk

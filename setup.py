@@ -1,5 +1,6 @@
 """Installs `mar` (from music_audio_representations/) and `tfrecord_tools`."""
 
+import re
 from pathlib import Path
 
 from setuptools import find_packages, setup
@@ -14,7 +15,6 @@ REQUIRED = [
     "lazy-loader>=0.3",  # `import mar` without TensorFlow
     "absl-py",  # command lines
     "numpy",  # arrays between the parts
-    "librosa>=0.10.2",  # mel filters
     "soundfile>=0.12.1",  # decodes WAV, AIFF, W64, CAF, and what FFmpeg does not know
     "av>=13.1",  # decodes everything else that FFmpeg's libraries read
     "psutil>=5.9",  # memory that is available
@@ -24,6 +24,7 @@ REQUIRED = [
     "pooch>=1.8",  # verified downloads
     "pandas>=2.1.1",  # tables that are handed out
     "scikit-learn>=1.3",  # metrics, folds, neighbours
+    "threadpoolctl>=2.0",  # one thread of linear algebra for each of several
     "safetensors>=0.4",  # heads: trained probes
     "mir_eval>=0.7",  # key score
     "optuna>=3.5",  # probe search
@@ -38,12 +39,17 @@ EXTRAS = {
     # hdfs:// and Azure. The last tensorflow-io cannot be loaded by a newer TensorFlow.
     "io": ["tensorflow-io==0.37.1", "tensorflow>=2.17,<2.18"],
     "hub": ["huggingface_hub>=0.30"],  # hf:// models
+    # Exported models: applied with onnxruntime alone, which requirements-onnx.txt installs.
+    "onnx": ["onnxruntime>=1.17", "onnx>=1.15"],
     "cluster": ["ray[data]>=2.30"],
+    "search": ["faiss-cpu>=1.12"],  # the index of mar.index
     # Data carriers of the embedded data set: scores and a soundfont.
     "quickstart": ["music21>=9.9,<11", "pretty_midi>=0.2.11"],
     # Writes into the tags of audio files; GPL-2.0-or-later, and imported for that alone.
     "tags": ["mutagen>=1.46"],
     "notebooks": ["jupyterlab", "nbclient", "ipykernel"],
+    # Sphinx itself comes with SCOOCH.
+    "docs": ["furo", "myst-parser>=4", "sphinx-copybutton", "sphinx-design"],
     "test": [
         "pytest",
         "pytest-xdist",
@@ -52,9 +58,13 @@ EXTRAS = {
         "types-PyYAML",
         "types-tqdm",
         "jax",
+        "onnxruntime>=1.17",
+        "onnx>=1.15",
+        "librosa>=0.10.2",  # what our mel filters are compared with
         "resampy",
         "huggingface_hub>=0.30",
         "mutagen>=1.46",
+        "faiss-cpu>=1.12",
         "tinytag>=2.0",  # reads tags, as another program would
         "moto[server]",
         "boto3",
@@ -62,24 +72,37 @@ EXTRAS = {
     ],
 }
 
+SOURCE = "music_audio_representations/mar"
 PACKAGES = [
     "mar",
-    *(f"mar.{name}" for name in find_packages("music_audio_representations/mar")),
+    *(f"mar.{name}" for name in find_packages(SOURCE)),
     "mar.configs",
     "tfrecord_tools",
 ]
 
+INIT = Path(__file__).parent.joinpath(SOURCE, "__init__.py").read_text(encoding="utf-8")
+(VERSION,) = re.findall(r'^__version__ = "(.+)"$', INIT, re.MULTILINE)
+
 setup(
     name="music-audio-representations",
-    version="0.1.0",
+    version=VERSION,
     description="Pre-train, extract and probe audio representations for music understanding",
     long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license="Apache-2.0",
-    python_requires=">=3.10,<3.13",
+    license_files=["LICENSE"],
+    keywords=["music", "audio", "embeddings", "representation learning", "MIR"],
+    classifiers=[
+        "Development Status :: 4 - Beta",
+        "Intended Audience :: Science/Research",
+        "Operating System :: POSIX :: Linux",
+        *(f"Programming Language :: Python :: 3.{minor}" for minor in range(10, 14)),
+        "Topic :: Multimedia :: Sound/Audio :: Analysis",
+    ],
+    python_requires=">=3.10,<3.14",
     packages=PACKAGES,
     package_dir={
-        "mar": "music_audio_representations/mar",
+        "mar": SOURCE,
         "mar.configs": "configs",
         "tfrecord_tools": "tfrecord_tools",
     },

@@ -21,7 +21,7 @@ flags.DEFINE_integer("repeats", 3, "Timed repetitions.")
 
 def embed(embedder, items):
     """The rows of all items."""
-    return list(engine.rows(embedder, items, engine.InMemory({"format": "parquet"})))
+    return list(engine.rows(lambda: embedder, items, engine.InMemory({"format": "parquet"})))
 
 
 def main(argv):

@@ -60,14 +60,13 @@ def intervals():
     started = time.perf_counter()
     metrics.evaluate("multilabel", targets, scores, list(range(183)), resamples=1000)
     ours = time.perf_counter() - started
-    halves, few = metrics.draw_halves(11565, 3, seed=0), 3
+    few = 3
     started = time.perf_counter()
-    for column in range(few):
-        rows = np.flatnonzero(halves[:, column])
-        metrics.average_precision(targets[rows], scores[rows])
-        metrics.roc_auc(targets[rows], scores[rows])
-    naive = (time.perf_counter() - started) / few * 1000
-    print(f"1,000 halves at Jam-All's size: {ours:.1f} s; by scikit-learn {naive / 60:.0f} min")
+    for item in range(few):
+        metrics.average_precision(np.delete(targets, item, 0), np.delete(scores, item, 0))
+        metrics.roc_auc(np.delete(targets, item, 0), np.delete(scores, item, 0))
+    naive = (time.perf_counter() - started) / few * len(targets)
+    print(f"intervals at Jam-All's size: {ours:.1f} s; by scikit-learn {naive / 60:.0f} min")
 
 
 def main(argv):

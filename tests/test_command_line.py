@@ -2,6 +2,7 @@
 
 import importlib.util
 import pathlib
+import re
 
 import numpy as np
 import pytest
@@ -11,7 +12,8 @@ import tfrecord_tools
 from helpers.processes import run_python
 from helpers.resources import ROOT
 from helpers.small_embeddings import write_store
-from mar.__main__ import COMMANDS
+from mar.commands import COMMANDS, described
+from mar.tasks import TASKS
 
 
 def commands_of(package):
@@ -66,9 +68,25 @@ def test_a_misspelt_command_gets_the_nearest_name(arguments, meant):
 def test_help_ends_well_and_shows_our_own_flags(flag):
     shown = run_python("-m", "mar", "records", "verify", flag)
     assert shown.returncode == 0
-    assert "python -m tfrecord_tools.verify records/" in shown.stdout
+    assert "mar records verify records/" in shown.stdout
     assert "--logtostderr" not in shown.stdout
     assert run_python("-m", "mar.similar", "--", "-h").returncode == 1  # a track of that name
+
+
+@pytest.mark.parametrize("command", list(described()), ids=lambda command: command.name)
+def test_every_help_is_short_and_has_what_one_needs(command):
+    lines = command.help.splitlines()
+    assert 8 <= len(lines) <= 41
+    assert max(map(len, lines)) <= 100
+    assert re.search(rf"^    mar {command.name}\b", command.help, re.M)
+    assert "exit code" in " ".join(command.help.lower().split())
+    assert all(re.search(rf"^  .*--{flag.name}\b", command.help, re.M) for flag in command.flags)
+    assert [flag.name for flag in command.flags] == sorted(flag.name for flag in command.flags)
+
+
+def test_commands_that_take_tasks_list_them():
+    shown = run_python("-m", "mar", "fetch", "--help").stdout
+    assert all(task in shown for task in TASKS)
 
 
 def test_configurations_are_listed_shown_and_found_by_name(tmp_path, monkeypatch):

@@ -9,6 +9,7 @@ import sys
 
 import pytest
 
+from helpers import quick, warm_start
 from helpers.resources import ROOT
 
 SHRUNK = {
@@ -19,24 +20,19 @@ SHRUNK = {
     ".schedule.ScoochCosineDecay.decay_steps=5",
     "TRAIN_FLAGS": "--set Trainer.model.SfNfNetF0.width=0.05 --set Trainer.steps=2",
 }
+SMALLER = {**SHRUNK, "SEEDS": "0"}
+SMALLER["TRAIN_FLAGS"] += " --set Trainer.model.SfNfNetF0.depths=[1,1,1,1]"
 TASKS = {"key", "instrument", "genre", "meter", "tempo", "pitch"}
 
 
-def make(folder, *options):
+def make(folder, variables, *options):
     """Runs it; returns what it printed."""
     outer = ("MAKEFLAGS", "MAKELEVEL", "MFLAGS", "MAKEOVERRIDES")  # of `make test`
     environment = {name: value for name, value in os.environ.items() if name not in outer}
-    variables = [f"{name}={value}" for name, value in SHRUNK.items()]
+    variables = [f"{name}={value}" for name, value in variables.items()]
+    kept = ["--old-file", f"{sys.prefix}/installed", "--no-print-directory"]
     finished = subprocess.run(
-        [
-            "make",
-            "quickstart",
-            *variables,
-            "--old-file",
-            f"{sys.prefix}/installed",
-            "--no-print-directory",
-            *options,
-        ],
+        ["make", "quickstart", *variables, *kept, *options],
         cwd=folder,
         env={**environment, "TF_CPP_MIN_LOG_LEVEL": "3"},
         capture_output=True,
@@ -50,27 +46,40 @@ def make(folder, *options):
 @pytest.fixture
 def clone(tmp_path):
     """What make sees of the project, without products."""
+    quick.refuse("make")
     pytest.importorskip("music21", reason="needs the extra quickstart")
     if not (pathlib.Path(sys.prefix) / "installed").exists():
         pytest.skip("needs an environment that make has made")
-    for name in ("Makefile", "setup.py", "configs", "examples"):
+    for name in ("Makefile", "setup.py", "configs", "docs", "examples", "release"):
         (tmp_path / name).symlink_to(ROOT / name)
     return tmp_path
 
 
-def test_make_quickstart_ends_with_a_report_and_does_nothing_twice(clone):
-    printed = make(clone)
+def check_quickstart(clone, variables):
+    """It ends with a report, and does nothing twice."""
+    printed = make(clone, variables)
     assert [f"== {number} of 7" in printed for number in range(1, 8)] == [True] * 7
     folder = clone / "quickstart"
     models = {"supervised", "contrastive", "random", "logmel_mean"}
     runs = {path.parts[-4:-1] for path in folder.glob("results/*/*/*/result.json")}
-    assert runs == set(itertools.product(TASKS, models, ("0", "1")))
+    assert runs == set(itertools.product(TASKS, models, variables["SEEDS"].split()))
     result = json.loads((folder / "results/tempo/random/0/result.json").read_text())
     assert result["items"] == {"train": 24, "valid": 8, "test": 8}
     assert "<h1" in (folder / "report.html").read_text(encoding="utf-8")
 
-    assert make(clone) == "== quickstart/report.html is the page to look at\n"
+    assert make(clone, variables) == "== quickstart/report.html is the page to look at\n"
     (folder / "report.html").unlink()
-    again = make(clone, "--dry-run")
+    again = make(clone, variables, "--dry-run")
     assert "== 7 of 7" in again
     assert "== 6 of 7" not in again
+
+
+def test_make_quickstart(clone):
+    with warm_start.as_command(clone) as python:
+        check_quickstart(clone, {**SMALLER, "RUN": f"{python} -m"})
+
+
+@pytest.mark.slow
+def test_make_quickstart_as_it_stands(clone):
+    """At full depth, with two seeds, and each command in a process that starts by itself."""
+    check_quickstart(clone, SHRUNK)

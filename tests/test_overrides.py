@@ -7,7 +7,7 @@ import pytest
 from annotated_types import Ge
 
 import mar
-from helpers.resources import reference
+from helpers import published
 from mar.config import Configurable, Param
 from mar.errors import ConfigError
 
@@ -161,7 +161,7 @@ def test_a_class_that_appears_twice_or_never_is_refused(tmp_path):
 
 
 def test_the_published_pipelines_take_another_model():
-    path = reference("reference/release/configs/mule_embedding_timeline.yml")
+    path = published.FOLDER / "configs" / "mule_embedding_timeline.yml"
     pipeline = mar.Analysis.load(
         path, ["EmbeddingFeature.model_location=1.0 #2", "SliceExtractor.hop=100"]
     )

@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import pytest
+import yaml
 
 import mar
 from helpers.processes import run_python
@@ -17,7 +18,7 @@ from mar.util import shipped
 
 def test_importing_mar_imports_nothing_heavy():
     code = "import sys, mar; print({'tensorflow', 'keras', 'numpy', 'pandas'} & {*sys.modules})"
-    process = run_python("-c", code)
+    process = run_python("-c", code, fresh=True)
     assert process.stdout.strip() == "set()", process.stderr
 
 
@@ -25,6 +26,13 @@ def test_importing_mar_imports_nothing_heavy():
 def test_public_names_exist_and_are_no_modules(name):
     assert callable(getattr(mar, name))
     assert not (pathlib.Path(mar.__file__).parent / f"{name}.py").exists()
+
+
+def test_all_that_name_the_version_name_the_same():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text("utf-8"))
+    assert citation["version"] == mar.__version__
+    (latest, *_) = re.findall(r"^## \[(.+?)\]", (ROOT / "CHANGELOG.md").read_text("utf-8"), re.M)
+    assert latest == mar.__version__
 
 
 def test_unknown_names_are_refused():
@@ -43,6 +51,7 @@ def test_a_shipped_configuration_is_found_by_name():
         shipped.configuration("probe/Jam-Alll")
 
 
+@pytest.mark.slow
 def test_both_packages_are_installed_and_work_outside_the_clone(tmp_path):
     """A wheel, unpacked elsewhere, has everything that the clone has."""
     source = tmp_path / "source"

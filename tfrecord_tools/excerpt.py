@@ -1,14 +1,14 @@
 """One random excerpt of each track, as a data set of its own.
 
-    python -m tfrecord_tools.excerpt --output excerpts/ records/
+    mar records excerpt --output excerpts/ records/
 
 Excerpts of 10 s make the data of the paper's Musicset-USmall. Tracks that are shorter are left out
 and counted. Resumes, and divides the work, as tfrecord_tools.write does.
 """
 
-from absl import app, flags
+from absl import flags
 
-from mar.errors import InputError
+from mar.errors import ConfigError, InputError
 from mar.util import cli
 from tfrecord_tools import writing
 
@@ -21,7 +21,7 @@ writing.define_flags()
 def main(argv: list[str]) -> int:
     """Writes the data set and returns the exit code."""
     if len(argv) != 2:
-        raise app.UsageError("expected one data set: its folder or manifest")
+        raise ConfigError("expected one data set: its folder or manifest")
     cli.shard()  # refuses a wrong one before anything is read
     from mar.data import excerpts
     from mar.records import manifest, shards, storage
@@ -41,9 +41,8 @@ def main(argv: list[str]) -> int:
         header.vocabulary,
         FLAGS.shard_megabytes * 1_000_000,
     )
-    code = writing.write(job)
-    print(f"{short} tracks are shorter than {FLAGS.seconds:g} s and were left out")
-    return code
+    cli.say(f"{short} of {len(source)} tracks are shorter than {FLAGS.seconds:g} s and left out")
+    return writing.write(job, too_short=short)
 
 
 if __name__ == "__main__":

@@ -1,14 +1,17 @@
 """Makes a manifest for TFRecords that others wrote, so that they can be used without rewriting.
 
-    python -m tfrecord_tools.index --manifest records/manifest.parquet --dtype float32 \
+    mar records index --manifest records/manifest.parquet --dtype float32 \\
         --spectrogram_feature log_mel --id_feature id --labels_feature labels records/*.tfrecord
 
 Each record must be a tf.train.Example with one whole spectrogram, row-major [frame, mel], as raw
 bytes (bytes_list) or as floats (float_list). The files must not be compressed.
 """
 
-from absl import app, flags
+import os
 
+from absl import flags
+
+from mar.errors import ConfigError, InputError
 from mar.util import cli
 
 FLAGS = flags.FLAGS
@@ -19,13 +22,19 @@ flags.DEFINE_string("labels_feature", None, "Name of that feature: ints or strin
 flags.DEFINE_enum("dtype", None, ["float16", "float32"], "Type of the values.", required=True)
 flags.DEFINE_string("vocabulary", None, "Labels in order, one a line; default: all that occur.")
 cli.define_config_flags(required=False)  # of the LogMel that made them
+cli.define_json_flag()
 flags.DEFINE_integer("threads", 4, "Files read at a time.", lower_bound=1)
 
 
 def main(argv: list[str]) -> int:
     """Writes the manifest and returns the exit code."""
     if len(argv) < 2:
-        raise app.UsageError("expected TFRecords")
+        raise ConfigError("expected TFRecords")
+    cli.check_config()
+    cli.check_paths("vocabulary")
+    for path in argv[1:]:
+        if "://" not in path and not os.path.exists(path):
+            raise InputError(f"{path}: no such file")
     from mar.audio.logmel import LogMel
     from mar.records import index, schema, table
 
@@ -39,9 +48,10 @@ def main(argv: list[str]) -> int:
     vocabulary = table.read_vocabulary(FLAGS.vocabulary).names if FLAGS.vocabulary else None
     layout = index.Layout(features, FLAGS.dtype, front_end)
     count = index.index(argv[1:], layout, FLAGS.manifest, vocabulary, FLAGS.threads)
-    print(f"{FLAGS.manifest}: {count} tracks in {len(argv) - 1} files")
+    cli.say(f"{FLAGS.manifest}: {count} tracks in {len(argv) - 1} files")
     if not FLAGS.config and not FLAGS.set:
-        print("taken to be made with the paper's front end; --config or --set says otherwise")
+        cli.say("taken to be made with the paper's front end; --config or --set says otherwise")
+    cli.summarize(manifest=FLAGS.manifest, tracks=count, files=len(argv) - 1)
     return 0
 
 

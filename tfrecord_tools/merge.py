@@ -1,14 +1,15 @@
 """Several data sets as one, with the labels of all.
 
-    python -m tfrecord_tools.merge --output records/all records/mine records/yours
+    mar records merge --output records/all records/mine records/yours
 
 All must have the same front end. A track that several have is taken once. Copies the records, and
 checks them; tracks that were dropped are not copied. Resumes, and divides the work, as
 tfrecord_tools.write does.
 """
 
-from absl import app, flags
+from absl import flags
 
+from mar.errors import ConfigError
 from mar.util import cli
 from tfrecord_tools import writing
 
@@ -19,17 +20,16 @@ writing.define_flags()
 def main(argv: list[str]) -> int:
     """Writes the data set and returns the exit code."""
     if len(argv) < 2:
-        raise app.UsageError("expected data sets: their folders or manifests")
+        raise ConfigError("expected data sets: their folders or manifests")
     cli.shard()  # refuses a wrong one before anything is read
     from mar.records import merging
 
     job, repeated = merging.merged(argv[1:], FLAGS.shard_megabytes * 1_000_000)
-    code = writing.write(job)
-    print(
+    cli.say(
         f"{len(argv) - 1} data sets with {len(job.vocabulary)} labels; {repeated} tracks that "
-        "several of them have were taken once"
+        "several of them have are taken once"
     )
-    return code
+    return writing.write(job, repeated=repeated)
 
 
 if __name__ == "__main__":

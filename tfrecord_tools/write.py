@@ -1,17 +1,14 @@
 """Audio files and a table of labels to TFRecords of log-mel spectrograms.
 
-    python -m tfrecord_tools.write --table tracks.csv --audio ~/Music --output records/
-    python -m tfrecord_tools.write --table balanced_train_segments.csv \
-        --table unbalanced_train_segments.csv --vocabulary class_labels_indices.csv \
-        --audio clips/ --output records/audioset
+    mar records write --table tracks.csv --audio ~/Music --output records/
+    mar records write --table balanced_train_segments.csv --audio clips/ \\
+        --vocabulary class_labels_indices.csv --output records/audioset
 
-An interrupted run resumes, to the same bytes, when the same command is given again. n
-machines that share the output folder write one data set with --shard 0/n … --shard n-1/n. Exit
-code 2: some files could not be read; failed.csv in the output folder says which and why.
-
---append brings a data set up to date with its table: it adds the tracks that are new in it, tries
-again those that could not be read, and drops those that it no longer has. What has another label is
-read again. The data set as it was stays beside it, as manifest-….parquet.
+An interrupted run resumes, to the same bytes, when the same command is given again. --append adds
+the tracks that are new in the table, tries again those that could not be read, reads those again
+that have other labels, and drops those that it no longer has; the data set as it was stays beside
+it, as manifest-….parquet. The exit code is 0, 2 where files could not be read (failed.csv in the
+output folder says which and why), or 1 where nothing could be done.
 """
 
 import os
@@ -30,45 +27,42 @@ FLAGS = flags.FLAGS
 flags.DEFINE_multi_string(
     "table",
     None,
-    "CSV, TSV or Parquet with the columns id, path and (optional) labels, artist, album; or a "
-    "segment file of AudioSet; repeatable.",
+    "CSV, TSV or Parquet with columns id, path and, where there are any, labels, artist, album; or "
+    "a segment file of AudioSet; repeatable.",
     required=True,
 )
 flags.DEFINE_string("audio", None, "Folder of the audio files; default: where the table lies.")
 flags.DEFINE_string(
     "vocabulary",
     None,
-    "Labels in order, one a line, or AudioSet's class_labels_indices.csv; default: all labels of "
-    "the table, sorted.",
+    "Labels in order, one a line, or AudioSet's; default: all of the table, sorted.",
 )
 flags.DEFINE_string("label_separator", "|", "What stands between two labels of a track.")
 flags.DEFINE_enum(
     "separated_by",
     None,
     groups.SEPARATIONS,
-    "What a held-out share of the tracks has all or nothing of; default: the column artist, or "
-    "album, where there is one.",
+    "What is held out as a whole; default: a column artist, or album.",
 )
 flags.DEFINE_string(
     "clip_name",
     None,
-    "File names of AudioSet's clips without suffix, of {id}, {start}, {end} (seconds), {start_ms} "
-    "and {end_ms}; default: {id}, {id}_{start}, {id}_{start}_{end}, {id}_{start_ms}_{end_ms}, "
-    "all with or without a Y in front.",
+    "Names of AudioSet's clips without suffix, of {id}, {start}, {end} (s), {start_ms} and "
+    "{end_ms}; default: {id}, {id}_{start}, {id}_{start}_{end} and so on, also with Y in front.",
 )
-flags.DEFINE_string("label_quality", None, "AudioSet's qa_true_counts.csv, for minimum_quality.")
+flags.DEFINE_string("label_quality", None, "AudioSet's qa_true_counts.csv.")
 flags.DEFINE_float(
     "minimum_quality",
     0.5,
-    "With label_quality, leaves labels out of which a smaller share is right.",
+    "With label_quality: drops labels right less often.",
     lower_bound=0,
     upper_bound=1,
 )
-flags.DEFINE_string("ontology", None, "AudioSet's ontology.json, for classes.")
+flags.DEFINE_string("ontology", None, "AudioSet's ontology.json.")
 flags.DEFINE_multi_string(
     "classes",
     [],
-    "With ontology, takes these classes (Music) and all below them alone; repeatable.",
+    "With ontology: takes these classes, and all below them, alone; repeatable.",
 )
 flags.DEFINE_bool("append", False, "Bring the data set up to date with the table.")
 flags.DEFINE_enum("dtype", "float16", ["float16", "float32"], "Type of the stored log-mel.")
@@ -83,12 +77,14 @@ def main(argv: list[str]) -> int:
     cli.shard()  # refuses a wrong one before anything is read
     if bool(FLAGS.ontology) != bool(FLAGS.classes):
         raise ConfigError("expected --ontology and --classes together")
+    cli.check_config()
+    cli.check_paths("table", "vocabulary", "label_quality", "ontology")
+    root = _root()
+    tracks = _tracks()
     from mar.audio.logmel import LogMel
     from mar.records import growth, manifest, shards, sources
 
     front_end = LogMel.load(FLAGS.config, FLAGS.set).resolved()
-    root = _root()
-    tracks = _tracks()
     job = shards.Job(
         tracks.rows,
         sources.AudioSource(root, front_end, FLAGS.dtype),
@@ -135,7 +131,7 @@ def _tracks() -> "Tracks":
     if len(wanted) == len(keys):
         return tracks
     chosen = tracks.of_labels([number for number, key in enumerate(keys) if key in wanted])
-    print(
+    cli.say(
         f"{len(wanted)} of {len(keys)} labels are taken; {len(tracks.rows) - len(chosen.rows)} of "
         f"{len(tracks.rows)} tracks have none of them and are left out"
     )

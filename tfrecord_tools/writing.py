@@ -5,7 +5,7 @@ import os
 import re
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
@@ -26,27 +26,50 @@ def define_flags() -> None:
     cli.define_shard_flag("writes every n-th shard from the i-th")
     cli.define_ray_flag()
     flags.DEFINE_integer("shard_megabytes", 256, "About how large shards are.", lower_bound=1)
-    flags.DEFINE_bool("skip_errors", False, "Exit with 0 though files could not be read.")
+    cli.define_fail_on_flag()
+    cli.define_json_flag()
 
 
-def write(job: "Job") -> int:
-    """Writes a data set, prints what came of it, and returns the exit code."""
-    from mar.records import writer
+def write(job: "Job", **facts: Any) -> int:
+    """Writes a data set, tells what came of it, and returns the exit code.
 
+    Args:
+        job: what is written.
+        **facts: more for the summary of `--json`.
+    """
+    from mar.records import manifest, writer
+
+    before = set(writer.read_failed(manifest.manifest_location(FLAGS.output)))
     outcome = writer.write(job, FLAGS.output, FLAGS.workers, cli.shard(), FLAGS.ray_address)
     if job.earlier:
-        added = outcome.tracks - len(job.earlier.rows)
-        print(f"{added} tracks added, {job.earlier.dropped} dropped")
-    print(f"{FLAGS.output}: {outcome.tracks} tracks, {outcome.seconds / 3600:.2f} hours of audio")
+        facts["added"] = outcome.tracks - len(job.earlier.rows)
+        facts["dropped"] = job.earlier.dropped
+        cli.say(f"{facts['added']} tracks added, {facts['dropped']} dropped")
+    cli.say(f"{FLAGS.output}: {outcome.tracks} tracks, {outcome.seconds / 3600:.2f} hours of audio")
     if outcome.missing_shards:
-        print(f"{outcome.missing_shards} shards are left to others; the manifest comes last")
-    for track, reason in outcome.failed[:_LISTED]:
+        cli.say(f"{outcome.missing_shards} shards are left to others; the manifest comes last")
+    new = [failure for failure in outcome.failed if failure not in before]
+    for track, reason in new[:_LISTED]:
         print(f"failed: {track}: {reason}", file=sys.stderr)
     if outcome.failed:
-        print(f"{len(outcome.failed)} could not be read, see {writer.FAILED}", file=sys.stderr)
+        again = f" ({len(new)} of them new)" if len(new) < len(outcome.failed) else ""
+        print(
+            f"{len(outcome.failed)} could not be read{again}, see {writer.FAILED}", file=sys.stderr
+        )
         for reason, count in _reasons(job, outcome.failed):
             print(f"{count:10d} {reason}", file=sys.stderr)
-    return 2 if outcome.failed and not FLAGS.skip_errors else 0
+    cli.summarize(
+        output=FLAGS.output,
+        tracks=outcome.tracks,
+        audio_seconds=outcome.seconds,
+        missing_shards=outcome.missing_shards,
+        failed=[
+            {"id": track, "reason": reason, "new": (track, reason) not in before}
+            for track, reason in outcome.failed
+        ],
+        **facts,
+    )
+    return cli.exit_code(len(new), len(outcome.failed) - len(new))
 
 
 def _reasons(job: "Job", failed: Sequence[tuple[str, str]]) -> list[tuple[str, int]]:

@@ -1,33 +1,11 @@
 """The command `mar`: `mar embed …` is `python -m mar.embed …`, for every command."""
 
-import ast
-import importlib.util
-import pathlib
 import runpy
 import sys
 
 import mar
+from mar.commands import COMMANDS, summary
 from mar.errors import nearest
-
-COMMANDS = {
-    "embed": "mar.embed",
-    "similar": "mar.similar",
-    "tag": "mar.tag",
-    "check": "mar.check",
-    "analyze": "mar.analyze",
-    "probe": "mar.probe",
-    "tables": "mar.tables",
-    "report": "mar.report",
-    "fetch": "mar.fetch",
-    "train": "mar.train",
-    "configs": "mar.configurations",
-    "records write": "tfrecord_tools.write",
-    "records merge": "tfrecord_tools.merge",
-    "records excerpt": "tfrecord_tools.excerpt",
-    "records index": "tfrecord_tools.index",
-    "records inspect": "tfrecord_tools.inspect",
-    "records verify": "tfrecord_tools.verify",
-}
 
 
 def main() -> int | None:
@@ -39,7 +17,7 @@ def main() -> int | None:
     if arguments[0] == "--version":
         print(f"mar {mar.__version__}")
         return 0
-    words = 2 if arguments[0] == "records" else 1
+    words = 2 if any(name.startswith(f"{arguments[0]} ") for name in COMMANDS) else 1
     name = " ".join(arguments[:words])
     if name not in COMMANDS:
         print(
@@ -53,16 +31,10 @@ def main() -> int | None:
 
 
 def _listing() -> str:
-    """The commands in a line each: the first sentences of their modules, which are not imported."""
-    lines = [f"  {name:<16} {_summary(module)}" for name, module in COMMANDS.items()]
+    """The commands in a line each."""
+    lines = [f"  {name:<16} {summary(module)}" for name, module in COMMANDS.items()]
     usage = "usage: mar COMMAND …; mar COMMAND --help tells more, mar --version which it is"
     return "\n".join([usage, "", *lines])
-
-
-def _summary(module: str) -> str:
-    spec = importlib.util.find_spec(module)
-    source = pathlib.Path(spec.origin).read_text(encoding="utf-8") if spec and spec.origin else ""
-    return (ast.get_docstring(ast.parse(source)) or "").partition("\n")[0]
 
 
 if __name__ == "__main__":

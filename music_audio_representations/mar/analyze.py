@@ -1,8 +1,8 @@
 """Runs a published analysis pipeline on audio files.
 
-    python -m mar.analyze --config mule_embedding_timeline.yml --input_file song.mp3 \\
+    mar analyze --config mule_embedding_timeline.yml --input_file song.mp3 \\
         --output_file song.npy
-    python -m mar.analyze --config mule_embedding_average.yml --output_folder vectors/ \\
+    mar analyze --config mule_embedding_average.yml --output_folder vectors/ \\
         ~/Music song.mp3
 
 Writes float32 arrays, features first: `(1728, n)` for the published timeline, `(1728, 1)` for the
@@ -35,6 +35,7 @@ def main(argv: list[str]) -> int:
     if (FLAGS.output_file is None) == (FLAGS.output_folder is None):
         raise ConfigError("expected --output_file, or --output_folder for several inputs")
 
+    cli.check_config()
     from mar.embedding import files
 
     items = [item for item in files.find(inputs) if item.expected]

@@ -1,7 +1,7 @@
 """Tells what is wrong with a collection: decodes all that mar.embed would take, and embeds nothing.
 
-    python -m mar.check ~/Music
-    python -m mar.check --output report.csv ~/Music albums.m3u
+    mar check ~/Music
+    mar check --output report.csv ~/Music albums.m3u
 
 Prints a line for each thing that is wrong, and how many there are of each kind:
 
@@ -28,7 +28,7 @@ import sys
 from absl import flags
 
 from mar.errors import ConfigError
-from mar.util import cli
+from mar.util import cli, progress
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("output", None, "Table to write: .csv, .parquet or .jsonl.", short_name="o")
@@ -41,8 +41,6 @@ def main(argv: list[str]) -> int:
     if len(argv) < 2:
         raise ConfigError("expected audio files, folders or lists to check")
 
-    import tqdm
-
     from mar.audio.decode import shown
     from mar.embedding import checking, files
 
@@ -53,18 +51,17 @@ def main(argv: list[str]) -> int:
     with (
         checking.report(FLAGS.output) as add,
         contextlib.closing(checking.check(audio, FLAGS.workers)) as checked_files,
-        tqdm.tqdm(
-            total=len(audio), unit="file", mininterval=0.5, disable=not sys.stderr.isatty()
-        ) as progress,
+        progress.Progress(len(audio), "file") as counter,
     ):
         for checked in checked_files:
             add(checked)
             for problem in checked.problems:
-                progress.write(f"{problem.kind:<11} {shown(checked.path)}: {problem.detail}")
+                line = f"{problem.kind:<11} {shown(checked.path)}: {problem.detail}"
+                progress.write(line, sys.stdout)
             kinds.update({problem.kind for problem in checked.problems})
             wrong += bool(checked.problems)
             seconds += checked.measures.seconds if checked.measures else 0.0
-            progress.update()
+            counter.update()
     print(
         f"{len(audio)} files, {seconds / 3600:.1f} h: {len(audio) - wrong} without fault, "
         f"{len(items) - len(audio)} skipped (not audio)"

@@ -23,18 +23,16 @@ import typing
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
-import scooch
 import yaml
-from scooch import ConfigCollection, ConfigList
-from scooch.param import ParamDefaults
 from typing_extensions import Self, dataclass_transform
 
 from mar.errors import ConfigError, nearest, shown
 from mar.util import kinds, shipped, yaml_file
 from mar.util.atomic import whole
+from mar.util.kinds import scooch
 from mar.util.yaml_values import Given
 
-_REQUIRED = ParamDefaults.NO_DEFAULT
+_REQUIRED = scooch.ParamDefaults.NO_DEFAULT
 _definitions = itertools.count()
 
 
@@ -289,17 +287,17 @@ def _component_type(kind):
     if component is None:
         return None
     if typing.get_origin(kind) is tuple:
-        return ConfigList(component)
+        return scooch.ConfigList(component)
     if typing.get_origin(kind) is collections.abc.Mapping:
-        return ConfigCollection(component)
+        return scooch.ConfigCollection(component)
     return component
 
 
 def _built(kind, value):
     """The components that SCOOCH builds of configurations; instances stay what they are."""
-    if isinstance(kind, ConfigList):
+    if isinstance(kind, scooch.ConfigList):
         return tuple(_built(kind.subtype, item) for item in value)
-    if isinstance(kind, ConfigCollection):
+    if isinstance(kind, scooch.ConfigCollection):
         items = {key: _built(kind.subtype, item) for key, item in value.items()}
         return types.MappingProxyType(items)
     if isinstance(value, Configurable):

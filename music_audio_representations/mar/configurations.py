@@ -1,7 +1,7 @@
 """Lists the configurations that are shipped, or shows one, to be copied and changed.
 
-    python -m mar.configurations
-    python -m mar.configurations show musicset_ularge > mine.yaml
+    mar configs
+    mar configs show musicset_ularge > mine.yaml
 
 Each can be named where a command takes --config: mar train --config musicset_ularge.
 """

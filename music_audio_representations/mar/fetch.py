@@ -1,6 +1,6 @@
 """Downloads the annotations and splits of evaluation tasks, as far as they are free to download.
 
-    python -m mar.fetch MTT Jam-50
+    mar fetch MTT Jam-50
 
 Every file is verified. What has to be had elsewhere, the audio always, is listed.
 """
@@ -9,15 +9,23 @@ from mar.errors import ConfigError
 from mar.util import cli
 
 
+def more_help() -> str:
+    """The tasks, for `--help`."""
+    from mar.tasks import TASKS
+
+    return "Tasks: " + ", ".join(TASKS)
+
+
 def main(argv: list[str]) -> int:
     from mar.tasks import TASKS, fetched_folder, fetching, find_task
+    from mar.tasks.folder import is_own
 
     if len(argv) < 2:
         raise ConfigError(f"expected tasks to fetch, of {', '.join(TASKS)}")
+    for name in argv[1:]:
+        if is_own(name):
+            raise ConfigError(f"{name}: expected one of {', '.join(TASKS)}, got a path")
     tasks = [find_task(name) for name in argv[1:]]
-    for task in tasks:
-        if TASKS.get(task.name) is not task:
-            raise ConfigError(f"{task.name}: expected one of {', '.join(TASKS)}, got a path")
     for task in tasks:
         paths = fetching.fetch(task.name)
         print(f"{task.name}: {len(paths)} files in {fetched_folder(task.name)}")

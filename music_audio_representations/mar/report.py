@@ -1,7 +1,7 @@
 """Writes a report of results: one HTML file that needs nothing else.
 
-    python -m mar.report --results results/ --output report.html
-    python -m mar.report --results results/ --embeddings emb/mule/ --task MTT \\
+    mar report --results results/ --output report.html
+    mar report --results results/ --embeddings emb/mule/ --task MTT \\
         --audio MagnaTagATune/ --output report.html
 
 Scores with their intervals and seeds, differences of models, and what each is better at, label by
@@ -9,11 +9,12 @@ label. With embeddings, and the tasks that they were probed on, also a map of th
 the tasks' labels colour; with their audio, five seconds of each can be heard.
 """
 
+import os
 import pathlib
 
 from absl import flags
 
-from mar.errors import ConfigError
+from mar.errors import ConfigError, InputError
 from mar.util import cli
 from mar.util.names import printable
 
@@ -29,24 +30,32 @@ cli.define_own_task_flags()
 flags.DEFINE_string("metadata", None, "Folder with the tasks' official files.")
 flags.DEFINE_string("audio", None, "Folder that the audio paths are relative to, to be heard.")
 flags.DEFINE_string("output", None, "HTML file to write.", short_name="o", required=True)
-flags.DEFINE_string("quickstart", None, "Gone: see examples.miniature.report.")
-flags.DEFINE_bool("sound", None, "Gone: see --audio.")
+cli.define_gone_flag(
+    "quickstart",
+    "python -m examples.miniature.report FOLDER, in the clone, writes that report",
+    takes_value=True,
+)
+cli.define_gone_flag("sound", "--audio says where the sound is")
 
 
 def main(argv: list[str]) -> int:
-    if FLAGS.quickstart is not None:
-        raise ConfigError(
-            f"--quickstart is gone: `python -m examples.miniature.report {FLAGS.quickstart}`, in "
-            f"the clone, writes that report"
-        )
-    if FLAGS.sound is not None:
-        raise ConfigError("--sound is gone: --audio says where the sound is")
     if len(argv) > 1:
         raise ConfigError(f"expected flags alone, got {argv[1:]}")
     if bool(FLAGS.embeddings) != bool(FLAGS.task):
         raise ConfigError("expected --embeddings and --task together: they make the map")
     if FLAGS.audio and not FLAGS.task:
         raise ConfigError("--audio: expected --embeddings and --task, which make the map")
+    if not os.path.isdir(FLAGS.results):
+        raise InputError(
+            f"--results: {FLAGS.results}: expected results as TASK/MODEL/SEED/result.json, found no"
+            f" such folder"
+        )
+    cli.check_paths("embeddings", "metadata", "audio")
+    if FLAGS.task:
+        from mar.tasks import find_task
+
+        for name in FLAGS.task:
+            find_task(name)
     from mar.probing.results import Results
     from mar.reporting import page
 

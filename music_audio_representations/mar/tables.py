@@ -1,6 +1,6 @@
 """Draws up the paper's tables, with your results beside the published ones, and figures.
 
-    python -m mar.tables --results results/ --output tables/
+    mar tables --results results/ --output tables/
 
 Writes Tables 1 to 4 as Markdown, LaTeX, CSV and HTML. Where there are results, also tables of all
 tasks and models, with their paired differences, and figures that compare them. Without any, the
@@ -12,6 +12,7 @@ import pathlib
 
 from absl import flags
 
+from mar.embedding import model_names
 from mar.errors import ConfigError, InputError
 from mar.util import cli
 
@@ -30,6 +31,9 @@ def main(argv: list[str]) -> int:
     for name in ("results", "probes"):
         if FLAGS[name].present and not os.path.isdir(str(FLAGS[name].value)):
             raise InputError(f"--{name}: {FLAGS[name].value}: expected a folder, found none")
+    cli.check_paths("records")
+    if FLAGS.model is not None:
+        model_names.check(FLAGS.model)
     from mar.reporting import writing
 
     found = results if results.is_dir() else None

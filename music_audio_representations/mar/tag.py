@@ -1,8 +1,8 @@
 """Labels a catalogue: applies trained probes to its embeddings.
 
-    python -m mar.tag --head results/MTT/mule/0 --output tags.parquet embeddings/
-    python -m mar.tag --head results/moods/mule/0 --output tags.csv --top 5 ~/Music
-    python -m mar.tag --head results/moods/mule/0 --output tags.parquet --timeline embeddings/
+    mar tag --head results/MTT/mule/0 --output tags.parquet embeddings/
+    mar tag --head results/moods/mule/0 --output tags.csv --top 5 ~/Music
+    mar tag --head results/moods/mule/0 --output tags.parquet --timeline embeddings/
 
 Takes a folder that mar.embed wrote; or audio files, folders and lists of files, which are embedded
 first as mar.embed would, into --embeddings, by the model that the head was trained with. --output
@@ -10,12 +10,13 @@ ends in .parquet, .csv or .jsonl, and has the columns path, head, label, probabi
 for keys also camelot and open_key, for values also value and unit.
 
 --timeline labels every window, with its start and end, and writes where a label is given into one
-more table: segments beside tags.parquet is tags.segments.parquet. The exit code is 0, 2 where files
-have no embedding (they are named), or 1 where nothing could be done.
+more table: segments beside tags.parquet is tags.segments.parquet. Where it was interrupted, the
+same command goes on; what is finished waits in a hidden folder beside the output. The exit code is
+0, 2 where files have no embedding (they are named), or 1 where nothing could be done.
 
-    python -m mar.tag --head results/moods/mule/0 --files ~/Music embeddings/
-    python -m mar.tag --head results/moods/mule/0 --files ~/Music --write embeddings/
-    python -m mar.tag --remove --files ~/Music --write
+    mar tag --head results/moods/mule/0 --files ~/Music embeddings/
+    mar tag --head results/moods/mule/0 --files ~/Music --write embeddings/
+    mar tag --remove --files ~/Music --write
 
 --files, what was embedded, prints which labels would come into the tags of the files themselves;
 with --write they are written, with --remove ours are taken out. A field is called MAR_ and the
@@ -29,8 +30,9 @@ import sys
 
 from absl import flags
 
+from mar.embedding import files, model_names
 from mar.errors import ConfigError, InputError
-from mar.util import cli
+from mar.util import cli, table_files
 
 FLAGS = flags.FLAGS
 flags.DEFINE_multi_string("head", None, "A head, or the folder of its run; repeatable.")
@@ -46,7 +48,7 @@ flags.DEFINE_bool("write", False, "Change the files; otherwise what would change
 flags.DEFINE_bool("remove", False, "Take the fields that this command wrote out of --files.")
 flags.DEFINE_string("embeddings", None, "Folder for the embeddings of audio that is given.")
 flags.DEFINE_string("model", None, "Where the head's model is, if it was moved.")
-cli.define_shard_flag("labels its share of the files")
+cli.define_shard_flag("labels its share of the files, into a table of its own")
 cli.define_ray_flag()
 
 _LISTED = 50
@@ -63,28 +65,22 @@ def main(argv: list[str]) -> int:
     heads = tagging.named([Head(path) for path in FLAGS.head])
     if FLAGS.files:
         return _into_files(heads, inputs, (shard, shards))
-    from mar.util import table_files
+    from mar.probing.labelling import Labelling
 
     output = pathlib.Path(FLAGS.output)
     if shards > 1:
         output = output.with_stem(f"{output.stem}-{shard}-of-{shards}")
-    table_files.check_name(output)
     embeddings = _embeddings(heads, inputs, (shard, shards))
     paths = _share(embeddings, shard, shards)
-    if FLAGS.timeline:
-        rows = _write_timelines(heads, embeddings, paths, output)
-    else:
-        rows = 0
-        with table_files.writer(output, tagging.schema(heads)) as write:
-            for table in tagging.tags(heads, embeddings, paths, FLAGS.top):
-                write(table)
-                rows += len(table)
+    job = Labelling(heads, FLAGS.top, FLAGS.timeline, FLAGS.smoothing_seconds)
+    rows = job.run(embeddings, output, paths, FLAGS.ray_address)
     count = len(embeddings) if paths is None else len(paths)
     return _report(output, rows, count, embeddings.failures)
 
 
 def _check_flags(inputs):
     """Raises ConfigError where they cannot be meant together."""
+    cli.check_paths("head", "files")
     if FLAGS.remove:
         if FLAGS.head or FLAGS.output or FLAGS.field or inputs or not FLAGS.files:
             raise ConfigError("--remove: expected --files and, at most, --write and --shard")
@@ -99,15 +95,34 @@ def _check_flags(inputs):
         raise ConfigError("--write and --field: expected --files, the files to label")
     if not inputs:
         raise ConfigError("expected a folder of embeddings, or audio files, folders or lists")
+    if FLAGS.model is not None:
+        model_names.check(FLAGS.model)
+    if FLAGS.output is not None:
+        table_files.check_name(FLAGS.output)
+    for given in inputs:
+        if given != files.STDIN and not os.path.lexists(given):
+            raise InputError(f"{given}: no such file or folder")
+    if _are_embeddings(inputs) and FLAGS.embeddings is not None:
+        raise ConfigError(f"--embeddings: {inputs[0]} has embeddings; leave the flag out")
+    if not _are_embeddings(inputs) and FLAGS.embeddings is None:
+        raise ConfigError(
+            f"expected --embeddings, a folder for the embeddings of {' '.join(inputs)}, by which "
+            f"they are computed once"
+        )
+
+
+def _are_embeddings(inputs):
+    """Whether what is given is a folder that mar.embed wrote, rather than audio."""
+    return len(inputs) == 1 and any(pathlib.Path(inputs[0]).glob("[!.]*.parquet"))
 
 
 def _into_files(heads, inputs, shard):
     """Labels into the tags of the files; returns the exit code."""
-    from mar.embedding import engine, files
+    from mar.embedding import changes
     from mar.probing import file_labels
 
     named = file_labels.fields(heads, FLAGS.field)
-    items = engine.share(files.find(FLAGS.files), *shard)
+    items = changes.share(files.find(FLAGS.files), *shard)
     embeddings = _embeddings(heads, inputs, shard)
     paths = _share(embeddings, *shard)
     wanted = file_labels.wanted(heads, named, embeddings, paths, FLAGS.top)
@@ -126,10 +141,10 @@ def _into_files(heads, inputs, shard):
 
 def _remove(shard):
     """Our fields out of the files; returns the exit code."""
-    from mar.embedding import engine, files
+    from mar.embedding import changes
     from mar.probing import file_labels
 
-    items = engine.share(files.find(FLAGS.files), *shard)
+    items = changes.share(files.find(FLAGS.files), *shard)
     located = {item.key: item.path for item in items if item.expected}
     return _tag(file_labels.Outcome(), located, dict.fromkeys(located))
 
@@ -150,8 +165,6 @@ def _tag(outcome, located, wanted):
 
 def _share(embeddings, shard, shards):
     """Which of the embedded files this machine labels; None for all."""
-    from mar.embedding import files
-
     if shards == 1:
         return None
     return [path for path in embeddings.paths if files.shard_of(path, shards) == shard]
@@ -161,22 +174,12 @@ def _embeddings(heads, inputs, shard):
     """The data set that is labelled; audio is embedded into it first."""
     from mar.embedding.store import Embeddings
 
-    for given in inputs:
-        if not os.path.lexists(given):
-            raise InputError(f"{given}: no such file or folder")
-    if len(inputs) == 1 and any(pathlib.Path(inputs[0]).glob("[!.]*.parquet")):
-        if FLAGS.embeddings is not None:
-            raise ConfigError(f"--embeddings: {inputs[0]} has embeddings; leave the flag out")
+    if _are_embeddings(inputs):
         return Embeddings(inputs[0])
-    if FLAGS.embeddings is None:
-        raise ConfigError(
-            f"expected --embeddings, a folder for the embeddings of {' '.join(inputs)}, by which "
-            f"they are computed once"
-        )
     first, *others = heads.values()
     for other in others:
         other.check(first.about["embeddings"], f"the head of {first.about['task']}")
-    from mar.embedding import cluster, files
+    from mar.embedding import cluster
     from mar.embedding.catalogue import Catalogue
 
     made = first.about["embeddings"]
@@ -196,27 +199,6 @@ def _embeddings(heads, inputs, shard):
     else:
         job.run(model, items, FLAGS.embeddings, shard)
     return Embeddings(FLAGS.embeddings)
-
-
-def _write_timelines(heads, embeddings, paths, output):
-    """Writes the windows' labels and the segments; returns the number of the former."""
-    from mar.probing import tagging
-    from mar.util import table_files
-
-    tagging.check(heads, embeddings, timeline=True)
-    columns, rows = tagging.schema(heads, timeline=True), 0
-    beside = output.with_name(f"{output.stem}.segments{output.suffix}")
-    with (
-        table_files.writer(output, columns) as write,
-        table_files.writer(beside, columns) as write_segments,
-    ):
-        for timeline in embeddings.timelines(paths):
-            for table in tagging.window_tags(heads, timeline, FLAGS.top):
-                write(table)
-                rows += len(table)
-            for table in tagging.segments(heads, timeline, FLAGS.smoothing_seconds):
-                write_segments(table)
-    return rows
 
 
 def _report(output, rows, count, failures):

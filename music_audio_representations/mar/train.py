@@ -1,6 +1,6 @@
 """Pre-trains a network.
 
-    python -m mar.train --config configs/pretrain/small.yaml --set Constants.RECORDS=records/
+    mar train --config configs/pretrain/small.yaml --set Constants.RECORDS=records/
 
 The same command resumes a run that was interrupted, to the same weights. Several machines run it
 with the same arguments and a `TF_CONFIG` each, on a file system that they share.
@@ -9,9 +9,9 @@ Exit codes: 0 the run is finished; 1 something is wrong, and said; 130 and 143 S
 after a checkpoint was written.
 """
 
+import json
 import pathlib
 
-import absl.logging
 from absl import flags
 
 from mar.errors import ConfigError
@@ -26,6 +26,7 @@ flags.DEFINE_string(
     short_name="o",
 )
 flags.DEFINE_bool("fresh", False, "Set an earlier run in that folder aside and start anew.")
+cli.define_json_flag()
 cli.define_config_flags()
 
 
@@ -33,17 +34,46 @@ def main(argv: list[str]) -> int:
     if len(argv) > 1:
         raise ConfigError(f"expected flags alone, got {argv[1:]}")
     require_tensorflow("training")
-    absl.logging.set_verbosity(absl.logging.WARNING)  # TensorFlow tells of every file it writes
+    cli.check_config()
+    _check_records()
+    from mar.models.runs import CARD_FACTS
     from mar.training.trainer import Trainer
 
     trainer = Trainer.load(FLAGS.config, FLAGS.set)
     folder = pathlib.Path(FLAGS.output or pathlib.Path("models") / pathlib.Path(FLAGS.config).stem)
     stopped_by = trainer.run(folder, FLAGS.fresh)
     if stopped_by is not None:
-        print(f"stopped by {stopped_by.name}; the same command resumes it")
+        cli.say(f"stopped by {stopped_by.name}; the same command resumes it")
+        cli.summarize(folder=str(folder), stopped_by=stopped_by.name)
         return 128 + stopped_by
-    print(f"{folder}: model.keras, saved_model, model_card.md, model_card.json")
+    cli.say(f"{folder}: model.keras, saved_model, model_card.md, model_card.json")
+    card = folder / CARD_FACTS  # of several machines, the first one writes it
+    facts = json.loads(card.read_text(encoding="utf-8")) if card.exists() else None
+    cli.summarize(folder=str(folder), stopped_by=None, model_card=facts)
     return 0
+
+
+def _check_records():
+    """Opens the records, as far as can be told where they are while the trainer is not there yet.
+
+    Raises:
+        InputError: they cannot be read.
+    """
+    from mar.config import Configurable
+    from mar.data import pipelines
+    from mar.records import manifest
+    from mar.util import overrides, shipped, yaml_file
+
+    classes = Configurable.classes()
+    path = shipped.located(FLAGS.config)
+    document = yaml_file.document(path)
+    known = {*document, overrides.CONSTANTS, *classes}
+    settings = [text for text in FLAGS.set if overrides.parse(text)[0][0] in known]
+    config = yaml_file.assembled(document, settings, str(path), classes)
+    for name in ("dataset", "validation"):
+        dataset = config.get("Trainer", {}).get(name)
+        if isinstance(dataset, dict) and {*dataset} <= {*classes}:
+            manifest.read(pipelines.RecordDataset.from_config(dataset, str(path)).records)
 
 
 if __name__ == "__main__":

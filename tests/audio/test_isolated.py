@@ -4,18 +4,21 @@ import multiprocessing
 import os
 import signal
 import struct
-import subprocess
-import sys
 import threading
-import time
 from multiprocessing.pool import ThreadPool
 
 import numpy as np
 import pytest
 import soundfile
 
-from helpers.processes import is_running, run_python, stop_the_warm_decoder
-from helpers.signals import music
+from helpers.processes import (
+    is_running,
+    run_python,
+    start_python,
+    stop_the_warm_decoder,
+    wait_for,
+)
+from helpers.signals import FORMATS, music
 from mar.audio import decode, isolated
 from mar.audio.isolated import IsolatedDecoder
 from mar.errors import InputError
@@ -53,6 +56,12 @@ def test_info_alone(decoder, song):
     assert decoder._process is process
 
 
+@pytest.mark.parametrize("name", ["pcm16.wav", "flac", "ogg", "mp3", "m4a", "aac", "wma", "mkv"])
+def test_the_length_is_estimated_where_a_header_does_not_tell_it(decoder, tmp_path, name):
+    FORMATS[name][0](str(tmp_path / f"a.{name}"), music(5.0, 44100, 2), 44100)
+    assert decoder.estimated_seconds(tmp_path / f"a.{name}") == pytest.approx(5.0, abs=0.2)
+
+
 def test_refusals_are_passed_on_and_cost_no_process(decoder, song, tmp_path):
     whole(decoder, song)
     process = decoder._process
@@ -62,6 +71,24 @@ def test_refusals_are_passed_on_and_cost_no_process(decoder, song, tmp_path):
             decoder.open(tmp_path / path)
     whole(decoder, song)
     assert decoder._process is process
+
+
+def test_what_libraries_write_is_of_the_file_and_not_on_the_terminal(decoder, tmp_path, capfd):
+    """libmpg123 complains of an ID3 frame that is larger than its tag, and of much junk."""
+    FORMATS["mp3"][0](str(tmp_path / "good.mp3"), music(2.0), 44100)
+    content = (tmp_path / "good.mp3").read_bytes()
+    tag = b"ID3\3\0\0\0\0\10\0TIT2\0\17\377\377".ljust(1034, b"\0")
+    (tmp_path / "tag.mp3").write_bytes(tag + content)
+    (tmp_path / "junk.mp3").write_bytes(bytes(70_000) + content)
+    remarks = {}
+    for name in ("tag.mp3", "good.mp3", "junk.mp3", "good.mp3"):
+        whole(decoder, tmp_path / name)
+        remarks[name] = decoder.condition.remarks
+        assert len(decoder.condition.told) == bool(remarks[name])
+    assert remarks["good.mp3"] == ()
+    assert "ID3v2 frame" in remarks["tag.mp3"][0]
+    assert "65536 bytes of junk" in remarks["junk.mp3"][0]
+    assert capfd.readouterr() == ("", "")
 
 
 @pytest.mark.parametrize("kill", [signal.SIGSEGV, signal.SIGKILL])
@@ -119,18 +146,13 @@ decoder = IsolatedDecoder()
 _, blocks = decoder.open(sys.argv[1])
 next(blocks)
 print(decoder._process.pid, flush=True)
-time.sleep(60)
+time.sleep(6000)
 """
-    parent = subprocess.Popen(
-        [sys.executable, "-c", script, str(song)], stdout=subprocess.PIPE, text=True
-    )
+    parent = start_python("-c", script, song)
     child = int(parent.stdout.readline())
     parent.kill()
     parent.wait()
-    deadline = time.monotonic() + 60
-    while is_running(child):
-        assert time.monotonic() < deadline, "the decoder outlived its parent"
-        time.sleep(0.05)
+    wait_for(lambda: not is_running(child))
 
 
 def test_no_main_guard_is_needed(song, tmp_path):

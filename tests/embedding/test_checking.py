@@ -8,7 +8,6 @@ import shutil
 import signal
 import struct
 import subprocess
-import sys
 import time
 from multiprocessing.pool import ThreadPool
 
@@ -19,8 +18,7 @@ import pytest
 import soundfile
 
 import mar
-from helpers.processes import run_python
-from helpers.resources import ROOT
+from helpers.processes import run_python, start_python
 from helpers.signals import FORMATS, music, write
 from mar.audio import decode
 from mar.embedding import checking, files
@@ -256,15 +254,7 @@ def test_an_interrupted_check_leaves_nothing(tmp_path):
     for number in range(400):
         soundfile.write(folder / f"{number:03}.wav", 0.1 * np.ones(44100), 44100)
     arguments = ["-m", "mar.check", "--output", tmp_path / "report.csv", "--workers", "2", folder]
-    process = subprocess.Popen(
-        [sys.executable, *map(str, arguments)],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "PYTHONUNBUFFERED": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        cwd=ROOT,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
-    )
+    process = start_python(*arguments, PYTHONUNBUFFERED="1")
     assert "000.wav" in process.stdout.readline()
     children = subprocess.run(
         ["ps", "--ppid", str(process.pid), "-o", "pid="], capture_output=True, text=True

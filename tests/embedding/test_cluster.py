@@ -3,7 +3,6 @@
 import os
 import signal
 import subprocess
-import sys
 import time
 
 import numpy as np
@@ -12,8 +11,8 @@ import pytest
 import soundfile
 
 import mar
-from helpers.networks import fill_golden, small_network
-from helpers.processes import run_python
+from helpers.networks import plain_network
+from helpers.processes import run_python, start_python
 from helpers.signals import music, write
 
 pytest.importorskip("ray", reason="needs the extra `cluster`")
@@ -22,7 +21,7 @@ pytest.importorskip("ray", reason="needs the extra `cluster`")
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
     path = tmp_path_factory.mktemp("model") / "model.keras"
-    mar.save(fill_golden(small_network().build(300)), path)
+    mar.save(plain_network(), path)
     return str(path)
 
 
@@ -63,20 +62,15 @@ def test_an_actor_that_dies_is_replaced_and_no_row_is_doubled(model, tmp_path):
     library.mkdir()
     for number in range(80):
         soundfile.write(library / f"{number:02}.wav", music(6.0, 8000, 1, number), 8000)
-    command = [sys.executable, "-m", "mar.embed", "--model", model, "--output", str(output)]
-    process = subprocess.Popen(
-        [*command, "--ray_address=local", str(library)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    command = ["-m", "mar.embed", "--model", model, "--output", output, "--ray_address=local"]
+    process = start_python(*command, library)
     while process.poll() is None and not list(output.glob("*.parquet")):
         time.sleep(0.05)
     actors = subprocess.run(["pgrep", "-f", "^ray::.*_Actor"], capture_output=True, text=True)
     assert actors.stdout.split()
     for actor in actors.stdout.split():
         os.kill(int(actor), signal.SIGKILL)
-    stdout, stderr = process.communicate(timeout=300)
+    stdout, stderr = process.communicate()
     assert process.returncode == 0, stderr
     assert "80 embedded" in stdout
     assert sorted(pq.read_table(output)["path"].to_pylist()) == sorted(os.listdir(library))

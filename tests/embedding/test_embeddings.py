@@ -1,10 +1,14 @@
+import shutil
+
 import numpy as np
 import pandas as pd
 import pytest
 from sklearn.neighbors import NearestNeighbors
 
 from helpers.small_embeddings import write_store
+from mar.embedding.rows import Row
 from mar.embedding.store import Embeddings
+from mar.embedding.writer import Writer
 from mar.errors import InputError
 
 
@@ -137,6 +141,24 @@ def test_one_file(timelines, tmp_path, format):
     assert repr(embeddings) == f"mar.Embeddings('{tmp_path}')"
 
 
+def test_the_version_tells_states_of_a_data_set_apart(timelines, tmp_path):
+    folder = write_store(tmp_path / "a", timelines, ["broken.mp3"])
+    opened = Embeddings(folder)
+    shutil.copytree(folder, tmp_path / "copy")  # of other times, in another place
+    assert Embeddings(tmp_path / "copy").version == opened.version
+    assert opened.audio_hashes() == dict.fromkeys(timelines)
+    versions = [opened.version]
+    with Writer(folder, opened.provenance) as writer:
+        writer.add(Row("a/0.mp3", "ok", audio_hash="new", times=np.ones(1), values=np.ones((1, 6))))
+    versions.append(Embeddings(folder).version)
+    assert Embeddings(folder).audio_hashes() == {**dict.fromkeys(timelines), "a/0.mp3": "new"}
+    with Writer(folder, opened.provenance) as writer:
+        writer.add(Row("broken.mp3", "failed", "still truncated"))
+    versions.append(Embeddings(folder).version)
+    assert len(set(versions)) == 3
+    assert opened.version == versions[0]  # that which was opened
+
+
 def test_a_path_that_is_not_there_is_named_with_the_nearest(timelines, tmp_path):
     write_store(tmp_path, timelines, ["broken.mp3"])
     embeddings = Embeddings(tmp_path)
@@ -169,11 +191,12 @@ def test_a_file_that_goes_while_it_is_read_is_named(timelines, tmp_path):
     part = tmp_path / "part-1.parquet"
     write_store(tmp_path, {"c.mp3": np.ones((1, 6))}, name="1")
     for read in (embeddings.means, embeddings.window_counts):
-        with pytest.raises(InputError, match="b.mp3 is gone; a run changes the folder"):
+        with pytest.raises(InputError, match=r"part-1.parquet: gone; .*: open it anew"):
             read(["b.mp3"])
     part.unlink()
-    with pytest.raises(InputError, match=r"part-1.parquet: gone; a run changes its folder"):
+    with pytest.raises(InputError, match=r"part-1.parquet: gone; .*: open it anew"):
         embeddings.mean("b.mp3")
+    assert len(embeddings.means(embeddings.paths[:-1])) == 400  # the other part is there
 
 
 @pytest.mark.parametrize("store", ["mean", "timeline"])

@@ -1,6 +1,5 @@
 """Every representation is embedded, kept, resumed and searched as a network is."""
 
-import os
 import shutil
 
 import numpy as np
@@ -11,11 +10,13 @@ import mar
 from helpers.networks import small_network
 from helpers.processes import run_python
 from helpers.signals import music
-from mar.embedding import engine, representations
+from mar.embedding import ahead, baselines, engine, files
+from mar.embedding.baselines import MusiCNNWindows
 from mar.embedding.embedder import Embedder
-from mar.embedding.representations import MusiCNNWindows, representation
+from mar.embedding.representations import representation
+from mar.embedding.rows import Row
 from mar.embedding.store import Embeddings
-from mar.embedding.writer import Row, Writer
+from mar.embedding.writer import Writer
 from mar.errors import ConfigError, InputError
 from mar.models.musicnn import FRAMES, MusiCNN
 from mar.models.saving import fingerprint
@@ -106,7 +107,7 @@ def test_the_command_takes_the_names_of_baselines(library, tmp_path):
     shards = [run_python(*command, "--shard", f"{shard}/2", library) for shard in range(2)]
     assert sorted(process.returncode for process in shards) == [0, 2]
     assert "failed: 'bad.wav': " in "".join(process.stderr for process in shards)
-    again = run_python(*command, "--skip_errors", library)
+    again = run_python(*command, "--fail_on=none", library)
     assert again.returncode == 0
     assert "0 embedded, 5 already there, 0 skipped (not audio), 1 failed" in again.stdout
     expected = Embedder("logmel_mean").embed_folder(library, tmp_path / "whole")
@@ -142,7 +143,7 @@ def test_the_untrained_network_depends_on_its_seed():
 
 
 def test_random_is_the_untrained_network(monkeypatch):
-    monkeypatch.setattr(representations, "SfNfNetF0", small_network)
+    monkeypatch.setattr(baselines, "SfNfNetF0", small_network)
     for name, seed in (("random", 0), ("random:3", 3)):
         expected = fingerprint(untrained(small_network(), 300, seed=seed))
         assert representation(name).provenance["model"] == expected
@@ -197,9 +198,10 @@ def test_what_is_no_representation_is_refused():
 def test_a_large_group_is_cut(library):
     """However dense the windows lie, what waits for the model is bounded."""
     embedder = Embedder(untrained(small_network(), 300), mar.Windows(hop_seconds=0.05))
-    items = [engine.AudioItem("2.wav", os.fspath(library / "2.wav"))]
-    duplicates = engine._Duplicates(engine.InMemory({"format": "parquet"}))
-    sizes = [len(pieces) for _, pieces in engine._groups(embedder, items, duplicates, 1)]
+    items = files.named(library, ["2.wav"])
+    duplicates = ahead.Duplicates(engine.InMemory({"format": "parquet"}))
+    groups = ahead.groups(ahead.OnDemand(lambda: embedder), items, duplicates, 1)
+    sizes = [len(pieces) for _, pieces in groups if pieces is not None]
     assert max(sizes) <= 8
     assert sum(sizes) > 400
 

@@ -7,7 +7,7 @@ import pytest
 import soundfile
 
 import mar
-from helpers.networks import fill_golden, small_network
+from helpers.networks import plain_network
 from helpers.processes import run_python
 from helpers.signals import music
 from mar.embedding import files
@@ -19,7 +19,7 @@ from mar.errors import InputError
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
     path = tmp_path_factory.mktemp("model") / "model.keras"
-    mar.save(fill_golden(small_network().build(300)), path)
+    mar.save(plain_network(), path)
     return str(path)
 
 
@@ -121,7 +121,7 @@ def test_a_copy_from_elsewhere_needs_no_model(embeddings, library, tmp_path, mon
 def test_what_is_refused(embeddings, library, tmp_path):
     assert "holds no absent.wav; the nearest is " in similar(embeddings, "absent.wav").stderr
     assert "holds no embeddings" in similar(tmp_path, "3.wav").stderr
-    mar.save(fill_golden(small_network(alpha=0.3).build(300)), tmp_path / "other.keras")
+    mar.save(plain_network(seed=1), tmp_path / "other.keras")
     soundfile.write(tmp_path / "new.wav", music(4.0), 44100)
     other = mar.load_model(tmp_path / "other.keras")
     other.weights[0].assign(other.weights[0] * 2)

@@ -9,25 +9,55 @@ import sys
 import threading
 import time
 
+from helpers import quick, warm_start
 from helpers.resources import ROOT
 
+PIPES = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+UNREAD = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
 
-def run_python(*arguments, cwd=None, encoding=None, **environment):
-    """Runs another Python process; returns it, finished, with its output as text.
 
-    The tests' helpers can be imported there, and so can the examples.
+def start_python(*arguments, cwd=None, encoding=None, fresh=False, **options):
+    """Starts a Python program in a process of its own; returns its `Popen`.
+
+    The tests' helpers can be imported there, and so can the examples. It starts warm, see
+    `helpers.warm_start`: TensorFlow and other libraries are already imported.
+
+    Args:
+        fresh: starts a new interpreter, where its start, or what is imported, is the point.
+        **options: environment variables, in capitals, and arguments of `Popen`; `stdout` and
+            `stderr` are pipes by default, or `**UNREAD`, and `stdin` is empty.
     """
+    quick.refuse("a program")
+    environment = {name: value for name, value in options.items() if name.isupper()}
+    streams = {name: value for name, value in options.items() if not name.isupper()}
     folders = [str(ROOT / "tests"), str(ROOT), os.environ.get("PYTHONPATH")]
     path = os.pathsep.join(filter(None, folders))
-    return subprocess.run(
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONPATH": path, **environment}
+    warm = not fresh and warm_start.is_possible(environment)
+    return (warm_start.Program if warm else subprocess.Popen)(
         [sys.executable, *map(str, arguments)],
-        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONPATH": path, **environment},
+        **{"stdin": subprocess.DEVNULL, **PIPES, **streams},
+        env=environment,
         cwd=cwd,
-        capture_output=True,
         text=True,
         encoding=encoding,
-        check=False,
     )
+
+
+def run_python(*arguments, **options):
+    """As `start_python`; returns the process once it has finished, with its output."""
+    with start_python(*arguments, **options) as process:
+        output = process.communicate()
+    return subprocess.CompletedProcess(process.args, process.returncode, *output)
+
+
+def wait_for(condition, process=None):
+    """Waits until a condition holds; fails where the process has ended, or the machine hangs."""
+    limit = time.monotonic() + 1200
+    while not condition():
+        assert process is None or process.poll() is None, "it ended too soon"
+        assert time.monotonic() < limit, "waited in vain"
+        time.sleep(0.005)
 
 
 def is_running(pid):

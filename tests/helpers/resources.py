@@ -7,12 +7,19 @@ import pytest
 
 ROOT = pathlib.Path(__file__).parents[2]
 DATA = ROOT / "tests" / "data"
+AUDIOSET = DATA / "annotations" / "audioset"  # the official files, of a few rows
+
+
+def optional(name):
+    """A path in `../shared`, of official files that are not ours to hand on; None without it."""
+    path = ROOT.parent / "shared" / name
+    return path if path.exists() else None
 
 
 def reference(name):
-    """A path in `../shared`; the test is skipped where it is absent."""
-    path = ROOT.parent / "shared" / name
-    if not path.exists():
+    """The same; the test is skipped where it is absent."""
+    path = optional(name)
+    if path is None:
         pytest.skip(f"needs ../shared/{name}")
     return path
 

@@ -4,7 +4,8 @@ import time
 
 import numpy as np
 
-from mar.embedding.writer import Row, write_part
+from mar.embedding.rows import Row
+from mar.embedding.writer import write_part
 
 PROVENANCE = {
     "model": "a" * 64,

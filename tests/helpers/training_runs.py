@@ -1,16 +1,22 @@
 """A few steps of a small network from golden weights, for the tests that compare them."""
 
 import dataclasses
-from unittest import mock
 
+import keras
 import numpy as np
 import tensorflow as tf
 
 from helpers import small_records
 from helpers.networks import fill_golden
-from mar.config import Param
+from mar.audio.logmel import LogMel
 from mar.data.pipelines import PairDataset, SnippetDataset
-from mar.models import sfnfnet
+from mar.models.layers import (
+    NFBlock,
+    SpectrogramInput,
+    WSConv2D,
+    global_average_pool,
+    scaled_activation,
+)
 from mar.models.projectors import with_head
 from mar.models.sfnfnet import SfNfNetF0
 from mar.optim.adam import ScoochAdam
@@ -55,19 +61,31 @@ def parts(kind, records):
     return objective, PairDataset(**data)
 
 
-class TwoStages(SfNfNetF0):
-    """The network's first two stages: half the time of tracing."""
+class TwoBlocks(SfNfNetF0):
+    """A convolution over all bands and two blocks: for what happens around a network in training.
 
-    depths: tuple[int, ...] = Param(default=(1, 1), doc="Blocks in each of them.")
+    It is traced in a fifth of the time that the smallest SF-NFNet-F0 takes.
+    """
 
-    def build(self, *arguments, **options):
-        with mock.patch.object(sfnfnet, "STAGES", sfnfnet.STAGES[:2]):
-            return super().build(*arguments, **options)
+    def build(self, frames=None, front_end=None, explicit_draws=False):
+        front_end = front_end or LogMel()
+        bands, channels = (front_end.n_mels, 8), self._scaled(1280)
+        spectrogram = keras.Input((front_end.n_mels, frames, 1), name="spectrogram")
+        draws = keras.Input((2,), name="draws") if explicit_draws else None
+        x = SpectrogramInput(front_end.resolved(), name="input")(spectrogram)
+        x = WSConv2D(channels, bands, bands, name="bands")(x)
+        for number in range(2):
+            rate = self.stochastic_depth * (number + 1) / 2
+            block = NFBlock(channels, channels // 2, drop_rate=rate, name=f"block_{number}")
+            x = block(x, draws=draws[:, number] if explicit_draws else None)
+        embedding = scaled_activation(global_average_pool(x), self.activation)
+        inputs = [spectrogram, draws] if explicit_draws else spectrogram
+        return keras.Model(inputs, embedding, name="two_blocks")
 
 
 def short_network():
-    """From golden weights; the residual is dropped for half of the examples in the second stage."""
-    settings = TwoStages(width=0.1, stochastic_depth=1.0)
+    """From golden weights; the second residual is dropped for half of the examples."""
+    settings = TwoBlocks(width=0.05, stochastic_depth=0.5)
     return fill_golden(settings.build(FRAMES, explicit_draws=True))
 
 

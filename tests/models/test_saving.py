@@ -1,7 +1,4 @@
-import os
 import signal
-import subprocess
-import sys
 import time
 
 import keras
@@ -10,7 +7,7 @@ import pytest
 
 import mar
 from helpers.networks import fill_golden, golden_input, small_network
-from helpers.processes import run_python
+from helpers.processes import run_python, start_python
 from mar.audio.logmel import standardize
 from mar.errors import InputError
 
@@ -79,7 +76,7 @@ assert "mar" not in sys.modules
 np.savez(sys.argv[2] + "/out.npz", snippets=snippets["embedding"], timeline=timeline["embedding"],
          times=timeline["times"], short=short["embedding"])
 """
-    process = run_python("-c", script, exported, tmp_path)
+    process = run_python("-c", script, exported, tmp_path, fresh=True)
     assert process.returncode == 0, process.stderr
     found = np.load(tmp_path / "out.npz")
 
@@ -141,9 +138,7 @@ print("ready", flush=True)
 while True:
     mar.save(model, sys.argv[1])
 """
-    process = subprocess.Popen(
-        [sys.executable, "-c", script, str(path)], stdout=subprocess.PIPE, env=os.environ
-    )
+    process = start_python("-c", script, path)
     process.stdout.readline()
     time.sleep(1.0)
     process.send_signal(signal.SIGKILL)

@@ -4,8 +4,9 @@ from scipy.special import expit, softmax
 from sklearn.metrics import f1_score, precision_score, recall_score
 
 from mar.errors import ConfigError
-from mar.probing import calibration
-from mar.probing.calibration import Aim, calibration_error, fitted, reliability, rule, uncalibrated
+from mar.probing import fitting
+from mar.probing.calibration import calibration_error, reliability, uncalibrated
+from mar.probing.fitting import Aim, fitted, rule
 
 
 def tags(items, labels=3, sharpness=1.0, shift=0.0, seed=0):
@@ -54,11 +55,11 @@ def test_labels_with_too_few_items_stay_as_they_are():
     logits, targets = tags(300, labels=4)
     targets[:, 1], targets[:, 2] = 0, 1
     targets[:, 3] = 0
-    targets[: calibration.FEWEST - 1, 3] = 1
+    targets[: fitting.FEWEST - 1, 3] = 1
     calibrated = fitted(logits, targets, exclusive=False)
     assert calibrated.methods == ("platt", "none", "none", "none")
     np.testing.assert_array_equal(calibrated(logits)[:, 1:], expit(logits[:, 1:]))
-    few = fitted(*classes(calibration.FEWEST_OF_CLASSES - 1), exclusive=True)
+    few = fitted(*classes(fitting.FEWEST_OF_CLASSES - 1), exclusive=True)
     assert set(few.methods) == {"none"}
 
 
@@ -84,13 +85,13 @@ def test_thresholds_have_the_best_f1_or_reach_the_aim_with_the_most_of_the_other
         p, t = probabilities[:, label], targets[:, label]
         given = [p >= limit for limit in np.unique(p)]
         best = max(f1_score(t, g) for g in given)
-        limit = calibration.thresholds(probabilities, targets, False, Aim())[label]
+        limit = fitting.thresholds(probabilities, targets, False, Aim())[label]
         assert f1_score(t, p >= limit) == pytest.approx(best)
-        limit = calibration.thresholds(probabilities, targets, False, Aim("precision", 0.7))[label]
+        limit = fitting.thresholds(probabilities, targets, False, Aim("precision", 0.7))[label]
         reaching = [recall_score(t, g) for g in given if precision_score(t, g) >= 0.7]
         assert precision_score(t, p >= limit) >= 0.7
         assert recall_score(t, p >= limit) == max(reaching)
-        limit = calibration.thresholds(probabilities, targets, False, Aim("recall", 0.9))[label]
+        limit = fitting.thresholds(probabilities, targets, False, Aim("recall", 0.9))[label]
         reaching = [precision_score(t, g) for g in given if recall_score(t, g) >= 0.9]
         assert recall_score(t, p >= limit) >= 0.9
         assert precision_score(t, p >= limit) == pytest.approx(max(reaching), abs=0.01)
@@ -100,7 +101,7 @@ def test_what_cannot_be_reached_is_never_given():
     probabilities = np.array([[0.9], [0.8], [0.1]])
     for target, aim in (([0, 1, 0], Aim("precision", 0.9)), ([0, 0, 0], Aim())):
         targets = np.array(target)[:, None]
-        assert calibration.thresholds(probabilities, targets, False, aim) == [np.inf]
+        assert fitting.thresholds(probabilities, targets, False, aim) == [np.inf]
 
 
 def test_classes_are_given_where_they_are_likely_and_one_at_most():

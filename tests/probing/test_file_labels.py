@@ -4,8 +4,6 @@ import os
 import re
 import shutil
 import signal
-import subprocess
-import sys
 import time
 
 import numpy as np
@@ -15,7 +13,7 @@ from test_probe import probe
 from test_tagging import values_head
 from tinytag import TinyTag
 
-from helpers.processes import run_python
+from helpers.processes import UNREAD, run_python, start_python
 from helpers.signals import music, write
 from helpers.small_embeddings import write_store
 from mar.audio import decode
@@ -246,7 +244,7 @@ def test_a_kill_leaves_every_file_whole_and_the_next_run_finishes(songs, tmp_pat
     filled = [name for name in sorted(names) if expected[name]]
 
     arguments = ["--head", tmp_path / FILE, "--files", folder, "--write", tmp_path / "emb"]
-    process = subprocess.Popen([sys.executable, "-m", "mar.tag", *map(str, arguments)])
+    process = start_python("-m", "mar.tag", *arguments, **UNREAD)
     while process.poll() is None and (folder / filled[10]).read_bytes() == plain:
         time.sleep(0.001)
     process.send_signal(signal.SIGKILL)

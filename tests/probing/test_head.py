@@ -11,8 +11,8 @@ from helpers.processes import run_python
 from helpers.small_embeddings import PROVENANCE
 from mar.embedding.embedder import Embedding
 from mar.errors import ConfigError, InputError
-from mar.probing.calibration import Aim, rule
 from mar.probing.dense import ACTIVATIONS, Layers
+from mar.probing.fitting import Aim, rule
 from mar.probing.head import FILE, Head, Parts
 from mar.probing.outputs import ScoochBinaryCrossentropy, ScoochCategoricalCrossentropy
 from mar.probing.probe import MLP
@@ -160,7 +160,7 @@ def test_values_are_not_decided_on():
 
 
 def test_what_is_no_head_is_named(tmp_path):
-    with pytest.raises(InputError, match="there is no head; python -m mar.probe"):
+    with pytest.raises(InputError, match="there is no head; mar probe"):
         Head(tmp_path)
     (tmp_path / "a.txt").write_text("hello")
     with pytest.raises(InputError, match=r"a\.txt: expected a head that mar\.probe wrote"):
@@ -186,7 +186,7 @@ import sys, numpy, mar
 print(mar.Head(sys.argv[1])(numpy.zeros(6)))
 assert not {"tensorflow", "keras", "torch", "jax"} & sys.modules.keys()
 """
-    assert "Café" in run_python("-c", code, str(tmp_path)).stdout
+    assert "Café" in run_python("-c", code, tmp_path, fresh=True).stdout
 
 
 def test_activations_that_are_unknown_are_refused():

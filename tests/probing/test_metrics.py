@@ -1,9 +1,10 @@
 import mir_eval
 import numpy as np
 import pytest
+import scipy.stats
 from sklearn import metrics as sklearn_metrics
 
-from mar.probing import metrics
+from mar.probing import metrics, ranking
 from mar.tasks.keys import KEYS
 
 
@@ -34,46 +35,44 @@ def test_tagging_metrics_are_scikit_learns_and_undefined_labels_are_left_out(tag
     assert metrics.undefined_labels(targets).tolist() == [5]
 
 
-def test_a_half_scores_as_if_its_items_were_all(tagging):
+def test_without_each_item_scores_are_those_of_the_others(tagging):
     targets, scores = tagging
-    halves = metrics.draw_halves(len(targets), 8, seed=1)
-    assert (halves.sum(axis=0, dtype=int) == len(targets) // 2).all()
-    found = metrics.evaluate("multilabel", targets, scores, list("abcdef"), resamples=8, seed=1)
-    for column in range(8):
-        rows = np.flatnonzero(halves[:, column])
-        drawn = targets[rows]
-        defined = np.flatnonzero((drawn.sum(axis=0) > 0) & (drawn.sum(axis=0) < len(rows)))
-        assert found["map"].samples[column] == pytest.approx(
-            np.nanmean(metrics.average_precision(drawn, scores[rows])[defined])
-        )
-        assert found["roc-auc"].samples[column] == pytest.approx(
-            np.nanmean(metrics.roc_auc(drawn, scores[rows])[defined])
-        )
+    for label in range(5):
+        target, score = targets[:, label], scores[:, label]
+        average, area = ranking.without_each(target, score)
+        for item in range(300):
+            others = np.delete(target, item), np.delete(score, item)
+            if others[0].any():
+                assert average[item] == pytest.approx(
+                    sklearn_metrics.average_precision_score(*others)
+                )
+                assert area[item] == pytest.approx(sklearn_metrics.roc_auc_score(*others))
+            else:
+                assert np.isnan([average[item], area[item]]).all()
 
 
-def test_items_that_count_twice_score_as_if_they_were_there_twice(tagging):
-    targets, scores = tagging
-    weights = np.random.default_rng(0).integers(0, 4, (300, 3)).astype(np.uint8)
-    average, area = metrics.ranking_samples(targets[:, 3], scores[:, 3], weights)
-    for column in range(3):
-        rows = np.repeat(np.arange(300), weights[:, column])
-        label = targets[rows, 3:4], scores[rows, 3:4]
-        assert average[column] == pytest.approx(metrics.average_precision(*label)[0])
-        assert area[column] == pytest.approx(metrics.roc_auc(*label)[0])
-
-
-def test_a_label_without_positives_in_a_half_is_left_out_of_it():
+def test_a_label_is_left_out_without_its_only_item():
     targets = np.zeros((40, 2), np.uint8)
-    targets[0, 0] = 1  # is in one of two halves
+    targets[0, 0] = 1
     targets[::2, 1] = 1
     scores = np.linspace(1, 0, 40)[:, None].repeat(2, axis=1)
-    found = metrics.evaluate("multilabel", targets, scores, ["rare", "often"], resamples=50)
-    halves = metrics.draw_halves(40, 50, seed=0)
-    absent = halves[0] == 0
-    assert 0 < absent.sum() < 50
-    often, _ = metrics.ranking_samples(targets[:, 1], scores[:, 1], halves)
-    np.testing.assert_allclose(found["map"].samples[absent], often[absent])
-    np.testing.assert_allclose(found["map"].samples[~absent], (1 + often[~absent]) / 2)
+    found = metrics.evaluate("multilabel", targets, scores, ["rare", "often"], 4000)["map"]
+    rare, often = (ranking.without_each(*label)[0] for label in zip(targets.T, scores.T))  # noqa: B905
+    assert (np.isnan(rare[0]), *rare[1:]) == (True, *np.ones(39))
+    means = np.where(np.isnan(rare), often, (rare + often) / 2)
+    error = np.sqrt(39 / 40 * ((means - means.mean()) ** 2).sum())  # the jackknife's
+    assert found.samples.std() == pytest.approx(error, rel=0.05)
+
+
+def test_few_items_that_make_the_spread_widen_the_interval():
+    rare, even = np.zeros(200, bool), np.arange(200) % 2
+    rare[:3] = True
+    for right, freedom in ((even, 199), (rare, 2 * 3)):
+        score = metrics.evaluate("multiclass", np.eye(2)[right * 1], np.eye(2)[[1] * 200], [*"ab"])
+        assert score["accuracy"].freedom == pytest.approx(freedom, rel=0.05)
+        low, high = score["accuracy"].interval
+        error = 2 * right.std() / np.sqrt(199)
+        assert (high - low) / error == pytest.approx(scipy.stats.t.ppf(0.975, freedom), rel=0.06)
 
 
 def test_the_interval_of_a_mean_is_that_of_its_standard_error():
@@ -165,8 +164,10 @@ def test_the_worked_example_of_balanced_accuracy():
     true, guessed = np.array([0, 0, 0, 1, 2, 2]), np.array([0, 0, 1, 1, 1, 1])
     score = metrics.evaluate("multiclass", np.eye(3)[true], np.eye(3)[guessed], list("abc"), 9)
     off = np.array([0.5, 0.5, -2.5 / 3, 0.5, -0.25, -0.25]) / [3, 3, 3, 1, 2, 2]
+    off /= np.sqrt([11 / 9, 11 / 9, 11 / 9, 1, 5 / 4, 5 / 4])
     signs = np.where(metrics.draw_halves(6, 9, 0), 1, -1)
-    np.testing.assert_allclose(score["balanced_accuracy"].samples, 5 / 9 + off @ signs / 3)
+    expected = 5 / 9 + (off - off.mean()) @ signs / 3
+    np.testing.assert_allclose(score["balanced_accuracy"].samples, expected)
 
 
 @pytest.mark.parametrize(
@@ -195,16 +196,17 @@ def test_key_scores_are_mir_evals_for_every_pair_of_keys():
 
 def test_r2_of_each_target():
     generator = np.random.default_rng(0)
-    targets = generator.standard_normal((125, 2)).astype(np.float32)
-    predictions = targets + generator.standard_normal((125, 2))
-    found = metrics.evaluate("regression", targets, predictions, ["a", "v"], 20, seed=4)
+    targets = generator.standard_normal((500, 2)).astype(np.float32)
+    predictions = targets + generator.standard_normal((500, 2))
+    found = metrics.evaluate("regression", targets, predictions, ["a", "v"], 4000, seed=4)
     expected = sklearn_metrics.r2_score(targets, predictions, multioutput="raw_values")
     assert [found["r2_a"].value, found["r2_v"].value] == pytest.approx(expected.tolist())
-    resampled = [
+    again = [
         sklearn_metrics.r2_score(targets[half], predictions[half])
-        for half in metrics.draw_halves(125, 20, 4).T.astype(bool)
+        for half in metrics.draw_halves(500, 400, 4).T.astype(bool)
     ]
-    np.testing.assert_allclose(found["r2"].samples, resampled)
+    samples = found["r2"].samples
+    assert samples.std() == pytest.approx(np.std(again), rel=0.1)
     alone = metrics.evaluate("regression", targets[:, :1], predictions[:, :1], ["a"], resamples=0)
     assert alone.keys() == {"r2"}, "the same twice"
 
@@ -221,11 +223,9 @@ def test_a_difference_is_taken_on_the_same_halves(tagging):
 
 
 def test_the_worked_example_of_the_ranking_metrics():
-    drawn = np.array([[2], [1], [1], [0]], np.uint8)
-    average, area = metrics.ranking_samples(
-        np.array([1, 0, 1, 0]), np.array([0.9, 0.7, 0.7, 0.2]), drawn
-    )
-    assert (average[0], area[0]) == pytest.approx((11 / 12, 5 / 6))
+    average, area = ranking.without_each(np.array([1, 0, 1, 0]), np.array([0.9, 0.7, 0.7, 0.2]))
+    assert average[:3].tolist() == pytest.approx([1 / 2, 1, 1])
+    assert area[:3].tolist() == pytest.approx([3 / 4, 1, 1])
 
 
 @pytest.mark.parametrize(

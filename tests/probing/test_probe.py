@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 
+from helpers import published
 from helpers.optimizers import keras_adam
 from helpers.resources import ROOT, reference
 from mar.errors import ConfigError
@@ -62,6 +63,19 @@ def trains(path, data, overrides=()):
     return mlp
 
 
+@pytest.mark.parametrize("form", ["tags", "wide", "classes", "values"])
+def test_every_form_of_published_probe_runs_unchanged(form, data):
+    """One of 1025 units and `metrics: null`; without a layer; with one dropout for all."""
+    (path,) = published.configurations(f"**/{form}.yml")
+    mlp = trains(path, data)
+    assert (mlp.metrics is None) == (form == "wide")
+    assert mlp.layer_widths == {"tags": (512,), "wide": (1025, 1025), "values": (1024,)}.get(
+        form, ()
+    )
+    assert mlp.steps == {"tags": 20_000, "wide": 30_000, "classes": 400_000}.get(form, 10_000)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("task", sorted(TASKS.keys() - {"MTT_filtered"}))
 def test_the_six_published_probes_of_a_task_run_unchanged(task, data):
     folder = reference("reference/release/configs/models/probes") / task
@@ -74,13 +88,6 @@ def test_the_six_published_probes_of_a_task_run_unchanged(task, data):
         }
         narrow = [8 if width < 2000 else 4 for width in mlp.layer_widths]
         trains(path, data, [f"MLP.layer_widths={narrow}"])
-
-
-def test_one_published_probe_runs_at_its_full_width(data):
-    """Layers of 1025, and `metrics: null`."""
-    probes = reference("reference/release/configs/models/probes")
-    assert trains(probes / "Jam-All" / "Musicset_USmall.yml", data).layer_widths == (1025, 1025)
-    assert trains(probes / "MSDS" / "Musicset_ULarge.yml", data).metrics is None
 
 
 # Table 2 of the paper: widths of the hidden layers, dropout, batch size.

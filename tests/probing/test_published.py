@@ -49,6 +49,28 @@ def test_published_aggregates_follow_from_the_published_files(name):
     assert (implied < 1 + slack).all()
 
 
+FORM = """\
+,model-name,map_calm / slow,map_never,map_mood/theme---happy,map_macro
+0,Musicset Supervised,0.25,,0.75,0.5
+1,Audioset USmall,0.1,,0.3,0.2
+"""
+
+
+def test_the_published_form_is_read_and_written(tmp_path):
+    """A label without a value is left out of the mean."""
+    (tmp_path / "map.csv").write_text(FORM)
+    table = published.read_table(tmp_path / "map.csv")
+    assert (table.metric, table.models) == ("map", ["Musicset Supervised", "Audioset USmall"])
+    assert table.labels == ["calm / slow", "never", "mood/theme---happy"]
+    np.testing.assert_array_equal(table.values, [[0.25, np.nan, 0.75], [0.1, np.nan, 0.3]])
+    np.testing.assert_allclose(table.aggregates, [0.5, 0.2])
+    (tmp_path / "again").mkdir()
+    published.write_table(table, tmp_path / "again" / "map.csv")
+    again = published.read_table(tmp_path / "again" / "map.csv")
+    assert (again.models, again.labels) == (table.models, table.labels)
+    np.testing.assert_array_equal(again.values, table.values)
+
+
 def test_labels_without_a_value_are_left_out_of_the_mean():
     table = published.read_table(reference("datasets/paper_results/MSD500/map.csv"))
     undefined = np.isnan(table.values).all(axis=0)

@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 
-from helpers.resources import reference
+from helpers.resources import AUDIOSET, optional, reference
 from mar.errors import ConfigError, InputError
 from mar.records import audioset as audioset_files
 from mar.records import table
@@ -162,8 +162,12 @@ def test_the_real_files_of_audioset(audioset):
 # ------------------------------------------------------------------------------------- classes
 
 
-def test_all_below_a_class_of_the_real_ontology():
-    folder = reference("datasets/audioset")
+# The excerpt, and the files themselves where they are had.
+FOLDERS = [AUDIOSET, *filter(None, [optional("datasets/audioset")])]
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=["excerpt", "all"][: len(FOLDERS)])
+def test_all_below_a_class_of_the_ontology(folder):
     music = audioset_files.descendants(folder / "ontology.json", ["Music"])
     keys = table.read_vocabulary(folder / "class_labels_indices.csv").keys
     nodes = {node["id"]: node for node in json.loads((folder / "ontology.json").read_text())}

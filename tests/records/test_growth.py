@@ -1,21 +1,16 @@
 """Data sets that grow: tracks that are added, tried again and dropped, whenever it is killed."""
 
 import dataclasses
-import os
 import pathlib
 import shutil
 import signal
-import subprocess
-import sys
-import time
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
 from helpers import small_records
-from helpers.processes import run_python
-from helpers.resources import ROOT
+from helpers.processes import UNREAD, run_python, start_python, wait_for
 from mar.errors import ConfigError, InputError
 from mar.records import growth, writer
 from mar.records import manifest as manifests
@@ -221,24 +216,16 @@ def test_an_append_that_was_killed_gives_way_to_one_of_another_table(folder):
 def test_one_process_adds_at_a_time_and_a_reader_reads_on(folder):
     """The first is held within a track, and then killed; the next one resumes."""
     script = (
-        "import sys; import test_growth; from mar.records import growth, writer\n"
+        f"import sys; sys.path.insert(0, {str(HERE)!r})\n"
+        "import test_growth; from mar.records import growth, writer\n"
         "if __name__ == '__main__':\n"
         "    job = growth.added(test_growth.job(test_growth.LATER), sys.argv[1])\n"
         "    writer.write(job, sys.argv[1])\n"
     )
     path = folder.parent / "append.py"
     path.write_text(script)
-    environment = {"PYTHONPATH": os.pathsep.join([str(ROOT / "tests"), str(HERE), *sys.path])}
-    first = subprocess.Popen(
-        [sys.executable, path, folder],
-        env={**environment, "HOLD_FROM": "444"},
-        stderr=subprocess.DEVNULL,
-    )
-    deadline = time.monotonic() + 120
-    while not (folder / "parts" / "shard-00000.parquet").exists():
-        assert first.poll() is None
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.01)
+    first = start_python(path, folder, **UNREAD, HOLD_FROM="444")
+    wait_for((folder / "parts" / "shard-00000.parquet").exists, first)
     assert content(folder) == expected(EARLIER)
     with pytest.raises(InputError, match=rf"\(process {first.pid} on .*\) writes into it since"):
         append(folder, LATER)

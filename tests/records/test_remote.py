@@ -84,7 +84,7 @@ def test_snippets_are_read_from_s3_through_tensorflow_io(endpoint, local, tmp_pa
 import os, sys
 import numpy as np
 from mar.records import storage
-storage._ARROW_SCHEMES = ()
+storage.ARROW_SCHEMES = ()
 from mar.records.reader import RecordReader
 np.save(sys.argv[1], RecordReader("s3://music/a/folder").read(*eval(sys.argv[2]), 300))
 os._exit(0)  # tensorflow-io 0.37.1 aborts at the end of any process that has used its S3

@@ -4,15 +4,12 @@ import os
 import pathlib
 import signal
 import subprocess
-import sys
-import time
 
 import numpy as np
 import pytest
 
 from helpers import small_records
-from helpers.processes import run_python
-from helpers.resources import ROOT
+from helpers.processes import UNREAD, is_running, run_python, start_python, wait_for
 from mar.errors import ConfigError, InputError
 from mar.records import manifest as manifests
 from mar.records import writer
@@ -92,21 +89,6 @@ def children(pid):
     return [int(word) for word in text.split()]
 
 
-def wait_for(condition):
-    deadline = time.monotonic() + 120
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.005)
-
-
-def is_running(pid):
-    """Whether a process is there and is no zombie."""
-    try:
-        return pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
-
-
 @pytest.mark.parametrize(
     ("workers", "how"), [(1, signal.SIGKILL), (2, signal.SIGKILL), (2, signal.SIGINT)]
 )
@@ -115,12 +97,8 @@ def test_a_killed_run_goes_on_to_the_same_bytes(script, expected, tmp_path, work
     folder = tmp_path / "set"
     begun = []
     for finished in (0, 1, 4):
-        command = [sys.executable, script, folder, str(workers), "0", "1"]
-        environment = {
-            "PYTHONPATH": os.pathsep.join([str(ROOT / "tests"), *sys.path]),
-            "HOLD_FROM": str(2 * finished + 1),  # within the shards that follow
-        }
-        process = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
+        hold = str(2 * finished + 1)  # within the shards that follow
+        process = start_python(script, folder, workers, 0, 1, **UNREAD, HOLD_FROM=hold)
         parts = folder / "parts"
         wait_for(lambda: len(list(parts.glob("shard*.parquet"))) == finished)  # noqa: B023
         wait_for(lambda: list(parts.glob(".*/shard*.tfrecord")))  # noqa: B023
@@ -189,9 +167,7 @@ def test_two_machines_may_finish_at_the_same_time(tmp_path):
     """One is about to make the manifest when the other has made it and removed the parts."""
     job = small_records.job([350, 300, 320], 150_000)
     assert small_records.write_here(job, tmp_path / "set", (1, 2)).missing_shards == 1
-    command = [sys.executable, "-c", STOPPED, tmp_path / "set"]
-    environment = {"PYTHONPATH": os.pathsep.join([str(ROOT / "tests"), *sys.path])}
-    slow = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+    slow = start_python("-c", STOPPED, tmp_path / "set")
     _, status = os.waitpid(slow.pid, os.WUNTRACED)
     assert os.WIFSTOPPED(status), slow.communicate()
     small_records.write_here(job, tmp_path / "set", (1, 2))
@@ -206,10 +182,7 @@ def test_two_machines_may_finish_at_the_same_time(tmp_path):
 def test_a_share_has_one_writer_and_the_other_shares_go_on(script, expected, tmp_path):
     """One is held within its second track, and then killed."""
     folder = tmp_path / "set"
-    environment = {"PYTHONPATH": os.pathsep.join([str(ROOT / "tests"), *sys.path])}
-    first = subprocess.Popen(
-        [sys.executable, script, folder, "1", "0", "2"], env={**environment, "HOLD_FROM": "1"}
-    )
+    first = start_python(script, folder, 1, 0, 2, **UNREAD, HOLD_FROM="1")
     wait_for(lambda: list(folder.glob("parts/.*/shard*.tfrecord")))
     who = rf"\(process {first.pid} on .*\) writes into it since"
     for share in ((0, 2), (0, 1), (1, 3)):

@@ -116,7 +116,7 @@ def test_of_many_models_the_first_is_compared_with_each(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--quickstart=q"], "--quickstart is gone: `python -m examples.miniature.report q`"),
+        (["--quickstart=q"], "--quickstart is gone: python -m examples.miniature.report FOLDER"),
         (["--nosound"], "--sound is gone: --audio says where the sound is"),
         (["--task=moods.csv"], "expected --embeddings and --task together"),
         (["--audio=audio"], "--audio: expected --embeddings and --task"),

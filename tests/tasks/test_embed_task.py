@@ -9,7 +9,7 @@ import soundfile
 
 import mar
 from helpers.distributions import nsynth
-from helpers.networks import small_network
+from helpers.networks import plain_network
 from helpers.processes import run_python
 
 
@@ -24,7 +24,7 @@ def collection(tmp_path):
         time = np.arange(4 * 16000) / 16000
         tone = 0.3 * np.sin(2 * np.pi * 55 * 2 ** ((pitch - 40) / 1.5) * time)
         soundfile.write(file, tone, 16000)
-    mar.save(small_network().build(), tmp_path / "small.keras")
+    mar.save(plain_network(), tmp_path / "small.keras")
     return tmp_path, paths
 
 

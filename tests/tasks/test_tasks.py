@@ -443,6 +443,13 @@ def test_files_have_a_class_in_the_forms_of_tables(tmp_path, header, cells, opti
     assert tags == {f"{n}.mp3": [*"ab"[n % 2]] for n in range(40)}
 
 
+def test_a_class_is_any_text_whatever_its_normal_form(tmp_path):
+    cells = ['"calm, slow"', '"the ""loud"" one"', "🎸", "Caf\xe9", "Cafe\u0301"]
+    tags, loaded = read_own(tmp_path, "path,label", np.repeat(cells, 2))
+    assert loaded.labels == ["Caf\xe9", "calm, slow", 'the "loud" one', "🎸"]
+    assert tags["3.mp3"] == tags["4.mp3"] == ["Caf\xe9"]
+
+
 def test_a_class_may_have_the_usual_separator_in_its_name(tmp_path):
     _, loaded = read_own(tmp_path, "path,label", ["a|b"] * 2 + ["c"] * 2, label_separator="")
     assert (loaded.kind, loaded.labels) == ("multiclass", ["a|b", "c"])

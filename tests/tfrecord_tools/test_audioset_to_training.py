@@ -1,6 +1,5 @@
 """From AudioSet's own files and a folder of clips to a trained step, by the recipe's commands."""
 
-import gzip
 import json
 import re
 import shlex
@@ -10,7 +9,7 @@ import pytest
 import soundfile
 
 from helpers.processes import run_python
-from helpers.resources import ROOT, reference
+from helpers.resources import AUDIOSET, ROOT
 from helpers.signals import music
 from mar.records import audioset
 from mar.records.reader import RecordReader
@@ -35,13 +34,10 @@ def commands(path):
 @pytest.fixture
 def home(tmp_path):
     """AudioSet's files as downloaded, of fewer rows; clips but for one, and one that is none."""
-    folder = reference("datasets/audioset")
     tables = {
-        name: gzip.decompress((folder / f"{name}.gz").read_bytes()).decode()
-        for name in ("balanced_train_segments.csv", "eval_segments.csv")
+        f"{name}_segments.csv": (AUDIOSET / f"{name}_segments.csv").read_text()
+        for name in ("balanced_train", "eval", "unbalanced_train")
     }
-    name = "unbalanced_train_segments.csv"
-    tables[name] = (folder / name.replace(".csv", ".head.csv")).read_text()
     (tmp_path / "clips" / "deeper").mkdir(parents=True)
     for number, (name, content) in enumerate(tables.items()):
         rows = content.splitlines(keepends=True)
@@ -57,7 +53,7 @@ def home(tmp_path):
                 path.unlink()
             if (number, clip) == (2, 5):
                 path.write_text("Video unavailable")
-    shutil.copy(folder / "class_labels_indices.csv", tmp_path)
+    shutil.copy(AUDIOSET / "class_labels_indices.csv", tmp_path)
     (tmp_path / "configs").symlink_to(ROOT / "configs")
     return tmp_path
 
@@ -98,15 +94,14 @@ def test_from_its_download_to_a_trained_step(home):
 
 def test_music_alone(home):
     """Classes of the ontology, and labels that are right often enough."""
-    folder = reference("datasets/audioset")
     (home / "qa_true_counts.csv").write_text("label_id,num_rated,num_true\n/m/04rlf,10,1\n")
-    flags = ["--table", "balanced_train_segments.csv", "--audio", "clips", "--skip_errors"]
+    flags = ["--table", "balanced_train_segments.csv", "--audio", "clips", "--fail_on=none"]
     flags += ["--vocabulary", "class_labels_indices.csv", "--workers=1", "--output", "music"]
-    flags += ["--ontology", folder / "ontology.json", "--classes", "Music"]
+    flags += ["--ontology", AUDIOSET / "ontology.json", "--classes", "Music"]
     flags += ["--label_quality", "qa_true_counts.csv"]
     written = run_python("-m", "tfrecord_tools.write", *flags, cwd=home)
     assert written.returncode == 0, written.stderr
-    music = audioset.descendants(folder / "ontology.json", ["Music"]) - {"/m/04rlf"}
+    music = audioset.descendants(AUDIOSET / "ontology.json", ["Music"]) - {"/m/04rlf"}
     segments = audioset.segments(home / "balanced_train_segments.csv")
     wanted = [id for id, _, _, labels in segments if music & set(labels)]
     assert 3 <= len(wanted) < 6

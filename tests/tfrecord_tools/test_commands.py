@@ -4,8 +4,6 @@ import csv
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import time
 import unicodedata
 
@@ -16,7 +14,7 @@ import soundfile
 from matplotlib import image
 
 from helpers import small_records
-from helpers.processes import run_python
+from helpers.processes import UNREAD, run_python, start_python
 from helpers.resources import ROOT
 from helpers.signals import FORMATS, music
 from mar.audio.logmel import PUBLISHED, LogMel
@@ -83,8 +81,7 @@ def records(audio, tmp_path_factory):
 
 def killed_at_work(output, arguments):
     """Kills a command when a shard is finished; whether that was before all were."""
-    command = [sys.executable, "-m", "tfrecord_tools.write", *map(str, arguments)]
-    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    process = start_python("-m", "tfrecord_tools.write", *arguments, **UNREAD)
     while process.poll() is None and not list((output / "parts").glob("shard*.parquet")):
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
@@ -94,7 +91,7 @@ def killed_at_work(output, arguments):
 
 
 def test_a_killed_command_ends_in_the_bytes_of_an_undisturbed_one(audio, records, tmp_path):
-    tool("write", *write_arguments(audio, tmp_path, "--workers=1", "--skip_errors"))
+    tool("write", *write_arguments(audio, tmp_path, "--workers=1", "--fail_on=none"))
     assert len(list(tmp_path.glob("*.tfrecord"))) > 3
     assert small_records.contents(tmp_path) == small_records.contents(records)
 
@@ -152,7 +149,7 @@ def test_excerpts(records, tmp_path):
     arguments = ["--seconds=5", "--workers=1", records]
     first = tool("excerpt", "--output", tmp_path / "a", *arguments)
     assert "8 tracks, 0.01 hours" in first.stdout
-    assert "1 tracks are shorter than 5 s and were left out" in first.stdout
+    assert "1 of 9 tracks are shorter than 5 s" in first.stdout
     tool("excerpt", "--output", tmp_path / "other", "--seed=1", *arguments)
     source, excerpts = RecordReader(records), RecordReader(tmp_path / "a")
     assert (excerpts.manifest.frames == 500).all()
@@ -200,7 +197,7 @@ def test_records_follow_a_table_and_are_joined(audio, records, tmp_path):
     assert RecordReader(grown).manifest.header.vocabulary == ["even", "loud", "odd", "new"]
     joined = tool("merge", "--output", tmp_path / "all", "--workers=1", grown, records)
     assert "11 tracks" in joined.stdout
-    assert "8 tracks that several of them have were taken once" in joined.stdout
+    assert "8 tracks that several of them have are taken once" in joined.stdout
     for data_set, count in ((grown, 10), (tmp_path / "all", 11)):
         assert f"{count} tracks in" in tool("verify", data_set).stdout
 
@@ -208,7 +205,7 @@ def test_records_follow_a_table_and_are_joined(audio, records, tmp_path):
 def test_a_cluster_writes_the_same_bytes(audio, records, tmp_path):
     """On a real Ray, started on this machine; from a folder that its workers are not in."""
     pytest.importorskip("ray", reason="needs the extra `cluster`")
-    arguments = write_arguments(audio, "set", "--ray_address=local", "--skip_errors")
+    arguments = write_arguments(audio, "set", "--ray_address=local", "--fail_on=none")
     process = run_python("-m", "tfrecord_tools.write", *arguments, cwd=tmp_path)
     assert process.returncode == 0, process.stderr
     assert small_records.contents(tmp_path / "set") == small_records.contents(records)

@@ -1,13 +1,11 @@
 """What all commands share: output that no name and no terminal can break."""
 
 import signal
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 
-from helpers.processes import run_python
+from helpers.processes import run_python, start_python
 from helpers.small_embeddings import write_store
 from mar.util.names import printable
 
@@ -40,13 +38,8 @@ def test_names_are_printed_whatever_the_terminal_can_show(tmp_path, encoding, sh
 def test_an_output_that_nobody_reads_ends_a_command_quietly(tmp_path, tracks):
     """As `| head` does, whether it is noticed at once or at the end."""
     write_store(tmp_path / "e", {f"{n:060}.wav": np.ones((1, 4)) for n in range(tracks)})
-    command = [sys.executable, "-m", "mar.similar", "--embeddings", tmp_path / "e"]
-    with subprocess.Popen(
-        [*command, "--k", str(tracks), f"{1:060}.wav"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
+    command = ["-m", "mar.similar", "--embeddings", tmp_path / "e", "--k", tracks]
+    with start_python(*command, f"{1:060}.wav") as process:
         process.stdout.close()
         assert process.stderr.read() == ""
     assert process.returncode == 128 + signal.SIGPIPE

@@ -7,7 +7,6 @@ import threading
 import pytest
 
 import mar
-from helpers.resources import reference
 from mar.errors import InputError
 from mar.models import loading
 from mar.util.download import download
@@ -96,9 +95,11 @@ def test_no_network_is_one_sentence_with_the_remedy(server, monkeypatch):
             download(ADDRESS, SHA256, "file.bin")
 
 
-def test_the_name_mule_downloads_once_and_shows_the_licence_once(server, monkeypatch, capsys):
+def test_the_name_mule_downloads_once_and_shows_the_licence_once(
+    golden_model, server, monkeypatch, capsys
+):
     """The published file itself cannot be had here: one in the same format stands in for it."""
-    content = reference("reference/golden_model.keras").read_bytes()
+    content = golden_model.read_bytes()
     path = server.folder / "media" / "PandoraMedia" / "music-audio-representations"
     path = path / loading.MULE_COMMIT / "supporting_data" / "model" / "model.keras"
     path.parent.mkdir(parents=True)

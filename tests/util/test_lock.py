@@ -5,13 +5,12 @@ import os
 import pathlib
 import signal
 import subprocess
-import sys
 import threading
 import time
 
 import pytest
 
-from helpers.processes import run_python
+from helpers.processes import run_python, start_python
 from mar.errors import InputError
 from mar.util import lock
 from mar.util.lock import FolderLock
@@ -31,11 +30,7 @@ def hold(tmp_path):
     processes = []
 
     def start(shard=(0, 1)):
-        process = subprocess.Popen(
-            [sys.executable, "-c", HOLD, str(tmp_path), *map(str, shard)],
-            stdout=subprocess.PIPE,
-            text=True,
-        )
+        process = start_python("-c", HOLD, tmp_path, *shard)
         processes.append(process)
         assert process.stdout.readline() == "held\n"
         return process
@@ -180,14 +175,12 @@ except InputError as error:
     print("refused", flush=True)
 sys.stdin.readline()
 """
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "bufsize": 1}
     for _ in range(3):
         process = hold()
         process.kill()
         process.wait()
         rivals = [
-            subprocess.Popen([sys.executable, "-c", script, str(tmp_path)], **pipes)
-            for _ in range(6)
+            start_python("-c", script, tmp_path, stdin=subprocess.PIPE, bufsize=1) for _ in range(6)
         ]
         assert [rival.stdout.readline() for rival in rivals] == ["ready\n"] * 6
         for rival in rivals:
@@ -211,11 +204,8 @@ with FolderLock(sys.argv[1]): print("held")
 
 
 def test_a_full_disk_keeps_nobody_out_later(tmp_path):
-    script = "ulimit -f 0; trap '' XFSZ; exec " + '"$@"'
-    hold = [sys.executable, "-c", HOLD, str(tmp_path), "0", "1"]
-    finished = subprocess.run(
-        ["bash", "-c", script, "limited", *hold], capture_output=True, text=True, check=False
-    )
+    limited = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))"
+    finished = run_python("-c", limited + HOLD, tmp_path, 0, 1)
     assert f"{tmp_path}: cannot be locked: File too large" in finished.stderr
     with FolderLock(tmp_path):
         pass

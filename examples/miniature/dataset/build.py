@@ -23,7 +23,6 @@ from importlib import metadata
 
 import numpy as np
 import soundfile
-import tqdm
 
 import mar
 from examples.miniature.dataset import (
@@ -41,6 +40,7 @@ from examples.miniature.dataset.soundfont import SoundFont
 from mar.errors import InputError
 from mar.util.atomic import remove_abandoned, whole
 from mar.util.processes import end_with_parent
+from mar.util.progress import Progress
 
 LABELS = ("instrument", "genre", "meter")  # what supervised pre-training is told
 TASKS = ("key", "instrument", "genre", "meter", "tempo", "pitch")
@@ -171,8 +171,12 @@ def _versions():
 
 def _in_order(pool, function, items, doing, unit, chunk):
     """The results for all items, in their order, with a bar of progress."""
-    results = pool.map(function, items, chunksize=chunk)
-    return list(tqdm.tqdm(results, desc=doing, total=len(items), unit=unit))
+    results = []
+    with Progress(len(items), unit) as progress:
+        for result in pool.map(function, items, chunksize=chunk):
+            results.append(result)
+            progress.update(more=doing)
+    return results
 
 
 def _write_audio(soundfont, job):

@@ -50,10 +50,19 @@ class Condition:
     Attributes:
         notes: what was remarkable, such as "changes to 48000 Hz, 2 channels at 11.05 s".
         damaged_seconds: of audio, that could not be decoded and is left out.
+        remarks: lines that libraries wrote to standard error, where a process of its own decodes.
     """
 
     notes: tuple[str, ...] = ()
     damaged_seconds: float = 0.0
+    remarks: tuple[str, ...] = ()
+
+    @property
+    def told(self) -> list[str]:
+        """The notes, and how many remarks there are, with the first of them."""
+        if not self.remarks:
+            return [*self.notes]
+        return [*self.notes, f"{len(self.remarks)} remarks of its decoder: {self.remarks[0]}"]
 
 
 def info(path: Path) -> AudioInfo:
@@ -64,6 +73,20 @@ def info(path: Path) -> AudioInfo:
     """
     with _open(path) as (source, _):
         return AudioInfo(source.sample_rate, source.channels, source.seconds, source.reader)
+
+
+def estimated_seconds(path: Path) -> float | None:
+    """Length of an audio file as its header announces or suggests it; None where it does neither.
+
+    Raises:
+        InputError: it cannot be read, or is not audio.
+    """
+    with _open(path) as (source, file):
+        if source.seconds is not None or isinstance(source, readers.SoundFile):
+            return source.seconds
+        file.seek(0)
+        with readers.demuxed(file) as container:
+            return container.duration / av.time_base if container.duration else None
 
 
 def audio_hash(path: Path) -> str:

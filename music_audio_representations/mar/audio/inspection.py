@@ -24,7 +24,7 @@ _REFUSALS = {  # the first that fits
     readers.NotFinite: "not finite",
     InputError: "unreadable",
 }
-_SILENT = 10 ** (SILENT_DECIBELS / 20)
+SILENT = 10 ** (SILENT_DECIBELS / 20)
 
 
 class Problem(NamedTuple):
@@ -101,9 +101,9 @@ def problems(measures: Measures, condition: decode.Condition) -> list[Problem]:
         seconds = f"{condition.damaged_seconds:.2f} s"
         found.append(Problem("damaged", f"{seconds} could not be decoded and are left out"))
     found += [Problem("changes", note) for note in condition.notes]
-    if measures.channel_peak < _SILENT:
+    if measures.channel_peak < SILENT:
         found.append(Problem("silent", f"no sample is above {SILENT_DECIBELS:.0f} dB"))
-    elif measures.peak < _SILENT:
+    elif measures.peak < SILENT:
         found.append(Problem("silent", "the channels cancel each other out in their mean"))
     if measures.channel_peak > LOUDEST:
         peak = f"{measures.channel_peak:.4g}"

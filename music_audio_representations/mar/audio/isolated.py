@@ -5,10 +5,11 @@ A file that crashes the decoder, hangs it or takes all memory costs itself, and 
 
 import atexit
 import contextlib
+import dataclasses
+import logging
 import multiprocessing
 import multiprocessing.connection
 import os
-import resource
 import signal
 import subprocess
 import sys
@@ -19,11 +20,22 @@ from typing import Any
 
 import numpy as np
 
+try:
+    import resource
+except ImportError:  # on Windows: no limit of memory
+    resource = None  # type: ignore[assignment]
+
 from mar.audio import decode, inspection
 from mar.errors import InputError
 
 STALL_SECONDS = 120.0  # without a block
 MEMORY_BYTES = 4 * 2**30  # of address space; music takes a tenth of it, of any length
+_STDERR = 2
+_LOG = logging.getLogger(__name__)
+_ANSWERS = {
+    "audio_hash": decode.audio_hash,
+    "estimated_seconds": decode.estimated_seconds,
+}
 _GENERATORS = {"blocks": decode.blocks, "measures": inspection.measured}
 _REMEDY = "leave the file out, or convert it: ffmpeg -i FILE -ac 2 -ar 44100 FILE.flac"
 
@@ -69,6 +81,10 @@ class IsolatedDecoder:
         """See `mar.audio.decode.audio_hash`; raises as `open` does."""
         return self._answer("audio_hash", path)
 
+    def estimated_seconds(self, path: decode.Path) -> float | None:
+        """See `mar.audio.decode.estimated_seconds`; raises as `open` does."""
+        return self._answer("estimated_seconds", path)
+
     def open(
         self, path: decode.Path, **decoding: Any
     ) -> tuple[decode.AudioInfo, Generator[np.ndarray, None, None]]:
@@ -109,8 +125,6 @@ class IsolatedDecoder:
         if self._process is None or self._process.poll() is not None:  # it died in between
             self._stop()
             self._start()
-        self._complaints.seek(0)
-        self._complaints.truncate()
         self._unread = True
         self._send((_working_folder(), wanted, path, decoding), path)
 
@@ -118,7 +132,10 @@ class IsolatedDecoder:
         while isinstance(content := self._receive(path), np.ndarray):
             yield content
         if content is not None:
-            self.condition = content
+            remarks = tuple(dict.fromkeys(self._remarks()))  # it is opened twice
+            for line in remarks:
+                _LOG.debug("%s: %s", decode.shown(path), line)
+            self.condition = dataclasses.replace(content, remarks=remarks)
 
     def _start(self):
         # Not by `multiprocessing`, whose children begin by importing the main module again.
@@ -179,10 +196,15 @@ class IsolatedDecoder:
             raise content
         return content
 
+    def _remarks(self):
+        """What libraries wrote about the file, in lines."""
+        size = os.fstat(self._complaints.fileno()).st_size
+        text = os.pread(self._complaints.fileno(), size, 0).decode(errors="replace")
+        return [line for line in map(str.strip, text.splitlines()) if line]
+
     def _crash(self, path):
         code = self._process.wait()
-        self._complaints.seek(0)
-        last = self._complaints.read().decode(errors="replace").strip().rpartition("\n")[2]
+        last = (self._remarks() or [""])[-1]
         self._stop()
         how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
         words = f": {last}" if last else ""
@@ -232,7 +254,8 @@ def _forget_all():
         each._forget()
 
 
-os.register_at_fork(after_in_child=_forget_all)
+if hasattr(os, "register_at_fork"):  # not on Windows, where there are no forks
+    os.register_at_fork(after_in_child=_forget_all)
 
 
 def _serve(pipe):
@@ -243,13 +266,12 @@ def _serve(pipe):
 
 
 def _answer(pipe, folder, wanted, path, decoding):
+    os.ftruncate(_STDERR, 0)  # a file: what it holds is of this request alone
+    os.lseek(_STDERR, 0, os.SEEK_SET)
     with contextlib.suppress(OSError):  # then relative paths are of nothing, as in the parent
         os.chdir(folder)  # which may be another than when this process began
     try:
-        if wanted == "audio_hash":
-            pipe.send(("hash", decode.audio_hash(path)))
-        else:
-            pipe.send(("info", decode.info(path)))
+        pipe.send(("answer", _ANSWERS.get(wanted, decode.info)(path)))
         generator = _GENERATORS.get(wanted)
         blocks = generator(path, **decoding) if generator else iter([])
         pipe.send(("end", _send(pipe, blocks)))
@@ -284,6 +306,8 @@ def _working_folder():
 
 
 def _limit_memory(limit):
+    if resource is None:
+        return
     _, most = resource.getrlimit(resource.RLIMIT_AS)
     limit = limit if most == resource.RLIM_INFINITY else min(limit, most)
     resource.setrlimit(resource.RLIMIT_AS, (limit, most))

@@ -1,19 +1,17 @@
 """The front end: waveform to log-mel spectrogram to the network's input (paper, section 2.3).
 
-One implementation in `keras.ops` makes the records, the embeddings and the exported model.
+Streams, of which records and embeddings are made, are computed with NumPy alone; `LogMel.log_mel`
+and `standardize` are the same in `keras.ops`, inside a model's graph.
 """
 
 import functools
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Literal
 
-import keras
-import librosa
 import numpy as np
-from keras import ops
 
-from mar.audio import decode, isolated
+from mar.audio import decode, filters, isolated
 from mar.audio.resampling import Resampler
 from mar.config import Configurable, Param
 from mar.errors import ConfigError
@@ -22,14 +20,13 @@ from mar.util.kinds import PositiveInt
 STD_FLOOR = 0.01
 _AMIN = 1e-10
 BLOCK_FRAMES = 1000
-_ROUNDED_FRAMES = 50  # the length of the last block is rounded up to a multiple of it
 
 
 class LogMel(Configurable):
     """Log-magnitude mel spectrogram, centred, with reflection at both ends.
 
     The defaults are the paper's; `PUBLISHED` is what the published weights were made with. The
-    filters are librosa's.
+    filters are those of librosa.
     """
 
     sample_rate: PositiveInt = Param(default=16000, doc="Sample rate of the waveform, Hz.")
@@ -83,8 +80,14 @@ class LogMel(Configurable):
         Returns:
             float32 `(…, 1 + samples // hop_length, n_mels)`.
         """
-        before, after = self._margins()
-        return self._frames(_reflect(ops.cast(waveform, "float32"), before, after))
+        from keras import ops
+
+        window, mel = self.constants
+        padded = _reflect(ops.cast(waveform, "float32"), *self.margins())
+        frames = ops.extract_sequences(padded, self.win_length, self.hop_length)
+        real, imaginary = ops.rfft(frames * window, self.n_fft)
+        power = ops.square(real) + ops.square(imaginary)
+        return self._compressed(ops.matmul(self._powered(power, ops), mel), ops)
 
     @property
     def decoding(self) -> dict[str, Any]:
@@ -115,7 +118,7 @@ class LogMel(Configurable):
         """Yields the log-mel frames of a stream of mono samples, in order.
 
         With the defaults, a frame's window reaches 200 samples before its centre and 200 after it
-        (`_margins`). Frame 0 is centred at sample 0, so that samples 200 … 1 are put before it, and
+        (`margins`). Frame 0 is centred at sample 0, so that samples 200 … 1 are put before it, and
         likewise a reflection at the end. Frame t is then samples 160 t … 160 t + 399 of the padded
         stream; once 1,000 frames are computed, their 160,000 samples are dropped.
 
@@ -125,7 +128,7 @@ class LogMel(Configurable):
         Yields:
             NumPy float32 `(frames, n_mels)`.
         """
-        before, after = self._margins()
+        before, after = self.margins()
         step = BLOCK_FRAMES * self.hop_length
         held, started = np.zeros(0, np.float32), False
         for block in mono_blocks:
@@ -134,16 +137,16 @@ class LogMel(Configurable):
                 held, started = np.concatenate([held[before:0:-1], held]), True
             # What stays behind is enough to be reflected at the end.
             while started and len(held) > step + self.win_length + after:
-                yield self._numpy_frames(held, BLOCK_FRAMES)
+                yield self._frames(held, BLOCK_FRAMES)
                 held = held[step:]
         if len(held):
             held = np.pad(held, (0 if started else before, after), mode="reflect")
             count = 1 + (len(held) - self.win_length) // self.hop_length
             for first in range(0, count, BLOCK_FRAMES):
                 rest = held[first * self.hop_length :]
-                yield self._numpy_frames(rest, min(BLOCK_FRAMES, count - first))
+                yield self._frames(rest, min(BLOCK_FRAMES, count - first))
 
-    def _margins(self) -> tuple[int, int]:
+    def margins(self) -> tuple[int, int]:
         """Samples that the first frame reaches before its centre, and the last one after it.
 
         The window is centred in the n_fft samples of its transform. With n_fft = 2048 and
@@ -153,42 +156,23 @@ class LogMel(Configurable):
         before = self.n_fft // 2 - (self.n_fft - self.win_length) // 2
         return before, self.win_length - before
 
-    def _numpy_frames(self, padded: np.ndarray, count: int) -> np.ndarray:
-        """The first `count` frames of NumPy samples with margins.
+    def _frames(self, padded: np.ndarray, count: int) -> np.ndarray:
+        """The first `count` frames of samples with margins, NumPy `(count, n_mels)`.
 
-        Blocks have one of a few lengths, because some backends compile for every new shape.
+        Threads compute at the same time: NumPy holds Python's lock in none of these steps.
         """
-        computed = -(-count // _ROUNDED_FRAMES) * _ROUNDED_FRAMES
-        length = (computed - 1) * self.hop_length + self.win_length
-        block = np.zeros(length, np.float32)
-        block[: len(padded)] = padded[:length]
-        return ops.convert_to_numpy(self._compiled_frames(block))[:count]
+        window, mel = self.constants
+        windows = np.lib.stride_tricks.sliding_window_view(padded, self.win_length)
+        frames = windows[: count * self.hop_length : self.hop_length] * window
+        spectrum = np.fft.rfft(frames, self.n_fft).astype(np.complex64, copy=False)
+        power = np.square(spectrum.real) + np.square(spectrum.imag)
+        return self._compressed(self._powered(power, np) @ mel, np)
 
-    @functools.cached_property
-    def _compiled_frames(self) -> Callable[[np.ndarray], Any]:
-        """`_frames` of NumPy samples; op by op, threads would wait for one another in Python."""
-        if keras.backend.backend() == "tensorflow":
-            import tensorflow as tf
+    def _powered(self, power: Any, ops: Any) -> Any:
+        return power if self.power == 2.0 else ops.power(power, self.power / 2)
 
-            samples = tf.TensorSpec((None,), tf.float32)
-            return tf.function(self._frames, input_signature=[samples], autograph=False)
-        if keras.backend.backend() == "jax":
-            import jax
-
-            return jax.jit(self._frames)
-        return self._frames
-
-    def _frames(self, padded: Any) -> Any:
-        """`(…, samples)` with margins → `(…, frames, n_mels)`."""
-        window, filters = self._constants
-        frames = ops.extract_sequences(padded, self.win_length, self.hop_length)
-        real, imaginary = ops.rfft(frames * window, self.n_fft)
-        power = ops.square(real) + ops.square(imaginary)
-        if self.power != 2.0:
-            power = ops.power(power, self.power / 2)
-        return self._compressed(ops.matmul(power, filters))
-
-    def _compressed(self, mel: Any) -> Any:
+    def _compressed(self, mel: Any, ops: Any) -> Any:
+        """As `mag_compression` and `mag_range` say, in `keras.ops` or NumPy."""
         if self.mag_compression == "log10_nonneg":
             mel = ops.log10(10000.0 * mel + 1.0)
         elif self.mag_compression == "10log10":
@@ -198,11 +182,11 @@ class LogMel(Configurable):
         return mel if self.mag_range is None else ops.clip(mel, *self.mag_range)
 
     @functools.cached_property
-    def _constants(self) -> tuple[np.ndarray, np.ndarray]:
+    def constants(self) -> tuple[np.ndarray, np.ndarray]:
         """Window times the level, `(win_length,)`, and mel filters, `(bins, n_mels)`."""
-        window = self.level * librosa.filters.get_window(self.window, self.win_length)
-        filters = librosa.filters.mel(
-            sr=self.sample_rate,
+        window = self.level * filters.window(self.window, self.win_length)
+        mel = filters.mel(
+            sample_rate=self.sample_rate,
             n_fft=self.n_fft,
             n_mels=self.n_mels,
             fmin=self.fmin,
@@ -210,7 +194,7 @@ class LogMel(Configurable):
             htk=self.htk,
             norm=self.norm,
         )
-        return window.astype(np.float32), np.ascontiguousarray(filters.T, np.float32)
+        return window.astype(np.float32), np.ascontiguousarray(mel.T, np.float32)
 
 
 # What the published weights were made with.
@@ -234,6 +218,8 @@ def standardize(logmel: Any) -> Any:
     Returns:
         float32 `(batch, mels, frames, 1)`.
     """
+    from keras import ops
+
     logmel = ops.cast(logmel, "float32")
     centred = logmel - ops.mean(logmel, axis=(1, 2), keepdims=True)
     std = ops.std(centred, axis=(1, 2), keepdims=True)
@@ -251,6 +237,8 @@ def _reflect(waveform: Any, before: int, after: int) -> Any:
         folded      0  1  2  1  .  .  .  1  0  1  2      where 3 is no index, 4 - 3 = 1 is
         result      a  b  c  b  a  b  c  b  a  b  c
     """
+    from keras import ops
+
     length = ops.shape(waveform)[-1]
     index = ops.concatenate([ops.arange(-before, 0), length + ops.arange(after)])
     period = ops.maximum(2 * (length - 1), 1)

@@ -5,7 +5,6 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
-from keras import ops
 
 from mar.config import Configurable, Param
 from mar.util.kinds import PositiveFloat
@@ -67,6 +66,8 @@ class FrameWindows:
         Returns:
             int32 `(windows,)`, in `keras.ops`.
         """
+        from keras import ops  # not before: windows are configured where there is no Keras yet
+
         centres = ops.arange(self.first, ops.maximum(frames, self.first + 1), self.hop)
         return ops.cast(ops.clip(centres - self.before, 0, frames - self.length), "int32")
 

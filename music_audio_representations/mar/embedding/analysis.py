@@ -6,26 +6,25 @@ time. Class and parameter names are the published ones; what they describe is do
 """
 
 import functools
+import logging
 import os
-import sys
-import warnings
 
-import keras
 import numpy as np
 
 from mar.audio import isolated
 from mar.audio.logmel import PUBLISHED, LogMel
 from mar.audio.windows import FrameWindows
 from mar.config import Configurable, Param
-from mar.embedding.engine import Waveform
-from mar.embedding.network import Network
+from mar.embedding.model_names import is_exported
+from mar.embedding.representations import WindowNetwork
+from mar.embedding.waveform import Waveform
 from mar.errors import ConfigError
-from mar.models.loading import load_model
-from mar.models.saving import front_end
+from mar.util import hub
 from mar.util.kinds import NonNegativeInt, PositiveInt
 
 PUBLISHED_MODEL = "./supporting_data/model/model.keras"
 _BATCH = 32
+_LOG = logging.getLogger(__name__)
 
 
 class Extractor(Configurable):
@@ -112,19 +111,41 @@ class EmbeddingFeature(Transform):
 
     extractor: Extractor = Param(default=SliceExtractor(), doc="The slices.")
     model_location: str = Param(
-        default=PUBLISHED_MODEL, doc="The model: what `mar.load_model` takes."
+        default=PUBLISHED_MODEL,
+        doc="The model: what `mar.load_model` takes, or a file of `mar export`.",
     )
     apply_softmax: bool = Param(
         default=False, doc="Whether the softmax of the model's output is taken."
     )
 
-    def model(self) -> keras.Model:
-        """Loads the model. Where the release's own file is not there, its weights are fetched."""
-        location = self.model_location
+    def network(self) -> WindowNetwork:
+        """Loads the model. Where the release's own file is not there, its weights are fetched.
+
+        Raises:
+            ConfigError: an exported file is to be applied in another way than it was exported for.
+        """
+        location, frames = hub.local(self.model_location), self.extractor.windows().length
+        if is_exported(location):
+            from mar.onnx.runtime import ExportedNetwork
+
+            exported = ExportedNetwork(location, _BATCH)
+            if self.apply_softmax or not self.extractor.standard_normalize:
+                raise ConfigError(
+                    f"{location}: standardises slices and has no softmax; expected "
+                    f"standard_normalize: true and apply_softmax: false, or the model itself"
+                )
+            exported.check_frames(frames)
+            return exported
+        from mar.embedding.network import Network
+        from mar.models.loading import load_model
+
         if location == PUBLISHED_MODEL and not os.path.exists(location):
-            print(f"{location} is not here: the published weights are used", file=sys.stderr)
+            _LOG.info("%s is not here: the published weights are used", location)
             location = "mule"
-        return load_model(location)
+        normalized, softmax = self.extractor.standard_normalize, self.apply_softmax
+        return Network(
+            load_model(location), frames, _BATCH, standardized=normalized, softmax=softmax
+        )
 
 
 class TimelineAverage(Transform):
@@ -203,20 +224,13 @@ class Analysis(Configurable):
     @functools.cached_property
     def _network(self):
         """The network, loaded with the first file."""
-        embedding = self._by_class[EmbeddingFeature]
-        model = embedding.model()
-        self._warn_of_another_front_end(front_end(model))
-        return Network(
-            model,
-            embedding.extractor.windows().length,
-            _BATCH,
-            standardized=embedding.extractor.standard_normalize,
-            softmax=embedding.apply_softmax,
-        )
+        network = self._by_class[EmbeddingFeature].network()
+        self._warn_of_another_front_end(network.log_mel)
+        return network
 
     def _warn_of_another_front_end(self, expected):
         expected, given = (each.resolved()["LogMel"] for each in (expected, self._log_mel))
         differing = [name for name in given if given[name] != expected[name]]
         if differing:
             details = ", ".join(f"{name} {expected[name]}, not {given[name]}" for name in differing)
-            warnings.warn(f"the model was made with {details}", stacklevel=3)
+            _LOG.warning("the model was made with %s", details)

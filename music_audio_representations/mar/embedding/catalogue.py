@@ -6,14 +6,16 @@ from typing import TYPE_CHECKING, Literal
 
 from mar.audio.windows import Windows
 from mar.config import Configurable, Param
-from mar.embedding import engine
-from mar.embedding.embedder import Embedder
-from mar.embedding.engine import Summary
+from mar.embedding import engine, provenance, remembered
+from mar.embedding.changes import Summary
 from mar.embedding.files import AudioItem
+from mar.errors import InputError
 from mar.util.kinds import PositiveInt
 
 if TYPE_CHECKING:
     import keras
+
+    from mar.embedding.embedder import Embedder
 
 
 class Catalogue(Configurable):
@@ -28,16 +30,19 @@ class Catalogue(Configurable):
         default="parquet",
         doc="Whether embeddings are in the Parquet files, or in one .npz per file beside them.",
     )
-    precision: Literal["float32", "bfloat16"] = Param(
-        default="float32", doc="Precision of the computation."
+    precision: Literal["float32", "bfloat16", "float16", "int8"] | None = Param(
+        default=None,
+        doc="Precision of the computation; null: float32, or that of an exported model.",
     )
     batch_size: PositiveInt = Param(default=32, doc="Windows that are embedded at once.")
     workers: PositiveInt | None = Param(
         default=None, doc="Files that are decoded at once; null: one per core."
     )
 
-    def embedder(self, model: "str | os.PathLike | keras.Model") -> Embedder:
+    def embedder(self, model: "str | os.PathLike | keras.Model") -> "Embedder":
         """The `mar.Embedder` of a model."""
+        from mar.embedding.embedder import Embedder
+
         return Embedder(model, self.windows, self.batch_size, self.precision)
 
     def run(
@@ -47,11 +52,15 @@ class Catalogue(Configurable):
         output: str | os.PathLike,
         shard: tuple[int, int] = (0, 1),
     ) -> Summary:
-        """Embeds files into a data set; what it has already is not done again.
+        """Brings a data set up to date with files; what it has already is not done again.
+
+        A model that is given by its name is loaded where there is something to embed, or where its
+        files are not those with which the data set was made.
 
         Args:
             model: what `mar.Embedder` takes.
-            items: the files.
+            items: the files, all of them: what lay in their folders and is not there any more is
+                marked as gone.
             output: folder of the data set.
             shard: `(i, n)`: embeds the share of one of n machines.
 
@@ -59,4 +68,23 @@ class Catalogue(Configurable):
             What became of the files. Rows that were finished are on disk however this ends.
         """
         kept = (self.store, self.format, self.workers)
-        return engine.embed(self.embedder(model), items, output, *kept, shard)
+        if not isinstance(model, (str, os.PathLike)):
+            embedder = self.embedder(model)
+            return engine.embed(lambda: embedder, embedder.provenance, items, output, *kept, shard)
+        wanted = remembered.asked(model, windows=self.windows.resolved(), precision=self.precision)
+        loaded = []
+        made = recalled = remembered.recall(output, wanted)
+        if made is None:
+            loaded.append(self.embedder(model))
+            made = loaded[0].provenance
+
+        def load() -> "Embedder":
+            embedder = loaded[0] if loaded else self.embedder(model)
+            if differing := provenance.difference(made, embedder.provenance):
+                raise InputError(f"{model}: was changed just now{differing}; run again")
+            return embedder
+
+        summary = engine.embed(load, made, items, output, *kept, shard)
+        if recalled is None:
+            remembered.remember(output, wanted, made)
+        return summary

@@ -19,6 +19,7 @@ from mar.embedding import files
 from mar.embedding.files import AudioItem
 from mar.errors import InputError
 from mar.util import table_files
+from mar.util.processes import processors
 
 if TYPE_CHECKING:
     import pandas
@@ -61,7 +62,7 @@ class Checked:
         row["details"] = "; ".join(problem.detail for problem in self.problems)
         if self.info is not None and self.condition is not None and self.measures is not None:
             measures = self.measures._asdict()
-            row["duration"], row["notes"] = measures.pop("seconds"), "; ".join(self.condition.notes)
+            row["duration"], row["notes"] = measures.pop("seconds"), "; ".join(self.condition.told)
             row["damaged_seconds"] = self.condition.damaged_seconds
             names = ("reader", "sample_rate", "channels")
             row |= {**measures, **{name: getattr(self.info, name) for name in names}}
@@ -111,7 +112,7 @@ def check(items: Iterable[AudioItem], workers: int | None = None) -> Generator[C
 def check_folder(
     audio: str | os.PathLike | Iterable[str | os.PathLike], workers: int | None = None
 ) -> "pandas.DataFrame":
-    """What is wrong with a collection, as `python -m mar.check` tells it.
+    """What is wrong with a collection, as `mar check` tells it.
 
     Args:
         audio: a folder, an audio file or a list of files (`.txt`, `.m3u`), or several of them.
@@ -166,7 +167,7 @@ def report(path: str | os.PathLike | None) -> Iterator[Callable[[Checked], None]
 
 def _inspected(items: Iterable[AudioItem], workers: int | None) -> Generator[Checked, None, None]:
     """Yields what is known of each file alone, in their order."""
-    count = workers or len(os.sched_getaffinity(0))
+    count = workers or processors()
     pending: collections.deque[concurrent.futures.Future[Checked]] = collections.deque()
     idle: queue.SimpleQueue[IsolatedDecoder] = queue.SimpleQueue()
 

@@ -10,14 +10,22 @@ import hashlib
 import os
 from collections.abc import Sequence
 
-from mar.embedding import engine
+from mar.embedding import changes, engine
 from mar.embedding.catalogue import Catalogue
-from mar.embedding.engine import InMemory, Row, Summary
+from mar.embedding.changes import Summary
+from mar.embedding.engine import InMemory
 from mar.embedding.files import AudioItem
+from mar.embedding.rows import Row
+from mar.embedding.stored import Stored
 from mar.embedding.writer import Writer, write_part
 from mar.util.cluster import RETRIES, connected
+from mar.util.progress import Progress
 
 _FILES = 32  # that an actor embeds, and writes as one part, at a time
+_TOLD = (  # of a row
+    *("path", "status", "reason", "folder", "size", "mtime_ns", "audio_hash", "duration"),
+    *("damaged_seconds", "silence", "change", "source"),
+)
 
 
 def run(
@@ -30,7 +38,8 @@ def run(
 ) -> Summary:
     """Embeds files into a data set; what it has already is not done again.
 
-    Of files with the same audio, one is embedded of those that an actor has at a time.
+    Of files with the same audio that the data set has not, one is embedded of those that an actor
+    has at a time.
 
     Args:
         job: how.
@@ -49,17 +58,27 @@ def run(
     ray = connected(address)
     output = os.path.abspath(output)  # the workers' folders are others
     items = [
-        dataclasses.replace(item, path=os.path.abspath(item.path))
-        for item in engine.share(items, *shard)
+        item if item.bucket else dataclasses.replace(item, path=os.path.abspath(item.path))
+        for item in items
     ]
     made = job.embedder(model).provenance
     provenance = {**made, "store": job.store, "format": job.format}
     with Writer(output, provenance, shard) as writer:
-        todo = engine.missing(writer, items)
-        summary = Summary(already=len(items) - len(todo))
-        if todo:
-            for outcome in _outcomes(ray, job, made["model_source"], todo, writer):
-                summary.count(outcome)
+        plan = changes.plan(items, writer.known, writer.is_kept, shard)
+        gone = list(plan.gone)
+        summary = Summary(failed_before=changes.failed(writer.known))
+        summary.counts["unchanged"] = plan.unchanged
+        if plan.todo:
+            with Progress(len(plan.todo), "file") as progress:
+                for outcome in _outcomes(ray, job, made["model_source"], plan.todo, writer):
+                    if outcome.status == "gone":
+                        gone.append(outcome.path)
+                    else:
+                        summary.count(outcome)
+                        writer.note(outcome)
+                    progress.update(more=summary.rate())
+        summary.tell_moved(writer.known, gone)
+        summary.counts["gone"] = writer.leave([path for path in gone if path in writer.known])
     return summary
 
 
@@ -94,16 +113,18 @@ class _Actor:
         job = Catalogue.from_config(job)
         self._embedder, self._workers = job.embedder(model), job.workers or workers
         self._provenance, self._output, self._written = part
+        self._stored = Stored(self._output)
 
     def __call__(self, batch):
         items = list(batch["item"])
-        kept = InMemory(self._provenance)
-        rows = list(engine.rows(self._embedder, items, kept, self._workers))
+        kept = InMemory(self._provenance, self._stored)
+        rows = list(engine.rows(lambda: self._embedder, items, kept, self._workers))
         # Named after the files: a batch that is tried again replaces what it wrote.
         keys = "\0".join([str(self._written), *(item.key for item in items)])
         name = hashlib.sha256(keys.encode()).hexdigest()[:16]
-        write_part(self._output, self._provenance, rows, name, self._written)
-        columns = ("path", "status", "reason", "duration", "damaged_seconds")
-        outcomes = {column: [getattr(row, column) for row in rows] for column in columns}
+        there = list(kept.rows.values())
+        if there:
+            write_part(self._output, self._provenance, there, name, self._written)
+        outcomes = {name: [getattr(row, name) for row in rows] for name in _TOLD}
         # As text: Ray makes arrays of lists.
         return {**outcomes, "notes": ["\n".join(row.notes or ()) for row in rows]}

@@ -15,9 +15,12 @@ from mar.audio.logmel import LogMel
 from mar.audio.resampling import resample
 from mar.audio.windows import Windows
 from mar.embedding import engine, files
-from mar.embedding.representations import Representation, located, representation
+from mar.embedding.model_names import is_baseline, is_exported
+from mar.embedding.representations import Representation, representation
 from mar.embedding.store import Embeddings
+from mar.embedding.waveform import Waveform
 from mar.errors import ConfigError, InputError
+from mar.util import hub
 
 if TYPE_CHECKING:
     import keras
@@ -66,7 +69,7 @@ class Embedder:
             `mar.embedding.representations.representation`.
         windows: the `mar.Windows` that a network embeds; None for the paper's, 3 s every 2 s.
         batch_size: windows that are embedded at once. The result does not depend on it.
-        precision: of a network's computation.
+        precision: of a network's computation; None for float32, or that of an exported file.
 
     Attributes:
         representation: what the model is.
@@ -81,7 +84,7 @@ class Embedder:
         model: "str | os.PathLike | keras.Model | Representation" = "mule",
         windows: Windows | None = None,
         batch_size: int = 32,
-        precision: Literal["float32", "bfloat16"] = "float32",
+        precision: Literal["float32", "bfloat16", "float16", "int8"] | None = None,
     ) -> None:
         if not isinstance(windows, Windows | None):
             raise ConfigError(
@@ -89,7 +92,7 @@ class Embedder:
                 f"window_seconds=3.0)), got {windows!r}"
             )
         if isinstance(model, (str, os.PathLike)):
-            model = self._source = located(model)
+            model = self._source = _located(os.fspath(model))
         else:
             self._source = type(model).__name__
         self.representation = representation(model, windows, batch_size, precision)
@@ -151,7 +154,7 @@ class Embedder:
 
     def _embedding(self, blocks: Iterable[np.ndarray], name: str, rate: int) -> Embedding:
         """The embedding of mono blocks at the front end's rate, which `name` names in messages."""
-        waveform = engine.Waveform(blocks, self.representation.shortest)
+        waveform = Waveform(blocks, self.representation.shortest)
         try:
             groups = list(self.representation.stream(self.representation.pieces(waveform)))
         except InputError as error:
@@ -181,7 +184,7 @@ class Embedder:
     ) -> Embeddings:
         """Embeds audio files into one data set; what it has already is not done again.
 
-        `python -m mar.embed` does the same, and keeps means unless told otherwise. A file that
+        `mar embed` does the same, and keeps means unless told otherwise. A file that
         cannot be embedded is one of the data set's `failures`, and is tried again by the next call.
 
         Args:
@@ -202,8 +205,21 @@ class Embedder:
         """
         inputs = [audio] if isinstance(audio, (str, os.PathLike)) else audio
         items = files.find([os.path.expanduser(path) for path in inputs])
-        engine.embed(self, items, output, store, format, workers, shard)
+        engine.embed(lambda: self, self.provenance, items, output, store, format, workers, shard)
         return Embeddings(output)
+
+
+def _located(name: str) -> str:
+    """What stands for the same model later, and in another working folder."""
+    if is_baseline(name):
+        return name
+    if hub.is_address(name):
+        return hub.pinned(name)
+    if is_exported(name):
+        return os.path.abspath(name)
+    from mar.models.loading import located
+
+    return located(name)
 
 
 def _whole(sample_rate: object) -> int:

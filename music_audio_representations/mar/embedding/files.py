@@ -1,16 +1,23 @@
 """The audio files of a catalogue, and the keys under which their embeddings are found."""
 
+import contextlib
 import dataclasses
 import os
 import pathlib
 import re
+import sys
+import tempfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from mar.errors import InputError
+from mar.records import buckets, storage
 from mar.util import tables, text
 from mar.util.names import spelled
 
+STDIN = "-"
+State = tuple[int | None, int | None]  # bytes, and when it was changed, nanoseconds
+ABSENT: State = (None, None)
 LISTS = {".txt", ".m3u", ".m3u8"}
 # What a file in a folder must be called to be taken for audio.
 AUDIO = re.compile(
@@ -29,40 +36,57 @@ class AudioItem:
         key: the path under which its embedding is found: relative to the folder that was given, or
             as it stands in the list (absolute, if that leads out of its folder). Bytes that are not
             UTF-8 are written as `\\xNN`.
-        path: where it is.
+        path: where it is; of a file in a bucket, its address.
         expected: whether it is meant to be audio: listed, or called so.
+        folder: that the key is relative to, absolute, as text.
+        bucket: address of the folder of a bucket that the key is relative to, with its options;
+            empty for a file on a disk.
+        listed: what the listing of the bucket says of its state.
     """
 
     key: str
     path: str
     expected: bool = True
+    folder: str = ""
+    bucket: str = ""
+    listed: State = (None, None)
 
 
 def find(inputs: Sequence[str]) -> list[AudioItem]:
     """The files to embed, sorted by key.
 
     Args:
-        inputs: audio files, folders (searched recursively, but for hidden files) and lists (`.txt`,
-            `.m3u`: a path a line, relative to the list; `#` begins a comment). How many names a
-            list has is logged.
+        inputs: audio files, folders (searched recursively, but for hidden files), lists (`.txt`,
+            `.m3u`: a path a line, relative to the list; `#` begins a comment), and folders of
+            buckets (`s3://bucket/music`). How many names a list has is logged. `-` is a list that
+            standard input has, of paths relative to the working folder.
 
     Raises:
-        InputError: an input does not exist, a list is not text or names no file that exists, or two
-            files have the same key.
+        InputError: an input does not exist, a folder holds no audio, a list is not text or names no
+            file that exists, or two files have the same key.
     """
     items: dict[str, AudioItem] = {}
     for given in inputs:
-        if os.path.isdir(given):
-            found = _in_folder(given)
+        found: Collection[AudioItem]
+        if storage.is_remote(given) or os.path.isdir(given):
+            found = list(_in_bucket(given) if storage.is_remote(given) else _in_folder(given))
+            if not any(item.expected for item in found):
+                raise InputError(
+                    f"{buckets.without_options(given)}: holds no audio ({len(found)} other files); "
+                    "is its disk mounted?"
+                )
+        elif given == STDIN:
+            found = _in_list("standard input", "", sys.stdin.buffer.read())
         elif not os.path.lexists(given):
             raise InputError(f"{given}: no such file or folder")
         elif pathlib.Path(given).suffix.lower() in LISTS:
-            found = _in_list(given)
+            found = _in_list(given, os.path.dirname(given), text.read_bytes(given))
         else:
-            found = [AudioItem(key(os.path.basename(given)), given)]
+            folder = _text(os.path.dirname(given))
+            found = [AudioItem(key(os.path.basename(given)), given, folder=folder)]
         for item in found:
             other = items.setdefault(item.key, item)
-            if not _same(other.path, item.path):
+            if other is not item and not _same(other.path, item.path):
                 raise InputError(
                     f"{other.path} and {item.path} would both be called {item.key!r}; "
                     "embed them into different folders, or give the folder above them"
@@ -70,11 +94,18 @@ def find(inputs: Sequence[str]) -> list[AudioItem]:
     return [items[key] for key in sorted(items)]
 
 
+def named(folder: str, names: Iterable[str]) -> list[AudioItem]:
+    """Files by the names that they have in a folder."""
+    place = _text(folder)
+    return [AudioItem(name, os.path.join(folder, name), folder=place) for name in names]
+
+
 def _in_folder(root):
     """Every file below a folder, and the folders in it that hold nothing but ought to."""
+    place = _text(root)
 
     def item(path, expected):
-        return AudioItem(key(os.path.relpath(path, root)), path, expected)
+        return AudioItem(key(os.path.relpath(path, root)), path, expected, place)
 
     closed: list[OSError] = []
     seen = set()
@@ -87,18 +118,28 @@ def _in_folder(root):
         if _is_audio(folder) and not folders and not files:
             yield item(folder, expected=True)
         folders[:] = sorted(name for name in folders if not name.startswith("."))
+        below = "" if os.path.samefile(folder, root) else f"{os.path.relpath(folder, root)}{os.sep}"
         for name in files:
             if not name.startswith("."):
                 path = os.path.join(folder, name)
-                yield item(path, _is_audio(path))
+                yield AudioItem(key(below + name), path, _is_audio(name), place)
     for error in closed:
         yield item(error.filename, expected=True)
 
 
-def _in_list(path):
-    """The files that a list names, each once, as the disk spells them."""
+def _in_bucket(folder):
+    """Every file below a folder of a bucket, but for hidden ones."""
+    place = buckets.without_options(folder)
+    for name, size, mtime_ns in buckets.files_below(folder):
+        if not any(part.startswith(".") for part in name.split("/")):
+            path = f"{place}/{name}"
+            yield AudioItem(name, path, _is_audio(name), place, folder, (size, mtime_ns))
+
+
+def _in_list(path, folder, content):
+    """The files that a list names, relative to a folder, each once, as the disk spells them."""
     # Names may be bytes that are no text, as some tools write them; then there are such files.
-    lines = text.read_lines(path, "surrogateescape")
+    lines = text.lines(text.decode(content, path, "surrogateescape"))
     names = [
         (number, line)
         for number, line in enumerate(lines, 1)
@@ -107,12 +148,13 @@ def _in_list(path):
     if not names:
         raise InputError(f"{path}: expected a path a line, found none")
     items: dict[str, AudioItem] = {}
-    absent = []
+    absent, place = [], _text(folder)
     for number, line in names:
-        name = spelled(os.path.dirname(path), line)
-        target, normal = os.path.join(os.path.dirname(path), name), os.path.normpath(name)
+        name = spelled(folder, line)
+        target, normal = os.path.join(folder, name), os.path.normpath(name)
         outside = normal.split(os.sep)[0] == os.pardir
-        item = AudioItem(key(os.path.abspath(target) if outside else normal), target)
+        name = os.path.abspath(target) if outside else normal
+        item = AudioItem(key(name), target, folder=place)
         items.setdefault(item.key, item)
         if not os.path.lexists(target):
             _refuse_undecoded(path, number, line)
@@ -146,6 +188,94 @@ def _is_audio(path):
 def key(path: str | bytes | os.PathLike) -> str:
     """A path as text: bytes that are not UTF-8 are written as `\\xNN`."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
+def _text(folder):
+    """A folder as data sets note it."""
+    return key(os.path.abspath(folder))
+
+
+def state(item: AudioItem) -> State:
+    """Size and time of change of a file, `ABSENT` of what cannot be asked."""
+    if item.bucket:
+        return item.listed
+    try:
+        status = os.stat(item.path)
+    except OSError:
+        return ABSENT
+    return status.st_size, status.st_mtime_ns
+
+
+def is_there(folder: str | None) -> bool:
+    """Whether a folder that was noted is there; of a bucket's that is supposed."""
+    return folder is not None and (storage.is_remote(folder) or os.path.isdir(_bytes(folder)))
+
+
+def is_gone(folder: str, key: str) -> bool:
+    """Whether the file of a key that was not found is not there.
+
+    What may not be looked at may be; what a bucket does not list is not.
+    """
+    if storage.is_remote(folder):
+        return True
+    path = os.path.join(folder, key)
+    return all(map(_is_absent, (path, _bytes(path))))
+
+
+def _is_absent(path):
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:  # of the network, or for want of permission
+        return False
+    return False
+
+
+def _bytes(text):
+    """The bytes of a path, of which `key` made text."""
+    return re.sub(
+        rb"\\x([89a-f][0-9a-f])", lambda found: bytes([int(found[1], 16)]), os.fsencode(text)
+    )
+
+
+def vanished(item: AudioItem) -> bool:
+    """Whether a file that was found is not there any more.
+
+    Raises:
+        InputError: so is all of its folder: it was renamed, or its disk is no longer mounted.
+    """
+    if item.bucket:
+        return not buckets.exists(item.bucket, item.key)
+    if os.path.lexists(item.path):
+        return False
+    with contextlib.suppress(OSError), os.scandir(_bytes(item.folder)) as entries:
+        if next(entries, None) is not None:
+            return True
+    raise InputError(
+        f"{item.folder}: the folder was renamed or unmounted while it was read, or all in it "
+        "removed; what was done until then is kept: run again when it is there"
+    )
+
+
+@contextlib.contextmanager
+def on_disk(item: AudioItem) -> Iterator[str]:
+    """A path of the file; what lies in a bucket is copied to the disk for as long as it is read.
+
+    Raises:
+        InputError: it cannot be copied.
+    """
+    if not item.bucket:
+        yield item.path
+        return
+    with tempfile.NamedTemporaryFile(suffix=os.path.splitext(item.key)[1]) as file:
+        try:
+            buckets.copy(item.bucket, item.key, file)
+            file.flush()
+        except OSError as error:
+            where = tempfile.gettempdir()
+            raise InputError(f"{where}: cannot be written: {error.strerror or error}") from None
+        yield file.name
 
 
 def _same(one, other):

@@ -10,8 +10,8 @@ of the 3 s around the timestamp; what reaches over an end of the sound is silent
 import numpy as np
 import tensorflow as tf
 
-from mar.embedding.engine import Waveform
 from mar.embedding.representations import NetworkWindows, representation
+from mar.embedding.waveform import Waveform
 from mar.errors import ConfigError
 
 TIMESTAMP_HOP_MS = 50  # the API asks for at most this

@@ -1,20 +1,20 @@
 """A model as a function from plain log-mel snippets to embeddings, in batches."""
 
-import collections
 import functools
 from collections.abc import Callable, Iterable, Iterator
-from typing import TypeVar
+from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 
-from mar.audio.logmel import standardize
+from mar.audio.logmel import LogMel, standardize
+from mar.embedding.batches import Tag, in_batches
 from mar.errors import ConfigError
 from mar.models.layers import undrawn
+from mar.models.saving import fingerprint, front_end
 from mar.util.backends import keep_compiled
 
-Tag = TypeVar("Tag")
 _POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
 
 
@@ -48,6 +48,7 @@ class Network:
                 f"{batch_size} and {precision!r}"
             )
         self.batch_size = batch_size
+        self._model, self._precision = model, precision
         self.dimensions = model.output_shape[-1]
         mels = model.inputs[0].shape[1]
         fitted = _fitted(model, frames, precision)
@@ -58,6 +59,16 @@ class Network:
             embedding = ops.softmax(embedding)
         self._forward = compiled(keras.Model(snippets, embedding), batch_size)
 
+    @property
+    def log_mel(self) -> LogMel:
+        """The front end that the model's weights expect."""
+        return front_end(self._model)
+
+    @property
+    def provenance(self) -> dict[str, Any]:
+        """The weights' fingerprint, and the precision."""
+        return {"model": fingerprint(self._model), "precision": self._precision}
+
     def __call__(self, snippets: np.ndarray) -> np.ndarray:
         """`(n, frames, mels)` plain log-mel → float32 `(n, dimensions)`."""
         (embeddings,) = (values for _, values in self.stream([(None, snippets)]))
@@ -66,56 +77,6 @@ class Network:
     def stream(self, groups: Iterable[tuple[Tag, np.ndarray]]) -> Iterator[tuple[Tag, np.ndarray]]:
         """Embeds groups of snippets `(k, frames, mels)`, see `in_batches`."""
         return in_batches(groups, self._forward, self.batch_size, self.dimensions)
-
-
-def in_batches(
-    groups: Iterable[tuple[Tag, np.ndarray]],
-    forward: Callable[[np.ndarray], np.ndarray],
-    batch_size: int,
-    dimensions: int,
-) -> Iterator[tuple[Tag, np.ndarray]]:
-    """Embeds groups of snippets, packed into full batches whatever the groups' sizes.
-
-    With batches of 4, and groups a of 3 snippets and b of 2:
-
-        a comes    3 snippets wait
-        b comes    5 wait, the first 4 are embedded; a is whole and is yielded
-        the end    the last snippet is embedded alone; b is whole too
-
-    Args:
-        groups: `(tag, snippets (k, …))`; k may be 0.
-        forward: embeds at most `batch_size` snippets, `(n, …)` → `(n, dimensions)`.
-        batch_size: snippets in a batch.
-        dimensions: of an embedding.
-
-    Yields:
-        `(tag, embeddings (k, dimensions))` of every group, in order.
-    """
-    pending: collections.deque[tuple[Tag, int]] = collections.deque()
-    waiting: list[np.ndarray] = []
-    count = 0
-    done = np.zeros((0, dimensions), np.float32)
-    groups = iter(groups)
-    while True:
-        group = next(groups, None)
-        if group is not None:
-            tag, snippets = group
-            pending.append((tag, len(snippets)))
-            waiting.append(snippets)
-            count += len(snippets)
-        if count >= batch_size or (group is None and count):
-            snippets = np.concatenate(waiting)
-            ready = count if group is None else count - count % batch_size
-            for first in range(0, ready, batch_size):
-                batch = snippets[first : min(first + batch_size, ready)]
-                done = np.concatenate([done, forward(batch)])
-            waiting, count = [snippets[ready:]], count - ready
-        while pending and pending[0][1] <= len(done):
-            tag, size = pending.popleft()
-            yield tag, done[:size]
-            done = done[size:]
-        if group is None:
-            return
 
 
 def _fitted(model, frames, precision):

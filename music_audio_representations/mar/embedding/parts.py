@@ -1,38 +1,13 @@
-"""One Parquet file of a data set of embeddings: its columns, written whole and checked when read.
+"""One Parquet file of a data set of embeddings, checked when it is read.
 
-`mar.embedding.store` alone uses it. The columns, of which all but `path` and `status` are null
-where they do not apply:
-
-    path             key of the file, see `mar.embedding.files`
-    status           ok, failed, or skipped (neither audio nor called so)
-    reason           why not ok
-    size             bytes of the file
-    mtime_ns         when it was last changed
-    audio_hash       of the audio alone, see `mar.audio.decode.audio_hash`
-    duration         seconds of audio
-    reader           what decoded it: soundfile or PyAV
-    sample_rate      Hz, of the file
-    channels         of the file
-    notes            list of strings: what was remarkable in the file
-    damaged_seconds  of its audio, that could not be decoded
-    padded           whether silence was appended to reach the length of a window
-    times            list of the windows' centres, seconds
-    mean             fixed-size list: the average embedding (where `store` is mean)
-    timeline         list of fixed-size lists: every window's (where `store` is timeline)
-
-With the format npz, `<path>.npz` beside the Parquet files holds `embedding` (of the mean, or of
-every window), `timestamps` and `provenance`, and they lack the last columns.
-
-The JSON under the key `mar` of a file's metadata is the provenance, `schema` (2; version 0.1.0
-wrote none, and lacks the columns audio_hash, reader, channels, notes and damaged_seconds), and
-`written`: of two rows of one path, that of the larger counts.
-
-Every page has a checksum. Floats are split into streams of their bytes: a row of 1,728 dimensions
-takes 5.9 KB, where that of 0.1.0 took 7.5 KB (noise, in `benchmarks/store.py`).
+`mar.embedding.store` and `mar.embedding.upkeep` alone use it; what is in it says
+`mar.embedding.rows`.
 """
 
 import contextlib
 import dataclasses
+import functools
+import hashlib
 import json
 import pathlib
 from collections.abc import Iterator, Sequence
@@ -41,66 +16,33 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from mar.embedding import rows
 from mar.embedding.provenance import difference
 from mar.errors import InputError
-from mar.util.atomic import whole
 
-SCHEMA = 2
 _TRIES = 10  # to list a folder that changes
-_KEY = b"mar"
 _UNREADABLE = (OSError, pa.ArrowException, ValueError, KeyError, TypeError)
-_FLOATS = (
-    "duration",
-    "damaged_seconds",
-    "times.list.element",
-    "mean.list.element",
-    "timeline.list.element.list.element",
-)
-
-
-@dataclasses.dataclass
-class Row:
-    """What became of one file: see the columns above. `values` are the windows' embeddings."""
-
-    path: str
-    status: str
-    reason: str | None = None
-    size: int | None = None
-    mtime_ns: int | None = None
-    audio_hash: str | None = None
-    duration: float | None = None
-    reader: str | None = None
-    sample_rate: int | None = None
-    channels: int | None = None
-    notes: list[str] | None = None
-    damaged_seconds: float | None = None
-    padded: bool | None = None
-    times: np.ndarray | None = None
-    values: np.ndarray | None = None
-
-    @property
-    def mean(self) -> np.ndarray | None:
-        """The average embedding, or None."""
-        return None if self.values is None else self.values.mean(axis=0)
 
 
 @dataclasses.dataclass(frozen=True)
 class Part:
-    """One file of a data set.
+    """One file of a data set; its footer is read once.
 
     Attributes:
         path: where it lies.
         provenance: how its embeddings were made.
         written: number that is larger in parts of later runs.
-        rows: how many it has.
-        columns: their names.
+        schema: its columns.
+        footer: what Parquet says of it.
+        state: tells the file from one that takes its place.
     """
 
     path: pathlib.Path
     provenance: dict
     written: int
-    rows: int
-    columns: tuple[str, ...]
+    schema: pa.Schema
+    footer: pq.FileMetaData
+    state: tuple[int, ...]
 
     @classmethod
     def open(cls, path: pathlib.Path) -> "Part":
@@ -110,12 +52,13 @@ class Part:
             FileNotFoundError: it is gone.
             InputError: it is damaged, or not part of a data set.
         """
+        state = _state(path)
         try:
             with pq.ParquetFile(path) as file:
-                rows, schema = file.metadata.num_rows, file.schema_arrow
-            if _KEY not in (schema.metadata or {}):
+                footer, schema = file.metadata, file.schema_arrow
+            if rows.KEY not in (schema.metadata or {}):
                 raise InputError(f"{path}: not written by mar.embed (no provenance in its schema)")
-            provenance = json.loads(schema.metadata[_KEY])
+            provenance = json.loads(schema.metadata[rows.KEY])
             number, written = provenance.pop("schema", 1), provenance.pop("written", 0)
             _check(provenance, schema.names)
         except (InputError, FileNotFoundError):
@@ -124,23 +67,50 @@ class Part:
             raise InputError(
                 f"{path}: not a readable Parquet file ({_first_line(error)})"
             ) from None
-        if number > SCHEMA:
+        if number > rows.SCHEMA:
             raise InputError(
-                f"{path}: expected a schema of at most {SCHEMA}, found {number}: a later version "
-                "of mar wrote it; install that"
+                f"{path}: expected a schema of at most {rows.SCHEMA}, found {number}: a later "
+                "version of mar wrote it; install that"
             )
-        return cls(path, provenance, written, rows, tuple(schema.names))
+        return cls(path, provenance, written, schema, footer, state)
 
-    def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
-        """Yields its rows; columns that it lacks are left out.
+    @property
+    def rows(self) -> int:
+        """How many it has."""
+        return self.footer.num_rows
+
+    @property
+    def columns(self) -> list[str]:
+        """Their names."""
+        return self.schema.names
+
+    @functools.cached_property
+    def group_ends(self) -> np.ndarray:
+        """Behind the last row of each row group, int64 `(groups,)`."""
+        groups = range(self.footer.num_row_groups)
+        return np.cumsum([self.footer.row_group(group).num_rows for group in groups])
+
+    def batches(
+        self, columns: Sequence[str], groups: Sequence[int] | None = None
+    ) -> Iterator[pa.RecordBatch]:
+        """Yields its rows, at most a row group at a time; columns that it lacks are left out.
+
+        Args:
+            columns: which.
+            groups: of rows, in rising order; None for all.
 
         Raises:
-            InputError: it is damaged: a checksum does not fit.
+            InputError: it is damaged: a checksum does not fit. Or it is not what was opened.
         """
         present = [name for name in columns if name in self.columns]
+        most = int(np.diff(self.group_ends, prepend=0).max(initial=1))
         try:
-            with pq.ParquetFile(self.path, page_checksum_verification=True) as file:
-                yield from file.iter_batches(columns=present)
+            if _state(self.path) != self.state:
+                raise FileNotFoundError
+            with pq.ParquetFile(
+                self.path, metadata=self.footer, page_checksum_verification=True
+            ) as file:
+                yield from file.iter_batches(most, groups, present)
         except FileNotFoundError:
             raise InputError(f"{self.path}: gone; a run changes its folder: open it anew") from None
         except _UNREADABLE as error:
@@ -149,28 +119,28 @@ class Part:
                 "which makes what it held"
             ) from None
 
-    def keep(self, rows: Sequence[bool]) -> None:
-        """Leaves only some of its rows in it; without any, it is removed."""
-        if not any(rows):
+    def keep(self, kept: np.ndarray) -> None:
+        """Leaves only some of its rows, bool `(rows,)`, in it; without any, it is removed."""
+        if kept.any():
+            rows.write_batches(self.path, self.schema, self.some(kept))
+        else:
             self.path.unlink(missing_ok=True)
-            return
-        batches = list(self.batches(self.columns))
-        with pq.ParquetFile(self.path) as file:
-            schema = file.schema_arrow
-        table = pa.Table.from_batches(batches, batches[0].schema).filter(pa.array(rows))
-        _write(self.path, table.cast(schema).replace_schema_metadata(schema.metadata))
+
+    def some(self, wanted: np.ndarray) -> Iterator[pa.RecordBatch]:
+        """Yields some of its rows, bool `(rows,)`, with all columns."""
+        first = 0
+        for batch in self.batches(self.columns):
+            yield batch.filter(pa.array(wanted[first : first + len(batch)]))
+            first += len(batch)
 
 
-def write(path: pathlib.Path, provenance: dict, rows: Sequence[Row], written: int) -> None:
-    """Writes rows as one file, whole or not at all."""
-    schema = _arrow_schema(provenance, written)
-    arrays = [
-        _timelines([row.values for row in rows], field.type)
-        if field.name == "timeline"
-        else pa.array([getattr(row, field.name) for row in rows], field.type)
-        for field in schema
-    ]
-    _write(path, pa.Table.from_arrays(arrays, schema=schema))
+def merge(path: pathlib.Path, merged: Sequence[Part], written: int) -> None:
+    """Writes the rows of parts as one file, whole or not at all, with the columns of today."""
+    schema = rows.arrow_schema(merged[-1].provenance, written)
+    batches = (
+        rows.with_columns(batch, schema) for part in merged for batch in part.batches(part.columns)
+    )
+    rows.write_batches(path, schema, batches)
 
 
 def means(batch: pa.RecordBatch, store: str) -> np.ndarray:
@@ -192,63 +162,6 @@ def timelines(batch: pa.RecordBatch) -> list[np.ndarray]:
     return np.split(matrix, np.cumsum(lengths)[:-1])
 
 
-def _arrow_schema(provenance: dict, written: int) -> pa.Schema:
-    vector = pa.list_(pa.float32(), provenance["dimensions"])
-    columns = {
-        "path": pa.string(),
-        "status": pa.string(),
-        "reason": pa.string(),
-        "size": pa.int64(),
-        "mtime_ns": pa.int64(),
-        "audio_hash": pa.string(),
-        "duration": pa.float64(),
-        "reader": pa.string(),
-        "sample_rate": pa.int32(),
-        "channels": pa.int32(),
-        "notes": pa.list_(pa.string()),
-        "damaged_seconds": pa.float64(),
-        "padded": pa.bool_(),
-        "times": pa.list_(pa.float32()),
-    }
-    if provenance["format"] == "parquet":
-        store = provenance["store"]
-        columns[store] = vector if store == "mean" else pa.list_(vector)
-    text = json.dumps({**provenance, "schema": SCHEMA, "written": written})
-    return pa.schema(columns, {_KEY: text})
-
-
-def _write(path: pathlib.Path, table: pa.Table) -> None:
-    names = [f"{field.name}{_nesting(field.type)}" for field in table.schema]
-    floats = [name for name in names if name in _FLOATS]
-    with whole(path) as unfinished:
-        pq.write_table(
-            table,
-            unfinished,
-            compression="zstd",
-            use_dictionary=[name for name in names if name not in floats],
-            use_byte_stream_split=floats,
-            write_page_checksum=True,
-        )
-
-
-def _nesting(kind: pa.DataType) -> str:
-    """What Parquet appends to the name of a column of lists."""
-    is_list = pa.types.is_list(kind) or pa.types.is_fixed_size_list(kind)
-    return f".list.element{_nesting(kind.value_type)}" if is_list else ""
-
-
-def _timelines(values: Sequence[np.ndarray | None], kind: pa.DataType) -> pa.Array:
-    """A column of `(n, dimensions)` arrays, some of them None."""
-    present = [value for value in values if value is not None]
-    flat = np.concatenate([np.zeros(0, np.float32), *(value.ravel() for value in present)])
-    offsets, end = [], 0
-    for value in values:
-        offsets.append(None if value is None else end)
-        end += 0 if value is None else len(value)
-    vectors = pa.FixedSizeListArray.from_arrays(pa.array(flat), kind.value_type.list_size)
-    return pa.ListArray.from_arrays(pa.array([*offsets, end], pa.int32()), vectors).cast(kind)
-
-
 def _check(provenance: dict, columns: Sequence[str]) -> None:
     """Raises ValueError or KeyError where the texts of the metadata, which have no checksum, lack
     what is needed.
@@ -261,6 +174,11 @@ def _check(provenance: dict, columns: Sequence[str]) -> None:
         needed.add(store)
     if not needed <= {*columns}:
         raise ValueError(f"without the columns {sorted(needed - {*columns})}")
+
+
+def _state(path: pathlib.Path) -> tuple[int, ...]:
+    status = path.stat()
+    return status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def _first_line(error: Exception) -> str:
@@ -278,6 +196,14 @@ def open_all(folder: pathlib.Path) -> list[Part]:
             found = [Part.open(path) for path in folder.glob("[!.]*.parquet")]
             return sorted(found, key=lambda part: (part.written, part.path.name))
     raise InputError(f"{folder}: changes all the time; wait for the end of the run")
+
+
+def version(opened: Sequence[Part]) -> str:
+    """SHA-256 (hex) of what tells parts from others: their names, which are never given twice to
+    different rows but for fewer of them, the number of their rows and that of the run.
+    """
+    told = sorted((part.path.name, part.rows, part.written) for part in opened)
+    return hashlib.sha256(json.dumps(told).encode()).hexdigest()
 
 
 def refuse_mixture(opened: Sequence[Part]) -> None:

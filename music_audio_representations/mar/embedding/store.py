@@ -1,7 +1,7 @@
 """A folder of embeddings, a row per audio file; `mar.embedding.writer` adds to one.
 
-The rows lie in Parquet files, whose columns `mar.embedding.parts` describes. Files are only added;
-of two rows of one path, that of the later run counts, and the other is removed by the next writer.
+The rows lie in Parquet files, whose columns `mar.embedding.rows` describes. Of two rows of one
+path, that of the later run counts, and the other is removed by the next writer.
 """
 
 import collections
@@ -15,18 +15,22 @@ import posixpath
 import tempfile
 import types
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
-from mar.embedding import npz, parts
+from mar.embedding import mirror, npz, parts
+from mar.embedding.latest import LatestRows
 from mar.errors import InputError
 
 if TYPE_CHECKING:
     import pandas
 
-    from mar.embedding.neighbours import Neighbour
+    from mar.embedding.choosing import Neighbour
+    from mar.embedding.duplicates import Group
+    from mar.embedding.indexing import Summary
+    from mar.embedding.search_index import SearchIndex
 
 _VALUES = ("mean", "timeline")
 _SHOWN = 5
@@ -53,36 +57,30 @@ class Embeddings:
     """An open data set of embeddings, as `mar.embed` writes it.
 
     Its index is read at once, embeddings when they are asked for. `len(embeddings)` is the number
-    of files that were embedded, and `path in embeddings` says whether one was.
+    of files that were embedded and are still there, and `path in embeddings` says whether one is.
 
     Args:
-        folder: where it lies.
+        folder: where it lies; one in a bucket (`s3://bucket/embeddings`) is copied into the cache
+            first, and the next time what is new of it.
 
     Raises:
         InputError: there is none, it is damaged, or it was made in different ways.
     """
 
     def __init__(self, folder: str | os.PathLike) -> None:
-        self._folder = pathlib.Path(folder).expanduser()
+        self._folder = mirror.readable(folder)
         self._parts = parts.open_all(self._folder)
         if not self._parts:
             raise InputError(
                 f"{self._folder}: holds no embeddings (no .parquet file that mar.embed wrote)"
             )
         parts.refuse_mixture(self._parts)
-        self._part_of: dict[str, int] = {}
-        self._failures: dict[str, str] = {}
-        for number, part in enumerate(self._parts):
-            for batch in part.batches(["path", "status", "reason"]):
-                for path, status, reason in zip(*map(pa.Array.to_pylist, batch), strict=True):
-                    self._part_of[path] = number
-                    self._failures.pop(path, None)
-                    if status != "ok":
-                        self._failures[path] = reason
+        self._version = parts.version(self._parts)
+        self._index = LatestRows(self._parts)
 
     @property
     def folder(self) -> pathlib.Path:
-        """Where it lies."""
+        """Where it lies on the disk."""
         return self._folder
 
     @property
@@ -95,21 +93,40 @@ class Embeddings:
         """Length of one embedding."""
         return self._parts[0].provenance["dimensions"]
 
+    @property
+    def version(self) -> str:
+        """Tells the state that was opened from every other one of this data set (hex).
+
+        It follows from the footers of the parts, not from their place, and changes with any row:
+        what is computed from the embeddings can be kept beside it, and compared. Which rows came or
+        went is told by `audio_hashes`.
+        """
+        return self._version
+
     @functools.cached_property
     def paths(self) -> list[str]:
         """What was embedded, sorted."""
-        return sorted(path for path in self._part_of if path not in self._failures)
+        return sorted(self._index.embedded())
 
     @property
     def failures(self) -> Mapping[str, str]:
         """`{path: reason}` of what could not be embedded, or was skipped."""
-        return types.MappingProxyType(self._failures)
+        return types.MappingProxyType(self._index.failures)
+
+    @functools.cached_property
+    def gone(self) -> list[str]:
+        """Files that `mar embed` did not find any more, sorted.
+
+        They are left out of everything else; `mar embed --prune` removes them for good. One that is
+        found again has its embedding still.
+        """
+        return sorted(self._index.gone)
 
     def __len__(self) -> int:
-        return len(self._part_of) - len(self._failures)
+        return len(self._index)
 
     def __contains__(self, path: object) -> bool:
-        return path in self._part_of and path not in self._failures
+        return path in self._index
 
     def __repr__(self) -> str:
         return f"mar.Embeddings({str(self._folder)!r})"
@@ -117,23 +134,31 @@ class Embeddings:
     # ------------------------------------------------------------------------------------- reading
 
     def row(self, path: str) -> dict:
-        """All columns of an embedded file but its embedding, see `mar.embedding.parts`.
+        """All columns of an embedded file but its embedding, see `mar.embedding.rows`.
 
         Raises:
             InputError: it was not embedded.
         """
-        (batch,) = self._batches(_light(self._parts[self._number(path)].columns), [path])
+        part, _ = self._place(path)
+        (batch,) = self._batches(_light(self._parts[part].columns), [path])
         return batch.to_pylist()[0]
+
+    def audio_hashes(self) -> dict[str, str | None]:
+        """`{path: hash of its audio}` of all that was embedded (`mar.audio.decode.audio_hash`).
+
+        While both are the same, so is the embedding. Version 0.1.0 noted none: None.
+        """
+        hashes: dict[str, str | None] = {}
+        for batch in self._batches(["audio_hash"]):
+            noted = "audio_hash" in batch.schema.names
+            of_rows = batch["audio_hash"].to_pylist() if noted else [None] * len(batch)
+            hashes.update(zip(batch["path"].to_pylist(), of_rows, strict=True))
+        return hashes
 
     def paths_of_audio(self, audio_hash: str) -> list[str]:
         """Which embedded files have this audio (`mar.audio.decode.audio_hash`), sorted."""
-        paths = []
-        for batch in self._batches(["audio_hash"]):
-            if "audio_hash" in batch.schema.names:
-                hashes = batch["audio_hash"].to_pylist()
-                names = batch["path"].to_pylist()
-                paths += [path for path, h in zip(names, hashes, strict=True) if h == audio_hash]
-        return sorted(paths)
+        hashes = self.audio_hashes()
+        return sorted(path for path, of_path in hashes.items() if of_path == audio_hash)
 
     def mean(self, path: str) -> np.ndarray:
         """The average embedding of a file over its windows, float32 `(dimensions,)`.
@@ -149,7 +174,6 @@ class Embeddings:
         for names, vectors in self.vectors(paths):
             for path, vector in zip(names, vectors, strict=True):
                 means[rows_of.pop(path)] = vector
-        self._refuse_unread(rows_of)
         return means
 
     def vectors(self, paths: Collection[str] | None = None) -> Iterator[tuple[list, np.ndarray]]:
@@ -166,11 +190,23 @@ class Embeddings:
         Raises:
             InputError: a path was not embedded, or its embedding holds NaN.
         """
+        if paths is None:
+            yield from self.finite_vectors()
+            return
+        for names, matrix in self._means(paths):
+            self._refuse_nan(names, matrix)
+            yield names, matrix
+
+    def finite_vectors(
+        self, paths: Collection[str] | None = None
+    ) -> Iterator[tuple[list, np.ndarray]]:
+        """As `vectors`, of some or all, without those that are not finite: a warning names them."""
         left_out: list[str] = []
         for names, matrix in self._means(paths):
-            if paths is not None:
-                self._refuse_nan(names, matrix)
-            finite = np.isfinite(matrix).all(axis=1)
+            finite = np.isfinite(matrix.sum(axis=1))
+            if finite.all():
+                yield names, matrix
+                continue
             left_out += itertools.compress(names, ~finite)
             yield list(itertools.compress(names, finite)), matrix[finite]
         if left_out:
@@ -272,8 +308,15 @@ class Embeddings:
         for path, _, _, values in self.timelines(paths):
             for row in rows_of.pop(path):
                 windows[ends[row] - counts[row] : ends[row]] = values
-        self._refuse_unread(rows_of)
         return windows, np.repeat(np.arange(len(paths)), counts)
+
+    def durations(self) -> dict[str, float]:
+        """Seconds of audio of each embedded file."""
+        durations: dict[str, float] = {}
+        for batch in self._batches(["duration"]):
+            paths, seconds = batch["path"].to_pylist(), batch["duration"].to_pylist()
+            durations.update(zip(paths, seconds, strict=True))
+        return durations
 
     def times(self, path: str) -> np.ndarray:
         """The windows' centres of a file, float32 seconds `(windows,)`."""
@@ -286,13 +329,12 @@ class Embeddings:
             lengths = batch["times"].value_lengths().to_pylist()
             for path, length in zip(batch["path"].to_pylist(), lengths, strict=True):
                 counts[rows_of.pop(path)] = length
-        self._refuse_unread(rows_of)
         return counts
 
     def to_pandas(self) -> "pandas.DataFrame":
         """All files, also those that failed, sorted by path.
 
-        The columns are those of `mar.embedding.parts`; those that do not apply are missing values.
+        The columns are those of `mar.embedding.rows`; those that do not apply are missing values.
         `mean` holds arrays `(dimensions,)`. Timelines are left out, see `timeline`.
         """
         import pandas
@@ -304,8 +346,10 @@ class Embeddings:
         }
         tables = []
         for number, part in enumerate(self._parts):
+            first = 0
             for batch in part.batches(_light(part.columns)):
-                latest = [self._part_of.get(path) == number for path in batch["path"].to_pylist()]
+                latest = self._index.latest[number][first : first + len(batch)]
+                first += len(batch)
                 table = pa.Table.from_batches([batch]).filter(pa.array(latest))
                 tables.append(table.replace_schema_metadata(None))
         table = pa.concat_tables(tables, promote_options="default")
@@ -319,12 +363,55 @@ class Embeddings:
     # ------------------------------------------------------------------------------------ searching
 
     def nearest(
-        self, query: str | os.PathLike | np.ndarray, k: int = 10, model: str | None = None
+        self,
+        query: "str | os.PathLike | Sequence[str | os.PathLike] | np.ndarray",
+        k: int = 10,
+        model: str | None = None,
+        **choices: Any,
     ) -> list["Neighbour"]:
         """The files that sound most like one: see `mar.embedding.neighbours.nearest`."""
         from mar.embedding import neighbours
 
-        return neighbours.nearest(self, query, k, model)
+        return neighbours.nearest(self, query, k, model, **choices)
+
+    def between(
+        self,
+        start: str | os.PathLike,
+        end: str | os.PathLike,
+        k: int = 10,
+        model: str | None = None,
+        among: Collection[str] | None = None,
+    ) -> list["Neighbour"]:
+        """A way from one file to another: see `mar.embedding.neighbours.between`."""
+        from mar.embedding import neighbours
+
+        return neighbours.between(self, start, end, k, model, among=among)
+
+    def duplicates(self, **settings: Any) -> "list[Group]":
+        """Groups of files that are one recording: see `mar.embedding.duplicates`."""
+        from mar.embedding import duplicates
+
+        return duplicates.duplicates(self, **settings)
+
+    def index(self) -> "Summary":
+        """Makes its index for searching, or brings it up to date: see `mar.embedding.indexing`."""
+        from mar.embedding import indexing
+
+        self.__dict__.pop("search_index", None)
+        return indexing.index(self)
+
+    @functools.cached_property
+    def search_index(self) -> "SearchIndex | None":
+        """The index for searching, compared with the data set; None where there is none."""
+        from mar.embedding import search_index
+
+        return search_index.opened(self)
+
+    def select(self, **conditions: Any) -> set[str]:
+        """The paths in a folder, of a duration, with a label: see `mar.embedding.selection`."""
+        from mar.embedding import selection
+
+        return selection.select(self, **conditions)
 
     def project(self, seed: int = 0) -> "pandas.DataFrame":
         """A map of all files, see `mar.embedding.projection.project`: columns `path`, `x`, `y`."""
@@ -345,37 +432,50 @@ class Embeddings:
         self, columns: Sequence[str], paths: Collection[str] | None = None
     ) -> Iterator[pa.RecordBatch]:
         """Batches of `path` and these columns, of these paths or of all that were embedded."""
-        if paths is None:
-            numbers = list(range(len(self._parts)))
-        else:
-            numbers = sorted({self._number(path) for path in paths})
-            paths = set(paths)
-        for number in numbers:
-            for batch in self._parts[number].batches(["path", *columns]):
-                wanted = [
-                    self._part_of.get(path) == number
-                    and path not in self._failures
-                    and (paths is None or path in paths)
-                    for path in batch["path"].to_pylist()
-                ]
-                if any(wanted):
-                    yield batch if all(wanted) else batch.filter(pa.array(wanted))
+        wanted = self._index.present if paths is None else self._rows(paths)
+        for part, rows in zip(self._parts, wanted, strict=True):
+            groups = np.unique(np.searchsorted(part.group_ends, np.flatnonzero(rows), "right"))
+            if not len(groups):
+                continue
+            ends, first = part.group_ends, 0
+            read = np.concatenate(
+                [rows[(ends[group - 1] if group else 0) : ends[group]] for group in groups]
+            )
+            for batch in part.batches(["path", *columns], groups.tolist()):
+                of_batch = read[first : first + len(batch)]
+                first += len(batch)
+                if of_batch.any():
+                    yield batch if of_batch.all() else batch.filter(pa.array(of_batch))
 
-    def _number(self, path: str) -> int:
-        """Which part holds a file."""
-        if path in self._failures:
-            raise InputError(f"{self._folder}: {path} was not embedded: {self._failures[path]}")
-        if path not in self._part_of:
-            raise InputError(f"{self._folder}: holds no {path}{self._hint(path)}")
-        return self._part_of[path]
+    def _rows(self, paths: Collection[str]) -> list[np.ndarray]:
+        """Which rows of each part are of these paths."""
+        rows = [np.zeros(part.rows, bool) for part in self._parts]
+        for part, row in map(self._place, paths):
+            rows[part][row] = True
+        return rows
+
+    def _place(self, path: str) -> tuple[int, int]:
+        """Which row of which part a file has."""
+        if path in self._index:
+            return self._index.place(path)
+        if path in self._index.failures:
+            reason = self._index.failures[path]
+            raise InputError(f"{self._folder}: {path} was not embedded: {reason}")
+        if path in self._index.gone:
+            raise InputError(
+                f"{self._folder}: {path} is gone: mar embed did not find it any more; where it is "
+                "back, run that again"
+            )
+        raise InputError(f"{self._folder}: holds no {path}{self._hint(path)}")
 
     def _hint(self, path: str) -> str:
         """The nearest path, for a message: of the same name or folder, where there are such."""
         folder, name = posixpath.split(str(path))
         stem = posixpath.splitext(name)[0]
-        alike = [p for p in self._part_of if posixpath.basename(p).startswith(f"{stem}.")]
-        alike = alike or [p for p in self._part_of if posixpath.dirname(p) == folder]
-        nearest = difflib.get_close_matches(str(path), alike or self._part_of, n=1, cutoff=0)
+        known = self._index.paths()
+        alike = [p for p in known if posixpath.basename(p).startswith(f"{stem}.")]
+        alike = alike or [p for p in known if posixpath.dirname(p) == folder]
+        nearest = difflib.get_close_matches(str(path), alike or known, n=1, cutoff=0)
         return "".join(f"; the nearest is {path}" for path in nearest)
 
     def _refuse_nan(self, paths: Sequence[str], values: Sequence | np.ndarray) -> None:
@@ -386,13 +486,6 @@ class Embeddings:
             raise InputError(
                 f"{self._folder}: NaN or infinite values in the embedding of {path}; listen to the "
                 "file, change or remove it, and embed it again"
-            )
-
-    def _refuse_unread(self, rows_of: Mapping[str, object]) -> None:
-        """Raises InputError where a path was not found in the part that held it."""
-        for path in rows_of:
-            raise InputError(
-                f"{self._folder}: {path} is gone; a run changes the folder: open it anew"
             )
 
 

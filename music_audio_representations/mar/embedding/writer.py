@@ -1,34 +1,27 @@
 """Adds to a folder of embeddings: one writer at a time, or shards that share it."""
 
-import collections
+import logging
 import os
 import pathlib
 import threading
 import time
 import uuid
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
-from mar.embedding import npz, parts
-from mar.embedding.parts import Row
+from mar.embedding import files, npz, rows, upkeep
+from mar.embedding.changes import Known
+from mar.embedding.parts import Part
 from mar.embedding.provenance import difference
-from mar.embedding.store import Embeddings
+from mar.embedding.rows import Row
+from mar.embedding.stored import Stored
 from mar.errors import InputError
 from mar.util.atomic import make_folder, remove_abandoned
 from mar.util.lock import FolderLock
 
+_LOG = logging.getLogger(__name__)
 _PART_ROWS, _PART_BYTES, _PART_SECONDS = 1000, 64e6, 60.0
-
-
-class Done(NamedTuple):
-    """What a data set knows of a file: whether it must be embedded again can be told from it."""
-
-    status: str
-    size: int | None
-    mtime_ns: int | None
-    audio_hash: str | None
 
 
 class Writer:
@@ -43,7 +36,6 @@ class Writer:
         shard: `(i, n)`: which of n writers that share the folder this is.
 
     Attributes:
-        done: `{path: Done}` of the files that had not failed before.
         written: number of this run, larger than that of earlier ones.
 
     Raises:
@@ -55,25 +47,23 @@ class Writer:
         self, folder: str | os.PathLike, provenance: dict, shard: tuple[int, int] = (0, 1)
     ) -> None:
         self.folder, self.provenance = pathlib.Path(folder).expanduser(), provenance
-        self._guard = threading.Lock()
+        self._shard, self._guard = shard, threading.Lock()
+        self._dropped: set[str] = set()
+        self._changed = False
         self._begin_part()
         make_folder(self.folder)
         self._lock = FolderLock(self.folder, shard)
         try:
             remove_abandoned(self.folder)
-            opened = parts.open_all(self.folder)
-            for part in opened:
+            upkeep.tidy(self.folder)
+            self._stored = Stored(self.folder)
+            for part in self._stored.opened:
                 if differing := difference(part.provenance, provenance):
                     raise InputError(
                         f"{self.folder}: holds embeddings that were made in another way"
                         f"{differing}; give another --output"
                     )
-            self._found = _tidied(self.folder) if opened else None  # None: it is to be opened anew
-            self.done = {} if self._found is None else _done(self._found)
-            self._path_of_audio: dict[str | None, str] = {
-                done.audio_hash: path for path, done in self.done.items() if done.status == "ok"
-            }
-            latest = max((part.written for part in opened), default=0)
+            latest = max((part.written for part in self._stored.opened), default=0)
             self.written = max(time.time_ns(), latest + 1)  # clocks of machines differ
         except BaseException:
             self._lock.release()
@@ -89,10 +79,19 @@ class Writer:
         """Writes what was added, removes the rows that it replaced, and releases the lock."""
         try:
             self.flush()
-            if parts.open_all(self.folder):
-                _tidied(self.folder)
+            if self._changed:
+                upkeep.tidy(self.folder, self._dropped)
         finally:
             self._lock.release()
+
+    @property
+    def known(self) -> Mapping[str, Known]:
+        """What is known of each path, also of those that were added."""
+        return self._stored.known
+
+    def is_kept(self, path: str) -> bool:
+        """Whether the embedding of a path that is known is there."""
+        return self.provenance["format"] == "parquet" or npz.path_of(self.folder, path).exists()
 
     def add(self, row: Row) -> Row:
         """Adds one row, and returns it as it is kept.
@@ -102,7 +101,8 @@ class Writer:
         row = storable(self.provenance, row)
         with self._guard:
             self._rows[row.path] = row
-            if row.status == "ok":
+            self.note(row)
+            if row.status == "ok" and row.audio_hash is not None:
                 self._path_of_audio[row.audio_hash] = row.path
         self._bytes += 0 if row.values is None else row.values.nbytes
         if (
@@ -113,32 +113,81 @@ class Writer:
             self.flush()
         return row
 
-    def find(self, audio_hash: str | None) -> Row | None:
-        """The row of a file with this audio, of this run or before; may be called in any thread."""
+    def note(self, row: Row) -> None:
+        """Notes what became of a file whose row is written by this writer, or by its helpers."""
+        self._changed = True
+        self._stored.known[row.path] = Known(
+            row.status, row.size, row.mtime_ns, row.folder, row.audio_hash
+        )
+
+    def find(self, row: Row) -> Row | None:
+        """A row with the audio of another, of this run or before; may be called in any thread."""
         with self._guard:
-            path = self._path_of_audio.get(audio_hash)
-            if path is None:
-                return None
-            if path in self._rows:
-                row: Row | None = self._rows[path]
-            else:
-                self._found = self._found or Embeddings(self.folder)
-                row = _complete_row(self._found, path)
-        # Another audio may have come under its path since.
-        return row if row is not None and row.audio_hash == audio_hash else None
+            place = self._stored.own_place(row)
+            path = self._path_of_audio.get(row.audio_hash)
+            if place is None and path is not None:
+                return self._rows[path] if self._rows[path].audio_hash == row.audio_hash else None
+            found = self._row(place if place is not None else self._stored.place_of(row.audio_hash))
+            if found is None or self.provenance["format"] == "parquet":
+                return found
+            # Another audio may have come under its path since, in whose file the embedding lay.
+            now = self.known[found.path].audio_hash
+            return found if now == found.audio_hash else None
+
+    def _row(self, place: int | None) -> Row | None:
+        """The row that lies at a place; None where it is not there any more."""
+        try:
+            return None if place is None else self._stored.row(place)
+        except InputError as error:  # a shard that began just now rewrote the part
+            _LOG.info("%s; what it held is embedded afresh where it is needed", error)
+            return None
+
+    def leave(self, gone: Collection[str]) -> int:
+        """Marks paths whose files are not there any more, and keeps their embeddings.
+
+        Those without one, and those whose audio is there under another path, are removed; so are
+        those of the latter kind that were marked before. Shards do so for their share.
+
+        Returns:
+            How many of the share are gone: were marked, or had no embedding.
+        """
+        lost = set(gone)
+        before = {path for path, known in self.known.items() if known.status == "gone"}
+        if not lost | before:
+            return 0
+        audio = {
+            known.audio_hash
+            for path, known in self.known.items()
+            if known.status == "ok" and path not in lost and known.audio_hash is not None
+        }
+        shard, shards = self._shard
+        lost = {path for path in lost if files.shard_of(path, shards) == shard}
+        moved = {path for path in lost | before if self.known[path].audio_hash in audio}
+        empty = {path for path in lost if not self.known[path].has_embedding}
+        self._dropped |= moved | empty
+        self._changed = self._changed or bool(self._dropped)
+        marked = sorted(lost - moved - empty, key=lambda path: self.known[path].place or 0)
+        for path in marked:
+            if (row := self._row(self.known[path].place)) is None:  # its .npz is not there
+                self._dropped.add(path)
+                continue
+            row.status, row.reason = "gone", "the file is not there any more"
+            self.add(row)
+        return len(marked) + len(empty)
 
     def flush(self) -> None:
         """Writes the rows that were added as a new part."""
         with self._guard:
             if self._rows:
                 self._lock.check()
-                rows = list(self._rows.values())
-                write_part(self.folder, self.provenance, rows, self._part, self.written)
-                self._found = None
+                added = list(self._rows.values())
+                path = write_part(self.folder, self.provenance, added, self._part, self.written)
+                self._stored.take(Part.open(path))
             self._begin_part()
 
     def _begin_part(self) -> None:
         self._rows: dict[str, Row] = {}
+        self._path_of_audio: dict[str | None, str] = {}
         self._bytes, self._flushed = 0, time.monotonic()
         # Named before it is written: where a signal comes in just after that, and the rows are
         # flushed once more at the end, they replace themselves.
@@ -146,24 +195,29 @@ class Writer:
 
 
 def write_part(
-    folder: str | os.PathLike, provenance: dict, rows: Sequence[Row], name: str, written: int
-) -> None:
+    folder: str | os.PathLike, provenance: dict, added: Sequence[Row], name: str, written: int
+) -> pathlib.Path:
     """Writes rows as one part of a data set, whose lock the caller holds.
 
     Args:
         folder: of the data set.
         provenance: how they were made.
-        rows: as `storable` returns them; one of each path.
+        added: rows as `storable` returns them; one of each path.
         name: of the part; one of the same name is replaced.
         written: `Writer.written` of the run.
+
+    Returns:
+        Where the part lies.
     """
     if provenance["format"] == "npz":
-        for row in rows:
+        for row in added:
             if row.values is not None and row.times is not None:
                 npz.write(folder, provenance, row.path, row.times, row.values)
             elif npz.has_name(row.path):
                 npz.path_of(folder, row.path).unlink(missing_ok=True)
-    parts.write(pathlib.Path(folder) / f"part-{name}.parquet", provenance, rows, written)
+    path = pathlib.Path(folder) / f"part-{name}.parquet"
+    rows.write(path, provenance, added, written)
+    return path
 
 
 def storable(provenance: dict, row: Row) -> Row:
@@ -176,43 +230,4 @@ def storable(provenance: dict, row: Row) -> Row:
         reason = f"the name {npz.path_of('', row.path).name!r} is too long for a file"
     else:
         return row
-    return Row(row.path, "failed", reason, row.size, row.mtime_ns)
-
-
-def _tidied(folder: pathlib.Path) -> Embeddings:
-    """Removes rows that later ones replace, and opens the data set.
-
-    Several processes may do so at a time: the latest row of a path is never removed.
-    """
-    embeddings = Embeddings(folder)
-    latest = collections.Counter(embeddings._part_of.values())
-    if all(latest[number] == part.rows for number, part in enumerate(embeddings._parts)):
-        return embeddings
-    for number, part in enumerate(embeddings._parts):
-        if latest[number] != part.rows:
-            paths = [p for batch in part.batches(["path"]) for p in batch["path"].to_pylist()]
-            part.keep([embeddings._part_of[path] == number for path in paths])
-    return Embeddings(folder)
-
-
-def _done(embeddings: Embeddings) -> dict[str, Done]:
-    done = {}
-    for number, part in enumerate(embeddings._parts):
-        for batch in part.batches(["path", *Done._fields]):
-            for row in batch.to_pylist():
-                path = row.pop("path")
-                if row["status"] != "failed" and embeddings._part_of[path] == number:
-                    done[path] = Done(**{"audio_hash": None, **row})
-    return done
-
-
-def _complete_row(embeddings: Embeddings, path: str) -> Row | None:
-    """What was kept of a file, with its embedding; None where that is gone."""
-    in_file = embeddings.provenance["format"] == "npz"
-    if path not in embeddings or (in_file and not npz.path_of(embeddings.folder, path).exists()):
-        return None
-    known = embeddings.row(path)
-    known["times"] = np.array(known["times"], np.float32)
-    is_mean = embeddings.provenance["store"] == "mean"
-    values = embeddings.mean(path)[None] if is_mean else embeddings.timeline(path)
-    return Row(**known, values=values)
+    return Row(row.path, "failed", reason, row.size, row.mtime_ns, row.folder)

@@ -1,10 +1,11 @@
 """A probe's network as arrays, computed with NumPy alone."""
 
 import dataclasses
+import math
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from scipy.special import erf, expit, softmax
 
 if TYPE_CHECKING:
     import keras
@@ -12,13 +13,31 @@ if TYPE_CHECKING:
 Activation = Literal[
     "linear", "relu", "leaky_relu", "elu", "selu", "gelu", "silu", "tanh", "sigmoid", "softplus"
 ]
-ACTIVATIONS = {  # Keras', by their names there
+
+
+def expit(logits: np.ndarray) -> np.ndarray:
+    """The logistic function, of any shape; small probabilities keep their digits."""
+    small = np.exp(-np.abs(logits))
+    return np.where(np.less(logits, 0), small, np.ones_like(small)) / (1 + small)
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """Of `(items, labels)`, along the labels."""
+    exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return exponentials / exponentials.sum(axis=1, keepdims=True)
+
+
+def _erf(x):
+    return np.frompyfunc(math.erf, 1, 1)(x).astype(x.dtype)
+
+
+ACTIVATIONS: dict[str, Callable] = {  # Keras', by their names there
     "linear": lambda x: x,
     "relu": lambda x: np.maximum(x, 0),
     "leaky_relu": lambda x: np.where(x < 0, 0.2 * x, x),
     "elu": lambda x: np.where(x < 0, np.expm1(np.minimum(x, 0)), x),
     "selu": lambda x: 1.05070098 * np.where(x < 0, 1.67326324 * np.expm1(np.minimum(x, 0)), x),
-    "gelu": lambda x: 0.5 * x * (1 + erf(x / np.sqrt(2, dtype=x.dtype))),
+    "gelu": lambda x: 0.5 * x * (1 + _erf(x / np.sqrt(2, dtype=x.dtype))),
     "silu": lambda x: x * expit(x),
     "tanh": np.tanh,
     "sigmoid": expit,
@@ -76,16 +95,19 @@ class Layers:
 
     def __call__(self, vectors: np.ndarray) -> np.ndarray:
         """Logits, or values, float64 `(n, labels)` of embeddings `(n, dimensions)`."""
-        x = (np.asarray(vectors, np.float32) - self.mean) / self.scale
+        x = np.asarray(vectors, np.float32) - self.mean
+        x /= self.scale
         hidden = ACTIVATIONS[self.activation]
         for kernel, bias in zip(self.kernels[:-1], self.biases[:-1], strict=True):
-            x = hidden(x @ kernel + bias)
+            x = x @ kernel
+            x += bias
+            x = hidden(x)
         x = (x @ self.kernels[-1] + self.biases[-1]).astype(np.float64)
         return x * self.target_scale + self.target_mean
 
     def predictions(self, logits: np.ndarray) -> np.ndarray:
         """What logits `(n, labels)` say, of that shape: probabilities, or values."""
-        return {"sigmoid": expit, "softmax": _softmax, "linear": _same}[self.output](logits)
+        return {"sigmoid": expit, "softmax": softmax, "linear": _same}[self.output](logits)
 
     def inverse(self, predictions: np.ndarray) -> np.ndarray:
         """Logits of predictions: those of a softmax, but for a constant."""
@@ -93,10 +115,6 @@ class Layers:
             return predictions
         predictions = np.clip(predictions, 1e-12, 1 - 1e-12)
         return np.log(predictions) - (np.log1p(-predictions) if self.output == "sigmoid" else 0)
-
-
-def _softmax(logits):
-    return softmax(logits, axis=1)
 
 
 def _same(values):

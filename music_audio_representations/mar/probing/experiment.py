@@ -18,11 +18,12 @@ import pandas as pd
 
 from mar.embedding.store import Embeddings
 from mar.errors import ConfigError
-from mar.probing import calibration, metrics, repeats, results
-from mar.probing.calibration import Aim
+from mar.probing import fitting, metrics, repeats, results
+from mar.probing.calibration import Rule
 from mar.probing.curve import points
 from mar.probing.dense import Layers
 from mar.probing.description import about, machine_facts, probe_facts, task_facts
+from mar.probing.fitting import Aim
 from mar.probing.floor import floor_facts, vote
 from mar.probing.head import Head, Parts
 from mar.probing.joining import EmbeddedTask, join
@@ -181,7 +182,7 @@ class Probe:
         test = embedded.examples("test", mlp.windows, folder)
         layers = layers_of(mlp, network)
         said = logits(layers, validation)
-        rule = calibration.rule(self.task.kind, said, validation.targets, settings.aim)
+        rule = fitting.rule(self.task.kind, said, validation.targets, settings.aim)
         said = logits(layers, test)
         scores = self._scores(test.targets, layers.predictions(said), settings)
         floor = None
@@ -233,7 +234,7 @@ class Probe:
         )
         votes = repeats.by_turns(folds, examples, vote)
         floor = repeats.mean_scores([self._scores(targets, each) for each in votes])
-        rule = calibration.rule(self.task.kind, said, targets, settings.aim)
+        rule = fitting.rule(self.task.kind, said, targets, settings.aim)
         trained = len(targets) * (1 - 1 / len(np.unique(folds)))
         return _Tested(
             *(mlp, network, layers, rule, None, {}, said, targets, scores),
@@ -299,7 +300,7 @@ class _Tested(NamedTuple):
     mlp: MLP
     network: keras.Model
     layers: Layers
-    rule: calibration.Rule | None
+    rule: Rule | None
     searched: pd.DataFrame | None
     valid: dict[str, float]
     said: np.ndarray

@@ -8,6 +8,8 @@ those of the calibration, and the thresholds; what the head is stands as JSON in
 """
 
 import dataclasses
+import functools
+import hashlib
 import json
 import os
 import pathlib
@@ -68,6 +70,11 @@ class Head:
             path = pathlib.Path(source).expanduser()
             source = _read(path / FILE if path.is_dir() else path)
         self._layers, self._rule, self.about = source.layers, source.rule, source.about
+
+    @property
+    def parts(self) -> Parts:
+        """What it consists of."""
+        return Parts(self._layers, self._rule, self.about)
 
     @property
     def labels(self) -> list[str]:
@@ -192,9 +199,17 @@ class Head:
 
     def save(self, path: str | os.PathLike) -> None:
         """Writes the file, whole or not at all."""
-        arrays, about = _written(Parts(self._layers, self._rule, self.about))
         with whole(path) as unfinished:
-            safetensors.numpy.save_file(arrays, unfinished, {"mar": json.dumps(about)})
+            unfinished.write_bytes(self._bytes())
+
+    @functools.cached_property
+    def identity(self) -> str:
+        """A hash of what its file holds: equal ones label alike."""
+        return hashlib.sha256(self._bytes()).hexdigest()
+
+    def _bytes(self):
+        arrays, about = _written(self.parts)
+        return safetensors.numpy.save(arrays, {"mar": json.dumps(about)})
 
     def _vectors(self, vectors):
         vectors = np.asarray(vectors, np.float32)
@@ -247,7 +262,7 @@ def _read(file: pathlib.Path) -> Parts:
         return _assembled(written, arrays)
     except FileNotFoundError:
         raise InputError(
-            f"{file}: there is no head; python -m mar.probe writes one into its results"
+            f"{file}: there is no head; mar probe writes one into its results"
         ) from None
     except (OSError, ValueError, KeyError, TypeError, safetensors.SafetensorError) as error:
         raise InputError(

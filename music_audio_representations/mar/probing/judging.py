@@ -7,13 +7,13 @@ import pandas as pd
 from sklearn.metrics import precision_recall_fscore_support
 
 from mar.probing.calibration import (
-    Aim,
     Rule,
     calibration_error,
     most_probable,
     reliability,
     uncalibrated,
 )
+from mar.probing.fitting import Aim
 
 
 def judge(

@@ -1,10 +1,14 @@
 """Metrics of the evaluation tasks, and confidence intervals for them.
 
-Point values are scikit-learn's and mir_eval's. Intervals come from random halves of the test
-items: a mean over a random half varies around that over all items as much as the latter varies
-around that of the population, variance / items (McCarthy 1969, "Pseudo-replication: half samples").
-In a half no item is twice, which ranking metrics would take for success: `benchmarks/intervals.py`
-has how often these intervals, and those of a bootstrap, hold the population's value.
+Point values are scikit-learn's and mir_eval's. Intervals come from what each item contributes: by
+how much the value differs without it (the jackknife: Efron and Stein 1981, "The jackknife estimate
+of variance"). A bootstrap would have items twice, which ranking metrics take for success.
+`benchmarks/intervals.py` has how often these intervals, and those of a bootstrap, hold the
+population's value.
+
+Two models are compared on random halves of the items, the same for both: a mean over a random half
+varies around that over all items as much as the latter does around that of the population,
+variance / items (McCarthy 1969, "Pseudo-replication: half samples").
 """
 
 import dataclasses
@@ -12,7 +16,10 @@ from collections.abc import Sequence
 
 import mir_eval
 import numpy as np
+from scipy.stats import t
 from sklearn import metrics as sklearn_metrics
+
+from mar.probing import ranking
 
 QUANTILE = 1.959964  # of the normal distribution, for 95 %
 
@@ -24,41 +31,49 @@ class Score:
     Attributes:
         value: the aggregate.
         per_label: float64 `(labels,)`, NaN where undefined; None for metrics of whole items.
-        samples: float64 `(resamples,)`: the aggregate of each random half of the items.
+        samples: float64 `(resamples,)`: the aggregate of each random half of the items, as far as
+            items contribute to it one by one.
         bias: by how much the value exceeds that of more and more items, on average.
+        freedom: how well the items tell the spread, as a number of Gaussian ones less one.
     """
 
     value: float
     per_label: np.ndarray | None
     samples: np.ndarray
     bias: float = 0.0
+    freedom: float = np.inf
 
     @property
     def interval(self) -> tuple[float, float]:
         """Lower and upper end of the 95 % confidence interval."""
-        low, high = interval(self.value - self.bias, self.samples)
+        low, high = interval(self.value - self.bias, self.samples, self.freedom)
         return low, min(high, 1.0)  # which no metric exceeds
 
 
-def interval(centre: float, samples: np.ndarray) -> tuple[float, float]:
+def interval(centre: float, samples: np.ndarray, freedom: float) -> tuple[float, float]:
     """95 % interval from random halves; NaN where there are none.
+
+    Its width is a quantile of Student's distribution, since few items, or a few that contribute
+    much, and few halves tell the spread with errors of their own.
 
     Args:
         centre: the value of all items less its bias. The value itself can be outside where labels
             are rare, since average precision then is too high.
-        samples: of halves of them; NaN where undefined there.
+        samples: of halves of them.
+        freedom: of the items, see `Score`.
     """
-    samples = samples[~np.isnan(samples)]
     if not len(samples) or np.isnan(centre):
         return float("nan"), float("nan")
-    width = QUANTILE * samples.std()
+    of_halves = 1 / max(len(samples) - 1, 1)
+    width = t.ppf(0.975, 1 / (1 / freedom + of_halves)) * samples.std()
     return float(centre - width), float(centre + width)
 
 
 def difference(first: Score, second: Score) -> tuple[float, float]:
     """95 % interval of `first − second`, two models' `Score`s on the same halves."""
     centre = first.value - first.bias - (second.value - second.bias)
-    return interval(centre, first.samples - second.samples)
+    freedom = min(first.freedom, second.freedom)
+    return interval(centre, first.samples - second.samples, freedom)
 
 
 def evaluate(
@@ -94,12 +109,11 @@ def evaluate(
         names = np.asarray(labels)
         for name, both in (("weighted", False), ("weighted_both_fifths", True)):
             points = key_points(names[true], names[guessed], both)
-            scores[name] = _mean_score(points, halves)
-    accuracy = _mean_score((true == guessed).astype(float), halves)
-    precision = precision_per_class(true, guessed, len(labels))
+            scores[name] = _score(points.mean(), None, points, halves)
+    right, precision = true == guessed, precision_per_class(true, guessed, len(labels))
     return {
         **scores,
-        "accuracy": dataclasses.replace(accuracy, per_label=precision),
+        "accuracy": _score(right.mean(), precision, right, halves),
         "balanced_accuracy": _balanced_accuracy(targets, guessed, halves),
     }
 
@@ -125,6 +139,29 @@ def draw_halves(items: int, resamples: int, seed: int) -> np.ndarray:
     for column in range(resamples):
         halves[generator.permutation(items)[: items // 2], column] = 1
     return halves
+
+
+def _score(value, per_label, contributions, halves, bias=0.0):
+    """A score from what each item contributes to it, `(items,)`, times their number.
+
+    Halves of 1 0 0 1, whose mean is 0.5, have the means 1, 0 and 0.5.
+    """
+    items = len(contributions)
+    off = contributions - contributions.mean()
+    samples = value + (2.0 * halves.T - 1) @ off / items
+    return Score(float(value), per_label, samples, bias, _freedom(off))
+
+
+def _freedom(off):
+    """Degrees of freedom of the variance of contributions: 2 of its mean² / its variance.
+
+    As for sums of variances (Satterthwaite 1946, "An approximate distribution of estimates of
+    variance components"): n − 1 of n Gaussian ones, fewer where a few make most of it.
+    """
+    square, fourth = (off**2).sum(), (off**4).sum()
+    spread = fourth - square**2 / len(off)
+    most = max(len(off) - 1, 1)
+    return float(min(most, 2 * square**2 / spread)) if spread > 0 else float(most)
 
 
 # ------------------------------------------------------------------------------------ multi-label
@@ -161,91 +198,38 @@ def _tagging(targets, predictions, halves):
         "roc-auc": roc_auc(targets, predictions),
     }
     labels = np.flatnonzero(~np.isnan(per_label["map"]))
-    ranked = [ranking_samples(targets[:, k], predictions[:, k], halves) for k in labels]
-    samples = np.array(ranked).reshape(len(labels), 2, -1).transpose(1, 2, 0)
-    scores = {
-        name: Score(_mean_of_defined(values), values, _means_of_defined(of_halves))
-        for (name, values), of_halves in zip(per_label.items(), samples, strict=True)
-    }
-    bias = _precision_bias(targets[:, labels], per_label["map"][labels], samples[0], halves)
-    return {**scores, "map": dataclasses.replace(scores["map"], bias=bias)}
+    without = np.full((2, len(labels), len(targets)), np.nan)
+    for row, label in enumerate(labels):
+        without[:, row] = ranking.without_each(targets[:, label], predictions[:, label])
+    scores = {}
+    for (name, values), each in zip(per_label.items(), without, strict=True):
+        value = _means_of_defined(values)
+        contributions = (len(targets) - 1) * (value - _means_of_defined(each.T))
+        bias = _precision_bias(targets[:, labels], values[labels], each) if name == "map" else 0.0
+        scores[name] = _score(value, values, contributions, halves, bias)
+    return scores
 
 
-def _precision_bias(targets, values, samples, halves):
+def _precision_bias(targets, values, without):
     """By how much mean average precision exceeds that of the population.
 
     Few positives are ranked higher among themselves than many: the excess of n of them is nearly
-    proportional to 1 / (n + 1), as `benchmarks/intervals.py` shows. So what halves have more than
-    all items gives the factor: from 0.40 with 9 positives to 0.44 with 4 it is 0.04 / (1/5 − 1/10)
-    = 0.4, and the 0.40 are too high by 0.4 / 10.
+    proportional to 1 / (n + 1), as `benchmarks/intervals.py` shows. So what it is more without one
+    item gives the factor (as Quenouille 1956, "Notes on bias in estimation"): from 0.400 with 9
+    positives to 0.404 with 8 it is 0.004 / (1/9 − 1/10) = 0.36, and the 0.400 are too high by
+    0.36 / 10.
 
     Args:
         targets: 0/1 `(items, labels)`.
         values: average precision of each label.
-        samples: that of each half, `(resamples, labels)`; NaN where undefined.
-        halves: as `draw_halves` makes them.
+        without: that without each item, `(labels, items)`; NaN where undefined.
     """
-    shares = 1 / (1 + targets.sum(axis=0))
-    of_halves = 1 / (1 + halves.T.astype(np.float64) @ targets)
-    defined = ~np.isnan(samples)
-    excess, fewer = (samples - values)[defined].sum(), (of_halves - shares)[defined].sum()
+    positives = targets.T.astype(np.float64)
+    shares = 1 / (1 + positives.sum(axis=1, keepdims=True))
+    fewer = 1 / (1 / shares - positives) - shares
+    defined = ~np.isnan(without)
+    excess, fewer = (without - values[:, None])[defined].sum(), fewer[defined].sum()
     return float(excess / fewer * shares.mean()) if fewer > 0 else 0.0
-
-
-def ranking_samples(
-    target: np.ndarray, score: np.ndarray, weights: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Average precision and ROC-AUC of one label, of items that count so often in each resample.
-
-    Only the sums of weights above, in and below each group of tied scores that holds a positive
-    item are needed, so one sort and two segmented sums serve all resamples.
-
-    Scores .9 .7 .7 .2 of targets 1 0 1 0 that were drawn 2 1 1 0 times: at .9 are 2 positives of 2
-    items, at .7 one more, 3 of 4. Average precision: (2 · 2/2 + 1 · 3/4) / 3 = 11/12. The negative,
-    drawn once, stands below the first two and level with the third: the area is (2 + 1/2) / 3.
-
-    Args:
-        target: 0/1 `(items,)` with at least one of each.
-        score: `(items,)`.
-        weights: uint8 `(items, resamples)`: how often an item counts; in halves, 0 or 1.
-
-    Returns:
-        Two float64 `(resamples,)`, NaN where no positive or no negative item was drawn.
-    """
-    order = np.argsort(-score, kind="stable")
-    positive = target[order].astype(bool)
-    ranked = score[order]
-    # Each group of tied scores that holds a positive: its first row and the row behind it.
-    values = np.unique(ranked[positive])[::-1]
-    first = np.searchsorted(-ranked, -values, side="left")
-    behind = np.searchsorted(-ranked, -values, side="right")
-    drawn = weights[order]
-    all_before, all_above = _sums_up_to(drawn, first, behind)
-    rows = np.flatnonzero(positive)
-    true_before, true_above = _sums_up_to(
-        drawn[rows], np.searchsorted(rows, first), np.searchsorted(rows, behind)
-    )
-
-    true_total = true_above[-1]
-    false_total = drawn.sum(axis=0, dtype=np.int64) - true_total
-    true_here = true_above - true_before
-    false_above = all_above - true_above
-    false_before = all_before - true_before
-    with np.errstate(divide="ignore", invalid="ignore"):
-        precision = np.where(true_here > 0, true_above / all_above, 0)
-        average = (true_here * precision).sum(axis=0) / true_total
-        below = false_total - (false_above + false_before) / 2
-        area = (true_here * below).sum(axis=0) / (true_total * false_total)
-    undefined = (true_total == 0) | (false_total == 0)
-    return np.where(undefined, np.nan, average), np.where(undefined, np.nan, area)
-
-
-def _sums_up_to(weights, first, behind):
-    """Sums of the rows before each of `first` and of `behind`, both int64 `(ends, resamples)`."""
-    ends = np.unique(np.concatenate([[0], first, behind]))
-    pieces = np.add.reduceat(weights[: ends[-1]], ends[:-1], axis=0, dtype=np.int64)
-    sums = np.concatenate([np.zeros((1, weights.shape[1]), np.int64), pieces.cumsum(axis=0)])
-    return sums[np.searchsorted(ends, first)], sums[np.searchsorted(ends, behind)]
 
 
 # --------------------------------------------------------------------------- classes, keys, values
@@ -261,12 +245,13 @@ def precision_per_class(true: np.ndarray, guessed: np.ndarray, classes: int) -> 
 def _balanced_accuracy(targets, guessed, halves):
     """Mean recall of the classes that occur, scikit-learn's.
 
-    A class of which no item is in a half has no recall there, and one of a single item no spread.
-    So the mean is made linear in the items: each stands for how far it is from the recall of the
-    others of its class, which is held near to that of all items by one item's worth.
+    Without the only item of a class there is no recall. So an item contributes how far it is from
+    the recall of the others of its class, which is held near to that of all items by one item's
+    worth; less what the spread of these others adds: their mean varies as well.
 
     Of a class with 1 1 0, and with half of all items right, the 0 is 0 − (1 + 1 + 0.5) / 3 = −0.83
-    off, and each 1 is 1 − (1 + 0 + 0.5) / 3 = 0.5; a 1 that is alone is 1 − 0.5 / 1 = 0.5 off.
+    off, and each 1 is 1 − (1 + 0 + 0.5) / 3 = 0.5, over √(1 + 2/9); a 1 that is alone is
+    1 − 0.5 / 1 = 0.5 off.
     """
     true = targets.argmax(axis=1)
     right = (true == guessed).astype(float)
@@ -274,8 +259,8 @@ def _balanced_accuracy(targets, guessed, halves):
     classes = len(np.unique(true))
     value = (right / counts).sum() / classes
     off = right - (hits - right + right.mean()) / counts
-    samples = value + (2.0 * halves.T - 1) @ (off / counts) / classes
-    return Score(float(value), None, samples)
+    off /= np.sqrt(1 + (counts - 1) / counts**2)
+    return _score(value, None, off / counts * (len(true) / classes), halves)
 
 
 def key_points(
@@ -304,41 +289,23 @@ def key_points(
     return points
 
 
-def _mean_score(points, halves):
-    samples = _means(points[:, None], halves)[:, 0]
-    return Score(float(points.mean()), None, samples)
-
-
 def _regression(targets, predictions, labels, halves):
     targets = targets.astype(np.float64)
     predictions = predictions.astype(np.float64)
     values = sklearn_metrics.r2_score(targets, predictions, multioutput="raw_values")
-    means = _means(
-        np.concatenate([(targets - predictions) ** 2, targets, targets**2], axis=1), halves
-    )
-    error, mean, square = np.split(means, 3, axis=1)
-    variance = square - mean**2
-    variance[variance < 1e-12] = np.nan  # a half of one item, or of equal ones
-    samples = 1 - error / variance
-    scores = {"r2": Score(float(values.mean()), values, samples.mean(axis=1))}
+    errors, spreads = (targets - predictions) ** 2, (targets - targets.mean(axis=0)) ** 2
+    with np.errstate(divide="ignore", invalid="ignore"):
+        # To first order, of 1 − errors / spreads.
+        contributions = ((1 - values) * spreads - errors) / spreads.mean(axis=0)
+    scores = {"r2": _score(values.mean(), values, contributions.mean(axis=1), halves)}
     if len(labels) > 1:
         for column, (label, value) in enumerate(zip(labels, values, strict=True)):
-            scores[f"r2_{label}"] = Score(float(value), None, samples[:, column])
+            scores[f"r2_{label}"] = _score(value, None, contributions[:, column], halves)
     return scores
 
 
-def _means(values, halves):
-    """Means of `(items, k)` in every half, `(resamples, k)`; NaN in halves of nothing."""
-    with np.errstate(invalid="ignore"):
-        return halves.T.astype(np.float64) @ values / halves.sum(axis=0)[:, None]
-
-
 def _means_of_defined(values):
-    """Means of each row of `(rows, k)`, of what is not NaN; NaN where there is nothing."""
+    """Means over the last axis of what is not NaN; NaN where there is nothing."""
     defined = ~np.isnan(values)
     with np.errstate(invalid="ignore"):
-        return np.where(defined, values, 0).sum(axis=1) / defined.sum(axis=1)
-
-
-def _mean_of_defined(values):
-    return float(np.nanmean(values)) if not np.isnan(values).all() else float("nan")
+        return np.where(defined, values, 0).sum(axis=-1) / defined.sum(axis=-1)

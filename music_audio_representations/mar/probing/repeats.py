@@ -61,6 +61,7 @@ def mean_scores(of_repeats: Sequence[dict[str, Score]]) -> dict[str, Score]:
             None if of_labels[0] is None else np.mean(of_labels, axis=0),
             np.mean([score.samples for score in scores], axis=0),
             float(np.mean([score.bias for score in scores])),
+            min(score.freedom for score in scores),
         )
 
     return {name: mean([scores[name] for scores in of_repeats]) for name in of_repeats[0]}

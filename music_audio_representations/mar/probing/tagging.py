@@ -8,7 +8,6 @@ import itertools
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 
 from mar.embedding.store import Embeddings, Timeline
@@ -216,8 +215,10 @@ def _table(columns, of_rows, name, head, probabilities, top):
         given = pa.array(head.decide(probabilities)[rows, picked])
         written |= {"probability": values, "decision": given}
     if head.kind == "key":
-        notations = pd.DataFrame(map(_notations, head.labels))
-        written |= {name: of_labels(notations[name]) for name in notations}
+        notations = [_notations(label) for label in head.labels]
+        written |= {
+            column: of_labels([each[column] for each in notations]) for column, _ in _OF_KEYS
+        }
     return _filled(columns, written, len(rows))
 
 

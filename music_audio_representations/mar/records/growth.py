@@ -62,7 +62,7 @@ def added(job: Job, folder: str | os.PathLike[str], ordered: bool = False) -> Jo
     if len(manifest) and not len(earlier.rows):
         raise InputError(
             f"{folder}: none of its {len(manifest)} tracks is in the table; expected the table of "
-            "all tracks, with those to be added. python -m tfrecord_tools.merge joins data sets"
+            "all tracks, with those to be added. mar records merge joins data sets"
         )
     kept = set(earlier.rows["id"].to_pylist())
     new = np.array([id not in kept for id in tracks["id"].to_pylist()], bool)

@@ -316,7 +316,7 @@ def _header(metadata: Mapping[bytes, bytes] | None, location: str) -> Header:
     except KeyError:
         raise InputError(
             f"{location}: a Parquet file, but no manifest of TFRecords. For TFRecords that others "
-            f"wrote, python -m tfrecord_tools.index makes one"
+            f"wrote, mar records index makes one"
         ) from None
     if fields.pop("format") != FORMAT:
         raise InputError(f"{location}: made by a newer version of this package")

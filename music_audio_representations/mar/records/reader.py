@@ -183,7 +183,7 @@ class _OpenShards:
         if manifests.fingerprint(file) != self._shards[shard].fingerprint:
             raise InputError(
                 f"{self._locations[shard]}: not the file that the manifest was made of (its "
-                f"beginning differs); python -m tfrecord_tools.verify says what is wrong"
+                f"beginning differs); mar records verify says what is wrong"
             )
         self._known.add(shard)
 

@@ -22,7 +22,7 @@ from mar.errors import InputError
 
 Location = str | os.PathLike[str]  # a path or a URI
 
-_ARROW_SCHEMES = ("s3", "gs", "gcs")
+ARROW_SCHEMES = ("s3", "gs", "gcs")
 REMOTE_THREADS = 32
 
 
@@ -43,10 +43,10 @@ def open_file(location: Location) -> "File":
         InputError: it cannot be opened.
     """
     location = os.fspath(location)
-    with _named(location):
+    with named(location):
         if not is_remote(location):
             return LocalFile(location)
-        if _scheme(location) in _ARROW_SCHEMES:
+        if scheme(location) in ARROW_SCHEMES:
             return ArrowFile(location)
         return TensorFlowFile(location)
 
@@ -58,7 +58,7 @@ def read_file(location: Location) -> bytes:
         InputError: it cannot be read.
     """
     file = open_file(location)
-    with _named(location):
+    with named(location):
         return file.read(0, file.size)
 
 
@@ -78,12 +78,12 @@ def sizes(locations: Sequence[str]) -> list[int | None]:
     if not any(map(is_remote, locations)):
         return [_size(location) for location in locations]
     with concurrent.futures.ThreadPoolExecutor(REMOTE_THREADS) as pool:
-        folders = {beside(name, "") for name in locations if _scheme(name) in _ARROW_SCHEMES}
+        folders = {beside(name, "") for name in locations if scheme(name) in ARROW_SCHEMES}
         listed = dict(zip(folders, pool.map(_arrow_sizes, folders), strict=True))
 
         def size(location: str) -> int | None:
-            if _scheme(location) in _ARROW_SCHEMES:
-                return listed[beside(location, "")].get(_arrow(location)[1])
+            if scheme(location) in ARROW_SCHEMES:
+                return listed[beside(location, "")].get(arrow(location)[1])
             return _size(location)
 
         return list(pool.map(size, locations))
@@ -158,7 +158,7 @@ class ArrowFile(File):
     """A file of `pyarrow.fs`."""
 
     def __init__(self, location: str) -> None:
-        filesystem, path = _arrow(location)
+        filesystem, path = arrow(location)
         self._file = filesystem.open_input_file(path)
         self.size = self._file.size()
 
@@ -175,7 +175,7 @@ class TensorFlowFile(File):
     """
 
     def __init__(self, location: str) -> None:
-        tensorflow = _tensorflow(_scheme(location))
+        tensorflow = _tensorflow(scheme(location))
         self._location = location
         self._records = tensorflow.data.FixedLengthRecordDataset
         self._error = tensorflow.errors.OpError
@@ -201,9 +201,9 @@ def _arrow_sizes(folder: str) -> dict[str, int | None]:
     """Sizes of all files in a folder by path; a store lists a thousand in one request."""
     from pyarrow import fs
 
-    filesystem, path = _arrow(folder)
+    filesystem, path = arrow(folder)
     selector = fs.FileSelector(path, allow_not_found=True)
-    with _named(folder):
+    with named(folder):
         return {file.path: file.size for file in filesystem.get_file_info(selector)}
 
 
@@ -217,7 +217,7 @@ def _size(location: str) -> int | None:
 
 
 @contextlib.contextmanager
-def _named(location: Location) -> Iterator[None]:
+def named(location: Location, done: str = "read") -> Iterator[None]:
     """Turns what file systems raise into one sentence that begins with the location."""
     try:
         yield
@@ -225,14 +225,14 @@ def _named(location: Location) -> Iterator[None]:
         if isinstance(error, InputError):
             raise
         reason = getattr(error, "strerror", None) or error
-        raise InputError(f"{location}: cannot be read: {reason}") from None
+        raise InputError(f"{location}: cannot be {done}: {reason}") from None
 
 
-def _scheme(location: str) -> str:
+def scheme(location: str) -> str:
     return urlsplit(location).scheme if is_remote(location) else ""
 
 
-def _arrow(location: str) -> tuple[Any, str]:
+def arrow(location: str) -> tuple[Any, str]:
     """The file system of a location, and the path in it."""
     parts = urlsplit(location)
     root = urlunsplit((parts.scheme, parts.netloc, "", parts.query, ""))

@@ -1,6 +1,7 @@
 """What is in a data set: in words, and in a picture."""
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import pyarrow.compute as pc
@@ -52,6 +53,26 @@ def summary(
     yield from (f"                {manifest.id(t)}: {frames[t]} frames" for t in short[:_NAMED])
     if len(short) > _NAMED:
         yield f"                and {len(short) - _NAMED} more"
+
+
+def facts(
+    manifest: Manifest, failed: Sequence[tuple[str, str]], snippet_frames: int
+) -> dict[str, Any]:
+    """What `summary` tells, as plain data."""
+    header = manifest.header
+    return {
+        "data_set": manifest.location,
+        "tracks": len(manifest),
+        "shards": len(header.shards),
+        "bytes": sum(shard.size for shard in header.shards),
+        "audio_seconds": float(manifest.frames.sum(dtype=np.int64) * header.hop_seconds),
+        "dtype": header.dtype,
+        "front_end": header.front_end,
+        "labels": dict(zip(header.vocabulary, manifest.label_counts().tolist(), strict=True)),
+        "dropped": sum(len(shard.dropped) for shard in header.shards),
+        "failed": [{"id": track, "reason": reason} for track, reason in failed],
+        "too_short": int((manifest.frames < snippet_frames).sum()),
+    }
 
 
 def _label_lines(manifest: Manifest) -> Iterator[str]:

@@ -8,12 +8,11 @@ import os
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 
-import tqdm
-
 from mar.errors import InputError
 from mar.records.shards import Shards, write_shard
-from mar.util import cluster
+from mar.util import cluster, terminal
 from mar.util.processes import end_with_parent
+from mar.util.progress import Progress
 
 # One thread for each worker's arithmetic; with several, sums depend on their number.
 _SINGLE_THREADED = {
@@ -53,7 +52,7 @@ def write_shards(
     total = sum(map(len, tracks.values()))
     with (
         contextlib.closing(finished),
-        tqdm.tqdm(total=total, unit="track", smoothing=0.05) as progress,
+        Progress(total, "track") as progress,
     ):
         for call in finished:
             progress.update(len(tracks[numbers[call]]))
@@ -65,7 +64,7 @@ def _by_processes(calls: Sequence[tuple], workers: int) -> Generator[int, None, 
     context = multiprocessing.get_context("spawn")
     with (
         _environment(_SINGLE_THREADED),
-        concurrent.futures.ProcessPoolExecutor(workers, context, end_with_parent) as pool,
+        concurrent.futures.ProcessPoolExecutor(workers, context, _begin) as pool,
     ):
         try:
             futures = {pool.submit(write_shard, *call): n for n, call in enumerate(calls)}
@@ -80,6 +79,11 @@ def _by_processes(calls: Sequence[tuple], workers: int) -> Generator[int, None, 
             raise _killed("fewer --workers") from None
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _begin() -> None:
+    end_with_parent()
+    terminal.hold_imports()
 
 
 def _by_cluster(calls: Sequence[tuple], address: str) -> Generator[int, None, None]:

@@ -42,7 +42,7 @@ class Task:
         source: name of one of the paper's tasks, in whatever case, or path of your own folder of
             class folders or table, or `tags:genre:FOLDER`, see `mar.tasks.folder`.
         metadata: folder with the official files of one of the paper's; None for where
-            `python -m mar.fetch` puts them.
+            `mar fetch` puts them.
         separated_by: your own alone: "artist", "album" or "folder", of which all or nothing is in
             one part; None for the column `artist`, or else `album`, of a table.
         label_column: your own table alone: the column with the labels, where it is not called so,
@@ -205,7 +205,7 @@ def find_task(name: str | os.PathLike, reading: Reading = Reading()) -> TaskInfo
 
 
 def fetched_folder(name: str) -> pathlib.Path:
-    """Where the official files of a task are put by `python -m mar.fetch`."""
+    """Where the official files of a task are put by `mar fetch`."""
     return cache_folder() / "tasks" / name
 
 

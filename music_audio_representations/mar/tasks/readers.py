@@ -43,7 +43,7 @@ def find(folder: Path, name: str) -> pathlib.Path:
     if path is None:
         raise InputError(
             f"{folder}: expected {name} of the official distribution (or {name}.gz) in this "
-            f"folder, found none. `python -m mar.fetch TASK` downloads what may be, and tells "
+            f"folder, found none. `mar fetch TASK` downloads what may be, and tells "
             f"where the rest is to be had"
         )
     return path
@@ -70,7 +70,7 @@ def read_bytes(path: Path) -> bytes:
     if data.startswith(_LFS):
         raise InputError(
             f"{path}: expected the file itself, found a Git LFS pointer to it. Run `git lfs pull` "
-            f"in the clone that it came from, or `python -m mar.fetch TASK`"
+            f"in the clone that it came from, or `mar fetch TASK`"
         )
     return data
 

@@ -8,9 +8,9 @@ import time
 from typing import Any
 
 import tensorflow as tf
-import tqdm
 
 from mar.errors import InputError
+from mar.util import progress
 from mar.util.atomic import whole
 
 METRICS = "metrics.jsonl"
@@ -53,7 +53,8 @@ class Logs:
         with self._named():
             self._file = (folder / METRICS).open("a", encoding="utf-8")
             self._board = tf.summary.create_file_writer(str(folder / "tensorboard"))
-        self._bar = tqdm.tqdm(total=steps, initial=first_step, unit="step", dynamic_ncols=True)
+        self._progress = progress.Progress(steps, "step", first_step)
+        self._shown = ""
         self._snippets_per_step = batch_size * views
 
     def advance(self) -> None:
@@ -62,7 +63,7 @@ class Logs:
         """
         if not self._writes:
             return
-        self._bar.update()
+        self._progress.update(more=self._shown)
         if self._since is None:
             self._timed_steps, self._since = 0, time.monotonic()
         else:
@@ -84,7 +85,7 @@ class Logs:
             measures = {**measures, "snippets_per_second": rate}
             shown += f", {rate:.0f} snippets/s"
             self._timed_steps, self._since = 0, now
-        self._bar.set_postfix_str(shown)
+        self._shown = shown
         self._write(step, measures, "train")
 
     def validation(self, step: int, scores: dict[str, float]) -> None:
@@ -93,14 +94,14 @@ class Logs:
             return
         self._since = None
         shown = ", ".join(f"{name} {value:.4f}" for name, value in scores.items())
-        self._bar.write(f"step {step}: validation {shown}")
+        progress.write(f"step {step}: validation {shown}")
         self._write(step, scores, "validation")
 
     def close(self) -> None:
         """Ends the files and the line."""
         if not self._writes:
             return
-        self._bar.close()
+        self._progress.close()
         with self._named():
             self._file.close()
             self._board.close()

@@ -3,7 +3,7 @@
 import gc
 import io
 import itertools
-import logging
+import json
 import os
 import select
 import signal
@@ -11,12 +11,10 @@ import sys
 from collections.abc import Callable
 from typing import Any, TextIO
 
-from absl import app, flags
+from absl import flags
 
 from mar.errors import ConfigError, InputError
-from mar.util import groups
-
-flags.disclaim_key_flags()  # --help lists what is defined here as the calling command's own
+from mar.util import groups, overrides, shipped, terminal, usage, yaml_file
 
 
 def define_config_flags(required: bool = True) -> None:
@@ -57,19 +55,18 @@ def define_own_task_flags() -> None:
     flags.DEFINE_multi_string(
         "label_column",
         [],
-        "Your own table: the column with the labels, where it is not called so; repeatable.",
+        "Your own table: its column of labels, where not called so; repeatable.",
     )
     flags.DEFINE_string(
         "label_separator",
         None,
-        "Your own table: what stands between several labels of a file; of a column labels it is |.",
+        "Your own table: what is between a file's labels; | in a column labels.",
     )
     flags.DEFINE_enum(
         "separated_by",
         None,
         groups.SEPARATIONS,
-        "Your own folder or table: what is in one split, all or nothing; default: a column artist, "
-        "or album.",
+        "Your own: what one split has as a whole; default: a column artist, album.",
     )
 
 
@@ -77,6 +74,32 @@ def own_task() -> dict[str, Any]:
     """What these flags say, as arguments of `mar.Task`."""
     names = ("label_column", "label_separator", "separated_by")
     return {name: flags.FLAGS[name].value for name in names}
+
+
+def check_paths(*names: str) -> None:
+    """That the files and folders which flags name are there; those on other machines may be.
+
+    Raises:
+        InputError: one is not.
+    """
+    for name in names:
+        values = flags.FLAGS[name].value or []
+        for value in [values] if isinstance(values, str) else values:
+            elsewhere = value == "-" or "://" in value
+            if not elsewhere and not os.path.lexists(os.path.expanduser(value)):
+                raise InputError(f"--{name}: {value}: no such file or folder")
+
+
+def check_config() -> None:
+    """That `--config` and `--set` can be read; what they name is known when the classes are there.
+
+    Raises:
+        ConfigError: they cannot.
+    """
+    if flags.FLAGS.config is not None:
+        yaml_file.document(shipped.located(flags.FLAGS.config))
+    for override in flags.FLAGS.set:
+        overrides.parse(override)
 
 
 def shard() -> tuple[int, int]:
@@ -93,47 +116,120 @@ def shard() -> tuple[int, int]:
     return int(first), int(count)
 
 
+def define_common_flags() -> None:
+    """Defines what every command has: `--verbose`."""
+    flags.DEFINE_bool("verbose", False, "Show what libraries write about themselves, too.")
+
+
+def define_json_flag() -> None:
+    """Defines `--json`, see `say` and `summarize`."""
+    flags.DEFINE_bool(
+        "json", False, "Print one JSON object, the summary, alone to standard output."
+    )
+
+
+def define_fail_on_flag() -> None:
+    """Defines `--fail_on`, see `exit_code`."""
+    flags.DEFINE_enum(
+        "fail_on",
+        "any",
+        ["new", "any", "none"],
+        "Which failed files make the exit code 2.",
+    )
+    define_gone_flag("skip_errors", "--fail_on none does that")
+
+
+def define_gone_flag(name: str, remedy: str, takes_value: bool = False) -> None:
+    """Defines a flag that there was in an earlier version, and is refused now.
+
+    Args:
+        remedy: what to do instead.
+        takes_value: whether it had one, rather than being there or not.
+    """
+    define = flags.DEFINE_string if takes_value else flags.DEFINE_bool
+    define(name, None, f"{usage.GONE}{remedy}")
+
+
+def exit_code(new: int, again: int) -> int:
+    """2 where files failed that `--fail_on` counts, or else 0.
+
+    Args:
+        new: how many failed that had not failed before, or have changed since.
+        again: how many others failed.
+    """
+    counted = {"new": new, "any": new + again, "none": 0}
+    return 2 if counted[flags.FLAGS.fail_on] else 0
+
+
+def say(line: object) -> None:
+    """Prints a line of a command's results; nothing with `--json`."""
+    if not flags.FLAGS.json:
+        print(line, flush=True)
+
+
+def summarize(**facts: Any) -> None:
+    """With `--json`, prints what became of the whole command, at its end."""
+    if flags.FLAGS.json:
+        print(json.dumps(facts, ensure_ascii=False))
+
+
 def run(main: Callable[[list[str]], int | None]) -> None:
     """Parses the flags and calls `main(argv)`, whose result is the exit code.
 
-    A ConfigError or InputError is shown as one sentence and ends the command with exit code 1;
-    any other exception is a defect and keeps its traceback. SIGINT and SIGTERM end it with 130 and
-    143, once it has kept what must be kept, and an output that nobody reads any more ends it
-    quietly with 141. Flags may follow arguments. `-h` and `--help` print the module's docstring and
-    its flags, and end it with 0.
+    A ConfigError or InputError, or a wrong flag, is shown as one sentence and ends the command with
+    exit code 1; any other exception is a defect and keeps its traceback. SIGINT and SIGTERM end it
+    with 130 and 143, once it has kept what must be kept, and an output that nobody reads any more
+    ends it quietly with 141. Flags may follow arguments. `-h` and `--help` print what
+    `mar.util.usage` makes of `main`'s module, and end it with 0. Standard error is the command's
+    own, see `mar.util.terminal`.
     """
     # Imports and the building of networks make hundreds of thousands of objects that stay, and by
     # default Python searches the new ones for garbage after every 700.
     gc.set_threshold(20_000)
-    logging.getLogger("mar").setLevel(logging.INFO)
+    if sys.platform != "linux":
+        print(f"mar is tested on Linux, and untested on {sys.platform}", file=sys.stderr)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # names of any file go to a terminal of any kind
             stream.reconfigure(errors="backslashreplace")
-
-    def guarded(argv: list[str]) -> int | None:
-        try:
-            code = main(argv)
-            sys.stdout.flush()
-            return code
-        except BrokenPipeError:
-            if not _is_closed(sys.stdout):
-                raise
-            return 128 + signal.SIGPIPE  # whoever reads it, such as head, has enough
-        except (ConfigError, InputError) as error:
-            print(f"error: {error}", file=sys.stderr)
-            return 1
-        except KeyboardInterrupt:
-            print("interrupted", file=sys.stderr)
-            return 128 + signal.SIGINT
-
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's remarks about itself
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so work is kept
+    define_common_flags()
     flags.FLAGS.set_gnu_getopt(True)
-    options = itertools.takewhile(lambda argument: argument != "--", sys.argv[1:])
-    if {"-h", "-help", "--help"} & set(options):  # absl does not know -h, and ends --help with 1
-        app.usage(shorthelp=True, writeto_stdout=True)
-        sys.exit(0)
-    app.run(guarded)
+    sys.exit(_guarded(main, sys.argv))
+
+
+def _guarded(main, argv):
+    """The exit code of a command."""
+    try:
+        options = itertools.takewhile(lambda argument: argument != "--", argv[1:])
+        if {"-h", "--help"} & set(options):
+            print(usage.of(main.__globals__, usage.own_flags()))
+            code = 0
+        else:
+            arguments = flags.FLAGS(argv)
+            terminal.take(flags.FLAGS.verbose)
+            _refuse_gone_flags()
+            code = main(arguments)
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:
+        if not _is_closed(sys.stdout):
+            raise
+        return 128 + signal.SIGPIPE  # whoever reads it, such as head, has enough
+    except (ConfigError, InputError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except flags.Error as error:
+        print(f"error: {error} (--help lists the flags)", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 128 + signal.SIGINT
+
+
+def _refuse_gone_flags():
+    for flag in usage.own_flags():
+        if flag.present and flag.help.startswith(usage.GONE):
+            raise ConfigError(f"--{flag.name} is gone: {flag.help.removeprefix(usage.GONE)}")
 
 
 def _is_closed(stream: TextIO) -> bool:

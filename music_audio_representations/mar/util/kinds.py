@@ -20,10 +20,14 @@ import typing
 from typing import Annotated, Any, Literal
 
 import annotated_types
-import scooch
 
 from mar.errors import ConfigError, shown
 from mar.util.yaml_values import Given
+
+try:
+    import scooch
+except ImportError:
+    from mar.util import plain_scooch as scooch  # type: ignore[no-redef]
 
 PositiveInt = Annotated[int, annotated_types.Ge(1)]
 PositiveFloat = Annotated[float, annotated_types.Gt(0)]
@@ -177,29 +181,37 @@ def _below(key, kind, value):
         raise mismatch.below(key) from None
 
 
-def _check_bounds(bounds, value):
-    checks = [_bound(bound, value) for bound in bounds]
-    if not all(holds for _, holds in checks):
+def bounds(kind: Any) -> list[str]:
+    """The bounds of a kind in words, those of its parts too."""
+    if typing.get_origin(kind) is Annotated:
+        inner, *limits = typing.get_args(kind)
+        return bounds(inner) + [_bound(limit)[0] for limit in limits]
+    return [text for part in typing.get_args(kind) for text in bounds(part)]
+
+
+def _check_bounds(limits, value):
+    checks = [_bound(limit) for limit in limits]
+    if not all(holds(value) for _, holds in checks):
         raise Mismatch(" and ".join(text for text, _ in checks), shown(value))
 
 
-def _bound(bound, value):
-    """A bound in words, and whether a value keeps it."""
+def _bound(bound):
+    """A bound in words, and a function that tells whether a value keeps it."""
     match bound:
         case annotated_types.Gt(limit):
-            return f"more than {limit:g}", value > limit
+            return f"more than {limit:g}", lambda value: value > limit
         case annotated_types.Ge(limit):
-            return f"at least {limit:g}", value >= limit
+            return f"at least {limit:g}", lambda value: value >= limit
         case annotated_types.Lt(limit):
-            return f"less than {limit:g}", value < limit
+            return f"less than {limit:g}", lambda value: value < limit
         case annotated_types.Le(limit):
-            return f"at most {limit:g}", value <= limit
+            return f"at most {limit:g}", lambda value: value <= limit
         case annotated_types.Interval():
-            texts, holds = zip(*(_bound(part, value) for part in bound), strict=True)
-            return " and ".join(texts), all(holds)
+            texts, checks = zip(*map(_bound, bound), strict=True)
+            return " and ".join(texts), lambda value: all(holds(value) for holds in checks)
         case annotated_types.Len(low, high):
             count = f"{low}" if low == high else f"{low} to {high or 'any number of'}"
-            return f"{count} values", low <= len(value) <= (high or len(value))
+            return f"{count} values", lambda value: low <= len(value) <= (high or len(value))
     raise TypeError(f"expected a bound of annotated_types, got {bound!r}")
 
 

@@ -22,6 +22,8 @@ import threading
 import time
 import uuid
 
+import psutil
+
 from mar.errors import InputError
 from mar.util.names import printable
 
@@ -190,12 +192,14 @@ def _refusal(path: pathlib.Path, holder: dict) -> _HeldError:
 
 
 def _this_process() -> dict:
-    with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
-        boot = file.read().strip()
+    boot, processes = "", ""
+    if sys.platform == "linux":
+        boot = pathlib.Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        processes = os.readlink("/proc/self/ns/pid")  # containers number theirs anew
     return {
         "host": socket.gethostname(),
         "boot": boot,
-        "processes": os.readlink("/proc/self/ns/pid"),  # containers number theirs anew
+        "processes": processes,
         "process": os.getpid(),
         "started": _started(os.getpid()),
         "since": datetime.datetime.now().astimezone().isoformat(" ", "seconds"),
@@ -209,8 +213,16 @@ def _place(holder: dict) -> tuple:
     return tuple(holder.get(name) for name in ("host", "boot", "processes"))
 
 
-def _started(process: int) -> int | None:
-    """Clock ticks from the machine's start to the process's; None where it is dead."""
+def _started(process: int) -> float | None:
+    """When a process was started, in clock ticks from the machine's start; None where it is dead.
+
+    On other systems than Linux, in seconds since 1970.
+    """
+    if sys.platform != "linux":
+        try:
+            return psutil.Process(process).create_time()
+        except psutil.NoSuchProcess:
+            return None
     try:
         with open(f"/proc/{process}/stat", encoding="utf-8", errors="replace") as file:
             state, *numbers = file.read().rpartition(")")[2].split()

@@ -31,14 +31,7 @@ def apply(document: dict, override: str, source: str, classes: Mapping[str, type
     Raises:
         ConfigError: it does not fit, or the class appears more than once.
     """
-    path, separator, text = override.partition("=")
-    keys = path.strip().split(".")
-    if not separator or not all(keys) or len(keys) < 2:
-        raise ConfigError(f"--set {override!r}: expected Class.parameter=value")
-    try:
-        value = yaml_values.read(text)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"--set {override!r}: the value is not valid YAML: {error}") from None
+    keys, value = parse(override)
     if keys[0] == CONSTANTS:
         document.setdefault(CONSTANTS, {})
     elif keys[0] not in document:
@@ -47,6 +40,22 @@ def apply(document: dict, override: str, source: str, classes: Mapping[str, type
         except LookupError as error:
             raise ConfigError(f"--set {override!r}: {source} configures {error.args[0]}") from None
     _set(document, keys, value, override, classes)
+
+
+def parse(override: str) -> tuple[list[str], Any]:
+    """The path and the value of `Class.parameter=value`.
+
+    Raises:
+        ConfigError: it is not of that form.
+    """
+    path, separator, text = override.partition("=")
+    keys = path.strip().split(".")
+    if not separator or not all(keys) or len(keys) < 2:
+        raise ConfigError(f"--set {override!r}: expected Class.parameter=value")
+    try:
+        return keys, yaml_values.read(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"--set {override!r}: the value is not valid YAML: {error}") from None
 
 
 def _set(document, keys, value, override, classes):

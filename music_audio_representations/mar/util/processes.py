@@ -1,9 +1,16 @@
-"""How worker processes end."""
+"""Worker processes: how many there may be, and how they end."""
 
 import multiprocessing
 import os
 import signal
 import threading
+
+
+def processors() -> int:
+    """How many processors this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def end_with_parent() -> None:

@@ -24,12 +24,15 @@ def check_name(path: str | os.PathLike) -> None:
 
 
 @contextlib.contextmanager
-def writer(path: str | os.PathLike, schema: pa.Schema) -> Iterator[Callable[[pa.Table], None]]:
+def writer(
+    path: str | os.PathLike, schema: pa.Schema, beside: str | os.PathLike | None = None
+) -> Iterator[Callable[[pa.Table], None]]:
     """Writes a table, whole or not at all, in memory that does not grow with it.
 
     Args:
         path: ends in `.csv`, `.parquet` or `.jsonl`.
         schema: of the rows.
+        beside: folder for what is unfinished, see `mar.util.atomic.whole`.
 
     Yields:
         A function that takes the next rows.
@@ -39,7 +42,7 @@ def writer(path: str | os.PathLike, schema: pa.Schema) -> Iterator[Callable[[pa.
     """
     check_name(path)
     path = pathlib.Path(path)
-    with whole(path) as unfinished, _WRITERS[path.suffix](unfinished, schema) as opened:
+    with whole(path, beside) as unfinished, _WRITERS[path.suffix](unfinished, schema) as opened:
         yield lambda table: opened.write_table(table.cast(schema))
 
 

@@ -36,15 +36,24 @@ def read(
         ConfigError: the file cannot be read, a key appears twice, there is not exactly one
             top-level class, a placeholder has no value or an override does not fit.
     """
+    return assembled(document(path), overrides, str(path), classes)
+
+
+def document(path: str | os.PathLike) -> dict[str, Any]:
+    """What a YAML file has, as it stands there.
+
+    Raises:
+        ConfigError: it cannot be read, or a key appears twice.
+    """
     try:
-        document = yaml.load(read_text(path), Loader=Loader)
+        content = yaml.load(read_text(path), Loader=Loader)
     except InputError as error:
         raise ConfigError(str(error)) from None
     except yaml.YAMLError as error:
         raise ConfigError(f"{path}: not valid YAML: {error}") from None
-    if not isinstance(document, dict):
-        raise ConfigError(f"{path}: expected `Class: {{parameters}}`, got {shown(document)}")
-    return assembled(document, overrides, str(path), classes)
+    if not isinstance(content, dict):
+        raise ConfigError(f"{path}: expected `Class: {{parameters}}`, got {shown(content)}")
+    return content
 
 
 def assembled(

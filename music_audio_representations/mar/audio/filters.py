@@ -1,0 +1,77 @@
+"""Windows and mel filters, as SciPy and librosa have them, with NumPy alone."""
+
+from typing import Literal
+
+import numpy as np
+
+# Slaney's mel scale: linear up to 1000 Hz, logarithmic from there (Auditory Toolbox, 1998).
+_LINEAR_HZ, _BREAK_HZ, _LOG_STEP = 200.0 / 3, 1000.0, np.log(6.4) / 27.0
+
+
+def window(name: str, length: int) -> np.ndarray:
+    """A periodic window, float64 `(length,)`.
+
+    Args:
+        name: "hann", or any other name that scipy.signal.get_window takes, where SciPy is there.
+        length: samples.
+    """
+    if name == "hann":
+        return 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(length) / length)
+    from scipy.signal import get_window
+
+    return get_window(name, length)
+
+
+def mel(
+    sample_rate: int,
+    n_fft: int,
+    n_mels: int,
+    fmin: float,
+    fmax: float,
+    htk: bool,
+    norm: float | Literal["slaney"] | None,
+) -> np.ndarray:
+    """Triangular filters on a power spectrum, float64 `(n_mels, 1 + n_fft // 2)`.
+
+    A filter rises from the centre of the one before it and falls to that of the one after it.
+
+    Args:
+        sample_rate, n_fft: of the spectrum.
+        n_mels: number of bands.
+        fmin, fmax: lower edge of the lowest and upper edge of the highest band, Hz.
+        htk: HTK's mel scale; false is Slaney's.
+        norm: None; "slaney": filters of equal area; or the order of the norm that each has then.
+    """
+    to_mel, to_hz = (_htk_mel, _htk_hz) if htk else (_slaney_mel, _slaney_hz)
+    edges = to_hz(np.linspace(to_mel(fmin), to_mel(fmax), n_mels + 2))
+    frequencies = np.arange(1 + n_fft // 2) * (sample_rate / n_fft)
+    distances, widths = edges[:, None] - frequencies, np.diff(edges)[:, None]
+    rising, falling = -distances[:-2] / widths[:-1], distances[2:] / widths[1:]
+    filters = np.maximum(0, np.minimum(rising, falling))
+    if norm == "slaney":
+        return filters * (2 / (edges[2:] - edges[:-2]))[:, None]
+    if norm is None:
+        return filters
+    lengths = np.linalg.norm(filters, ord=norm, axis=1, keepdims=True)
+    return filters / np.where(lengths > 0, lengths, 1)
+
+
+def _htk_mel(hertz):
+    return 2595.0 * np.log10(1.0 + np.asarray(hertz) / 700.0)
+
+
+def _htk_hz(mels):
+    return 700.0 * (10.0 ** (np.asarray(mels) / 2595.0) - 1.0)
+
+
+def _slaney_mel(hertz):
+    hertz = np.asarray(hertz, np.float64)
+    above = np.log(np.maximum(hertz, _BREAK_HZ) / _BREAK_HZ) / _LOG_STEP
+    return np.minimum(hertz, _BREAK_HZ) / _LINEAR_HZ + above
+
+
+def _slaney_hz(mels):
+    mels = np.asarray(mels, np.float64)
+    break_mel = _BREAK_HZ / _LINEAR_HZ
+    above = np.exp(np.maximum(mels - break_mel, 0) * _LOG_STEP)
+    return np.minimum(mels, break_mel) * _LINEAR_HZ * above

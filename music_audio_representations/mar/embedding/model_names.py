@@ -1,0 +1,46 @@
+"""The models that have names, and what can be said of any before TensorFlow is there."""
+
+import glob
+import os
+
+from mar.errors import InputError, nearest
+from mar.util import hub
+
+DIMENSIONS = {  # of their embeddings
+    "mule": 1728,
+    "logmel_mean": 192,
+    "MTT_musicnn": 200,
+    "MSD_musicnn": 200,
+    "random": 1728,
+}
+NAMES = tuple(DIMENSIONS)
+
+
+def is_baseline(name: str) -> bool:
+    """Whether a name is that of a baseline, which has no files: `logmel_mean`, `random:1`, …"""
+    return name != "mule" and name.partition(":")[0] in NAMES
+
+
+def is_exported(name: str) -> bool:
+    """Whether a name is that of a file that `mar export` wrote, which ONNX Runtime runs."""
+    return name.endswith(".onnx")
+
+
+def check(source: str) -> None:
+    """That a model is a name, or may be somewhere: on the hub, a file, a folder, or one of a run's.
+
+    Raises:
+        InputError: it is none.
+    """
+    place, at, _ = source.rpartition("@")
+    if (
+        not hub.is_address(source)
+        and source.partition(":")[0] not in NAMES
+        and not os.path.lexists(source)
+        and not (at and os.path.isdir(place))
+        and not glob.glob(f"{glob.escape(source)}.*")  # of a checkpoint, whose files have endings
+    ):
+        raise InputError(
+            f"{source}: no such model: expected a file, the folder of a run, or one of "
+            f"{', '.join(NAMES)}{nearest(source, NAMES)}"
+        )

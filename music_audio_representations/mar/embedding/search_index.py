@@ -1,0 +1,288 @@
+"""The index of a data set's mean embeddings: near tracks in milliseconds, however many there are.
+
+It lies in the hidden folder `.search` of the data set, which stays the truth: `mar.embedding.
+indexing` makes it, and it may be deleted. `index.json` there says which of the other files count:
+
+    index.json          of which data set, in which state; the segments
+    SEGMENT/rows.arrow  path and hash of the audio of each row
+    SEGMENT/units.f16   its mean embedding, at length 1, in half precision
+    SEGMENT/codes.faiss the same in a bit a dimension, in the cells of an inverted file
+    KEPT.npy            whether a row counts still, of all segments' rows
+    NAME.trained        the inverted file without rows
+
+A query looks for many candidates in the nearest cells (IVF), by their codes (RaBitQ: Gao and Long,
+2024), and takes the best of them by the units. Nothing is read whole when it is opened: all lies in
+memory maps. How it was chosen: docs/design/search.md.
+"""
+
+import dataclasses
+import functools
+import json
+import logging
+import pathlib
+from collections.abc import Collection, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from mar.embedding.choosing import Choice, Neighbour
+from mar.embedding.provenance import difference
+from mar.errors import InputError
+
+if TYPE_CHECKING:
+    from mar.embedding.store import Embeddings
+
+FOLDER, MANIFEST, SCHEMA = ".search", "index.json", 1
+_PROBES = 32  # cells that are searched
+_CANDIDATES = 20  # by their codes, for each track that is wanted
+_SCANNED = 20_000  # rows of which so few are wanted are compared one by one
+_ROWS_AT_ONCE = 8192
+_TINY = 1e-12
+_TRIES = 3  # to open what is replaced meanwhile
+_LOG = logging.getLogger(__name__)
+
+
+def faiss() -> Any:
+    """The library.
+
+    Raises:
+        InputError: it is not installed.
+    """
+    try:
+        import faiss as library
+    except ImportError:
+        raise InputError(
+            "the index for searching needs Faiss: pip install music-audio-representations[search]"
+        ) from None
+    return library
+
+
+def bits(mask: np.ndarray) -> np.ndarray:
+    """A mask as Faiss reads it."""
+    return np.packbits(mask, bitorder="little")
+
+
+@dataclasses.dataclass(frozen=True)
+class Segment:
+    """Some rows of an index, which are never changed.
+
+    Attributes:
+        folder: where it lies.
+        dimensions: of an embedding.
+    """
+
+    folder: pathlib.Path
+    dimensions: int
+
+    @functools.cached_property
+    def table(self) -> pa.Table:
+        """The columns `path` and `audio_hash`."""
+        with pa.memory_map(str(self.folder / "rows.arrow")) as file:
+            return pa.ipc.open_file(file).read_all()
+
+    @functools.cached_property
+    def units(self) -> np.ndarray:
+        """float16 `(rows, dimensions)`, memory-mapped."""
+        units = np.memmap(self.folder / "units.f16", np.float16, "r")
+        return units.reshape(-1, self.dimensions)
+
+    @functools.cached_property
+    def codes(self) -> Any:
+        """The inverted file, memory-mapped."""
+        library = faiss()
+        return library.read_index(str(self.folder / "codes.faiss"), library.IO_FLAG_MMAP_IFC)
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def path(self, row: int) -> str:
+        """The path of a row."""
+        return self.table["path"][row].as_py()
+
+    def candidates(
+        self, target: np.ndarray, count: int, probes: int, wanted: np.ndarray
+    ) -> np.ndarray:
+        """Rows that are near `(dimensions,)` by their codes, out of a mask of them."""
+        library = faiss()
+        selector = None
+        if not wanted.all():
+            selector = library.IDSelectorBitmap(bits(wanted))
+        parameters = library.IVFRaBitQSearchParameters(nprobe=probes, qb=8, sel=selector)
+        _, rows = self.codes.search(target[None], min(count, len(self)), params=parameters)
+        return rows[0][rows[0] >= 0]
+
+    def similarities(self, rows: np.ndarray, target: np.ndarray) -> np.ndarray:
+        """The cosine similarities of rows, in rising order, to a unit vector.
+
+        Half precision changes a unit's length, which is corrected for: most of the error in the
+        similarity to a near vector comes from that.
+        """
+        similarities = np.empty(len(rows), np.float32)
+        for first in range(0, len(rows), _ROWS_AT_ONCE):
+            some = slice(first, first + _ROWS_AT_ONCE)
+            units = self.units[rows[some]].astype(np.float32)
+            norms = np.sqrt(np.einsum("ij,ij->i", units, units))
+            similarities[some] = units @ target / np.maximum(norms, _TINY)
+        return similarities
+
+
+class SearchIndex:
+    """An open index, compared with the data set as it is now.
+
+    Args:
+        embeddings: the `mar.Embeddings`.
+        manifest: as `read` returns it.
+
+    Attributes:
+        segments: the `Segment`s.
+        kept: of each segment, which rows are in the data set still, bool `(rows,)`.
+        gone: how many of its rows are not in the data set any more, or of other audio now.
+        missing: paths of the data set that are not in it, or of other audio now, sorted.
+    """
+
+    def __init__(self, embeddings: "Embeddings", manifest: Mapping[str, Any]) -> None:
+        folder = embeddings.folder / FOLDER
+        self._embeddings = embeddings
+        self.segments = [
+            Segment(folder / name, embeddings.dimensions) for name in manifest["segments"]
+        ]
+        self.kept = np.split(np.load(folder / manifest["kept"]), manifest["ends"][:-1])
+        for segment, kept in zip(self.segments, self.kept, strict=True):
+            sizes = {len(kept), len(segment.units), segment.codes.ntotal, len(segment)}
+            if len(sizes) > 1:
+                raise ValueError(f"{segment.folder.name} has files of {sizes} rows")
+        self.gone, self.missing = 0, list[str]()
+        if manifest["version"] != embeddings.version:
+            self._compare()
+
+    def _compare(self) -> None:
+        """Finds out what came and went since it was made."""
+        hashes = self._embeddings.audio_hashes()
+        for segment, kept in zip(self.segments, self.kept, strict=True):
+            columns = zip(*(column.to_pylist() for column in segment.table.columns), strict=True)
+            for row, (path, known) in enumerate(columns):
+                if not kept[row]:
+                    continue
+                if path in hashes and hashes[path] == known:
+                    del hashes[path]
+                else:
+                    kept[row] = False
+                    self.gone += 1
+        self.missing = sorted(hashes)
+
+    def __len__(self) -> int:
+        return sum(int(kept.sum()) for kept in self.kept)
+
+    @functools.cached_property
+    def _row_of(self) -> dict[str, tuple[int, int]]:
+        """Segment and row of each path."""
+        return {
+            path: (number, row)
+            for number, (segment, kept) in enumerate(zip(self.segments, self.kept, strict=True))
+            for row, path in enumerate(segment.table["path"].to_pylist())
+            if kept[row]
+        }
+
+    def search(
+        self, target: np.ndarray, choice: Choice, among: Collection[str] | None = None
+    ) -> list[Neighbour]:
+        """The tracks that are chosen for a unit vector, out of all that it has, or of some."""
+        wanted = self.kept if among is None else self._masks(among)
+        count = sum(int(mask.sum()) for mask in wanted)
+        if count <= max(_SCANNED, 10 * choice.k):
+            rows = [np.flatnonzero(mask) for mask in wanted]
+            return choice.best(self._tracks(rows, target))
+        cells = max(segment.codes.nlist for segment in self.segments)
+        # Of a tenth of the rows, ten times as many cells have as many near ones.
+        share = count / sum(len(mask) for mask in wanted)
+        probes, number = int(min(cells, _PROBES / share)), choice.k + len(choice.left_out)
+        while True:
+            rows = [
+                np.sort(segment.candidates(target, number * _CANDIDATES, probes, mask))
+                for segment, mask in zip(self.segments, wanted, strict=True)
+            ]
+            best = choice.best(self._tracks(rows, target))
+            if len(best) == choice.k or (probes == cells and number >= count):
+                return best
+            number, probes = 4 * number, min(cells, 4 * probes)
+
+    def _masks(self, among: Collection[str]) -> list[np.ndarray]:
+        masks = [np.zeros(len(kept), bool) for kept in self.kept]
+        for path in among:
+            if path in self._row_of:
+                number, row = self._row_of[path]
+                masks[number][row] = True
+        return masks
+
+    def _tracks(self, rows: list[np.ndarray], target: np.ndarray) -> Iterator[Neighbour]:
+        """Yields the tracks of rows of each segment, as they lie."""
+        for segment, of_segment in zip(self.segments, rows, strict=True):
+            similarities = segment.similarities(of_segment, target)
+            for row, similarity in zip(of_segment.tolist(), similarities.tolist(), strict=True):
+                yield Neighbour(similarity, segment.path(row))
+
+
+def opened(embeddings: "Embeddings") -> SearchIndex | None:
+    """The index of a data set; None where there is none.
+
+    Raises:
+        InputError: as `read`; or it is damaged, or has nothing of this data set.
+    """
+    for _ in range(_TRIES):
+        manifest = read(embeddings)
+        if manifest is None:
+            return None
+        try:
+            index = SearchIndex(embeddings, manifest)
+        except FileNotFoundError:  # another process replaced it meanwhile
+            continue
+        except (OSError, ValueError, KeyError, RuntimeError, pa.ArrowException) as error:
+            raise _damaged(embeddings, error) from None
+        if manifest["ends"] and not len(index):
+            raise InputError(
+                f"{embeddings.folder / FOLDER}: is the index of {manifest['folder']}, and has none "
+                f"of the {len(embeddings)} tracks of {embeddings.folder}; delete it, and run mar "
+                f"index {embeddings.folder}"
+            )
+        if index.missing:
+            _LOG.info(
+                "%s: %d tracks are not in the index, and are compared one by one; mar index adds "
+                "them",
+                embeddings.folder,
+                len(index.missing),
+            )
+        return index
+    raise _damaged(embeddings, FileNotFoundError("a file of it is missing"))
+
+
+def _damaged(embeddings: "Embeddings", error: Exception) -> InputError:
+    folder = embeddings.folder / FOLDER
+    return InputError(
+        f"{folder}: damaged ({str(error).strip().partition(chr(10))[0]}); delete it, and run mar "
+        f"index {embeddings.folder}"
+    )
+
+
+def read(embeddings: "Embeddings") -> dict[str, Any] | None:
+    """What the index of a data set says of itself; None where there is none.
+
+    Raises:
+        InputError: it is damaged, of a later version, or of another data set or model.
+    """
+    path = embeddings.folder / FOLDER / MANIFEST
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+        made, schema = manifest["provenance"], manifest["schema"]
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise _damaged(embeddings, error) from None
+    if schema > SCHEMA:
+        raise InputError(f"{path}: a later version of mar made it; install that")
+    if differing := difference(made, embeddings.provenance):
+        raise InputError(
+            f"{path.parent}: is the index of {manifest['folder']}, not of {embeddings.folder}"
+            f"{differing}; delete it, and run mar index {embeddings.folder}"
+        )
+    return manifest

@@ -1,0 +1,93 @@
+"""Whole files: a waveform in, and what `mar.Embedder` makes of it out."""
+
+import numpy as np
+import pytest
+
+import mar
+from helpers.exported import mono, small_file, small_model, write
+from mar.errors import ConfigError
+from mar.onnx import exporting
+from mar.onnx.runtime import ExportedNetwork
+
+
+@pytest.fixture(scope="module")
+def both():
+    """The model and its file, as embedders."""
+    model, path = small_file()
+    return mar.Embedder(model), mar.Embedder(path)
+
+
+def close(ours, theirs):
+    assert ours.shape == theirs.shape
+    assert np.abs(ours - theirs).max() <= 1e-5 * np.abs(theirs).max()
+
+
+# A sample, less than a window, a window to the sample, and more windows than one turn of the loop.
+@pytest.mark.parametrize("samples", [1, 400, 47_840, 48_160, 16_000 * 9 + 77, 16_000 * 47])
+@pytest.mark.parametrize("channels", [0, 1, 2, 6])
+def test_any_length_and_any_channels(both, samples, channels):
+    model, file = both
+    waveform = np.resize(mono(9.0), samples)
+    if channels:
+        gains = np.linspace(0.2, 1, channels, dtype=np.float32)
+        waveform = waveform[:, None] * gains / channels
+    if waveform.ndim > 1 and samples < channels:
+        pytest.skip("no such audio")
+    expected = model(waveform, 16000)
+    outputs = file.representation.network.whole(waveform)
+    assert list(outputs) == ["times", "embeddings", "mean"]
+    close(outputs["embeddings"], expected.values)
+    close(outputs["mean"], expected.mean)
+    np.testing.assert_allclose(outputs["times"], expected.times, rtol=1e-6)
+
+
+def test_the_embedder_takes_the_file_like_the_model(both, tmp_path):
+    model, file = both
+    waveform = np.stack([mono(12.0), mono(12.0, seed=1)], axis=1)
+    expected, found = model(waveform, 16000), file(waveform, 16000)
+    close(found.values, expected.values)
+    np.testing.assert_array_equal(found.times, expected.times)
+    assert {**found.provenance, "model_source": None} == {
+        **expected.provenance,
+        "model_source": None,
+    }
+
+
+@pytest.mark.parametrize(
+    "front_end",
+    [
+        mar.LogMel(n_fft=512, win_length=512, hop_length=256, htk=False, norm="slaney"),
+        mar.LogMel(mag_compression="log", power=1.0, fmin=30.0, sample_rate=22050, fmax=11025.0),
+        mar.LogMel(mag_compression="10log10", mag_range=[-40, 20], window="hamming", norm=None),
+        mar.LogMel(mag_compression="linear", level=0.3, downmix="sum"),
+    ],
+)
+def test_any_front_end_and_any_windows(tmp_path, front_end):
+    frames = 64
+    model = small_model(front_end, frames)
+    seconds = front_end.hop_seconds
+    windows = mar.Windows(
+        window_seconds=frames * seconds, hop_seconds=0.5, first_centre_seconds=0.0
+    )
+    path = write(exporting.Plan(model, windows), tmp_path / "a.onnx")
+    waveform = np.stack([mono(5.0), mono(5.0, seed=2)], axis=1)
+    expected = mar.Embedder(model, windows)(waveform, front_end.sample_rate)
+    outputs = ExportedNetwork(path).whole(waveform)
+    np.testing.assert_allclose(outputs["times"], expected.times, rtol=1e-6)
+    assert (
+        np.abs(outputs["embeddings"] - expected.values).max()
+        <= 3e-5 * np.abs(expected.values).max()
+    )
+    close(mar.Embedder(path)(waveform, front_end.sample_rate).values, expected.values)
+
+
+def test_other_windows_of_the_same_length(both):
+    model, path = small_file()
+    windows = mar.Windows(hop_seconds=1.0, first_centre_seconds=1.5)
+    waveform = mono(9.0)
+    expected = mar.Embedder(model, windows)(waveform, 16000)
+    close(mar.Embedder(path, windows)(waveform, 16000).values, expected.values)
+    with pytest.raises(ConfigError, match=r"300 frames.*400 frames.*window_seconds=4"):
+        mar.Embedder(path, mar.Windows(window_seconds=4.0))
+    with pytest.raises(ConfigError, match=r"float32.*int8.*mar export --precision int8"):
+        mar.Embedder(path, precision="int8")

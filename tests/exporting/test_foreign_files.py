@@ -1,0 +1,110 @@
+"""Files that are damaged, foreign or for other machines."""
+
+import logging
+import shutil
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+
+import mar
+from helpers.exported import mono, small_file
+from mar.errors import InputError
+from mar.onnx import runtime
+from mar.onnx.metadata import SCHEMA
+
+
+@pytest.fixture
+def file(tmp_path):
+    return shutil.copy(small_file()[1], tmp_path / "model.onnx")
+
+
+def changed(path, change):
+    model = onnx.load(path)
+    change(model)
+    onnx.save(model, path)
+    return path
+
+
+def test_no_file(tmp_path):
+    with pytest.raises(InputError, match=r"nothing\.onnx.*no such file.*mar export"):
+        mar.Embedder(tmp_path / "nothing.onnx")
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 0.999])
+def test_a_truncated_file(file, share):
+    content = file.read_bytes()
+    file.write_bytes(content[: int(share * len(content))])
+    with pytest.raises(InputError, match=r"model\.onnx.*expected a whole file of mar export"):
+        mar.Embedder(file)
+
+
+def test_a_file_of_another_program(file):
+    changed(file, lambda model: model.ClearField("metadata_props"))
+    with pytest.raises(InputError, match=r"model\.onnx.*front_end.*got none"):
+        mar.Embedder(file)
+
+
+def test_a_file_of_a_newer_version(file):
+    def newer(model):
+        for entry in model.metadata_props:
+            if entry.key == "schema":
+                entry.value = str(SCHEMA + 1)
+
+    with pytest.raises(InputError, match=rf"schema {SCHEMA} or earlier, got {SCHEMA + 1}"):
+        mar.Embedder(changed(file, newer))
+
+
+def test_an_opset_that_this_runtime_does_not_know(file):
+    def newer(model):
+        model.opset_import[0].version = 9999
+
+    with pytest.raises(InputError, match=onnxruntime.__version__):
+        mar.Embedder(changed(file, newer))
+
+
+def test_data_beside_the_file_that_is_gone(file):
+    model = onnx.load(file)
+    outside = {"save_as_external_data": True, "location": "model.data", "size_threshold": 100}
+    onnx.save_model(model, file, **outside)
+    assert mar.Embedder(file).dimensions
+    (file.parent / "model.data").unlink()
+    with pytest.raises(InputError, match=r"model\.onnx.*beside it"):
+        mar.Embedder(file)
+
+
+def test_embeddings_of_another_front_end_are_refused(file, tmp_path):
+    """A catalogue that was begun with the file is not continued with one of another front end."""
+
+    def other(model):
+        for entry in model.metadata_props:
+            if entry.key == "front_end":
+                entry.value = entry.value.replace('"level": 0.5', '"level": 0.7')
+
+    import soundfile
+
+    soundfile.write(tmp_path / "a.wav", mono(4.0), 16000)
+    mar.Embedder(file).embed_folder(tmp_path / "a.wav", tmp_path / "store")
+    with pytest.raises(InputError, match=r"level 0\.5.*level 0\.7"):
+        mar.Embedder(changed(file, other)).embed_folder(tmp_path / "a.wav", tmp_path / "store")
+
+
+def test_a_provider_that_does_not_load_is_said_once(file, monkeypatch, caplog):
+    providers = ["CUDAExecutionProvider", "CPUExecutionProvider"]
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: providers)
+    runtime._warn_once.cache_clear()
+    with caplog.at_level(logging.WARNING, "mar"), pytest.warns(UserWarning, match="CUDA"):
+        first, second = mar.Embedder(file), mar.Embedder(file)
+    (record,) = [record for record in caplog.records if record.name.startswith("mar")]
+    assert "CUDAExecutionProvider" in record.getMessage()
+    assert "CPU" in record.getMessage()
+    samples = mono(4.0)
+    np.testing.assert_array_equal(first(samples, 16000).values, second(samples, 16000).values)
+
+
+def test_samples_that_are_not_finite(file):
+    samples = mono(4.0)
+    samples[1000] = np.nan
+    with pytest.raises(InputError, match="NaN"):
+        mar.Embedder(file)(samples, 16000)

@@ -1,0 +1,135 @@
+"""Python programs that start from a process that has imported what is slow to import.
+
+TensorFlow takes seconds to import, and hundreds of tests run a command in a process of its own. A
+server (`warm_server.py`) imports it once, before its first operation, which starts threads that no
+copy would have, and runs each program in a copy of itself (`fork`). The copy becomes a child of the
+tests' process: its pid, its signals and its exit status are real.
+"""
+
+import atexit
+import contextlib
+import ctypes
+import os
+import pickle
+import socket
+import subprocess
+import sys
+import threading
+
+from helpers import warm_python
+
+# Variables that are read while Python, or what the server imports, starts.
+_READ_AT_START = ("PYTHON", "KERAS_", "TF_CPP_", "XLA_", "OMP_", "OPENBLAS_", "LC_", "LANG")
+_SET_CHILD_SUBREAPER = 36  # of <sys/prctl.h>
+
+
+def at_start(environment):
+    """What an environment says to a process that starts."""
+    return {k: v for k, v in environment.items() if k.startswith(_READ_AT_START)}
+
+
+class Program(subprocess.Popen):
+    """`Popen([sys.executable, *arguments], …)` that starts warm."""
+
+    def _execute_child(  # where `Popen` starts the process; all the rest stays as it is
+        self, args, executable, preexec_fn, close_fds, pass_fds, cwd, env, startupinfo,
+        creationflags, shell, p2cread, p2cwrite, c2pread, c2pwrite, errread, errwrite, *others
+    ):  # fmt: skip
+        streams = (p2cread, c2pwrite, errwrite)
+        descriptors = [n if stream == -1 else stream for n, stream in enumerate(streams)]
+        program = args[1:], os.fspath(cwd or os.getcwd()), env
+        self.pid = _server().start(program, descriptors)
+        self._child_created = True
+        self._close_pipe_fds(p2cread, p2cwrite, c2pread, c2pwrite, errread, errwrite)
+
+
+def is_possible(environment):
+    """Whether a program with this environment may start warm."""
+    return sys.platform == "linux" and at_start(environment) == _server(environment).at_start
+
+
+class _Server:
+    def __init__(self, environment):
+        self.at_start = at_start(environment)
+        self._lock = threading.Lock()
+        self._connection, theirs = socket.socketpair()
+        command = [sys.executable, "-m", "helpers.warm_server", str(theirs.fileno())]
+        with theirs:
+            self._process = subprocess.Popen(
+                command, pass_fds=[theirs.fileno()], env=environment, stdin=subprocess.DEVNULL
+            )
+        self._stream = self._connection.makefile("rwb")
+        atexit.register(self._end)
+
+    def start(self, program, descriptors):
+        """Returns the pid of the process, which is a child of this one."""
+        with self._lock, _adoption():
+            socket.send_fds(self._connection, [b"."], descriptors)
+            pickle.dump(program, self._stream)
+            self._stream.flush()
+            return pickle.load(self._stream)
+
+    def _end(self):
+        self._stream.close()
+        self._connection.close()
+        self._process.wait()
+
+
+_started = []
+
+
+def _server(environment=None):
+    """The server, which the first environment starts."""
+    if not _started:
+        _started.append(_Server(environment))
+    return _started[0]
+
+
+@contextlib.contextmanager
+def _adoption():
+    """Meanwhile this process becomes the parent of descendants whose own parent ends."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(_SET_CHILD_SUBREAPER, 1, 0, 0, 0):
+        raise OSError(ctypes.get_errno(), "prctl")
+    try:
+        yield
+    finally:
+        libc.prctl(_SET_CHILD_SUBREAPER, 0, 0, 0, 0)
+
+
+@contextlib.contextmanager
+def as_command(folder):
+    """The words of a command that stands for `python` in a shell meanwhile, and starts warm.
+
+    It hands its arguments, its standard streams and its environment to this process, which listens
+    at a socket in `folder`, and ends with the program's exit status.
+    """
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(folder / "warm_python"))
+        listening.listen()
+        threading.Thread(target=_answer, args=(listening,), daemon=True).start()
+        yield f"{sys.executable} -S -E {warm_python.__file__} {folder / 'warm_python'}"
+        listening.shutdown(socket.SHUT_RDWR)
+
+
+def _answer(listening):
+    with contextlib.suppress(OSError):  # where nobody listens any more
+        while True:
+            connection, _ = listening.accept()
+            threading.Thread(target=_run, args=(connection,), daemon=True).start()
+
+
+def _run(connection):
+    with connection, connection.makefile("rwb") as stream:
+        _, descriptors, *_ = socket.recv_fds(connection, 1, 3)
+        arguments, folder, environment = pickle.load(stream)
+        is_possible(environment)  # starts the server
+        stdin, stdout, stderr = descriptors
+        process = Program(
+            [sys.executable, *arguments],
+            **{"stdin": stdin, "stdout": stdout, "stderr": stderr, "cwd": folder},
+            env=environment,
+        )
+        for descriptor in descriptors:
+            os.close(descriptor)
+        pickle.dump(process.wait(), stream)
