@@ -178,7 +178,7 @@ class Mar:
     def condition(self, share):
         if share == 100:
             return None
-        return {path for path in self.embeddings.paths if int(path[:2]) < share}
+        return frozenset(path for path in self.embeddings.paths if int(path[:2]) < share)
 
     def query(self, vector, condition):
         tracks = self.embeddings.nearest(vector, K, among=condition)

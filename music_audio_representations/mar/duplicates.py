@@ -1,6 +1,6 @@
 """Lists the tracks that are the same recording: under other names, bit rates and lead-ins.
 
-    python -m mar.duplicates --embeddings embeddings/ [--format json]
+    mar duplicates --embeddings embeddings/ [--format json]
 
 A group a paragraph, the largest first: its distance, then its paths. The distance is the largest by
 which the group was found, as a share of that of any two tracks of the data set: 0 for equal

@@ -1,6 +1,6 @@
 """Makes the index by which mar.similar answers in milliseconds, or brings it up to date.
 
-    python -m mar.index embeddings/
+    mar index embeddings/
 
 Run it again after mar.embed: it adds what is new and drops what is gone. What an index lacks
 is compared one by one, so that nothing is left out meanwhile.

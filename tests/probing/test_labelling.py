@@ -5,8 +5,6 @@ import os
 import random
 import resource
 import signal
-import subprocess
-import sys
 import time
 
 import numpy as np
@@ -16,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 from test_head import head
 
-from helpers.processes import run_python
+from helpers.processes import run_python, start_python
 from helpers.small_embeddings import write_store
 from mar.embedding import pieces
 from mar.embedding.store import Embeddings
@@ -226,14 +224,8 @@ def test_ray_labels_the_same_where_processes_die(killed, catalogue):
     expected = tables(output)
     for name in expected:
         (catalogue / name).unlink()
-    command = [*map(str, arguments(catalogue, output, "--timeline", "--ray_address=local"))]
-    process = subprocess.Popen(
-        [sys.executable, "-c", COMMAND, "0", "never", "SIGKILL", *command],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-    )
+    command = arguments(catalogue, output, "--timeline", "--ray_address=local")
+    process = start_python("-c", COMMAND, 0, "never", "SIGKILL", *command)
     kept = catalogue / ".t.csv.labelling"
     while process.poll() is None and not list(kept.glob("*.tags.parquet")):
         time.sleep(0.01)
@@ -245,7 +237,7 @@ def test_ray_labels_the_same_where_processes_die(killed, catalogue):
         assert found
         for worker in found:
             worker.kill()
-    _, errors = process.communicate(timeout=300)
+    _, errors = process.communicate()
     if killed == "all":
         assert process.returncode == -signal.SIGKILL
         assert list(kept.glob("*.tags.parquet"))

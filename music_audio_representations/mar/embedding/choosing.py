@@ -6,6 +6,8 @@ import posixpath
 from collections.abc import Iterable
 from typing import NamedTuple
 
+import numpy as np
+
 
 class Neighbour(NamedTuple):
     """One track: its cosine similarity, −1…1, and its path in the data set."""
@@ -47,6 +49,13 @@ class Choice:
             if len(chosen) == self.k:
                 break
         return chosen
+
+    def candidates(self, similarities: np.ndarray) -> np.ndarray:
+        """Which of `(n,)` similarities may be among the best: their numbers, rising."""
+        count = self.k + len(self.left_out)
+        if self.diverse or len(similarities) <= count:
+            return np.arange(len(similarities))
+        return np.flatnonzero(similarities >= np.partition(similarities, -count)[-count])
 
 
 def _rank(track: Neighbour) -> tuple[float, str]:

@@ -4,7 +4,6 @@ What tells them is how far apart their embeddings are beside how far apart embed
 set are at all, so that one threshold does for every model.
 """
 
-import itertools
 import tempfile
 from collections.abc import Iterator
 from typing import IO, TYPE_CHECKING, NamedTuple
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
     from mar.embedding.store import Embeddings
 
 # Of the mean squared distance of two tracks of the data set: see docs/design/search.md.
-THRESHOLD = 0.02
+THRESHOLD = 0.03
 _SECONDS = 15.0  # that a lead-in, or what was cut off, may last
 _ROWS = 2048
 _TINY = 1e-12
@@ -76,9 +75,9 @@ def _units(embeddings: "Embeddings", file: IO[bytes]) -> tuple[list[str], np.nda
     """The tracks that are not zeros, and their unit vectors, memory-mapped in a file."""
     paths: list[str] = []
     for names, vectors in embeddings.finite_vectors():
-        sounding = vectors.any(axis=1)
-        paths += itertools.compress(names, sounding)
-        file.write(units_of(vectors[sounding]).tobytes())
+        rows = np.flatnonzero(np.einsum("ij,ij->i", vectors, vectors))
+        paths += [names[row] for row in rows]
+        file.write(units_of(vectors[rows]).tobytes())
     file.flush()
     shape = (len(paths), embeddings.dimensions)
     return paths, np.memmap(file, np.float32, "r", shape=shape) if paths else np.zeros(shape)

@@ -35,7 +35,9 @@ SMALLEST = 20_000  # tracks; so few are compared one by one within a second
 _SEGMENT_ROWS = 1_000_000
 _GROWTH = 4  # times the rows that cells were made for: they are made anew
 _KEPT = 0.5  # share of the rows of segments that must be left
+_CELLS = 2  # times the root of the number of rows
 _TRAINING_ROWS, _ITERATIONS = 32, 10  # for each cell
+_MOST_TRAINING_ROWS = 200_000
 _ROWS_AT_ONCE = 8192
 _FAR = 10.0
 _LOG = logging.getLogger(__name__)
@@ -153,8 +155,8 @@ def _described(
 
 def _trained(library: Any, embeddings: "Embeddings") -> Any:
     """An inverted file without rows, whose cells fit the data set; reads that once."""
-    cells = max(1, int(4 * len(embeddings) ** 0.5))
-    rows = min(len(embeddings), _TRAINING_ROWS * cells)
+    cells = max(1, int(_CELLS * len(embeddings) ** 0.5))
+    rows = min(len(embeddings), _TRAINING_ROWS * cells, _MOST_TRAINING_ROWS)
     generator = np.random.default_rng(0)
     sample = np.empty((rows, embeddings.dimensions), np.float32)
     seen = 0

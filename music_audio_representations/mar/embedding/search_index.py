@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 FOLDER, MANIFEST, SCHEMA = ".search", "index.json", 1
 _PROBES = 32  # cells that are searched
 _CANDIDATES = 20  # by their codes, for each track that is wanted
-_SCANNED = 20_000  # rows of which so few are wanted are compared one by one
+_SCANNED = 2_000  # rows of which so few are wanted are compared one by one
 _ROWS_AT_ONCE = 8192
 _TINY = 1e-12
 _TRIES = 3  # to open what is replaced meanwhile
@@ -152,6 +152,7 @@ class SearchIndex:
             sizes = {len(kept), len(segment.units), segment.codes.ntotal, len(segment)}
             if len(sizes) > 1:
                 raise ValueError(f"{segment.folder.name} has files of {sizes} rows")
+        self._masks = functools.lru_cache(maxsize=4)(self._masks_of)
         self.gone, self.missing = 0, list[str]()
         if manifest["version"] != embeddings.version:
             self._compare()
@@ -188,11 +189,11 @@ class SearchIndex:
         self, target: np.ndarray, choice: Choice, among: Collection[str] | None = None
     ) -> list[Neighbour]:
         """The tracks that are chosen for a unit vector, out of all that it has, or of some."""
-        wanted = self.kept if among is None else self._masks(among)
+        wanted = self.kept if among is None else self._masks(frozenset(among))
         count = sum(int(mask.sum()) for mask in wanted)
         if count <= max(_SCANNED, 10 * choice.k):
             rows = [np.flatnonzero(mask) for mask in wanted]
-            return choice.best(self._tracks(rows, target))
+            return choice.best(self._tracks(rows, target, choice))
         cells = max(segment.codes.nlist for segment in self.segments)
         # Of a tenth of the rows, ten times as many cells have as many near ones.
         share = count / sum(len(mask) for mask in wanted)
@@ -202,24 +203,28 @@ class SearchIndex:
                 np.sort(segment.candidates(target, number * _CANDIDATES, probes, mask))
                 for segment, mask in zip(self.segments, wanted, strict=True)
             ]
-            best = choice.best(self._tracks(rows, target))
+            best = choice.best(self._tracks(rows, target, choice))
             if len(best) == choice.k or (probes == cells and number >= count):
                 return best
             number, probes = 4 * number, min(cells, 4 * probes)
 
-    def _masks(self, among: Collection[str]) -> list[np.ndarray]:
+    def _masks_of(self, among: frozenset[str]) -> list[np.ndarray]:
+        """Which rows of each segment are of these paths."""
         masks = [np.zeros(len(kept), bool) for kept in self.kept]
-        for path in among:
-            if path in self._row_of:
-                number, row = self._row_of[path]
-                masks[number][row] = True
+        for path in among & self._row_of.keys():
+            number, row = self._row_of[path]
+            masks[number][row] = True
         return masks
 
-    def _tracks(self, rows: list[np.ndarray], target: np.ndarray) -> Iterator[Neighbour]:
-        """Yields the tracks of rows of each segment, as they lie."""
+    def _tracks(
+        self, rows: list[np.ndarray], target: np.ndarray, choice: Choice
+    ) -> Iterator[Neighbour]:
+        """Yields those tracks of rows of each segment that may be chosen."""
         for segment, of_segment in zip(self.segments, rows, strict=True):
             similarities = segment.similarities(of_segment, target)
-            for row, similarity in zip(of_segment.tolist(), similarities.tolist(), strict=True):
+            best = choice.candidates(similarities)
+            pairs = zip(of_segment[best].tolist(), similarities[best].tolist(), strict=True)
+            for row, similarity in pairs:
                 yield Neighbour(similarity, segment.path(row))
 
 

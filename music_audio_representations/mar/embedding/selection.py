@@ -23,7 +23,7 @@ def select(
     max_seconds: float | None = None,
     labels: Sequence[str] = (),
     tags: str | os.PathLike | None = None,
-) -> set[str]:
+) -> frozenset[str]:
     """The paths of a data set that meet all of some conditions.
 
     Args:
@@ -63,7 +63,7 @@ def select(
             with_label = {path for other, path in given if other == label}
             hint = "" if label in known else nearest(label, known)
             paths = _some(embeddings, f"labelled {label!r}", paths & with_label, hint)
-    return paths
+    return frozenset(paths)
 
 
 def _some(embeddings: "Embeddings", what: str, paths: set[str], hint: str = "") -> set[str]:
