@@ -177,6 +177,8 @@ def _anchor(cls):
 def python_pages() -> dict[str, str]:
     """A page for each room that has public names, and one that lists them all."""
     public = _public_names()
+    if unknown := {_room(module) for module in public.values()} - ROOMS.keys():
+        raise ValueError(f"expected a title in ROOMS for every room with public names: {unknown}")
     lines, pages = ["# Python", "", PYTHON, ""], {}
     for room, title in ROOMS.items():
         names = [name for name, module in public.items() if _room(module) == room]

@@ -4,6 +4,9 @@
 #                environment and embeds a file there
 # make extras    checks that all extras can be installed together, but for io, which says why
 
+# The keys of EXTRAS in setup.py, but io, with commas.
+EXTRAS = $(shell sed -n '/^EXTRAS/,/^}/s/^    "\([a-z]*\)":.*/\1/p' setup.py | grep -vx io | paste -sd,)
+
 .PHONY: dist extras
 
 dist: .venv-dist/installed
@@ -17,7 +20,7 @@ dist: .venv-dist/installed
 
 extras: .venv-dist/installed
 	.venv-dist/bin/python -m pip install --quiet --dry-run --ignore-installed \
-		'.[gpu,cluster,docs,notebooks,quickstart,tags,test]'
+		'.[$(EXTRAS)]'
 
 .venv-dist/installed:
 	$(PYTHON) -m venv .venv-dist

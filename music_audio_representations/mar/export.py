@@ -1,8 +1,8 @@
 """Writes a model as one file that runs without TensorFlow: waveform in, embeddings and labels out.
 
-    python -m mar.export --model mule --output mule.onnx
-    python -m mar.export --model mule --head results/MTT/mule/0 --output mule.onnx
-    python -m mar.export --model models/run@best --format saved_model --output served/
+    mar export --model mule --output mule.onnx
+    mar export --model mule --head results/MTT/mule/0 --output mule.onnx
+    mar export --model models/run@best --format saved_model --output served/
 
 Models are what mar.embed takes but for the baselines. The file's input is a waveform in ±1,
 (samples,) or (samples, channels), at the front end's rate; its outputs are times, embeddings and
@@ -11,7 +11,7 @@ compared with the model. It is written only where it agrees: float32 embeddings 
 interchangeable with the model's. mar.embed, mar.tag, mar.similar and mar.analyze take it as their
 model.
 
-    python -m mar.export --model mule --precision int8 --audio ~/Music --output mule.int8.onnx
+    mar export --model mule --precision int8 --audio ~/Music --output mule.int8.onnx
 
 int8 is about half the time on a processor with VNNI instructions, and a quarter of the size. It is
 calibrated on one half of --audio and measured on the other; the layers that hurt stay in float,
@@ -22,6 +22,7 @@ import pathlib
 
 from absl import flags
 
+from mar.embedding import model_names
 from mar.errors import ConfigError, InputError
 from mar.util import cli
 
@@ -75,6 +76,9 @@ def main(argv: list[str]) -> None:
 
 def _check_flags(output):
     """Raises ConfigError or InputError where nothing could be written."""
+    cli.check_config()
+    cli.check_paths("head", "audio")
+    model_names.check(FLAGS.model)
     if FLAGS.format == "saved_model":
         if FLAGS.precision != "float32" or FLAGS.head or FLAGS.config or FLAGS.set:
             raise ConfigError(

@@ -21,6 +21,7 @@ from absl import flags
 
 from mar.errors import ConfigError
 from mar.util import cli
+from mar.util.backends import require_tensorflow
 from mar.util.names import printable
 
 FLAGS = flags.FLAGS
@@ -60,7 +61,7 @@ flags.mark_flags_as_required(["task", "embeddings"])
 def main(argv: list[str]) -> int:
     if len(argv) > 1:
         raise ConfigError(f"expected flags alone, got {argv[1:]}")
-    cli.require_tensorflow()
+    require_tensorflow("training")
     cli.check_config()
     cli.check_paths("embeddings", "metadata")
     if FLAGS.precision is not None and FLAGS.recall is not None:

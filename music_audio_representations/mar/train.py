@@ -16,6 +16,7 @@ from absl import flags
 
 from mar.errors import ConfigError
 from mar.util import cli
+from mar.util.backends import require_tensorflow
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string(
@@ -32,7 +33,7 @@ cli.define_config_flags()
 def main(argv: list[str]) -> int:
     if len(argv) > 1:
         raise ConfigError(f"expected flags alone, got {argv[1:]}")
-    cli.require_tensorflow()
+    require_tensorflow("training")
     cli.check_config()
     _check_records()
     from mar.models.runs import CARD_FACTS

@@ -49,7 +49,7 @@ def store(library, tmp_path_factory):
 
 
 def bare(module, *arguments):
-    process = run_python("-m", "helpers.without_tensorflow", module, *arguments)
+    process = run_python("-m", "helpers.without_tensorflow", module, *arguments, fresh=True)
     assert process.returncode == 0, process.stderr
     return process
 

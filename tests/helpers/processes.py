@@ -10,7 +10,6 @@ import threading
 import time
 
 from helpers import quick, warm_start
-from helpers.resources import ROOT
 
 PIPES = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
 UNREAD = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
@@ -30,9 +29,8 @@ def start_python(*arguments, cwd=None, encoding=None, fresh=False, **options):
     quick.refuse("a program")
     environment = {name: value for name, value in options.items() if name.isupper()}
     streams = {name: value for name, value in options.items() if not name.isupper()}
-    folders = [str(ROOT / "tests"), str(ROOT), os.environ.get("PYTHONPATH")]
-    path = os.pathsep.join(filter(None, folders))
-    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONPATH": path, **environment}
+    path = {"PYTHONPATH": warm_start.python_path()}
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", **path, **environment}
     warm = not fresh and warm_start.is_possible(environment)
     return (warm_start.Program if warm else subprocess.Popen)(
         [sys.executable, *map(str, arguments)],

@@ -17,6 +17,7 @@ import sys
 import threading
 
 from helpers import warm_python
+from helpers.resources import ROOT
 
 # Variables that are read while Python, or what the server imports, starts.
 _READ_AT_START = ("PYTHON", "KERAS_", "TF_CPP_", "XLA_", "OMP_", "OPENBLAS_", "LC_", "LANG")
@@ -26,6 +27,12 @@ _SET_CHILD_SUBREAPER = 36  # of <sys/prctl.h>
 def at_start(environment):
     """What an environment says to a process that starts."""
     return {k: v for k, v in environment.items() if k.startswith(_READ_AT_START)}
+
+
+def python_path():
+    """Of programs, which can import the tests' helpers and the examples."""
+    folders = [str(ROOT / "tests"), str(ROOT), os.environ.get("PYTHONPATH")]
+    return os.pathsep.join(filter(None, folders))
 
 
 class Program(subprocess.Popen):
@@ -56,7 +63,10 @@ class _Server:
         command = [sys.executable, "-m", "helpers.warm_server", str(theirs.fileno())]
         with theirs:
             self._process = subprocess.Popen(
-                command, pass_fds=[theirs.fileno()], env=environment, stdin=subprocess.DEVNULL
+                command,
+                pass_fds=[theirs.fileno()],
+                env={**environment, "PYTHONPATH": python_path()},
+                stdin=subprocess.DEVNULL,
             )
         self._stream = self._connection.makefile("rwb")
         atexit.register(self._end)
@@ -64,10 +74,13 @@ class _Server:
     def start(self, program, descriptors):
         """Returns the pid of the process, which is a child of this one."""
         with self._lock, _adoption():
-            socket.send_fds(self._connection, [b"."], descriptors)
-            pickle.dump(program, self._stream)
-            self._stream.flush()
-            return pickle.load(self._stream)
+            try:
+                socket.send_fds(self._connection, [b"."], descriptors)
+                pickle.dump(program, self._stream)
+                self._stream.flush()
+                return pickle.load(self._stream)
+            except (OSError, EOFError):
+                raise RuntimeError("helpers.warm_server has ended; its output says why") from None
 
     def _end(self):
         self._stream.close()
@@ -124,12 +137,14 @@ def _run(connection):
         _, descriptors, *_ = socket.recv_fds(connection, 1, 3)
         arguments, folder, environment = pickle.load(stream)
         is_possible(environment)  # starts the server
-        stdin, stdout, stderr = descriptors
-        process = Program(
-            [sys.executable, *arguments],
-            **{"stdin": stdin, "stdout": stdout, "stderr": stderr, "cwd": folder},
-            env=environment,
-        )
-        for descriptor in descriptors:
-            os.close(descriptor)
+        try:
+            stdin, stdout, stderr = descriptors
+            process = Program(
+                [sys.executable, *arguments],
+                **{"stdin": stdin, "stdout": stdout, "stderr": stderr, "cwd": folder},
+                env={**environment, "PYTHONPATH": python_path()},
+            )
+        finally:
+            for descriptor in descriptors:
+                os.close(descriptor)
         pickle.dump(process.wait(), stream)

@@ -5,8 +5,6 @@ import os
 import random
 import resource
 import signal
-import subprocess
-import sys
 import time
 
 import numpy as np
@@ -16,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 from test_head import head
 
-from helpers.processes import run_python
+from helpers.processes import run_python, start_python
 from helpers.small_embeddings import write_store
 from mar.embedding import pieces
 from mar.embedding.store import Embeddings
@@ -209,16 +207,17 @@ def test_on_a_full_disk_nothing_looks_whole(suffix, catalogue):
 
 
 def workers(process):
-    """Ray's of this process, that label."""
+    """Ray's of this process, that label; their command is called after the function."""
     for child in psutil.Process(process.pid).children(recursive=True):
-        with contextlib.suppress(psutil.Error):
-            if "label" in " ".join(child.cmdline()):
+        with contextlib.suppress(psutil.Error, IndexError):
+            if child.cmdline()[0].startswith("ray::") and "label" in child.cmdline()[0]:
                 yield child
 
 
 @pytest.mark.parametrize("killed", ["workers", "all"])
-def test_ray_labels_the_same_where_processes_die(killed, catalogue):
+def test_ray_labels_the_same_where_processes_die(killed, catalogue, monkeypatch):
     pytest.importorskip("ray", reason="needs the extra `cluster`")
+    monkeypatch.setenv("RAY_raylet_start_wait_time_s", "300")  # the machine may have much to do
     for number in range(PARTS, 60):
         add_part(catalogue / "emb", number)
     output = catalogue / "t.csv"
@@ -226,14 +225,8 @@ def test_ray_labels_the_same_where_processes_die(killed, catalogue):
     expected = tables(output)
     for name in expected:
         (catalogue / name).unlink()
-    command = [*map(str, arguments(catalogue, output, "--timeline", "--ray_address=local"))]
-    process = subprocess.Popen(
-        [sys.executable, "-c", COMMAND, "0", "never", "SIGKILL", *command],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-    )
+    command = arguments(catalogue, output, "--timeline", "--ray_address=local")
+    process = start_python("-c", COMMAND, 0, "never", "SIGKILL", *command, fresh=True)
     kept = catalogue / ".t.csv.labelling"
     while process.poll() is None and not list(kept.glob("*.tags.parquet")):
         time.sleep(0.01)
@@ -241,11 +234,11 @@ def test_ray_labels_the_same_where_processes_die(killed, catalogue):
     if killed == "all":
         process.kill()
     else:
-        found = list(workers(process))
-        assert found
+        while not (found := list(workers(process))):
+            assert process.poll() is None, process.communicate()[1]
         for worker in found:
             worker.kill()
-    _, errors = process.communicate(timeout=300)
+    _, errors = process.communicate()
     if killed == "all":
         assert process.returncode == -signal.SIGKILL
         assert list(kept.glob("*.tags.parquet"))

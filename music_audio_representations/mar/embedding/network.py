@@ -11,7 +11,9 @@ from keras import ops
 from mar.audio.logmel import LogMel, standardize
 from mar.embedding.batches import Tag, in_batches
 from mar.errors import ConfigError
+from mar.models.layers import undrawn
 from mar.models.saving import fingerprint, front_end
+from mar.util.backends import keep_compiled
 
 _POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
 
@@ -78,9 +80,13 @@ class Network:
 
 
 def _fitted(model, frames, precision):
-    """The model, or a copy with its weights, for `frames` frames and this precision."""
+    """The model with its weights, for `frames` frames and this precision."""
     if precision == "float32" and model.inputs[0].shape[2] in (None, frames):
         return model
+    mels = model.inputs[0].shape[1]
+    spectrogram = keras.Input((mels, frames, 1), name="spectrogram")
+    if precision == "float32":  # the same layers, of another input
+        return keras.models.clone_model(model, spectrogram, clone_function=lambda layer: layer)
 
     def copied(layer):
         config = layer.get_config()
@@ -88,9 +94,8 @@ def _fitted(model, frames, precision):
             config["dtype"] = _POLICIES[precision]
         return type(layer).from_config(config)
 
-    mels = model.inputs[0].shape[1]
-    spectrogram = keras.Input((mels, frames, 1), name="spectrogram")
-    copy = keras.models.clone_model(model, input_tensors=spectrogram, clone_function=copied)
+    with undrawn():
+        copy = keras.models.clone_model(model, spectrogram, clone_function=copied)
     for variable, original in zip(copy.variables, model.variables, strict=True):
         variable.assign(original)
     return copy
@@ -108,6 +113,7 @@ def compiled(model: keras.Model, batch_size: int) -> Callable[[np.ndarray], np.n
     if backend == "jax":
         import jax
 
+        keep_compiled()
         function = jax.jit(lambda *arguments: model.stateless_call(*arguments)[0])
         kinds = (model.trainable_variables, model.non_trainable_variables)
         forward = functools.partial(function, *([v.value for v in kind] for kind in kinds))

@@ -5,23 +5,19 @@ path, that of the later run counts, and the other is removed by the next writer.
 """
 
 import collections
-import difflib
 import functools
 import itertools
 import logging
 import os
-import pathlib
-import posixpath
 import tempfile
-import types
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
-from mar.embedding import mirror, npz, parts
-from mar.embedding.latest import LatestRows
+from mar.embedding import npz, parts
+from mar.embedding.opened import Opened, light
 from mar.errors import InputError
 
 if TYPE_CHECKING:
@@ -32,7 +28,6 @@ if TYPE_CHECKING:
     from mar.embedding.indexing import Summary
     from mar.embedding.search_index import SearchIndex
 
-_VALUES = ("mean", "timeline")
 _SHOWN = 5
 _LOG = logging.getLogger(__name__)
 
@@ -53,7 +48,7 @@ class Timeline(NamedTuple):
     values: np.ndarray
 
 
-class Embeddings:
+class Embeddings(Opened):
     """An open data set of embeddings, as `mar.embed` writes it.
 
     Its index is read at once, embeddings when they are asked for. `len(embeddings)` is the number
@@ -67,98 +62,8 @@ class Embeddings:
         InputError: there is none, it is damaged, or it was made in different ways.
     """
 
-    def __init__(self, folder: str | os.PathLike) -> None:
-        self._folder = mirror.readable(folder)
-        self._parts = parts.open_all(self._folder)
-        if not self._parts:
-            raise InputError(
-                f"{self._folder}: holds no embeddings (no .parquet file that mar.embed wrote)"
-            )
-        parts.refuse_mixture(self._parts)
-        self._version = parts.version(self._parts)
-        self._index = LatestRows(self._parts)
-
-    @property
-    def folder(self) -> pathlib.Path:
-        """Where it lies on the disk."""
-        return self._folder
-
-    @property
-    def provenance(self) -> dict:
-        """How it was made: model, front end, windows, precision, what is kept."""
-        return dict(self._parts[0].provenance)
-
-    @property
-    def dimensions(self) -> int:
-        """Length of one embedding."""
-        return self._parts[0].provenance["dimensions"]
-
-    @property
-    def version(self) -> str:
-        """Tells the state that was opened from every other one of this data set (hex).
-
-        It follows from the footers of the parts, not from their place, and changes with any row:
-        what is computed from the embeddings can be kept beside it, and compared. Which rows came or
-        went is told by `audio_hashes`.
-        """
-        return self._version
-
-    @functools.cached_property
-    def paths(self) -> list[str]:
-        """What was embedded, sorted."""
-        return sorted(self._index.embedded())
-
-    @property
-    def failures(self) -> Mapping[str, str]:
-        """`{path: reason}` of what could not be embedded, or was skipped."""
-        return types.MappingProxyType(self._index.failures)
-
-    @functools.cached_property
-    def gone(self) -> list[str]:
-        """Files that `mar embed` did not find any more, sorted.
-
-        They are left out of everything else; `mar embed --prune` removes them for good. One that is
-        found again has its embedding still.
-        """
-        return sorted(self._index.gone)
-
-    def __len__(self) -> int:
-        return len(self._index)
-
-    def __contains__(self, path: object) -> bool:
-        return path in self._index
-
     def __repr__(self) -> str:
         return f"mar.Embeddings({str(self._folder)!r})"
-
-    # ------------------------------------------------------------------------------------- reading
-
-    def row(self, path: str) -> dict:
-        """All columns of an embedded file but its embedding, see `mar.embedding.rows`.
-
-        Raises:
-            InputError: it was not embedded.
-        """
-        part, _ = self._place(path)
-        (batch,) = self._batches(_light(self._parts[part].columns), [path])
-        return batch.to_pylist()[0]
-
-    def audio_hashes(self) -> dict[str, str | None]:
-        """`{path: hash of its audio}` of all that was embedded (`mar.audio.decode.audio_hash`).
-
-        While both are the same, so is the embedding. Version 0.1.0 noted none: None.
-        """
-        hashes: dict[str, str | None] = {}
-        for batch in self._batches(["audio_hash"]):
-            noted = "audio_hash" in batch.schema.names
-            of_rows = batch["audio_hash"].to_pylist() if noted else [None] * len(batch)
-            hashes.update(zip(batch["path"].to_pylist(), of_rows, strict=True))
-        return hashes
-
-    def paths_of_audio(self, audio_hash: str) -> list[str]:
-        """Which embedded files have this audio (`mar.audio.decode.audio_hash`), sorted."""
-        hashes = self.audio_hashes()
-        return sorted(path for path, of_path in hashes.items() if of_path == audio_hash)
 
     def mean(self, path: str) -> np.ndarray:
         """The average embedding of a file over its windows, float32 `(dimensions,)`.
@@ -310,18 +215,6 @@ class Embeddings:
                 windows[ends[row] - counts[row] : ends[row]] = values
         return windows, np.repeat(np.arange(len(paths)), counts)
 
-    def durations(self) -> dict[str, float]:
-        """Seconds of audio of each embedded file."""
-        durations: dict[str, float] = {}
-        for batch in self._batches(["duration"]):
-            paths, seconds = batch["path"].to_pylist(), batch["duration"].to_pylist()
-            durations.update(zip(paths, seconds, strict=True))
-        return durations
-
-    def times(self, path: str) -> np.ndarray:
-        """The windows' centres of a file, float32 seconds `(windows,)`."""
-        return np.array(self.row(path)["times"], np.float32)
-
     def window_counts(self, paths: Sequence[str]) -> np.ndarray:
         """Number of windows of each path, int64 `(paths,)`."""
         counts, rows_of = np.zeros(len(paths), np.int64), _rows_of(paths)
@@ -347,7 +240,7 @@ class Embeddings:
         tables = []
         for number, part in enumerate(self._parts):
             first = 0
-            for batch in part.batches(_light(part.columns)):
+            for batch in part.batches(light(part.columns)):
                 latest = self._index.latest[number][first : first + len(batch)]
                 first += len(batch)
                 table = pa.Table.from_batches([batch]).filter(pa.array(latest))
@@ -428,56 +321,6 @@ class Embeddings:
 
     # ------------------------------------------------------------------------------------- private
 
-    def _batches(
-        self, columns: Sequence[str], paths: Collection[str] | None = None
-    ) -> Iterator[pa.RecordBatch]:
-        """Batches of `path` and these columns, of these paths or of all that were embedded."""
-        wanted = self._index.present if paths is None else self._rows(paths)
-        for part, rows in zip(self._parts, wanted, strict=True):
-            groups = np.unique(np.searchsorted(part.group_ends, np.flatnonzero(rows), "right"))
-            if not len(groups):
-                continue
-            ends, first = part.group_ends, 0
-            read = np.concatenate(
-                [rows[(ends[group - 1] if group else 0) : ends[group]] for group in groups]
-            )
-            for batch in part.batches(["path", *columns], groups.tolist()):
-                of_batch = read[first : first + len(batch)]
-                first += len(batch)
-                if of_batch.any():
-                    yield batch if of_batch.all() else batch.filter(pa.array(of_batch))
-
-    def _rows(self, paths: Collection[str]) -> list[np.ndarray]:
-        """Which rows of each part are of these paths."""
-        rows = [np.zeros(part.rows, bool) for part in self._parts]
-        for part, row in map(self._place, paths):
-            rows[part][row] = True
-        return rows
-
-    def _place(self, path: str) -> tuple[int, int]:
-        """Which row of which part a file has."""
-        if path in self._index:
-            return self._index.place(path)
-        if path in self._index.failures:
-            reason = self._index.failures[path]
-            raise InputError(f"{self._folder}: {path} was not embedded: {reason}")
-        if path in self._index.gone:
-            raise InputError(
-                f"{self._folder}: {path} is gone: mar embed did not find it any more; where it is "
-                "back, run that again"
-            )
-        raise InputError(f"{self._folder}: holds no {path}{self._hint(path)}")
-
-    def _hint(self, path: str) -> str:
-        """The nearest path, for a message: of the same name or folder, where there are such."""
-        folder, name = posixpath.split(str(path))
-        stem = posixpath.splitext(name)[0]
-        known = self._index.paths()
-        alike = [p for p in known if posixpath.basename(p).startswith(f"{stem}.")]
-        alike = alike or [p for p in known if posixpath.dirname(p) == folder]
-        nearest = difflib.get_close_matches(str(path), alike or known, n=1, cutoff=0)
-        return "".join(f"; the nearest is {path}" for path in nearest)
-
     def _refuse_nan(self, paths: Sequence[str], values: Sequence | np.ndarray) -> None:
         """Raises InputError where a row of values is not finite."""
         finite = np.isfinite(np.asarray(values).reshape(len(paths), -1)).all(axis=1)
@@ -487,11 +330,6 @@ class Embeddings:
                 f"{self._folder}: NaN or infinite values in the embedding of {path}; listen to the "
                 "file, change or remove it, and embed it again"
             )
-
-
-def _light(columns: Sequence[str]) -> list[str]:
-    """All columns but the embeddings."""
-    return [name for name in columns if name not in _VALUES]
 
 
 def _rows_of(paths: Sequence[str]) -> dict[str, list[int]]:

@@ -11,8 +11,9 @@ import numpy as np
 from mar.audio.logmel import LogMel, standardize
 from mar.audio.windows import Windows
 from mar.errors import InputError
-from mar.models.layers import SpectrogramInput
+from mar.models.layers import SpectrogramInput, undrawn
 from mar.util.atomic import whole
+from mar.util.backends import require_tensorflow
 
 
 def front_end(model: keras.Model) -> LogMel:
@@ -69,7 +70,8 @@ def load(path: str | os.PathLike[str]) -> keras.Model:
         InputError: it is no such file.
     """
     try:
-        model = keras.saving.load_model(path, compile=False, safe_mode=True)
+        with undrawn():
+            model = keras.saving.load_model(path, compile=False, safe_mode=True)
     except (TypeError, ValueError, KeyError, OSError, EOFError) as error:
         reason = str(error).strip().splitlines()[0]
         raise InputError(f"{path}: not a model that mar saved: {reason}") from None
@@ -97,7 +99,9 @@ def save_waveform_model(model: keras.Model, folder: str | os.PathLike[str]) -> N
 
     Raises:
         InputError: the folder exists or cannot be written, or the model carries no front end.
+        ConfigError: Keras runs on another backend.
     """
+    require_tensorflow("writing a SavedModel")
     import tensorflow as tf
 
     folder = pathlib.Path(folder)

@@ -36,6 +36,7 @@ from mar.probing.search import search
 from mar.tasks import Task
 from mar.util import shipped
 from mar.util.atomic import make_folder
+from mar.util.backends import require_tensorflow
 from mar.util.lock import FolderLock
 
 logger = logging.getLogger(__name__)
@@ -113,6 +114,7 @@ class Probe:
                 another process searches in `scratch`.
             ConfigError: the probe cannot be trained so.
         """
+        require_tensorflow("training")
         model = pathlib.Path(embeddings.folder).resolve().name if model is None else model
         results.check_name(model)
         embedded = join(self.task, embeddings, allow_missing)

@@ -27,6 +27,7 @@ from mar.training.logs import Logs
 from mar.training.objectives import Objective
 from mar.training.signals import caught_signals
 from mar.util.atomic import make_folder
+from mar.util.backends import require_tensorflow
 from mar.util.kinds import NonNegativeInt, PositiveInt
 from mar.util.lock import FolderLock
 
@@ -110,6 +111,7 @@ class Trainer(Configurable):
                 another process trains into the folder; a loss that is not finite; a checkpoint that
                 cannot be written.
         """
+        require_tensorflow("training")
         folder = pathlib.Path(folder)
         checks.check_records(self)
         with explained(folder / CHECKPOINTS):

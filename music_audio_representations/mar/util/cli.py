@@ -1,12 +1,10 @@
 """What all commands share: `--config` with `--set`, and how errors end them."""
 
-import contextlib
 import gc
 import io
 import itertools
 import json
 import os
-import pathlib
 import select
 import signal
 import sys
@@ -116,24 +114,6 @@ def shard() -> tuple[int, int]:
             f"--shard: expected i/n with i from 0 to n - 1, got {flags.FLAGS.shard!r}"
         )
     return int(first), int(count)
-
-
-def require_tensorflow() -> None:
-    """Called by commands that train, before they import or write anything.
-
-    Raises:
-        ConfigError: Keras would use another backend: by KERAS_BACKEND, or by its own file.
-    """
-    file = pathlib.Path(os.environ.get("KERAS_HOME", "~/.keras"), "keras.json").expanduser()
-    backend, said_by = os.environ.get("KERAS_BACKEND"), "KERAS_BACKEND"
-    if not backend:
-        said_by = str(file)
-        with contextlib.suppress(OSError, ValueError, AttributeError):  # as Keras does
-            backend = json.loads(file.read_text()).get("backend")
-    if backend not in (None, "", "tensorflow"):
-        raise ConfigError(
-            f"training needs TensorFlow, and {said_by} says {backend}: set KERAS_BACKEND=tensorflow"
-        )
 
 
 def define_common_flags() -> None:

@@ -10,6 +10,7 @@ from typing import Any, TextIO
 from typing_extensions import Self
 
 _BAR_SECONDS, _LINE_SECONDS = 0.5, 60.0
+_SIZE = {"ncols": 80, "nrows": 24}
 
 
 class Progress:
@@ -30,14 +31,16 @@ class Progress:
             import tqdm
 
             columns = os.get_terminal_size(sys.stderr.fileno()).columns
+            size: dict[str, Any] = {} if columns else _SIZE  # some terminals do not know theirs
             self._bar = tqdm.tqdm(
                 total=total,
                 unit=unit,
                 initial=initial,
                 mininterval=_BAR_SECONDS,
                 smoothing=0.05,
-                dynamic_ncols=columns > 0,  # some terminals do not know theirs
+                dynamic_ncols=columns > 0,
                 file=sys.stderr,
+                **size,
             )
 
     def __enter__(self) -> Self:

@@ -1,0 +1,182 @@
+"""Keras on JAX and on PyTorch gives what it gives on TensorFlow, and TensorFlow is not imported.
+
+`tests/data/backends.npz` holds what TensorFlow gave, so that this runs where there is none.
+"""
+
+import importlib.util
+import os
+import tarfile
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+import mar
+from helpers.processes import run_python
+from helpers.resources import DATA, ROOT, reference
+from helpers.signals import music
+from mar.embedding.store import Embeddings
+from mar.errors import ConfigError
+from mar.probing.dense import Layers
+from mar.probing.head import Head, Parts
+
+RUN = DATA / "earlier" / "run"
+TENSORFLOWS = DATA / "backends.npz"
+
+
+@pytest.fixture(params=["jax", "torch"])
+def backend(request):
+    if importlib.util.find_spec(request.param) is None:
+        pytest.skip(f"needs {request.param}")
+    return request.param
+
+
+@pytest.fixture
+def on(backend, tmp_path):
+    """Runs Python on a backend, where whoever imports TensorFlow fails, unless Keras does."""
+    absent = tmp_path / "absent"
+    absent.mkdir()
+    (absent / "tensorflow.py").write_text("raise AssertionError('TensorFlow was imported')")
+    folders = [absent, ROOT / "tests", ROOT, os.environ.get("PYTHONPATH", "")]
+
+    def run(*arguments, by_keras=False):
+        path = os.pathsep.join(map(str, folders[by_keras:]))
+        process = run_python(*arguments, KERAS_BACKEND=backend, PYTHONPATH=path)
+        assert process.returncode == 0, process.stderr
+        return process.stdout
+
+    return run
+
+
+def relative(found, expected):
+    return np.abs(found - expected).max() / np.abs(expected).max()
+
+
+def tempo_head(embeddings):
+    """A head that reads embeddings such as these, and gives the mean of their numbers."""
+    size = embeddings.provenance["dimensions"]
+    zeros, ones = np.zeros(1, np.float32), np.ones(1, np.float32)
+    kernel = np.full((size, 1), 1 / size, np.float32)
+    layers = Layers(
+        *(np.zeros(size, np.float32), np.ones(size, np.float32), (kernel,), (zeros,)),
+        *("relu", "linear", zeros, ones),
+    )
+    about = {
+        **{"task": "tempo", "kind": "regression", "labels": ["tempo"], "unit": "BPM"},
+        **{"pooling": "mean", "model": "toy", "test": {}, "mar_version": "1", "date": "2026"},
+        **{"licence": "", "calibrated": False, "uncalibrated_labels": [], "aim": None},
+        **{"embeddings": embeddings.provenance, "dimensions": size},
+    }
+    return Head(Parts(layers, None, about))
+
+
+def test_a_catalogue_its_labels_and_its_neighbours(on, tmp_path, soundfiles):
+    """By the commands, with the weights of a checkpoint; a head of TensorFlow's fits."""
+    output = tmp_path / "embeddings"
+    flags = ["--store", "timeline", "--output", output]
+    on("-m", "mar.embed", "--model", f"{RUN}@2", *flags, soundfiles)
+    embeddings, expected = Embeddings(output), np.load(TENSORFLOWS)
+    assert not embeddings.failures
+    windows, _ = embeddings.windows(["0.flac"])
+    assert relative(windows, expected["windows"]) < 1e-5
+    assert embeddings.provenance["model"] == str(expected["model"])
+
+    head = tempo_head(embeddings)
+    head.save(tmp_path / "head.safetensors")
+    table = tmp_path / "tags.parquet"
+    on("-m", "mar.tag", "--head", tmp_path / "head.safetensors", "--output", table, output)
+    rows = {row["path"]: row for row in pq.read_table(table).to_pylist()}
+    assert rows["0.flac"]["value"] == pytest.approx(float(expected["windows"].mean()), rel=1e-4)
+
+    new = tmp_path / "new.wav"
+    new.write_bytes((soundfiles / "1.wav").read_bytes() + b"\0" * 64)
+    first, *_ = on("-m", "mar.similar", "--embeddings", output, new).splitlines()
+    assert first.split() == ["1.0000", "1.wav"]
+
+
+@pytest.fixture(scope="module")
+def soundfiles(tmp_path_factory):
+    import soundfile
+
+    folder = tmp_path_factory.mktemp("music")
+    soundfile.write(folder / "0.flac", music(9.0), 44100)
+    soundfile.write(folder / "1.wav", music(4.0, 22050, seed=1), 22050)
+    return folder
+
+
+def test_what_tensorflow_gave_is_what_it_gives(soundfiles):
+    pytest.importorskip("tensorflow")
+    embedded = mar.Embedder(RUN / "model.keras")(soundfiles / "0.flac")
+    expected = np.load(TENSORFLOWS)
+    assert relative(embedded.values, expected["exported"]) < 1e-5
+    embedded = mar.Embedder(f"{RUN}@2")(soundfiles / "0.flac")
+    assert relative(embedded.values, expected["windows"]) < 1e-5
+    assert embedded.provenance["model"] == str(expected["model"])
+
+
+def test_the_published_weights_in_both_formats(on, tmp_path):
+    """All of them, and the golden embedding."""
+    with tarfile.open(reference("reference/golden_saved_model_variables.tar.xz")) as archive:
+        archive.extractall(tmp_path, filter="data")
+    script = """
+import sys, mar, numpy as np
+from helpers.networks import GOLDEN, golden_input
+from mar.embedding.network import compiled
+from mar.models.saving import fingerprint
+model = mar.load_model(sys.argv[1])
+assert fingerprint(model) == fingerprint(mar.load_model(sys.argv[2]))
+found, expected = compiled(model, 2)(golden_input()), np.load(GOLDEN)["embedding"]
+assert np.abs(found - expected).max() <= 1e-4 * np.abs(expected).max()
+print(len(model.weights), mar.front_end(model).downmix)
+"""
+    keras_file = reference("reference/golden_model.keras")
+    assert on("-c", script, keras_file, tmp_path / "saved_model").split() == ["480", "sum"]
+
+
+def test_other_windows_and_bfloat16(on, soundfiles):
+    script = """
+import sys, mar, numpy as np
+model, path, expected = mar.load_model(sys.argv[1]), sys.argv[2], np.load(sys.argv[3])["exported"]
+found = mar.Embedder(model)(path).values
+assert np.abs(found - expected).max() < 1e-5 * np.abs(expected).max()
+short = mar.Embedder(model, mar.Windows(window_seconds=1.0, hop_seconds=1.0), batch_size=3)(path)
+assert short.values.shape == (len(short.times), expected.shape[1]) and len(short.times) > 7
+rough = mar.Embedder(model, precision="bfloat16")(path).values
+lengths = np.linalg.norm(rough, axis=1) * np.linalg.norm(expected, axis=1)
+cosines = (rough * expected).sum(1) / lengths
+assert 0.99 < cosines.min() < 0.999999, cosines
+"""
+    arguments = (RUN / "model.keras", soundfiles / "0.flac", TENSORFLOWS)
+    on("-c", script, *arguments, by_keras=True)  # to copy layers, where it is installed
+
+
+def test_what_jax_compiled_is_kept(tmp_path):
+    """In our cache, or where the user says."""
+    pytest.importorskip("jax")
+    script = """
+import keras, numpy as np
+from mar.embedding.network import compiled
+model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
+print(compiled(model, 4)(np.zeros((2, 3))).shape)
+"""
+    every = {"KERAS_BACKEND": "jax", "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
+    for named in ({}, {"JAX_COMPILATION_CACHE_DIR": str(tmp_path / "mine")}):
+        process = run_python("-c", script, MAR_CACHE=str(tmp_path / "ours"), **every, **named)
+        assert process.stdout == "(2, 2)\n", process.stderr
+        kept = {path.relative_to(tmp_path).parts[0] for path in tmp_path.rglob("*lambda*-cache")}
+        assert kept == ({"ours", "mine"} if named else {"ours"})
+
+
+@pytest.mark.parametrize("chosen", ["jax", "torch"])
+def test_what_needs_tensorflow_says_so_before_it_begins(chosen, tmp_path, monkeypatch):
+    pytest.importorskip("tensorflow")
+    model = mar.load_model(RUN / "model.keras")
+    trainer = mar.Trainer.load(RUN / "configuration.yaml")
+    monkeypatch.setenv("KERAS_BACKEND", chosen)
+    for begun in (
+        lambda: trainer.run(tmp_path / "run"),
+        lambda: mar.save_waveform_model(model, tmp_path / "saved_model"),
+    ):
+        with pytest.raises(ConfigError, match=rf"needs TensorFlow, .* says {chosen}: set KERAS_B"):
+            begun()
+    assert not list(tmp_path.iterdir())
