@@ -33,19 +33,25 @@ def locally_scaled(similarities):
     return -squares / (scale[:, None] * scale)
 
 
-def report(name, similarities, albums, counted):
+def report(name, similarities, albums, counted, compared=None):
+    """Prints one row; returns the shares of the tracks, with which later ones are `compared`."""
     similarities = similarities.copy()
     np.fill_diagonal(similarities, -np.inf)
     nearest = np.argsort(-similarities, axis=1)[:, :K]
     same = albums[nearest] == albums[:, None]
     sizes = np.minimum(K, [np.sum(albums == album) - 1 for album in albums])
     share = (same.sum(axis=1) / np.maximum(sizes, 1))[counted]
-    error = np.std(share) / np.sqrt(len(share))
     skewness = stats.skew(np.bincount(nearest.ravel(), minlength=len(albums)))
+    more = ""
+    if compared is not None:
+        difference = share - compared
+        error = np.std(difference) / np.sqrt(len(share))
+        more = f" ({difference.mean():+.3f} ± {error:.3f}, paired)"
     print(
-        f"  {name}: {share.mean():.3f} ± {error:.3f} of the nearest {K}, "
+        f"  {name}: {share.mean():.3f}{more} of the nearest {K}, "
         f"{same[counted, 0].mean():.3f} of the nearest, skewness {skewness:.2f}"
     )
+    return share
 
 
 def main(argv):
@@ -61,9 +67,9 @@ def main(argv):
             f"{len(paths)}"
         )
         similarities = cosines(vectors)
-        report("cosine", similarities, albums, counted)
-        report("centred", cosines(vectors - vectors.mean(axis=0)), albums, counted)
-        report("local scaling", locally_scaled(similarities), albums, counted)
+        plain = report("cosine", similarities, albums, counted)
+        report("centred", cosines(vectors - vectors.mean(axis=0)), albums, counted, plain)
+        report("local scaling", locally_scaled(similarities), albums, counted, plain)
 
 
 if __name__ == "__main__":
