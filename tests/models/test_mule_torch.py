@@ -2,7 +2,7 @@
 
 `tests/data/mule_torch_0.2.0.tsv` lists the state of a `MuleModel` of that package, read off one
 that was built without weights. That the arrays mean the same there was checked once by running it
-with golden weights: benchmarks/agreement_keras.py does so again.
+with golden weights: benchmarks/row_mule_torch.py does so again.
 """
 
 import numpy as np

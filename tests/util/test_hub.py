@@ -4,11 +4,15 @@ The hub itself is not asked: its certificates, logins, transfers by Xet and in p
 """
 
 import pytest
+import soundfile
 
 import mar
+from helpers.exported import mono, small_file
 from helpers.hub import Hub
 from helpers.processes import run_python
 from helpers.resources import DATA
+from mar.embedding import files, model_names, remembered
+from mar.embedding.catalogue import Catalogue
 from mar.errors import InputError
 from mar.models.loading import located
 from mar.models.saving import fingerprint
@@ -41,6 +45,19 @@ def test_a_model_is_embedded_with_and_named(served):
     provenance = mar.Embedder("hf://me/mine@v1").provenance
     assert provenance["model"] == expected
     assert provenance["model_source"] == f"hf://me/mine@{served.first}"
+
+
+def test_an_exported_model(served, tmp_path):
+    """Whose catalogue can be continued."""
+    commit = served.commit("me/exported", {"model.onnx": small_file()[1].read_bytes()}, "main")
+    embedder = mar.Embedder("hf://me/exported")
+    assert embedder.provenance["model"] == fingerprint(small_file()[0])
+    assert embedder.provenance["model_source"] == f"hf://me/exported@{commit}"
+    soundfile.write(tmp_path / "a.wav", mono(4.0), 16000)
+    items = files.find([str(tmp_path / "a.wav")])
+    for _ in range(2):
+        Catalogue().run("hf://me/exported", items, tmp_path / "out")
+    assert mar.Embeddings(tmp_path / "out").paths == ["a.wav"]
 
 
 def test_a_pinned_name_is_the_same_file_for_ever(served):
@@ -111,6 +128,17 @@ def test_a_hub_that_does_not_answer(served):
         mar.load_model("hf://me/mine")
 
 
-def test_addresses():
-    assert hub.is_address("hf://me/mine")
-    assert not hub.is_address("me/mine")
+def test_what_a_data_set_remembers_is_the_commit(served):
+    model_names.check("hf://me/mine")
+    assert remembered.asked("hf://me/mine@v1")["model"] == f"hf://me/mine@{served.first}"
+    moved = served.commit("me/mine", {"model.keras": b"another"}, "v1")
+    assert remembered.asked("hf://me/mine@v1")["model"] == f"hf://me/mine@{moved}"
+
+
+def test_an_exported_model_is_found_and_not_keras_s(served):
+    served.commit("me/exported", {"model.onnx": b"exported"}, "main")
+    assert hub.fetch("hf://me/exported").read_bytes() == b"exported"
+    with pytest.raises(InputError, match=r"model.onnx: exported by mar export, for mar.Embedder"):
+        mar.load_model("hf://me/exported")
+    with pytest.raises(InputError, match=r"model.onnx"):
+        mar.Embedder("hf://me/exported")

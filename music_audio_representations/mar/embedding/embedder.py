@@ -20,6 +20,7 @@ from mar.embedding.representations import Representation, representation
 from mar.embedding.store import Embeddings
 from mar.embedding.waveform import Waveform
 from mar.errors import ConfigError, InputError
+from mar.util import hub
 
 if TYPE_CHECKING:
     import keras
@@ -212,6 +213,8 @@ def _located(name: str) -> str:
     """What stands for the same model later, and in another working folder."""
     if is_baseline(name):
         return name
+    if hub.is_address(name):
+        return hub.pinned(name)
     if is_exported(name):
         return os.path.abspath(name)
     from mar.models.loading import located

@@ -11,6 +11,7 @@ from typing import Any
 import mar
 from mar.embedding.model_names import is_baseline, is_exported
 from mar.errors import InputError
+from mar.util import hub
 from mar.util.atomic import whole
 
 NAME = ".model.json"  # in the folder of the data set
@@ -24,7 +25,9 @@ def asked(model: str | os.PathLike, **settings: Any) -> dict:
         **settings: what else decides how it embeds.
     """
     name = os.fspath(model)
-    if name != "mule" and not is_baseline(name):
+    if hub.is_address(name):
+        name = hub.pinned(name)
+    elif name != "mule" and not is_baseline(name):
         name = os.path.abspath(name)
     return {"model": name, **settings, "version": mar.__version__}
 
@@ -64,6 +67,8 @@ def _files(name: str, source: str) -> list[pathlib.Path]:
     """The files from which a model follows; and the folders that say which these are."""
     if is_baseline(name):
         return []
+    if hub.is_address(name):
+        return [hub.fetch(name)]
     if is_exported(name):
         return [pathlib.Path(source)]
     from mar.models import loading, runs

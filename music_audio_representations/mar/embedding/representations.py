@@ -16,6 +16,7 @@ from mar.audio.windows import Windows
 from mar.embedding.batches import Tag
 from mar.embedding.model_names import is_baseline, is_exported
 from mar.errors import ConfigError
+from mar.util import hub
 
 if TYPE_CHECKING:
     import keras
@@ -141,7 +142,8 @@ def representation(
         InputError: the model cannot be loaded.
     """
     if isinstance(model, (str, os.PathLike)):
-        name, _, seed = os.fspath(model).partition(":")
+        model = hub.local(os.fspath(model))
+        name, _, seed = model.partition(":")
         if is_exported(name):
             return _exported(model, windows, batch_size, precision)
         if is_baseline(name) and name != "random":
@@ -175,6 +177,12 @@ def _of_keras(model, windows, batch_size, precision):
     from mar.embedding.network import Network
     from mar.models.saving import front_end
 
+    if precision in ("float16", "int8"):
+        raise ConfigError(
+            f"precision: {precision} is that of an exported file: mar export --precision "
+            f"{precision} --audio MUSIC --output FILE.onnx makes one of this model, and --model "
+            f"FILE.onnx takes it"
+        )
     frames = windows.in_frames(front_end(model).hop_seconds).length
     return NetworkWindows(Network(model, frames, batch_size, precision), windows)
 
