@@ -4,12 +4,15 @@ The hub itself is not asked: its certificates, logins, transfers by Xet and in p
 """
 
 import pytest
+import soundfile
 
 import mar
+from helpers.exported import mono, small_file
 from helpers.hub import Hub
 from helpers.processes import run_python
 from helpers.resources import DATA
-from mar.embedding import model_names, remembered
+from mar.embedding import files, model_names, remembered
+from mar.embedding.catalogue import Catalogue
 from mar.errors import InputError
 from mar.models.loading import located
 from mar.models.saving import fingerprint
@@ -42,6 +45,19 @@ def test_a_model_is_embedded_with_and_named(served):
     provenance = mar.Embedder("hf://me/mine@v1").provenance
     assert provenance["model"] == expected
     assert provenance["model_source"] == f"hf://me/mine@{served.first}"
+
+
+def test_an_exported_model(served, tmp_path):
+    """Whose catalogue can be continued."""
+    commit = served.commit("me/exported", {"model.onnx": small_file()[1].read_bytes()}, "main")
+    embedder = mar.Embedder("hf://me/exported")
+    assert embedder.provenance["model"] == fingerprint(small_file()[0])
+    assert embedder.provenance["model_source"] == f"hf://me/exported@{commit}"
+    soundfile.write(tmp_path / "a.wav", mono(4.0), 16000)
+    items = files.find([str(tmp_path / "a.wav")])
+    for _ in range(2):
+        Catalogue().run("hf://me/exported", items, tmp_path / "out")
+    assert mar.Embeddings(tmp_path / "out").paths == ["a.wav"]
 
 
 def test_a_pinned_name_is_the_same_file_for_ever(served):

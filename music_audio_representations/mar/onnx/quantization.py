@@ -115,11 +115,14 @@ def grouped(work: dict[str, float], groups: int = GROUPS) -> list[list[str]]:
 def float16(network: onnx.ModelProto) -> onnx.ModelProto:
     """The network in half precision; means, and what is standardised, are computed in float32."""
     from onnxruntime.transformers.float16 import convert_float_to_float16
+    from onnxruntime.transformers.onnx_model import OnnxModel
 
     in_float32 = ["ReduceMean", "GlobalAveragePool", "Sqrt", "Max", "Sub"]
-    return convert_float_to_float16(
+    converted = convert_float_to_float16(
         network, keep_io_types=True, op_block_list=in_float32, disable_shape_infer=False
     )
+    OnnxModel.graph_topological_sort(converted.graph)  # its casts stand at the end
+    return converted
 
 
 def work_of(network: onnx.ModelProto) -> dict[str, float]:

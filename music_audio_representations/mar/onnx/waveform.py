@@ -49,9 +49,9 @@ def whole_graph(
     """
     before, after = log_mel.margins()
     shortest = (windows.length - 1) * log_mel.hop_length
-    if shortest < max(before, after):
+    if shortest <= max(before, after):
         raise InputError(
-            f"expected windows of at least {1 + max(before, after) // log_mel.hop_length} frames, "
+            f"expected windows of at least {2 + max(before, after) // log_mel.hop_length} frames, "
             f"so that their ends can be reflected, got {windows.length}"
         )
     graph = Graph()
