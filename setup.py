@@ -38,7 +38,7 @@ EXTRAS = {
     "gpu": ["tensorflow[and-cuda]>=2.17"],
     # hdfs:// and Azure. The last tensorflow-io cannot be loaded by a newer TensorFlow.
     "io": ["tensorflow-io==0.37.1", "tensorflow>=2.17,<2.18"],
-    "hub": ["huggingface_hub>=0.30"],  # hf:// models
+    "hub": ["huggingface_hub>=1.16"],  # hf:// models
     # Exported models: applied with onnxruntime alone, which requirements-onnx.txt installs.
     "onnx": ["onnxruntime>=1.17", "onnx>=1.15"],
     "cluster": ["ray[data]>=2.30"],
@@ -62,7 +62,7 @@ EXTRAS = {
         "onnx>=1.15",
         "librosa>=0.10.2",  # what our mel filters are compared with
         "resampy",
-        "huggingface_hub>=0.30",
+        "huggingface_hub>=1.16",
         "mutagen>=1.46",
         "faiss-cpu>=1.12",
         "tinytag>=2.0",  # reads tags, as another program would

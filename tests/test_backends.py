@@ -41,7 +41,7 @@ def on(backend, tmp_path):
 
     def run(*arguments, by_keras=False):
         path = os.pathsep.join(map(str, folders[by_keras:]))
-        process = run_python(*arguments, KERAS_BACKEND=backend, PYTHONPATH=path)
+        process = run_python(*arguments, fresh=True, KERAS_BACKEND=backend, PYTHONPATH=path)
         assert process.returncode == 0, process.stderr
         return process.stdout
 
@@ -157,9 +157,10 @@ from mar.embedding.network import compiled
 model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
 print(compiled(model, 4)(np.zeros((2, 3))).shape)
 """
-    every = {"KERAS_BACKEND": "jax", "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
+    ours = {"KERAS_BACKEND": "jax", "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
+    ours["MAR_CACHE"] = str(tmp_path / "ours")
     for named in ({}, {"JAX_COMPILATION_CACHE_DIR": str(tmp_path / "mine")}):
-        process = run_python("-c", script, MAR_CACHE=str(tmp_path / "ours"), **every, **named)
+        process = run_python("-c", script, fresh=True, **ours, **named)
         assert process.stdout == "(2, 2)\n", process.stderr
         kept = {path.relative_to(tmp_path).parts[0] for path in tmp_path.rglob("*lambda*-cache")}
         assert kept == ({"ours", "mine"} if named else {"ours"})

@@ -30,6 +30,7 @@ class Hub:
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._server.daemon_threads = True
         self.endpoint = f"http://127.0.0.1:{self._server.server_port}"
+        self.elsewhere = f"http://localhost:{self._server.server_port}"  # another host, by its name
 
     def commit(self, repository, files, *revisions):
         """Adds a commit that branches or tags stand for from now on; returns its hash."""
@@ -76,7 +77,7 @@ class Hub:
                     return self.answer(200, content, {"ETag": f'"{etag}"', "X-Repo-Commit": commit})
                 etag = hashlib.sha256(content).hexdigest()
                 headers = {
-                    "Location": f"{hub.endpoint}/large/{etag}",
+                    "Location": f"{hub.elsewhere}/large/{etag}",
                     "X-Repo-Commit": commit,
                     "X-Linked-ETag": f'"{etag}"',
                     "X-Linked-Size": str(len(content)),

@@ -77,13 +77,15 @@ def test_offline(served, tmp_path):
     """In processes of their own, as the hub's package reads its variables once."""
     variables = {"HF_HUB_CACHE": str(tmp_path / "hub"), "HF_ENDPOINT": served.endpoint}
     fetch = "import sys; from mar.util import hub; print(hub.fetch(sys.argv[1]))"
-    online = run_python("-c", fetch, "hf://me/other", HF_HUB_DISABLE_XET="1", **variables)
+    online = run_python(
+        "-c", fetch, "hf://me/other", fresh=True, HF_HUB_DISABLE_XET="1", **variables
+    )
     assert online.returncode == 0, online.stderr
     variables["HF_HUB_OFFLINE"] = "1"
     count = len(served.requests)
-    offline = run_python("-c", fetch, "hf://me/other", **variables)
+    offline = run_python("-c", fetch, "hf://me/other", fresh=True, **variables)
     assert offline.stdout == online.stdout != ""
-    process = run_python("-c", fetch, "hf://me/mine", **variables)
+    process = run_python("-c", fetch, "hf://me/mine", fresh=True, **variables)
     last = process.stderr.strip().splitlines()[-1]
     assert "InputError: hf://me/mine: it is not in the hub's cache" in last
     assert "HF_HUB_OFFLINE" in last
@@ -92,7 +94,7 @@ def test_offline(served, tmp_path):
 
 def test_a_download_that_broke_leaves_nothing(served):
     served.breaks_after = 100_000
-    with pytest.raises(InputError, match="hf://me/other: the hub cannot be reached, or did not"):
+    with pytest.raises(InputError, match="hf://me/other: .*the hub cannot be"):
         hub.fetch("hf://me/other")
     assert hub.fetch("hf://me/other").read_bytes() == MODEL.read_bytes()
 
