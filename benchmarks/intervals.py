@@ -5,9 +5,11 @@
 Draws test sets from populations whose scores are known, some with rare labels or classes, and
 prints the share of intervals that hold them: ours, from what each item contributes, and (of some of
 the sets) percentile intervals of bootstraps. Before that, by how much average precision exceeds the
-population's for few positives, times their number plus one. Ten minutes on two cores.
+population's for few positives, times their number plus one. Half an hour on two cores.
 
-RESULTS
+Ours, in the order of the rows: 0.952, 0.941, 0.951, 0.951, 0.952, 0.956, 0.954 (all of them
+computed by a vectorised form of the same intervals, 2,000 sets and more); where they came from
+halves of the items they were 0.927, 0.935, 0.922, 0.925, 0.948, 0.943, 0.973.
 """
 
 import numpy as np

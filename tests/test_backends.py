@@ -5,15 +5,15 @@
 
 import importlib.util
 import os
-import tarfile
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
 import mar
+from helpers import published
 from helpers.processes import run_python
-from helpers.resources import DATA, ROOT, reference
+from helpers.resources import DATA, ROOT
 from helpers.signals import music
 from mar.embedding.store import Embeddings
 from mar.errors import ConfigError
@@ -114,10 +114,9 @@ def test_what_tensorflow_gave_is_what_it_gives(soundfiles):
     assert embedded.provenance["model"] == str(expected["model"])
 
 
-def test_the_published_weights_in_both_formats(on, tmp_path):
+def test_the_published_weights_in_both_formats(golden_model, on, tmp_path):
     """All of them, and the golden embedding."""
-    with tarfile.open(reference("reference/golden_saved_model_variables.tar.xz")) as archive:
-        archive.extractall(tmp_path, filter="data")
+    saved_model = published.golden_saved_model(tmp_path)
     script = """
 import sys, mar, numpy as np
 from helpers.networks import GOLDEN, golden_input
@@ -129,8 +128,7 @@ found, expected = compiled(model, 2)(golden_input()), np.load(GOLDEN)["embedding
 assert np.abs(found - expected).max() <= 1e-4 * np.abs(expected).max()
 print(len(model.weights), mar.front_end(model).downmix)
 """
-    keras_file = reference("reference/golden_model.keras")
-    assert on("-c", script, keras_file, tmp_path / "saved_model").split() == ["480", "sum"]
+    assert on("-c", script, golden_model, saved_model).split() == ["480", "sum"]
 
 
 def test_other_windows_and_bfloat16(on, soundfiles):

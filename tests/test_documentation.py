@@ -59,6 +59,8 @@ def test_a_reader_can_follow(page, tmp_path, monkeypatch):
 @pytest.mark.parametrize("page", WRITTEN, ids=name_of)
 def test_what_is_not_run_says_why(page):
     whole, blocks = pages.parts_of(page)
+    if any(block.language in ("sh", "bash", "python") for block in blocks):
+        assert whole.keys() & {"test", "skip-page"}, "see helpers.pages: a comment says what is run"
     reasons = [whole.get("skip-page", "…"), *(block.said.get("skip", "…") for block in blocks)]
     assert all(reasons)
     assert {word for block in blocks for word in block.said} <= {"skip", "needs", "exit", "file"}

@@ -80,10 +80,10 @@ def main(argv: list[str]) -> int:
 
 def _check_flags(inputs):
     """Raises ConfigError where they cannot be meant together."""
-    cli.check_paths("head", "files")
     if FLAGS.remove:
         if FLAGS.head or FLAGS.output or FLAGS.field or inputs or not FLAGS.files:
             raise ConfigError("--remove: expected --files and, at most, --write and --shard")
+        cli.check_paths("files")
         return
     if not FLAGS.head:
         raise ConfigError("expected --head, which mar.probe prints at its end")
@@ -95,6 +95,7 @@ def _check_flags(inputs):
         raise ConfigError("--write and --field: expected --files, the files to label")
     if not inputs:
         raise ConfigError("expected a folder of embeddings, or audio files, folders or lists")
+    cli.check_paths("head", "files")
     if FLAGS.model is not None:
         model_names.check(FLAGS.model)
     if FLAGS.output is not None:

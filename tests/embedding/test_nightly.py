@@ -280,7 +280,7 @@ from mar.util import cli
 try:
     cli.run(embed.main)
 finally:
-    print(*sorted({"tensorflow", "keras", "librosa", "sklearn", "pandas"} & {*sys.modules}), ".")
+    print(*sorted({"tensorflow", "keras", "librosa", "sklearn"} & {*sys.modules}), ".")
 """
     command = ("-c", script, "--model", MODEL, "--output", tmp_path / "out", music_folder)
     process = run_python(*command, fresh=True)

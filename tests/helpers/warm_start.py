@@ -74,10 +74,13 @@ class _Server:
     def start(self, program, descriptors):
         """Returns the pid of the process, which is a child of this one."""
         with self._lock, _adoption():
-            socket.send_fds(self._connection, [b"."], descriptors)
-            pickle.dump(program, self._stream)
-            self._stream.flush()
-            return pickle.load(self._stream)
+            try:
+                socket.send_fds(self._connection, [b"."], descriptors)
+                pickle.dump(program, self._stream)
+                self._stream.flush()
+                return pickle.load(self._stream)
+            except (OSError, EOFError):
+                raise RuntimeError("helpers.warm_server has ended; its output says why") from None
 
     def _end(self):
         self._stream.close()

@@ -2,7 +2,7 @@
 
 `tests/data/mule_torch_0.2.0.tsv` lists the state of a `MuleModel` of that package, read off one
 that was built without weights. That the arrays mean the same there was checked once by running it
-with golden weights: benchmarks/agreement_keras.py does so again.
+with golden weights: benchmarks/row_mule_torch.py does so again.
 """
 
 import numpy as np
@@ -10,8 +10,9 @@ import pytest
 import safetensors.numpy
 
 import mar
+from helpers import published
 from helpers.networks import golden_value
-from helpers.resources import DATA, reference
+from helpers.resources import DATA
 from mar.errors import InputError
 from mar.models.mule_torch import its_name
 
@@ -20,7 +21,7 @@ STATE = DATA / "mule_torch_0.2.0.tsv"
 
 def names_and_shapes():
     """`{canonical name: shape}` of the published network."""
-    lines = reference("reference/sfnfnetf0_weights.tsv").read_text().splitlines()[1:]
+    lines = (published.FOLDER / "sfnfnetf0_weights.tsv").read_text().splitlines()[1:]
     rows = (line.split("\t") for line in lines)
     return {
         name: tuple(map(int, shape.strip("()").replace(",", " ").split()))
@@ -52,10 +53,10 @@ def test_names_and_shapes_are_those_of_the_package(golden):
     assert found == of_network
 
 
-def test_golden_weights_by_its_names(golden, tmp_path):
+def test_golden_weights_by_its_names(golden, golden_model, tmp_path):
     safetensors.numpy.save_file(golden, tmp_path / "model.safetensors")
     model = mar.load_model(tmp_path / "model.safetensors")
-    expected = mar.load_model(reference("reference/golden_model.keras"))
+    expected = mar.load_model(golden_model)
     for variable, other in zip(model.weights, expected.weights, strict=True):
         assert variable.path == other.path
         np.testing.assert_allclose(variable, other, rtol=1e-6, err_msg=variable.path)

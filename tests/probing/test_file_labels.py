@@ -277,10 +277,12 @@ def test_a_kill_leaves_every_file_whole_and_the_next_run_finishes(songs, tmp_pat
         (["--files", "music", "emb"], "expected --head"),
         (["--head", "h", "emb"], "expected --output, for a table, or --files"),
         (["--head", "h", "--output", "t.csv", "--write", "emb"], "--write and --field: expected"),
-        (["--head", FILE, "--files", "emb", "emb"], "has none of the 5 files .*'4.m4a'"),
+        (["--head", FILE, "--files", "other", "emb"], "has none of the 5 files .*'4.m4a'"),
     ],
 )
 def test_what_cannot_be_meant_is_refused_at_once(music_folder, tmp_path, arguments, message):
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "any.wav").write_bytes(b"RIFF")
     before = state(tmp_path)
     finished = run_python("-m", "mar.tag", *arguments, cwd=tmp_path)
     assert finished.returncode == 1

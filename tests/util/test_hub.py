@@ -11,7 +11,7 @@ from helpers.exported import mono, small_file
 from helpers.hub import Hub
 from helpers.processes import run_python
 from helpers.resources import DATA
-from mar.embedding import files
+from mar.embedding import files, model_names, remembered
 from mar.embedding.catalogue import Catalogue
 from mar.errors import InputError
 from mar.models.loading import located
@@ -128,6 +128,17 @@ def test_a_hub_that_does_not_answer(served):
         mar.load_model("hf://me/mine")
 
 
-def test_addresses():
-    assert hub.is_address("hf://me/mine")
-    assert not hub.is_address("me/mine")
+def test_what_a_data_set_remembers_is_the_commit(served):
+    model_names.check("hf://me/mine")
+    assert remembered.asked("hf://me/mine@v1")["model"] == f"hf://me/mine@{served.first}"
+    moved = served.commit("me/mine", {"model.keras": b"another"}, "v1")
+    assert remembered.asked("hf://me/mine@v1")["model"] == f"hf://me/mine@{moved}"
+
+
+def test_an_exported_model_is_found_and_not_keras_s(served):
+    served.commit("me/exported", {"model.onnx": b"exported"}, "main")
+    assert hub.fetch("hf://me/exported").read_bytes() == b"exported"
+    with pytest.raises(InputError, match=r"model.onnx: exported by mar export, for mar.Embedder"):
+        mar.load_model("hf://me/exported")
+    with pytest.raises(InputError, match=r"model.onnx"):
+        mar.Embedder("hf://me/exported")

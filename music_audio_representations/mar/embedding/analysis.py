@@ -19,6 +19,7 @@ from mar.embedding.model_names import is_exported
 from mar.embedding.representations import WindowNetwork
 from mar.embedding.waveform import Waveform
 from mar.errors import ConfigError
+from mar.util import hub
 from mar.util.kinds import NonNegativeInt, PositiveInt
 
 PUBLISHED_MODEL = "./supporting_data/model/model.keras"
@@ -123,7 +124,7 @@ class EmbeddingFeature(Transform):
         Raises:
             ConfigError: an exported file is to be applied in another way than it was exported for.
         """
-        location, frames = self.model_location, self.extractor.windows().length
+        location, frames = hub.local(self.model_location), self.extractor.windows().length
         if is_exported(location):
             from mar.onnx.runtime import ExportedNetwork
 

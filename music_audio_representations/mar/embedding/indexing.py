@@ -42,7 +42,7 @@ _ROWS_AT_ONCE = 8192
 _FAR = 10.0
 _LOG = logging.getLogger(__name__)
 
-Rows = tuple[list[str], list[str | None], np.ndarray]  # paths, hashes, float16 units
+Rows = tuple[list[str], list[str | None], np.ndarray]  # paths, hashes, unit vectors
 
 
 class Summary(NamedTuple):
@@ -182,7 +182,7 @@ def _of_data_set(embeddings: "Embeddings", paths: Collection[str] | None) -> Ite
         yield (
             names,
             [hashes[name] for name in names],
-            units_of(vectors).astype(np.float16),
+            units_of(vectors),
         )
 
 
@@ -218,12 +218,12 @@ def _write_segment(
     paths: list[str] = []
     hashes: list[str | None] = []
     trained.reset()
-    with open(folder / "units.f16", "wb") as file:
+    with open(folder / "units.f32", "wb") as file:
         for names, of_names, units in batches:
             paths += names
             hashes += of_names
             file.write(units.tobytes())
-            trained.add(_with_zeros_far(units.astype(np.float32)))
+            trained.add(_with_zeros_far(units.copy()))
             if len(paths) >= _SEGMENT_ROWS:
                 break
     library.write_index(trained, str(folder / "codes.faiss"))

@@ -27,15 +27,15 @@ def is_exported(name: str) -> bool:
 
 
 def check(source: str) -> None:
-    """That a model is a name, or may be somewhere: a file, a folder, or one of a run's models.
+    """That a model is a name, or may be somewhere: on the hub, a file, a folder, or one of a run's.
 
     Raises:
         InputError: it is none.
     """
     place, at, _ = source.rpartition("@")
     if (
-        source.partition(":")[0] not in NAMES
-        and not hub.is_address(source)
+        not hub.is_address(source)
+        and source.partition(":")[0] not in NAMES
         and not os.path.lexists(source)
         and not (at and os.path.isdir(place))
         and not glob.glob(f"{glob.escape(source)}.*")  # of a checkpoint, whose files have endings

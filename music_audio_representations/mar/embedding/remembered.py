@@ -25,7 +25,9 @@ def asked(model: str | os.PathLike, **settings: Any) -> dict:
         **settings: what else decides how it embeds.
     """
     name = os.fspath(model)
-    if name != "mule" and not is_baseline(name) and not hub.is_address(name):
+    if hub.is_address(name):
+        name = hub.pinned(name)
+    elif name != "mule" and not is_baseline(name):
         name = os.path.abspath(name)
     return {"model": name, **settings, "version": mar.__version__}
 
@@ -65,8 +67,8 @@ def _files(name: str, source: str) -> list[pathlib.Path]:
     """The files from which a model follows; and the folders that say which these are."""
     if is_baseline(name):
         return []
-    if hub.is_address(source):
-        return [hub.fetch(source)]
+    if hub.is_address(name):
+        return [hub.fetch(name)]
     if is_exported(name):
         return [pathlib.Path(source)]
     from mar.models import loading, runs

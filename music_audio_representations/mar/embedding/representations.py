@@ -142,8 +142,8 @@ def representation(
         InputError: the model cannot be loaded.
     """
     if isinstance(model, (str, os.PathLike)):
-        model = hub.fetch(os.fspath(model)) if hub.is_address(model) else model
-        name, _, seed = os.fspath(model).partition(":")
+        model = hub.local(os.fspath(model))
+        name, _, seed = model.partition(":")
         if is_exported(name):
             return _exported(model, windows, batch_size, precision)
         if is_baseline(name) and name != "random":

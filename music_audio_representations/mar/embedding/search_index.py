@@ -5,7 +5,7 @@ indexing` makes it, and it may be deleted. `index.json` there says which of the 
 
     index.json          of which data set, in which state; the segments
     SEGMENT/rows.arrow  path and hash of the audio of each row
-    SEGMENT/units.f16   its mean embedding, at length 1, in half precision
+    SEGMENT/units.f32   its mean embedding, at length 1
     SEGMENT/codes.faiss the same in a bit a dimension, in the cells of an inverted file
     KEPT.npy            whether a row counts still, of all segments' rows
     NAME.trained        the inverted file without rows
@@ -38,7 +38,6 @@ _PROBES = 32  # cells that are searched
 _CANDIDATES = 20  # by their codes, for each track that is wanted
 _SCANNED = 2_000  # rows of which so few are wanted are compared one by one
 _ROWS_AT_ONCE = 8192
-_TINY = 1e-12
 _TRIES = 3  # to open what is replaced meanwhile
 _LOG = logging.getLogger(__name__)
 
@@ -83,8 +82,8 @@ class Segment:
 
     @functools.cached_property
     def units(self) -> np.ndarray:
-        """float16 `(rows, dimensions)`, memory-mapped."""
-        units = np.memmap(self.folder / "units.f16", np.float16, "r")
+        """float32 `(rows, dimensions)`, memory-mapped."""
+        units = np.memmap(self.folder / "units.f32", np.float32, "r")
         return units.reshape(-1, self.dimensions)
 
     @functools.cached_property
@@ -113,17 +112,11 @@ class Segment:
         return rows[0][rows[0] >= 0]
 
     def similarities(self, rows: np.ndarray, target: np.ndarray) -> np.ndarray:
-        """The cosine similarities of rows, in rising order, to a unit vector.
-
-        Half precision changes a unit's length, which is corrected for: most of the error in the
-        similarity to a near vector comes from that.
-        """
+        """The cosine similarities of rows, in rising order, to a unit vector."""
         similarities = np.empty(len(rows), np.float32)
         for first in range(0, len(rows), _ROWS_AT_ONCE):
             some = slice(first, first + _ROWS_AT_ONCE)
-            units = self.units[rows[some]].astype(np.float32)
-            norms = np.sqrt(np.einsum("ij,ij->i", units, units))
-            similarities[some] = units @ target / np.maximum(norms, _TINY)
+            similarities[some] = self.units[rows[some]] @ target
         return similarities
 
 

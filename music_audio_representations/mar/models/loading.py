@@ -55,9 +55,14 @@ def load_model(source: str | os.PathLike[str]) -> keras.Model:
             folder is none of these, or the run has no such checkpoint; the hub does not give it.
         ConfigError: the hub is asked for, and its package is not installed.
     """
-    path = _fetched(source)
+    path = fetch_mule() if source == "mule" else pathlib.Path(hub.local(os.fspath(source)))
     if path.suffix == ".safetensors":
         return _converted(path)
+    if path.suffix == ".onnx":
+        raise InputError(
+            f"{path}: exported by mar export, for mar.Embedder and whatever embeds; mar.load_model "
+            "takes what it was exported from"
+        )
     if _is_saved_model(path):
         return _published(path, keras2.read_saved_model(path))
     if (saved := runs.find(path)) is not None:
@@ -85,13 +90,6 @@ def located(source: str | os.PathLike[str]) -> str:
     if saved is not None:
         return saved.name
     return os.path.abspath(source) if os.path.exists(source) else os.fspath(source)
-
-
-def _fetched(source: str | os.PathLike[str]) -> pathlib.Path:
-    """The path of a file or folder that is on this machine now."""
-    if source == "mule":
-        return fetch_mule()
-    return hub.fetch(os.fspath(source)) if hub.is_address(source) else pathlib.Path(source)
 
 
 def _is_saved_model(path: pathlib.Path) -> bool:

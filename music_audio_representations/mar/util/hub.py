@@ -87,6 +87,11 @@ def fetch(source: str) -> pathlib.Path:
     )
 
 
+def local(source: str) -> str:
+    """The path of what an address means, see `fetch`; of other names, the name as it is."""
+    return str(fetch(source)) if is_address(source) else source
+
+
 def pinned(source: str) -> str:
     """The address of the same file for ever: with the commit in place of a branch or of nothing.
 
