@@ -55,7 +55,8 @@ _HEADER = """\
 Weights: {weights}. Music: {windows} windows of {files} files. Made by
 `benchmarks/agreement_table.py`; each row is compared with the first. The centred cosine is that of
 embeddings from which the mean embedding was subtracted. Seconds are those of the processor, summed
-over its cores, for all of the music once more after a first file.
+over its cores, for all of the music once more after a first file. Megabytes are those of all
+packages that the row's interpreter finds.
 
 | | worst cosine | mean cosine | centred cosine | largest difference | seconds | MB installed |
 |---|--:|--:|--:|--:|--:|--:|
