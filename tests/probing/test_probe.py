@@ -72,7 +72,9 @@ def test_every_form_of_published_probe_runs_unchanged(form, data):
     assert mlp.layer_widths == {"tags": (512,), "wide": (1025, 1025), "values": (1024,)}.get(
         form, ()
     )
-    assert mlp.steps == {"tags": 20_000, "wide": 30_000, "classes": 400_000}.get(form, 10_000)
+    assert MLP.load(path).steps == {"tags": 20_000, "wide": 30_000, "classes": 400_000}.get(
+        form, 10_000
+    )
 
 
 @pytest.mark.slow

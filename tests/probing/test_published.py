@@ -50,9 +50,9 @@ def test_published_aggregates_follow_from_the_published_files(name):
 
 
 FORM = """\
-,model-name,map_calm / slow,map_never,map_mood/theme---happy,map_macro
-0,Musicset Supervised,0.25,,0.75,0.5
-1,Audioset USmall,0.1,,0.3,0.2
+,model-name,map_calm / slow,map_never,map_mood/theme---happy
+0,Musicset Supervised,0.25,,0.75
+1,Audioset USmall,0.1,,0.3
 """
 
 
