@@ -156,7 +156,7 @@ def test_what_cannot_be_added_to_is_told(folder, tmp_path):
     manifest = manifests.read(folder)
     header = dataclasses.replace(manifest.header, features={"id": None, "spectrogram": "x"})
     manifests.write(folder / "m.parquet", header, manifests.read_rows(folder))
-    with pytest.raises(InputError, match=r"another program.*tfrecord_tools\.merge"):
+    with pytest.raises(InputError, match=r"another program.*mar records merge"):
         growth.added(job(LATER), folder / "m.parquet")
 
 

@@ -189,7 +189,7 @@ def test_what_is_no_manifest_is_refused(tmp_path):
     with pytest.raises(InputError, match=r"text\.parquet: not a manifest"):
         RecordReader(tmp_path / "text.parquet")
     pq.write_table(pa.table({"id": ["a"]}), tmp_path / "other.parquet")
-    with pytest.raises(InputError, match=r"other\.parquet: .*tfrecord_tools\.index"):
+    with pytest.raises(InputError, match=r"other\.parquet: .*mar records index"):
         RecordReader(tmp_path / "other.parquet")
 
 

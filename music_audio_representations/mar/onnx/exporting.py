@@ -232,15 +232,16 @@ def _int8(plan, network, calibration, held_out, least):
     return choice.network
 
 
-def halves(samples):
-    """Waveforms to calibrate on, and others to measure on."""
+def halves(samples: Sequence[np.ndarray]) -> tuple[Sequence[np.ndarray], Sequence[np.ndarray]]:
+    """Waveforms to calibrate on, and others to measure on; of one, its first and second half."""
     if len(samples) == 1:
-        return np.array_split(samples[0], 2)[:1], np.array_split(samples[0], 2)[1:]
+        first, second = np.array_split(samples[0], 2)
+        return [first], [second]
     return samples[::2], samples[1::2]
 
 
-def snippets_of(plan, samples):
-    """Plain log-mel of at most `_SNIPPETS` windows, evenly from all."""
+def snippets_of(plan: Plan, samples: Sequence[np.ndarray]) -> np.ndarray:
+    """Plain log-mel `(snippets, mels, frames)` of at most `_SNIPPETS` windows, evenly from all."""
     representation = Embedder(plan.model, plan.windows).representation
     pieces = [
         snippets

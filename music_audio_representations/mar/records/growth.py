@@ -48,7 +48,7 @@ def added(job: Job, folder: str | os.PathLike[str], ordered: bool = False) -> Jo
     if header.features != schema.FEATURES:
         raise InputError(
             f"{folder}: records that another program wrote, to which none can be added; python -m "
-            "tfrecord_tools.merge makes records of them to which some can"
+            "mar records merge makes records of them to which some can"
         )
     header.check_alike(job.header(), folder, "the tracks to be added")
     vocabulary = united([header.vocabulary, job.vocabulary])
