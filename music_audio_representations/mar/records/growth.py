@@ -47,7 +47,7 @@ def added(job: Job, folder: str | os.PathLike[str], ordered: bool = False) -> Jo
     header = manifest.header
     if header.features != schema.FEATURES:
         raise InputError(
-            f"{folder}: records that another program wrote, to which none can be added; python -m "
+            f"{folder}: records that another program wrote, to which none can be added; "
             "mar records merge makes records of them to which some can"
         )
     header.check_alike(job.header(), folder, "the tracks to be added")
