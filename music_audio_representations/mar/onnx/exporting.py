@@ -195,7 +195,7 @@ def write_onnx(
         InputError: it cannot be exported or written, or its embeddings are not the model's; then
             nothing is written.
     """
-    samples = waveforms(audio, plan.log_mel)
+    samples: Sequence[np.ndarray] = waveforms(audio, plan.log_mel)
     network, quantization = network_file(plan), None
     if precision == "int8":
         if not audio:
