@@ -106,7 +106,7 @@ def test_a_row_says_what_was_remarkable_in_its_file(model, tmp_path):
     write(folder / "sound.wav", "pcm16.wav", music(4.0), 44100)
     process = embed("--model", model, "--output", tmp_path / "out", folder)
     assert process.returncode == 0, process.stderr
-    assert "2 of them are damaged in part, or change" in process.stdout
+    assert "2 of them are damaged in part" in process.stdout
     found = rows(tmp_path / "out")
     damaged, changing, sound = (found[p] for p in ("damaged.mp3", "changing.aac", "sound.wav"))
     assert 0 < damaged["damaged_seconds"] < 0.2
@@ -122,7 +122,7 @@ def test_the_fingerprint_is_that_of_the_weights():
 
     first, second = (plain_network(frames) for frames in (300, None))
     assert fingerprint(first) == fingerprint(second)
-    second.weights[5].assign(second.weights[5] + 1e-6)
+    second.weights[-1].assign(second.weights[-1] + 1e-6)
     assert fingerprint(first) != fingerprint(second)
 
 
