@@ -40,7 +40,7 @@ def test_the_same_rows_as_on_one_machine(model, tmp_path):
         process = run_python("-m", "mar.embed", "--output", tmp_path / name, *flags, *more)
         assert process.returncode == 2, process.stderr
         assert "7 embedded, 0 already there, 0 skipped (not audio), 1 failed" in process.stdout
-        assert "1 of them are damaged in part, or change" in process.stdout
+        assert "1 of them are damaged in part" in process.stdout
         assert "failed: 'bad.mp3': not recognised" in process.stderr
         found[name] = {row["path"]: row for row in pq.read_table(tmp_path / name).to_pylist()}
     assert found["cluster"].keys() == found["alone"].keys()

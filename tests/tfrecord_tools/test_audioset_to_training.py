@@ -23,11 +23,11 @@ SHRUNK += [f"Trainer.{part}.SnippetDataset.batch_size=4" for part in ("dataset",
 
 
 def commands(path):
-    """The commands of a recipe's header, by module."""
+    """The commands of a recipe's header."""
     header = "\n".join(
         line[1:] for line in path.read_text().splitlines() if line.startswith("#")
     ).replace("\\\n", " ")
-    lines = re.findall(r"^ +python -m (.*)$", header, re.MULTILINE)
+    lines = re.findall(r"^ +(mar .*)$", header, re.MULTILINE)
     return [shlex.split(line) for line in lines]
 
 
@@ -60,9 +60,8 @@ def home(tmp_path):
 
 def test_from_its_download_to_a_trained_step(home):
     train, write, write_validation = commands(RECIPE)
-    assert [command[0] for command in (train, write, write_validation)] == [
-        *("mar.train", "tfrecord_tools.write", "tfrecord_tools.write")
-    ]
+    assert train[:2] == ["mar", "train"]
+    assert write[:3] == write_validation[:3] == ["mar", "records", "write"]
     written = run_python("-m", *write, "--workers=1", cwd=home)
     assert written.returncode == 0, written.stderr
     assert "records/audioset: 10 tracks" in written.stdout

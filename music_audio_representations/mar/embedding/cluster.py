@@ -113,7 +113,8 @@ class _Actor:
         job = Catalogue.from_config(job)
         self._embedder, self._workers = job.embedder(model), job.workers or workers
         self._provenance, self._output, self._written = part
-        self._stored = Stored(self._output)
+        # As it was before: a batch is tried again where an actor died that had written it.
+        self._stored = Stored(self._output, before=self._written)
 
     def __call__(self, batch):
         items = list(batch["item"])

@@ -22,6 +22,7 @@ class Stored:
 
     Args:
         folder: of the data set, which may be empty.
+        before: leaves out what a run of this `Writer.written`, or a later one, wrote; None for all.
 
     Attributes:
         opened: its parts.
@@ -31,7 +32,7 @@ class Stored:
         InputError: a part is damaged.
     """
 
-    def __init__(self, folder: str | os.PathLike) -> None:
+    def __init__(self, folder: str | os.PathLike, before: int | None = None) -> None:
         self._folder = pathlib.Path(folder)
         self.opened: list[Part] = []
         self.known: dict[str, Known] = {}
@@ -39,7 +40,8 @@ class Stored:
         self._texts: dict[str | None, str | None] = {}
         self._group = functools.lru_cache(_GROUPS)(self._read_group)
         for part in parts.open_all(self._folder):
-            self.take(part)
+            if before is None or part.written < before:
+                self.take(part)
 
     def take(self, part: Part) -> None:
         """Takes a part into account, whose rows are later than those before."""
