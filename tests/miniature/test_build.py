@@ -131,7 +131,7 @@ def test_the_earlier_command_names_its_successor():
 
 def test_help_and_wrong_use():
     process = run_python("-m", "examples.miniature.dataset", "--help")
-    for flag in ("--output", "--tracks", "--notes", "--seed", "--workers", "default: '1280'"):
+    for flag in ("--output", "--tracks", "--notes", "--seed", "--workers", "Default: 1280"):
         assert flag in process.stdout
     for arguments, message in (
         ([], "--output"),
