@@ -17,13 +17,13 @@ def more_help() -> str:
 
 
 def main(argv: list[str]) -> int:
-    from mar.tasks import TASKS, fetched_folder, fetching, find_task
+    from mar.tasks import TASKS, fetched_folder, fetching, find_task, paper_task
     from mar.tasks.folder import is_own
 
     if len(argv) < 2:
         raise ConfigError(f"expected tasks to fetch, of {', '.join(TASKS)}")
     for name in argv[1:]:
-        if is_own(name):
+        if paper_task(name) is None and is_own(name):
             raise ConfigError(f"{name}: expected one of {', '.join(TASKS)}, got a path")
     tasks = [find_task(name) for name in argv[1:]]
     for task in tasks:

@@ -155,7 +155,8 @@ def test_every_task_says_what_is_to_be_had_elsewhere(name):
 
 def test_the_command_fetches_and_says_the_rest(mirror, tmp_path):
     known = json.dumps({"GTZAN": serve_form(mirror, "GTZAN", tmp_path / "form")})
-    finished = run_python("-c", FETCH, known, "gtzan", "NSynth_P")
+    (tmp_path / "gtzan").mkdir()  # a folder of a task's name does not hide it
+    finished = run_python("-c", FETCH, known, "gtzan", "NSynth_P", cwd=tmp_path)
     assert finished.returncode == 0, finished.stderr
     assert "GTZAN: 3 files in" in finished.stdout
     assert "nsynth-{train,valid,test}.jsonwav.tar.gz" in finished.stdout

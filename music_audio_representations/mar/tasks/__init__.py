@@ -192,9 +192,8 @@ def find_task(name: str | os.PathLike, reading: Reading = Reading()) -> TaskInfo
         InputError: there is none, or it is not what it should be.
         ConfigError: it is not to be read so.
     """
-    by_name = {_plain(title): task for title, task in TASKS.items()}
-    if _plain(name) in by_name:
-        return by_name[_plain(name)]
+    if (task := paper_task(name)) is not None:
+        return task
     if is_own(name):
         return own_task(name, reading)
     nearest = difflib.get_close_matches(str(name), TASKS, n=1)
@@ -202,6 +201,12 @@ def find_task(name: str | os.PathLike, reading: Reading = Reading()) -> TaskInfo
         f"{name}: expected a task ({', '.join(TASKS)}), or a folder of class folders, a table of "
         f"labels, or tags:genre:FOLDER{f'; did you mean {nearest[0]}?' if nearest else ''}"
     )
+
+
+def paper_task(name: str | os.PathLike) -> TaskInfo | None:
+    """The paper's task of this name, in whatever case, also where a file is called so; or None."""
+    by_name = {_plain(title): task for title, task in TASKS.items()}
+    return by_name.get(_plain(name))
 
 
 def fetched_folder(name: str) -> pathlib.Path:
