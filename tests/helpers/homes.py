@@ -14,7 +14,7 @@ import yaml
 
 import mar
 from helpers import distributions, published
-from helpers.networks import plain_network
+from helpers.networks import plain_network, small_network
 from helpers.resources import DATA
 from helpers.signals import music as signal
 from helpers.small_records import data_set
@@ -39,6 +39,11 @@ def song(home, patch):
 def model(home, patch):
     """A plain network with the published front end, in place of the published weights."""
     mar.save(plain_network(300, PUBLISHED), home / "small.keras")
+
+
+def network(home, patch):
+    """A small network of the published kind, in place of the published weights."""
+    mar.save(small_network().build(300, PUBLISHED), home / "small.keras")
 
 
 def tracks(home, patch):
