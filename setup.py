@@ -62,7 +62,7 @@ EXTRAS = {
         "onnx>=1.15",
         "librosa>=0.10.2",  # what our mel filters are compared with
         "resampy",
-        "huggingface_hub>=1.16",
+        "huggingface_hub>=1.16,<1.17",  # later ones need a click that scooch has not
         "mutagen>=1.46",
         "faiss-cpu>=1.12",
         "tinytag>=2.0",  # reads tags, as another program would
