@@ -150,9 +150,11 @@ time.sleep(6000)
 """
     parent = start_python("-c", script, song)
     child = int(parent.stdout.readline())
+    assert is_running(child)
     parent.kill()
     parent.wait()
     wait_for(lambda: not is_running(child))
+    assert not is_running(child)
 
 
 def test_no_main_guard_is_needed(song, tmp_path):

@@ -371,19 +371,6 @@ def test_another_model_or_other_windows_are_refused(model, library, tmp_path):
 # ------------------------------------------------------------------------------------ duplicates
 
 
-@pytest.fixture
-def decoded(monkeypatch):
-    """The files that are decoded, as they are."""
-    paths, opened = [], IsolatedDecoder.open
-
-    def noting(self, path, **decoding):
-        paths.append(os.path.basename(path))
-        return opened(self, path, **decoding)
-
-    monkeypatch.setattr(IsolatedDecoder, "open", noting)
-    return paths
-
-
 @pytest.mark.parametrize("kept", [{}, {"store": "timeline"}, {"format": "npz"}])
 @pytest.mark.parametrize("workers", [1, 3])
 def test_exact_duplicates_are_rows_of_their_own_and_computed_once(

@@ -35,19 +35,6 @@ def music_folder(tmp_path):
     return folder
 
 
-@pytest.fixture
-def decoded(monkeypatch):
-    """The names of the files that are decoded, as they are."""
-    paths, opened = [], IsolatedDecoder.open
-
-    def noting(self, path, **decoding):
-        paths.append(os.path.basename(path))
-        return opened(self, path, **decoding)
-
-    monkeypatch.setattr(IsolatedDecoder, "open", noting)
-    return paths
-
-
 def update(folder, output, **parameters):
     """What became of how many files."""
     summary = Catalogue(**parameters).run(MODEL, files.find([str(folder)]), output)
