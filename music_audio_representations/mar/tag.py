@@ -12,7 +12,7 @@ for keys also camelot and open_key, for values also value and unit.
 --timeline labels every window, with its start and end, and writes where a label is given into one
 more table: segments beside tags.parquet is tags.segments.parquet. Where it was interrupted, the
 same command goes on; what is finished waits in a hidden folder beside the output. The exit code is
-0, 2 where files have no embedding (they are named), or 1 where nothing could be done.
+0, 2 where audio files have no embedding (they are named), or 1 where nothing could be done.
 
     mar tag --head results/moods/mule/0 --files ~/Music embeddings/
     mar tag --head results/moods/mule/0 --files ~/Music --write embeddings/
@@ -75,7 +75,7 @@ def main(argv: list[str]) -> int:
     job = Labelling(heads, FLAGS.top, FLAGS.timeline, FLAGS.smoothing_seconds)
     rows = job.run(embeddings, output, paths, FLAGS.ray_address)
     count = len(embeddings) if paths is None else len(paths)
-    return _report(output, rows, count, embeddings.failures)
+    return _report(output, rows, count, embeddings)
 
 
 def _check_flags(inputs):
@@ -202,10 +202,15 @@ def _embeddings(heads, inputs, shard):
     return Embeddings(FLAGS.embeddings)
 
 
-def _report(output, rows, count, failures):
+def _report(output, rows, count, embeddings):
     """Prints what was labelled; returns the exit code."""
+    skipped = set(embeddings.skipped)
+    failures = {path: why for path, why in embeddings.failures.items() if path not in skipped}
     _list("no embedding", failures)
-    print(f"{os.fspath(output)}: {rows} rows of {count} files, {len(failures)} without embedding")
+    print(
+        f"{os.fspath(output)}: {rows} rows of {count} files, {len(failures)} without embedding, "
+        f"{len(skipped)} skipped (not audio)"
+    )
     return 2 if failures else 0
 
 

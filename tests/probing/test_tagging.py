@@ -7,7 +7,9 @@ from test_head import head
 
 from helpers.processes import run_python
 from helpers.small_embeddings import write_store
+from mar.embedding.rows import Row
 from mar.embedding.store import Embeddings, Timeline
+from mar.embedding.writer import write_part
 from mar.errors import ConfigError, InputError
 from mar.probing import tagging
 from mar.probing.dense import Layers
@@ -179,6 +181,21 @@ def test_the_command_labels_a_folder_of_embeddings(suffix, tmp_path):
     np.testing.assert_allclose(of_track["probability"], probabilities.ravel(), rtol=1e-5)
     assert set(segments["label"]) <= set(labelled.labels)
     assert (segments["end"] > segments["start"]).all()
+
+
+def test_what_is_no_audio_is_no_failure(tmp_path):
+    """Covers and the like lie among music; what was embedded later is not among them."""
+    folder = write_store(tmp_path / "emb", {PATHS[0]: np.ones((3, 6))})
+    made = Embeddings(folder).provenance
+    rows = [Row(path, "skipped", "not called as audio is") for path in ("cover.jpg", PATHS[0])]
+    write_part(folder, made, rows, "before", written=1)
+    assert Embeddings(folder).skipped == ["cover.jpg"]
+    head().save(tmp_path / FILE)
+    command = ["-m", "mar.tag", "--head", tmp_path / FILE, "--output", tmp_path / "t.csv"]
+    finished = run_python(*command, folder)
+    assert finished.returncode == 0, finished.stderr
+    assert "of 1 files, 0 without embedding, 1 skipped" in finished.stdout
+    assert "cover.jpg" not in finished.stderr
 
 
 def test_shards_share_the_tracks(tmp_path):

@@ -22,6 +22,7 @@ class LatestRows:
         latest: of each part, which rows no later one replaces, bool `(rows,)`.
         present: of each part, which of these are of embedded files that are there.
         failures: `{path: reason}` of what could not be embedded, or was skipped.
+        skipped: those of `failures` that were skipped, since they are neither audio nor called so.
         gone: paths of files that are not there any more.
     """
 
@@ -29,6 +30,7 @@ class LatestRows:
         self.latest: list[np.ndarray] = []
         self.present: list[np.ndarray] = []
         self.failures: dict[str, str] = {}
+        self.skipped: set[str] = set()
         self.gone: set[str] = set()
         self._places: dict[str, int] = {}
         for number, part in enumerate(parts):
@@ -66,6 +68,7 @@ class LatestRows:
             part, row = self.place(path)
             self.latest[part][row] = self.present[part][row] = False
             self.failures.pop(path, None)
+            self.skipped.discard(path)
             self.gone.discard(path)
         self._places |= places
         rows = np.fromiter(places.values(), np.int64, len(places)) - (number << _BITS)
@@ -82,3 +85,5 @@ class LatestRows:
                     self.gone.add(path)
                 else:
                     self.failures[path] = reasons[row - first]
+                if status == "skipped":
+                    self.skipped.add(path)

@@ -72,6 +72,11 @@ class Opened:
         return types.MappingProxyType(self._index.failures)
 
     @functools.cached_property
+    def skipped(self) -> list[str]:
+        """Those of `failures` that are neither audio nor called so, sorted."""
+        return sorted(self._index.skipped)
+
+    @functools.cached_property
     def gone(self) -> list[str]:
         """Files that `mar embed` did not find any more, sorted.
 
