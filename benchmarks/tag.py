@@ -72,21 +72,21 @@ def write_head(path, task, rng):
 def steps(heads, embeddings, output):
     """CPU seconds of one core for reading, for computing the tables, and for writing them."""
 
-    def cpu_seconds(consumed):
-        started = time.process_time()
-        for _ in consumed:
-            pass
-        return time.process_time() - started
-
-    def written():
-        with table_files.writer(output, tagging.schema(heads)) as write:
-            for table in tagging.tags(heads, embeddings, top=5):
-                yield write(table)
-
     with threadpool_limits(1):
-        reading = cpu_seconds(embeddings.vectors())
-        computed = cpu_seconds(tagging.tags(heads, embeddings, top=5))
-        return reading, computed - reading, cpu_seconds(written()) - computed
+        started = time.process_time()
+        for _ in embeddings.vectors():
+            pass
+        reading = time.process_time() - started
+        labelling = writing = 0.0
+        with table_files.writer(output, tagging.schema(heads)) as write:
+            started = time.process_time()
+            for table in tagging.tags(heads, embeddings, top=5):
+                labelled = time.process_time()
+                write(table)
+                labelling += labelled - started
+                started = time.process_time()
+                writing += started - labelled
+    return reading, labelling - reading, writing
 
 
 def run(heads, folder):
