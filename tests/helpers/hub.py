@@ -27,7 +27,8 @@ class Hub:
     def __init__(self):
         self.repositories, self.requests, self.damaged = {}, [], set()
         self.breaks_after = None
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
+        self._server.hub = self
         self._server.daemon_threads = True
         self.endpoint = f"http://127.0.0.1:{self._server.server_port}"
         self.elsewhere = f"http://localhost:{self._server.server_port}"  # another host, by its name
@@ -48,69 +49,6 @@ class Hub:
         self._server.shutdown()
         self._server.server_close()
 
-    def _handler(hub):
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_HEAD(self):
-                self.do_GET()
-
-            def do_GET(self):
-                hub.requests.append((self.command, self.path))
-                if self.path.startswith("/large/"):
-                    return self.send_large(self.path.rpartition("/")[2])
-                found = re.fullmatch(r"/([^/]+/[^/]+)/resolve/([^/]+)/(.+)", self.path)
-                repository = found and hub.repositories.get(found[1])
-                if not repository:
-                    return self.refuse(401, "RepoNotFound")
-                if found[2] not in repository:
-                    return self.refuse(404, "RevisionNotFound")
-                commit, files = repository[found[2]]
-                if found[3] not in files:
-                    return self.refuse(404, "EntryNotFound", commit)
-                self.send_file(found[3], files[found[3]], commit)
-
-            def send_file(self, name, content, commit):
-                if len(content) <= LARGE:
-                    etag = hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
-                    content = hub.sent(name, content)
-                    return self.answer(200, content, {"ETag": f'"{etag}"', "X-Repo-Commit": commit})
-                etag = hashlib.sha256(content).hexdigest()
-                headers = {
-                    "Location": f"{hub.elsewhere}/large/{etag}",
-                    "X-Repo-Commit": commit,
-                    "X-Linked-ETag": f'"{etag}"',
-                    "X-Linked-Size": str(len(content)),
-                }
-                self.answer(302, b"", headers)
-
-            def send_large(self, etag):
-                name, content = hub.large(etag)
-                self.answer(200, hub.sent(name, content), {"ETag": f'"{etag}"'})
-
-            def refuse(self, status, code, commit=None):
-                headers = {"X-Error-Code": code, "X-Error-Message": code}
-                self.answer(status, b"", headers | ({"X-Repo-Commit": commit} if commit else {}))
-
-            def answer(self, status, content, headers):
-                self.send_response(status)
-                for name, value in headers.items():
-                    self.send_header(name, value)
-                self.send_header("Content-Length", str(len(content)))
-                self.end_headers()
-                if self.command == "HEAD":
-                    return
-                if hub.breaks_after is not None and self.path.startswith("/large/"):
-                    content, hub.breaks_after = content[: hub.breaks_after], None
-                    self.close_connection = True
-                with contextlib.suppress(ConnectionError):
-                    self.wfile.write(content)
-
-            def log_message(self, *_):
-                pass
-
-        return Handler
-
     def large(self, etag):
         """The name and content of the large file with this hash."""
         for revisions in self.repositories.values():
@@ -126,3 +64,70 @@ class Hub:
             return content
         middle = len(content) // 2
         return content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
+
+
+class _Handler(BaseHTTPRequestHandler):
+    """Answers the requests to a `Hub`."""
+
+    protocol_version = "HTTP/1.1"
+
+    @property
+    def hub(self):
+        return self.server.hub
+
+    def do_HEAD(self):
+        self.do_GET()
+
+    def do_GET(self):
+        self.hub.requests.append((self.command, self.path))
+        if self.path.startswith("/large/"):
+            return self.send_large(self.path.rpartition("/")[2])
+        found = re.fullmatch(r"/([^/]+/[^/]+)/resolve/([^/]+)/(.+)", self.path)
+        repository = found and self.hub.repositories.get(found[1])
+        if not repository:
+            return self.refuse(401, "RepoNotFound")
+        if found[2] not in repository:
+            return self.refuse(404, "RevisionNotFound")
+        commit, files = repository[found[2]]
+        if found[3] not in files:
+            return self.refuse(404, "EntryNotFound", commit)
+        self.send_file(found[3], files[found[3]], commit)
+
+    def send_file(self, name, content, commit):
+        if len(content) <= LARGE:
+            etag = hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
+            content = self.hub.sent(name, content)
+            return self.answer(200, content, {"ETag": f'"{etag}"', "X-Repo-Commit": commit})
+        etag = hashlib.sha256(content).hexdigest()
+        headers = {
+            "Location": f"{self.hub.elsewhere}/large/{etag}",
+            "X-Repo-Commit": commit,
+            "X-Linked-ETag": f'"{etag}"',
+            "X-Linked-Size": str(len(content)),
+        }
+        self.answer(302, b"", headers)
+
+    def send_large(self, etag):
+        name, content = self.hub.large(etag)
+        self.answer(200, self.hub.sent(name, content), {"ETag": f'"{etag}"'})
+
+    def refuse(self, status, code, commit=None):
+        headers = {"X-Error-Code": code, "X-Error-Message": code}
+        self.answer(status, b"", headers | ({"X-Repo-Commit": commit} if commit else {}))
+
+    def answer(self, status, content, headers):
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        if self.command == "HEAD":
+            return
+        if self.hub.breaks_after is not None and self.path.startswith("/large/"):
+            content, self.hub.breaks_after = content[: self.hub.breaks_after], None
+            self.close_connection = True
+        with contextlib.suppress(ConnectionError):
+            self.wfile.write(content)
+
+    def log_message(self, *_):
+        pass
