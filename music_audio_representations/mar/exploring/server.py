@@ -211,6 +211,7 @@ class Server:
         except (OSError, OverflowError) as error:
             self._socket.close()
             raise InputError(f"port {port}: {error}; --port 0 takes a free one") from None
+        self._socket.listen()  # who asks before it is served waits
         self._token = secrets.token_urlsafe(_TOKEN_BYTES)
         self.address = f"http://{HOST}:{self._socket.getsockname()[1]}/{self._token}/"
 
