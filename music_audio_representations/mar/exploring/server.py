@@ -216,8 +216,9 @@ class Server:
         self.address = f"http://{HOST}:{self._socket.getsockname()[1]}/{self._token}/"
 
     def run(self, explorer: Explorer) -> None:
-        """Serves until the process is interrupted."""
-        self._serving(explorer).run([self._socket])
+        """Serves until Ctrl-C."""
+        with contextlib.suppress(KeyboardInterrupt):  # which Uvicorn raises again, or not
+            self._serving(explorer).run([self._socket])
 
     @contextlib.contextmanager
     def running(self, explorer: Explorer) -> Iterator[None]:
