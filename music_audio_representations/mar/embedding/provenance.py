@@ -6,7 +6,7 @@ from typing import Any
 
 from mar.errors import ConfigError
 
-_NOT_COMPARED = ("version", "model_source", "front_end", "front_end_config")
+_NOT_COMPARED = ("version", "model_source", "model_file", "front_end", "front_end_config")
 
 
 def difference(one: Mapping[str, Any], other: Mapping[str, Any]) -> str:
