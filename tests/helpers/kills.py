@@ -32,13 +32,14 @@ def at_change(moment, when):
     return names
 
 
-def at_replace(moment, when, by=signal.SIGKILL):
+def at_replace(moment, when, by=signal.SIGKILL, of=""):
     """Kills this process where a file takes its name for the `moment`-th time, counted from 1.
 
     Args:
         moment: 0 for never.
         when: "before" or "after" it.
         by: the signal.
+        of: how the names end that are counted.
 
     Returns:
         The list of the names so far, which grows.
@@ -46,11 +47,12 @@ def at_replace(moment, when, by=signal.SIGKILL):
     replace, names = os.replace, []
 
     def counted(source, target):
-        names.append(target)
-        if len(names) == moment and when == "before":
+        is_counted = str(target).endswith(of)
+        names.extend([target] * is_counted)
+        if is_counted and len(names) == moment and when == "before":
             os.kill(os.getpid(), by)
         replace(source, target)
-        if len(names) == moment and when == "after":
+        if is_counted and len(names) == moment and when == "after":
             os.kill(os.getpid(), by)
 
     os.replace = counted

@@ -16,8 +16,8 @@ from helpers.probe_runs import classes, noisy, tags, write_run
 from helpers.processes import run_python
 from helpers.resources import ROOT, reference
 from helpers.small_embeddings import PROVENANCE
+from mar.embedding import model_names
 from mar.errors import InputError
-from mar.models.loading import MULE_SHA256
 from mar.probing.differences import compare, score_again
 from mar.probing.published import PublishedScores, write_table
 from mar.probing.results import Results
@@ -109,13 +109,16 @@ def test_every_entry_of_the_published_numbers_is_complete():
     ("made", "source"),
     [
         ({"model_source": "mule"}, "Musicset-ULarge"),
-        ({"model_source": "/home/me/other.keras", "model_file": MULE_SHA256}, "Musicset-ULarge"),
+        (
+            {"model_source": "/home/me/other.keras", "model_file": model_names.MULE_SHA256},
+            "Musicset-ULarge",
+        ),
         ({"model_source": "/home/me/mule", "model_file": "0" * 64}, None),
         ({"model_source": "random"}, None),
     ],
 )
 def test_the_published_model_is_known_by_its_file(made, source):
-    assert paper.counterpart(made) == source
+    assert model_names.published_as(made) == source
 
 
 def test_results_in_the_published_form_stand_below_the_papers(tmp_path):

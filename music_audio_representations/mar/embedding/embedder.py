@@ -15,13 +15,12 @@ from mar.audio.logmel import LogMel
 from mar.audio.resampling import resample
 from mar.audio.windows import Windows
 from mar.embedding import engine, files
-from mar.embedding.model_names import is_baseline, is_exported
+from mar.embedding.model_names import is_baseline, is_exported, told_by_file
 from mar.embedding.representations import Representation, representation
 from mar.embedding.store import Embeddings
 from mar.embedding.waveform import Waveform
 from mar.errors import ConfigError, InputError
 from mar.util import hub
-from mar.util.checksums import sha256
 
 if TYPE_CHECKING:
     import keras
@@ -120,7 +119,7 @@ class Embedder:
             "front_end_config": self.log_mel.resolved(),
             "dimensions": self.dimensions,
             **self.representation.provenance,
-            **_of_file(self._source),
+            **told_by_file(self._source),
             "version": mar.__version__,
         }
 
@@ -222,12 +221,6 @@ def _located(name: str) -> str:
     from mar.models.loading import located
 
     return located(name)
-
-
-def _of_file(source: str) -> dict[str, str]:
-    """What tells the file of a model from every other one; nothing of what is no file."""
-    path = hub.local(source)
-    return {"model_file": sha256(path)} if os.path.isfile(path) else {}
 
 
 def _whole(sample_rate: object) -> int:

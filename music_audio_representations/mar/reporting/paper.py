@@ -12,12 +12,10 @@ import itertools
 import os
 import pathlib
 import re
-from collections.abc import Mapping
-from typing import Any
 
 import pandas as pd
 
-from mar.models.loading import MULE_SHA256
+from mar.embedding.model_names import published_as
 from mar.probing.probe import MLP
 from mar.probing.published import METRICS as PUBLISHED_METRICS
 from mar.probing.published import read_table
@@ -72,19 +70,6 @@ def published(table: int) -> list[Published]:
     return [entry for entry in entries if entry.table == table]
 
 
-def counterpart(made: Mapping[str, Any]) -> str | None:
-    """The published model that embeddings are of, "Musicset-ULarge"; None where it is none.
-
-    That is told by the model's file, whatever it or its folder is called. The other five models of
-    the paper were not published.
-
-    Args:
-        made: the embeddings' provenance. `mule` is the published file, verified when downloaded.
-    """
-    file = MULE_SHA256 if made.get("model_source") == "mule" else made.get("model_file")
-    return "Musicset-ULarge" if file == MULE_SHA256 else None
-
-
 def measured(folder: str | os.PathLike) -> pd.DataFrame:
     """Scores of the paper's tasks in a folder of results.
 
@@ -117,7 +102,7 @@ def measured(folder: str | os.PathLike) -> pd.DataFrame:
 def _scores_of_run(run):
     missing = run.facts["missing"]
     problem = f"{run.model}, {run.task}: {missing} items had no embedding." if missing else None
-    source = counterpart(run.facts["embeddings"])
+    source = published_as(run.facts["embeddings"])
     for metric, score in run.facts["test"].items():
         address = {"model": run.model, "source": source, "task": run.task, "metric": metric}
         yield {**address, **score, "incomparable": problem}

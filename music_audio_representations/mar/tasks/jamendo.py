@@ -26,7 +26,7 @@ def read(folder: pathlib.Path, subset: str) -> Items:
         folder: of the official files.
         subset: how the names of the three files begin, such as "autotagging_moodtheme".
     """
-    ids, paths, splits, artists, tags = [], [], [], [], []
+    ids, paths, splits, artists, seconds, tags = [], [], [], [], [], []
     for split, part in _PARTS.items():
         path = readers.find(folder, f"data/splits/split-0/{subset}-{part}.tsv")
         header, *rows = readers.read_lines(path)
@@ -43,10 +43,12 @@ def read(folder: pathlib.Path, subset: str) -> Items:
             ids.append(fields[0])
             artists.append(fields[1])
             paths.append((fields[3], f"{fields[3].removesuffix('.mp3')}.low.mp3"))
+            seconds.append(float(fields[4]))
             tags.append(fields[5:])
             splits.append(split)
     labels = sorted({tag for names in tags for tag in names})
-    return Items(ids, paths, splits, labels, multi_hot(tags, labels), artists)
+    targets = multi_hot(tags, labels)
+    return Items(ids, paths, splits, labels, targets, artists, seconds=seconds)
 
 
 def _task(name: str, subset: str, **settings: Any) -> TaskInfo:
