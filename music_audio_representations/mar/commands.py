@@ -21,6 +21,7 @@ COMMANDS = {
     "check": "mar.check",
     "analyze": "mar.analyze",
     "probe": "mar.probe",
+    "reproduce": "mar.reproduce",
     "tables": "mar.tables",
     "report": "mar.report",
     "fetch": "mar.fetch",

@@ -13,7 +13,7 @@ import soundfile
 import yaml
 
 import mar
-from helpers import distributions, published
+from helpers import distributions, published, reproduction
 from helpers.networks import plain_network, small_network
 from helpers.resources import DATA
 from helpers.signals import music as signal
@@ -126,6 +126,14 @@ def gtzan(home, patch):
         genres = {name.split("/")[0]: name for name in names}
         _clips(home / "GTZAN", genres.values())
     _serve(home, patch)
+
+
+def collections(home, patch):
+    """GTZAN as `gtzan` has it; NSynth's format, and its notes; and probes of few steps."""
+    gtzan(home, patch)
+    for number, path in enumerate(distributions.nsynth(home / "nsynth")):
+        reproduction.write_audio(home / "nsynth" / path, number, 4.0)
+    reproduction.write_probes(home / "small")
 
 
 def _clips(folder, paths):

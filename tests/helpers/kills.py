@@ -34,13 +34,14 @@ def at_change(moment, when):
     return names
 
 
-def at_replace(moment, when, by=signal.SIGKILL):
+def at_replace(moment, when, by=signal.SIGKILL, of=""):
     """Kills this process where a file takes its name for the `moment`-th time, counted from 1.
 
     Args:
         moment: 0 for never.
         when: "before" or "after" it.
         by: the signal.
+        of: how the names end that are counted.
 
     Returns:
         The list of the names so far, which grows.
@@ -49,6 +50,8 @@ def at_replace(moment, when, by=signal.SIGKILL):
     numbers = itertools.count(1)  # threads draw each number once
 
     def counted(source, target):
+        if not str(target).endswith(of):
+            return replace(source, target)
         names.append(target)
         chosen = next(numbers) == moment
         if chosen and when == "before":

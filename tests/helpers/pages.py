@@ -48,6 +48,7 @@ SHRUNK = {
         *(f"{SCHEDULE}.warmup_steps=2", "--allow_missing", "--resamples=5"),
         f"{SCHEDULE}.schedule.ScoochCosineDecay.decay_steps=5",
     ],
+    "reproduce": ["--probes=small", "--allow_missing"],
 }
 # The published weights are 250 MB; those of any model stand for them.
 RENAMED = {
