@@ -29,7 +29,7 @@ class HearModel(tf.Module):
     def __init__(self, representation: NetworkWindows) -> None:
         super().__init__()
         self.representation = representation
-        self.sample_rate = representation.log_mel.sample_rate
+        self.sample_rate = representation.front_end.sample_rate
         self.scene_embedding_size = representation.dimensions
         self.timestamp_embedding_size = representation.dimensions
 
@@ -74,7 +74,7 @@ def get_timestamp_embeddings(audio: tf.Tensor, model: HearModel) -> tuple[tf.Ten
         timestamps at their centres, milliseconds, `(sounds, timestamps)`.
     """
     sounds = _sounds(audio)
-    log_mel, length = model.representation.log_mel, model.representation.windows.length
+    log_mel, length = model.representation.front_end, model.representation.windows.length
     seconds = sounds.shape[1] / log_mel.sample_rate
     times = np.arange(0, 1000 * seconds, TIMESTAMP_HOP_MS, dtype=np.float32)
     starts = np.round(times / 1000 / log_mel.hop_seconds).astype(int)
