@@ -1,6 +1,6 @@
 """A PyTorch network of random weights as an encoder: what to replace is `_network`.
 
-    mar embed --model 'examples.encoders.torch_network:Encoder?layer=3' --output emb/ MUSIC
+mar embed --model 'examples.encoders.torch_network:Encoder?layer=3' --output emb/ MUSIC
 """
 
 import numpy as np

@@ -87,8 +87,12 @@ class Address:
             name: os.path.abspath(value) if os.path.isfile(str(value)) else value
             for name, value in self.options.items()
         }
-        is_path = self.kind in ("onnx", "folder")
-        place = os.path.abspath(self.place) if is_path else self.place
+        place = self.place
+        if self.kind in ("onnx", "folder"):
+            place = os.path.abspath(place)
+        elif self.kind == "command":
+            words = shlex.split(place)
+            place = shlex.join(os.path.abspath(w) if os.path.isfile(w) else w for w in words)
         return dataclasses.replace(self, place=place, options=options)
 
     def check(self) -> None:

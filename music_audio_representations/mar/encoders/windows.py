@@ -13,6 +13,7 @@ from mar.embedding.representations import Embedded, Group
 from mar.errors import InputError
 
 POOLINGS = ("mean", "mean_deviation")
+_TRIED_SECONDS = 30  # of noise, at most, to see what an encoder gives
 _SHORTEST_SECONDS = 1.0  # that shorter audio is filled up to, with silence
 _LOG = logging.getLogger(__name__)
 
@@ -46,10 +47,12 @@ class Encoder(Protocol):
 def pooled(frames: np.ndarray, pooling: str) -> np.ndarray:
     """`(…, frames, dimensions)` without the axis of frames: their mean, or mean and deviation.
 
+    A scene is one frame, which is its mean.
+
     float32 `(…, dimensions)`, or `(…, 2 · dimensions)` with the standard deviations behind.
     """
     mean = frames.mean(axis=-2, dtype=np.float64)
-    if pooling == "mean":
+    if pooling != "mean_deviation":
         return mean.astype(np.float32)
     deviation = frames.std(axis=-2, dtype=np.float64)
     return np.concatenate([mean, deviation], axis=-1).astype(np.float32)
@@ -76,10 +79,10 @@ class EncoderWindows:
         self.shortest = min(self.windows.length, round(_SHORTEST_SECONDS * encoder.sample_rate))
         self.piece_shape = (self.windows.length,)
         self._windows = windows.resolved()["Windows"]
-        noise = 0.1 * np.random.default_rng(0).standard_normal((1, self.windows.length))
-        noise = noise.astype(np.float32)
+        length = min(self.windows.length, _TRIED_SECONDS * encoder.sample_rate)
+        noise = 0.1 * np.random.default_rng(0).standard_normal((1, length)).astype(np.float32)
         frames = self._frames(noise)
-        self._frame_rate = round(frames.shape[1] * encoder.sample_rate / self.windows.length, 3)
+        self._frame_rate = round(frames.shape[1] * encoder.sample_rate / length, 3)
         once, again = pooled(frames, pooling), pooled(self._frames(noise), pooling)
         if not np.allclose(once, again, rtol=1e-3, atol=1e-5, equal_nan=True):
             raise InputError(
