@@ -10,7 +10,7 @@ import pytest
 
 import mar
 from helpers import probe_runs
-from helpers.distributions import SHARED
+from helpers.resources import optional, reference
 from mar.probing.experiment import Probe
 from mar.reporting import comparison, field, formats, paper, writing
 from mar.tasks import NAMED, PROTOCOLS, TASKS, Task, fetched_folder, fetching
@@ -35,10 +35,8 @@ def test_the_papers_own_need_no_such_sentence():
 
 def test_what_is_dropped_of_mtt_is_counted_in_the_annotations():
     """997 of 5,329 clips for testing have none of the 50 tags; what is left are the others'."""
-    if SHARED is None:
-        pytest.skip("needs the official files")
-    with gzip.open(SHARED / "mtt/annotations_final.csv.gz", "rt") as file:
-        header, *rows = csv.reader(file, delimiter="\t")
+    with gzip.open(reference("datasets/mtt/annotations_final.csv.gz"), "rt") as file:
+        _, *rows = csv.reader(file, delimiter="\t")
     flags = np.array([row[1:-1] for row in rows], int)
     top = np.argsort(-flags.sum(axis=0), kind="stable")[:50]
     tagged = flags[:, top].any(axis=1)
@@ -58,12 +56,10 @@ def test_ten_folds_of_gtzan_are_of_each_genre_alike(tmp_path):
 
 
 def test_marbles_probe_is_one_for_all_kinds():
-    if SHARED is None:
-        pytest.skip("needs the official files")
-    task = Task("Emo_MARBLE", SHARED / "emo/jukemir")
+    task = Task("Emo_MARBLE", reference("datasets/emo/jukemir"))
     probe = Probe.for_task(task)
     assert (probe.mlp.layer_widths, probe.mlp.dropout, probe.mlp.batch_size) == ((512,), 0.2, 64)
-    assert task.hash() == Task("Emo", SHARED / "emo/jukemir").hash()
+    assert task.hash() == Task("Emo", reference("datasets/emo/jukemir")).hash()
 
 
 def test_their_results_are_shown_apart(tmp_path):
@@ -106,18 +102,17 @@ def test_every_figure_of_the_field_has_a_source_and_is_what_was_published():
     ours = published["protocol"] != field.OF_THE_SOURCE
     named = [NAMED[task].protocol for task in published["task"][ours]]
     assert published["protocol"][ours].tolist() == named
-    if SHARED is not None:
-        with open(SHARED / "field_results.csv", newline="") as file:
+    if (path := optional("datasets/field_results.csv")) is not None:
+        with open(path, newline="") as file:
             given = [(row["model"], row["value"], row["source"]) for row in csv.DictReader(file)]
         rows = published[["model", "value", "source"]].itertuples(index=False, name=None)
         assert sorted(rows) == sorted(given)
 
 
 def test_a_collections_files_are_those_of_its_task(tmp_path, monkeypatch):
-    if SHARED is None:
-        pytest.skip("needs the official files")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("MAR_CACHE", str(tmp_path))
     folder = fetched_folder("Emo")
     folder.mkdir(parents=True)
-    shutil.copytree(SHARED / "emo/jukemir", folder / "metadata")
+    source = reference("datasets/emo/jukemir/emomusic.json.gz")
+    shutil.copy(source, folder / "emomusic.json.gz")
     assert Task("emo-marble").name == "Emo_MARBLE"
