@@ -57,7 +57,8 @@ def main(argv: list[str]) -> int:
     if not any(place.audio for place in places.values()):
         raise ConfigError(f"{FLAGS.audio}: expected the folder of some collection, as `audio`")
 
-    from mar.reproducing.reproduction import Reproduction, Request
+    from mar.reproducing.reproduction import Reproduction
+    from mar.reproducing.request import Request
 
     request = Request(
         pathlib.Path(FLAGS.output),
@@ -79,15 +80,14 @@ def main(argv: list[str]) -> int:
 
 def _tasks():
     """The paper's tasks that are asked for, in its order."""
-    from mar.reproducing.collections import COLLECTIONS
+    from mar.reproducing.collections import TASKS
     from mar.tasks import find_task
 
-    known = [task for collection in COLLECTIONS for task in collection.tasks]
-    wanted = [find_task(name).name for name in FLAGS.tasks] or known
+    wanted = [find_task(name).name for name in FLAGS.tasks] or TASKS
     for name in wanted:
-        if name not in known:
+        if name not in TASKS:
             raise ConfigError(f"--tasks: expected tasks of the paper's tables, got {name}")
-    return [name for name in known if name in wanted]
+    return [name for name in TASKS if name in wanted]
 
 
 def _tell(reproduction):
