@@ -66,6 +66,7 @@ EXTRAS = {
         "mutagen>=1.46",
         "faiss-cpu>=1.12",
         "tinytag>=2.0",  # reads tags, as another program would
+        "gcp-storage-emulator",
         "moto[server]",
         "boto3",
         "selenium>=4.11",

@@ -13,26 +13,28 @@ from mar.util import cli
 
 def more_help() -> str:
     """The tasks, for `--help`."""
-    from mar.tasks import TASKS
+    from mar.tasks import PROTOCOLS, TASKS
 
-    return "Tasks: " + ", ".join(TASKS)
+    return f"Tasks: {', '.join(TASKS)}; other protocols: {', '.join(PROTOCOLS)}"
 
 
 def main(argv: list[str]) -> int:
-    from mar.tasks import TASKS, fetching, find_task, paper_task
+    from mar.tasks import NAMED, fetching, find_task, paper_task
     from mar.tasks.folder import is_own
 
     if len(argv) < 2:
-        raise ConfigError(f"expected tasks to fetch, of {', '.join(TASKS)}, or {fetching.PROBES}")
+        raise ConfigError(f"expected tasks to fetch, of {', '.join(NAMED)}, or {fetching.PROBES}")
     names = [name for name in argv[1:] if name != fetching.PROBES]
     for name in names:
         if paper_task(name) is None and is_own(name):
-            raise ConfigError(f"{name}: expected one of {', '.join(TASKS)}, got a path")
+            raise ConfigError(f"{name}: expected one of {', '.join(NAMED)}, got a path")
     tasks = [find_task(name) for name in names]
     if fetching.PROBES in argv[1:]:
         _fetch(fetching.PROBES, fetching.PROBES_LICENCE, fetching.PROBES_CITATION)
     for task in tasks:
         _fetch(task.name, task.licence, task.citation)
+        if task.differs:
+            print(f"  Protocol: {task.protocol}. {task.differs}")
         print("  To be had elsewhere:")
         for sentence in fetching.elsewhere(task.name):
             print(f"  - {sentence}")

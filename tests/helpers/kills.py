@@ -1,5 +1,6 @@
 """Kills of a process at a chosen moment."""
 
+import itertools
 import os
 import signal
 
@@ -15,11 +16,12 @@ def at_change(moment, when):
         The list of the names so far, which grows.
     """
     names: list = []
+    numbers = itertools.count(1)  # threads draw each number once
 
     def counted(function):
         def call(name, *others, **options):
             names.append(name)
-            chosen = len(names) == moment
+            chosen = next(numbers) == moment
             if chosen and when == "before":
                 os.kill(os.getpid(), signal.SIGKILL)
             function(name, *others, **options)
@@ -45,14 +47,17 @@ def at_replace(moment, when, by=signal.SIGKILL, of=""):
         The list of the names so far, which grows.
     """
     replace, names = os.replace, []
+    numbers = itertools.count(1)  # threads draw each number once
 
     def counted(source, target):
-        is_counted = str(target).endswith(of)
-        names.extend([target] * is_counted)
-        if is_counted and len(names) == moment and when == "before":
+        if not str(target).endswith(of):
+            return replace(source, target)
+        names.append(target)
+        chosen = next(numbers) == moment
+        if chosen and when == "before":
             os.kill(os.getpid(), by)
         replace(source, target)
-        if is_counted and len(names) == moment and when == "after":
+        if chosen and when == "after":
             os.kill(os.getpid(), by)
 
     os.replace = counted

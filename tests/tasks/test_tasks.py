@@ -133,7 +133,7 @@ def test_minzwons_arrays_of_mtt(tmp_path):
     for split, first in (("train", 0), ("valid", 6), ("test", 12)):
         entries = [f"{row}\t{names[row]}" for row in range(first, first + 6)]
         np.save(tmp_path / f"{split}.npy", np.array(entries))
-    loaded = Task("MTT_filtered", tmp_path)
+    loaded = Task("MTT_MTG", tmp_path)
     assert loaded.items.paths == names
     assert loaded.targets[4].tolist() == [0, 1, 0]
 

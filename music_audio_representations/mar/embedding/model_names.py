@@ -5,6 +5,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
+from mar.encoders import address as addresses
 from mar.errors import InputError, nearest
 from mar.util import hub
 from mar.util.checksums import sha256
@@ -36,7 +37,11 @@ def check(source: str) -> None:
 
     Raises:
         InputError: it is none.
+        ConfigError: it is an encoder of others, with options that are not its.
     """
+    if (address := addresses.parse(source)) is not None:
+        address.check()
+        return
     place, at, _ = source.rpartition("@")
     if (
         not hub.is_address(source)
@@ -46,8 +51,9 @@ def check(source: str) -> None:
         and not glob.glob(f"{glob.escape(source)}.*")  # of a checkpoint, whose files have endings
     ):
         raise InputError(
-            f"{source}: no such model: expected a file, the folder of a run, or one of "
-            f"{', '.join(NAMES)}{nearest(source, NAMES)}"
+            f"{source}: no such model: expected a file, the folder of a run, an encoder of others "
+            f"(package.module:name, hear:module, …), or one of {', '.join(NAMES)}"
+            f"{nearest(source, NAMES)}"
         )
 
 

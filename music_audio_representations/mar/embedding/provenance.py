@@ -43,8 +43,11 @@ def _front_ends(one, other):
         first, second = (_settings(made) for made in (one, other))
     except ConfigError:
         return one.get("front_end"), other.get("front_end")
-    names = [name for name in first if first[name] != second[name]]
-    return tuple(", ".join(f"{name} {each[name]}" for name in names) for each in (first, second))
+    names = [name for name in {**first, **second} if first.get(name) != second.get(name)]
+    return tuple(
+        ", ".join(f"{name} {each[name]}" for name in names if name in each)
+        for each in (first, second)
+    )
 
 
 def _same_front_end(one, other):
@@ -59,6 +62,8 @@ def _same_front_end(one, other):
 
 def _settings(made):
     """The parameters of a front end, defaults filled in; raises ConfigError where it is unknown."""
-    from mar.audio.logmel import LogMel
+    from mar.audio.front_end import FrontEnd
+    from mar.audio.logmel import LogMel  # noqa: F401 - one of them
 
-    return LogMel.from_config(made.get("front_end_config") or {}).resolved()["LogMel"]
+    (settings,) = FrontEnd.from_config(made.get("front_end_config") or {}).resolved().values()
+    return settings

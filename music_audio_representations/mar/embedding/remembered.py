@@ -9,6 +9,8 @@ from typing import Any
 
 import mar
 from mar.embedding.model_names import is_baseline, is_exported
+from mar.encoders import address as addresses
+from mar.errors import InputError
 from mar.util import hub
 from mar.util.atomic import whole
 from mar.util.checksums import sha256
@@ -24,7 +26,9 @@ def asked(model: str | os.PathLike, **settings: Any) -> dict:
         **settings: what else decides how it embeds.
     """
     name = os.fspath(model)
-    if hub.is_address(name):
+    if (address := addresses.parse(name)) is not None:
+        name = str(address.located())
+    elif hub.is_address(name):
         name = hub.pinned(name)
     elif name != "mule" and not is_baseline(name):
         name = os.path.abspath(name)
@@ -64,6 +68,8 @@ def remember(folder: str | os.PathLike, wanted: dict, made: dict) -> None:
 
 def _files(name: str, source: str) -> list[pathlib.Path]:
     """The files from which a model follows; and the folders that say which these are."""
+    if (address := addresses.parse(name)) is not None:
+        return address.files
     if is_baseline(name):
         return []
     if hub.is_address(name):

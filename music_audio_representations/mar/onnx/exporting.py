@@ -162,12 +162,9 @@ def signal(sample_rate: int, seconds: float = 13.0) -> np.ndarray:
 
 def original(plan: Plan, samples: Iterable[np.ndarray]) -> np.ndarray:
     """Embeddings of all windows of waveforms by the model itself, `(windows, dimensions)`."""
-    representation = Embedder(plan.model, plan.windows).representation
-    values = []
-    for waveform in samples:
-        pieces = representation.pieces(Waveform([waveform], representation.shortest))
-        values += [embeddings for _, embeddings in representation.stream(pieces)]
-    return np.concatenate(values)
+    embedder = Embedder(plan.model, plan.windows)
+    rate = embedder.front_end.sample_rate
+    return np.concatenate([embedder(waveform, rate).values for waveform in samples])
 
 
 # ----------------------------------------------------------------------------------------- writing

@@ -71,8 +71,11 @@ class TaskInfo:
         name: as in the paper's tables, e.g. "NSynth_P".
         read: function of a folder with the official files → `Items`.
         kind: "multilabel", "multiclass", "key" or "regression".
-        protocol: which of its splits and item lists: "paper" as the paper has them, "own" for a
-            collection of one's own, or another name.
+        protocol: which items, labels, split and probe: "paper" as the paper has them, "own" for a
+            collection of one's own, or another name, see `mar.tasks.protocols`.
+        source: who defined the protocol, where that is not who is to be cited for the data.
+        differs: a sentence on why numbers differ from those of the paper's protocol; empty for it.
+        files_of: the task whose official files it has; None for its own.
         labels: number of labels known; None for a collection of one's own.
         counts: known number of items of each split; or of all of them under "total".
         probe: name of its probe's shipped configuration, in `configs/probe`; None for `name`.
@@ -89,6 +92,9 @@ class TaskInfo:
     read: Callable[[pathlib.Path], Items]
     kind: Kind
     protocol: str = "paper"
+    source: str = ""
+    differs: str = ""
+    files_of: str | None = None
     labels: int | None = None
     counts: dict[str, int] = dataclasses.field(default_factory=dict)
     probe: str | None = None

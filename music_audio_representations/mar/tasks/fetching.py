@@ -7,7 +7,7 @@ published: `MTT/Musicset_ULarge.yml`.
 import csv
 import pathlib
 
-from mar.tasks import fetched_folder
+from mar.tasks import NAMED, fetched_folder
 from mar.util.download import download
 
 _FILES = pathlib.Path(__file__).with_name("official_files.csv")
@@ -51,6 +51,11 @@ ELSEWHERE = {
         "mirg.city.ac.uk/codeapps/the-magnatagatune-dataset; join them with cat, then unzip: "
         "folders 0 to f.",
     ),
+    "MTT_MTG": (
+        "train.npy, valid.npy, test.npy, binary.npy and tags.npy, in split/mtat of "
+        "github.com/minzwon/sota-music-tagging-models; into one folder, which is --metadata.",
+        "Audio: as of MTT.",
+    ),
     "NSynth_P": (
         "nsynth-{train,valid,test}.jsonwav.tar.gz from magenta.tensorflow.org/datasets/nsynth, "
         "labels and audio; unpack them into one folder, and give it as --metadata and as --audio.",
@@ -78,13 +83,18 @@ _SAME = {
 def official_files(task: str) -> list[tuple[str, str, str]]:
     """`(name, address, sha256)` of the files of a task, or `PROBES`, that may be downloaded."""
     with open(_FILES, encoding="utf-8", newline="") as file:
-        rows = [row for row in csv.DictReader(file) if row["task"] == task]
+        rows = [row for row in csv.DictReader(file) if row["task"] == _files_of(task)]
     return [(row["name"], row["address"], row["sha256"]) for row in rows]
 
 
 def elsewhere(task: str) -> tuple[str, ...]:
     """Sentences on what else the task needs, and where it is to be had."""
-    return ELSEWHERE[_SAME.get(task, task)]
+    return ELSEWHERE[_SAME.get(_files_of(task), _files_of(task))]
+
+
+def _files_of(task: str) -> str:
+    """The task whose official files a task has."""
+    return NAMED[task].files_of or task
 
 
 def fetch(task: str) -> list[pathlib.Path]:
