@@ -21,10 +21,12 @@ from mar.embedding import model_names
 from mar.errors import ConfigError
 from mar.util import cli
 from mar.util.backends import require_tensorflow
+from mar.util.names import printable
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("audio", None, "File that says where which collection's audio lies.")
 flags.DEFINE_string("model", "mule", "What mar embed takes.")
+flags.DEFINE_string("name", None, "Row in the tables; by default the model's own name.")
 flags.DEFINE_string("output", "reproduction", "Folder of all that is made.", short_name="o")
 flags.DEFINE_list("tasks", [], "Tasks, separated by commas; by default all whose audio is given.")
 flags.DEFINE_string("probes", "table2", "table2, published, search, or a folder: see above.")
@@ -63,6 +65,7 @@ def main(argv: list[str]) -> int:
     request = Request(
         pathlib.Path(FLAGS.output),
         FLAGS.model,
+        printable(FLAGS.name or _name_of(FLAGS.model)),
         places,
         tasks,
         choice,
@@ -76,6 +79,11 @@ def main(argv: list[str]) -> int:
     is_done = reproduction.run()
     _tell(reproduction)
     return 0 if is_done else 2
+
+
+def _name_of(model):
+    """The last part of a model's path or address, without its options."""
+    return model.partition("?")[0].rstrip("/").rpartition("/")[2]
 
 
 def _tasks():

@@ -1,5 +1,6 @@
 """From an empty folder to the paper's tables, killed on the way."""
 
+import functools
 import json
 import re
 import shutil
@@ -79,6 +80,9 @@ class Runs:
             path.parts[-4]: json.loads(path.read_text())["test"]
             for path in (self.home / "out" / "results").glob("*/*/*/*/result.json")
         }
+
+    def has_scores(self, tasks):
+        return len(self.scores()) >= tasks
 
     def page(self):
         return (self.home / "out" / "index.html").read_text()
@@ -218,7 +222,7 @@ def test_all_fifteen_survive_ten_kills(tmp_path):
         embedded = runs.embedded()
     for results in (1, 5, 10):
         with start_python(*runs.script(), cwd=tmp_path, **UNREAD) as process:
-            wait_for(lambda: len(runs.scores()) >= results, process)
+            wait_for(functools.partial(runs.has_scores, results), process)
             process.kill()
         assert runs.decoded().isdisjoint(embedded)
         embedded = runs.embedded()

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from mar.reproducing.collections import Place
 from mar.reproducing.probes import Choice
-from mar.util.names import printable
 
 
 @dataclasses.dataclass(frozen=True)
@@ -16,6 +15,7 @@ class Request:
     Attributes:
         output: the folder.
         model: what `mar.Embedder` takes, by name.
+        row: name of the model's row in the tables, and of its folders.
         places: where the collections lie, by name.
         tasks: names of the tasks.
         choice: which probes.
@@ -28,6 +28,7 @@ class Request:
 
     output: pathlib.Path
     model: str
+    row: str
     places: dict[str, Place]
     tasks: Sequence[str]
     choice: Choice = Choice()  # noqa: RUF009 - immutable
@@ -36,11 +37,6 @@ class Request:
     jobs: int = 1
     shard: tuple[int, int] = (0, 1)
     ray_address: str | None = None
-
-    @property
-    def row(self) -> str:
-        """Name of the model's row in the tables."""
-        return printable(self.model.rstrip("/").rpartition("/")[2])
 
     @property
     def results(self) -> pathlib.Path:
