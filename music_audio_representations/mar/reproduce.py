@@ -21,10 +21,12 @@ from mar.embedding import model_names
 from mar.errors import ConfigError
 from mar.util import cli
 from mar.util.backends import require_tensorflow
+from mar.util.names import printable
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("audio", None, "File that says where which collection's audio lies.")
 flags.DEFINE_string("model", "mule", "What mar embed takes.")
+flags.DEFINE_string("name", None, "Row in the tables; by default the model's own name.")
 flags.DEFINE_string("output", "reproduction", "Folder of all that is made.", short_name="o")
 flags.DEFINE_list("tasks", [], "Tasks, separated by commas; by default all whose audio is given.")
 flags.DEFINE_string("probes", "table2", "table2, published, search, or a folder: see above.")
@@ -57,11 +59,13 @@ def main(argv: list[str]) -> int:
     if not any(place.audio for place in places.values()):
         raise ConfigError(f"{FLAGS.audio}: expected the folder of some collection, as `audio`")
 
-    from mar.reproducing.reproduction import Reproduction, Request
+    from mar.reproducing.reproduction import Reproduction
+    from mar.reproducing.request import Request
 
     request = Request(
         pathlib.Path(FLAGS.output),
         FLAGS.model,
+        printable(FLAGS.name or _name_of(FLAGS.model)),
         places,
         tasks,
         choice,
@@ -77,17 +81,21 @@ def main(argv: list[str]) -> int:
     return 0 if is_done else 2
 
 
+def _name_of(model):
+    """The last part of a model's path or address, without its options."""
+    return model.partition("?")[0].rstrip("/").rpartition("/")[2]
+
+
 def _tasks():
     """The paper's tasks that are asked for, in its order."""
-    from mar.reproducing.collections import COLLECTIONS
+    from mar.reproducing.collections import TASKS
     from mar.tasks import find_task
 
-    known = [task for collection in COLLECTIONS for task in collection.tasks]
-    wanted = [find_task(name).name for name in FLAGS.tasks] or known
+    wanted = [find_task(name).name for name in FLAGS.tasks] or TASKS
     for name in wanted:
-        if name not in known:
+        if name not in TASKS:
             raise ConfigError(f"--tasks: expected tasks of the paper's tables, got {name}")
-    return [name for name in known if name in wanted]
+    return [name for name in TASKS if name in wanted]
 
 
 def _tell(reproduction):

@@ -128,11 +128,14 @@ def gtzan(home, patch):
     _serve(home, patch)
 
 
-def collections(home, patch):
-    """GTZAN as `gtzan` has it; NSynth's format, and its notes; and probes of few steps."""
-    gtzan(home, patch)
+def notes(home, patch):
+    """NSynth in its official format, of few notes."""
     for number, path in enumerate(distributions.nsynth(home / "nsynth")):
         reproduction.write_audio(home / "nsynth" / path, number, 4.0)
+
+
+def probes(home, patch):
+    """Those of Table 2, of few steps."""
     reproduction.write_probes(home / "small")
 
 

@@ -53,6 +53,7 @@ SHRUNK = {
 # The published weights are 250 MB; those of any model stand for them.
 RENAMED = {
     "--model mule": "--model small.keras",
+    "reproduction/results/table2/": "reproduction/results/small/",
     '"mule"': '"small.keras"',
     "model_location=mule": "model_location=small.keras",
     "initial_weights=mule": "initial_weights=small.keras",

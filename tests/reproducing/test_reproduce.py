@@ -1,11 +1,10 @@
 """From an empty folder to the paper's tables, killed on the way."""
 
+import functools
 import json
-import os
 import re
 import shutil
 import signal
-import time
 
 import pytest
 import yaml
@@ -13,12 +12,15 @@ import yaml
 import mar
 from helpers import reproduction
 from helpers.browser import assert_fits_a_phone, assert_silent
-from helpers.processes import run_python, start_python
+from helpers.processes import UNREAD, run_python, start_python, wait_for
+from helpers.resources import DATA
 from mar.errors import ConfigError
 from mar.reporting import paper
-from mar.reproducing import collections
+from mar.reproducing import collections, probes, workers
+from mar.tasks import TASKS, fetched_folder, fetching
+from mar.util import shipped
 
-ALL = [task for collection in collections.COLLECTIONS for task in collection.tasks]
+ALL = collections.TASKS
 SOME = ["GTZAN", "NSynth_P", "NSynth_I", "MSD50", "MSD100", "AMM"]
 
 # `mar reproduce` that notes what it decodes, keeps what it embeds in small parts, and is killed.
@@ -76,8 +78,11 @@ class Runs:
     def scores(self):
         return {
             path.parts[-4]: json.loads(path.read_text())["test"]
-            for path in (self.home / "out" / "results").rglob("result.json")
+            for path in (self.home / "out" / "results").glob("*/*/*/*/result.json")
         }
+
+    def has_scores(self, tasks):
+        return len(self.scores()) >= tasks
 
     def page(self):
         return (self.home / "out" / "index.html").read_text()
@@ -172,6 +177,38 @@ def test_what_is_missing_is_told_and_prevents_nothing_else(finished, tmp_path):
     assert "mood_target.npy" in (home / "out" / "index.html").read_text()
 
 
+def test_a_worker_searches_and_notes_what_was_asked(finished, tmp_path):
+    job = workers.Job(
+        "GTZAN",
+        finished.home / "metadata" / "GTZAN",
+        finished.home / "out" / "embeddings" / "small.keras" / "GTZAN",
+        finished.home / "small" / "GTZAN.yaml",
+        *(2, tmp_path / "results", "some", "f" * 64),
+    )
+    workers.probe(job)
+    (run,) = mar.Results(tmp_path / "results").runs
+    assert (run.facts["trials"], run.facts["asked"]) == (2, "f" * 64)
+    assert run.facts["test"]["accuracy"]["value"] >= 0
+
+
+@pytest.mark.parametrize(
+    ("kind", "trials", "name", "file"),
+    [
+        ("table2", 0, "table2", shipped.configuration("probe/GTZAN")),
+        ("search", 7, "search", shipped.configuration("probe/GTZAN")),
+        ("published", 0, "published", fetched_folder("probes") / "GTZAN/Musicset_ULarge.yml"),
+        (str(DATA), 0, "data", DATA / "GTZAN.yaml"),
+    ],
+)
+def test_probes_by_their_kinds(kind, trials, name, file):
+    choice = probes.chosen(kind, 7)
+    assert (choice.name, choice.trials) == (name, trials)
+    assert choice.path(TASKS["GTZAN"], "Musicset-ULarge") == file
+    if kind == "published":
+        names = {name for name, _, _ in fetching.official_files(fetching.PROBES)}
+        assert {f"{task}/Musicset_ULarge.yml" for task in ALL} <= names
+
+
 @pytest.mark.slow
 def test_all_fifteen_survive_ten_kills(tmp_path):
     written = prepare(tmp_path, ALL)
@@ -184,11 +221,9 @@ def test_all_fifteen_survive_ten_kills(tmp_path):
         assert runs.embedded() > embedded
         embedded = runs.embedded()
     for results in (1, 5, 10):
-        process = start_python(*runs.script(), cwd=tmp_path)
-        while len(runs.scores()) < results and process.poll() is None:
-            time.sleep(0.1)
-        os.kill(process.pid, signal.SIGKILL)
-        process.wait()
+        with start_python(*runs.script(), cwd=tmp_path, **UNREAD) as process:
+            wait_for(functools.partial(runs.has_scores, results), process)
+            process.kill()
         assert runs.decoded().isdisjoint(embedded)
         embedded = runs.embedded()
     ended = run_python(*runs.script(), cwd=tmp_path)

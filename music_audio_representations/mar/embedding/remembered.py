@@ -10,7 +10,6 @@ from typing import Any
 import mar
 from mar.embedding.model_names import is_baseline, is_exported
 from mar.encoders import address as addresses
-from mar.errors import InputError
 from mar.util import hub
 from mar.util.atomic import whole
 from mar.util.checksums import sha256

@@ -35,15 +35,19 @@ class Located:
     task: Task
     paths: list[str | None]
 
-    @property
-    def missing(self) -> list[str]:
-        """Official paths of items whose audio is not there, but for what is known to be broken."""
-        unreadable, items = self.task.info.unreadable, self.task.items
-        return [
-            alternatives(official)[0]
-            for id, official, path in zip(items.ids, items.paths, self.paths, strict=True)
-            if path is None and id not in unreadable
-        ]
+    def without_embedding(self, embeddings: Embeddings) -> list[str]:
+        """Items without an embedding, but for those known to be broken: their official paths, or
+        their paths and why not.
+        """
+        unreadable, items, absent = self.task.info.unreadable, self.task.items, []
+        for id, official, path in zip(items.ids, items.paths, self.paths, strict=True):
+            if id in unreadable or path in embeddings:
+                continue
+            if path is None:
+                absent.append(alternatives(official)[0])
+            else:
+                absent.append(f"{path} ({embeddings.failures[path]})")
+        return absent
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,8 +6,9 @@ import pathlib
 import textwrap
 from typing import Any
 
+from mar import tasks
 from mar.errors import ConfigError, nearest, shown
-from mar.tasks import TASKS, fetching
+from mar.tasks import fetching
 from mar.util import yaml_file
 from mar.util.atomic import whole
 
@@ -88,6 +89,9 @@ COLLECTIONS = (  # short ones first
 )
 
 
+TASKS = tuple(task for collection in COLLECTIONS for task in collection.tasks)  # of the tables
+
+
 def of_task(task: str) -> Collection:
     """The collection that a task is of."""
     return next(collection for collection in COLLECTIONS if task in collection.tasks)
@@ -125,12 +129,12 @@ def read(path: str | os.PathLike) -> dict[str, Place]:
 
 
 def _section(collection: Collection) -> str:
-    tasks = [TASKS[name] for name in collection.tasks]
+    infos = [tasks.TASKS[name] for name in collection.tasks]
     sentences = dict.fromkeys(
         sentence for name in collection.tasks for sentence in fetching.elsewhere(name)
     )
     facts = [f"{collection.about}. Tasks: {', '.join(collection.tasks)}.", *sentences]
-    facts += [f"Licence: {licence}." for licence in dict.fromkeys(task.licence for task in tasks)]
+    facts += [f"Licence: {licence}." for licence in dict.fromkeys(info.licence for info in infos)]
     lines = [f"{collection.name}:"]
     for fact in facts:
         lines += textwrap.wrap(fact, 98, initial_indent="  # ", subsequent_indent="  #   ")

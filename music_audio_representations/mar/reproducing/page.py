@@ -12,9 +12,8 @@ from mar.reporting import formats, paper
 from mar.reporting import page as report
 from mar.reporting.comparison import metric_name
 from mar.reporting.formats import Cell, Table
-from mar.reproducing.collections import of_task
+from mar.reproducing.collections import TASKS, of_task
 from mar.reproducing.state import DataSet, probing_seconds
-from mar.tasks import TASKS
 from mar.util.atomic import whole
 
 if TYPE_CHECKING:

@@ -1,13 +1,19 @@
 """Which probe a task gets: that of Table 2, the published model's own, or one that is searched."""
 
 import dataclasses
+import hashlib
+import json
 import os
 import pathlib
 
+from mar.embedding import provenance
+from mar.embedding.store import Embeddings
 from mar.errors import ConfigError, InputError
+from mar.reproducing.audio import Located
 from mar.tasks import fetched_folder, fetching
 from mar.tasks.base import TaskInfo
 from mar.util import shipped
+from mar.util.checksums import sha256
 
 TABLE2, PUBLISHED, SEARCH = "table2", "published", "search"
 
@@ -73,3 +79,14 @@ def check_published(source: str | None, model: str) -> None:
             f"--probes published: expected the published model (mule, or its file), got {model}, "
             f"for which none were published; give --probes table2 or --probes search"
         )
+
+
+def hash_of(located: Located, embeddings: Embeddings, config: pathlib.Path, trials: int) -> str:
+    """SHA-256 (hex) of all that a result follows from."""
+    if not config.is_file():
+        raise ConfigError(f"{config}: expected the configuration of a probe, found none")
+    hashes, made = embeddings.audio_hashes(), embeddings.provenance
+    of_items = [hashes.get(path or "") for path in located.paths]
+    model = {name: value for name, value in made.items() if name not in provenance.NOT_COMPARED}
+    parts = [located.task.hash(), of_items, model, made["front_end"], sha256(config), trials]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

@@ -10,17 +10,14 @@ All that is known lies in these folders, so that a run that was killed goes on w
 
 import concurrent.futures
 import contextlib
-import dataclasses
 import functools
-import hashlib
-import json
 import logging
 import pathlib
 import threading
 from collections.abc import Iterator, Sequence
 
 from mar.audio.windows import Windows
-from mar.embedding import cluster, files, provenance
+from mar.embedding import cluster, files
 from mar.embedding.catalogue import Catalogue
 from mar.embedding.model_names import published_as, told_by_file
 from mar.embedding.store import Embeddings
@@ -28,58 +25,18 @@ from mar.errors import ConfigError, InputError
 from mar.probing.results import read_run
 from mar.reproducing import audio, page
 from mar.reproducing.audio import Check, Located
-from mar.reproducing.collections import COLLECTIONS, Collection, Place, of_task
-from mar.reproducing.probes import PUBLISHED, Choice, check_published
-from mar.reproducing.state import DataSet, Remaining, State
+from mar.reproducing.collections import COLLECTIONS, TASKS, Collection, Place, of_task
+from mar.reproducing.probes import PUBLISHED, check_published, hash_of
+from mar.reproducing.request import Request
+from mar.reproducing.state import DataSet, Remaining, State, by_windows
 from mar.reproducing.workers import Job, Submit, workers
-from mar.tasks import TASKS, Task, fetching
+from mar.tasks import Task, fetching
 from mar.util.atomic import make_folder
-from mar.util.checksums import sha256
-from mar.util.names import printable
 
 _PAGE_SECONDS = 30.0
 _SHOWN = 5
 _TOLD = (ConfigError, InputError)  # what prevents one task from being measured
 logger = logging.getLogger("mar")
-
-
-@dataclasses.dataclass(frozen=True)
-class Request:
-    """What is asked for.
-
-    Attributes:
-        output: the folder.
-        model: what `mar.Embedder` takes, by name.
-        places: where the collections lie, by name.
-        tasks: names of the tasks.
-        choice: which probes.
-        allow_missing: whether tasks are probed without items that have no embedding.
-        workers: files that are decoded at once; None for one per core.
-        jobs: probes that are trained at once.
-        shard: `(i, n)`: embeds the share of one of n machines, and probes nothing.
-        ray_address: of a Ray cluster that embeds; None for this machine.
-    """
-
-    output: pathlib.Path
-    model: str
-    places: dict[str, Place]
-    tasks: Sequence[str]
-    choice: Choice = Choice()  # noqa: RUF009 - immutable
-    allow_missing: bool = False
-    workers: int | None = None
-    jobs: int = 1
-    shard: tuple[int, int] = (0, 1)
-    ray_address: str | None = None
-
-    @property
-    def row(self) -> str:
-        """Name of the model's row in the tables."""
-        return printable(self.model.rstrip("/").rpartition("/")[2])
-
-    @property
-    def results(self) -> pathlib.Path:
-        """Folder of the results."""
-        return self.output / "results" / self.choice.name
 
 
 class Reproduction:
@@ -179,7 +136,7 @@ class Reproduction:
                 located.append(Located(task, paths))
         sets = [
             DataSet(collection, folder, self._folder(collection, names), of_set)
-            for names, of_set in _by_windows(collection, located)
+            for names, of_set in by_windows(collection, located)
             if of_set
         ]
         embedded = [embeddings for each in sets if (embeddings := each.opened()) is not None]
@@ -226,7 +183,7 @@ class Reproduction:
             self._tell([name], State("waiting", "for the other shards; then run without --shard"))
             return
         embeddings = Embeddings(each.folder)
-        if absent := _without_embedding(located, embeddings):
+        if absent := located.without_embedding(embeddings):
             problem = (
                 f"{len(absent)} of {len(located.paths)} items have no embedding, such as "
                 f"{', '.join(absent[:_SHOWN])}"
@@ -235,7 +192,7 @@ class Reproduction:
                 raise InputError(f"{problem}; put them there, or give --allow_missing")
             logger.warning("%s: %s", name, problem)
         config = request.choice.path(located.task.info, self.source)
-        asked = _asked(located, embeddings, config, request.choice.trials)
+        asked = hash_of(located, embeddings, config, request.choice.trials)
         if self._is_measured(name, asked):
             self._tell([name], State("measured"))
             return
@@ -298,32 +255,3 @@ class Reproduction:
             ended.set()
             thread.join()
             self._write_page(is_running=False)
-
-
-def _by_windows(
-    collection: Collection, located: Sequence[Located]
-) -> Iterator[tuple[list[str], list[Located]]]:
-    """The tasks of a collection by their windows: the names of all, and those that are located."""
-    groups: dict[str, list[str]] = {}
-    for name in collection.tasks:
-        groups.setdefault(json.dumps(TASKS[name].windows), []).append(name)
-    for names in groups.values():
-        yield names, [each for each in located if each.task.name in names]
-
-
-def _without_embedding(located: Located, embeddings: Embeddings) -> list[str]:
-    """Official paths, or paths with the reason, of items without an embedding."""
-    failures = embeddings.failures
-    failed = [path for path in located.paths if path is not None and path not in embeddings]
-    return [*located.missing, *(f"{path} ({failures[path]})" for path in failed)]
-
-
-def _asked(located: Located, embeddings: Embeddings, config: pathlib.Path, trials: int) -> str:
-    """SHA-256 (hex) of all that a result follows from."""
-    if not config.is_file():
-        raise ConfigError(f"{config}: expected the configuration of a probe, found none")
-    hashes, made = embeddings.audio_hashes(), embeddings.provenance
-    of_items = [hashes.get(path or "") for path in located.paths]
-    model = {name: value for name, value in made.items() if name not in provenance.NOT_COMPARED}
-    parts = [located.task.hash(), of_items, model, made["front_end"], sha256(config), trials]
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

@@ -2,13 +2,16 @@
 
 import dataclasses
 import functools
+import json
 import pathlib
 import time
+from collections.abc import Iterator, Sequence
 from typing import Literal
 
 from mar.embedding.store import Embeddings
 from mar.reproducing.audio import Check, Located
 from mar.reproducing.collections import Collection
+from mar.tasks import TASKS
 
 Stage = Literal["left out", "missing", "waiting", "embedding", "probing", "measured"]
 
@@ -68,6 +71,17 @@ class DataSet:
         embeddings = self.opened()
         tried = set() if embeddings is None else {*embeddings.paths, *embeddings.failures}
         return [path for path in self.paths if path not in tried]
+
+
+def by_windows(
+    collection: Collection, located: Sequence[Located]
+) -> Iterator[tuple[list[str], list[Located]]]:
+    """The tasks of a collection by their windows: the names of all, and those that are located."""
+    groups: dict[str, list[str]] = {}
+    for name in collection.tasks:
+        groups.setdefault(json.dumps(TASKS[name].windows), []).append(name)
+    for names in groups.values():
+        yield names, [each for each in located if each.task.name in names]
 
 
 class Remaining:

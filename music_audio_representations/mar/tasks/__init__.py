@@ -223,8 +223,9 @@ def paper_task(name: str | os.PathLike) -> TaskInfo | None:
 
 
 def fetched_folder(name: str) -> pathlib.Path:
-    """Where the official files of a task are put by `mar fetch`."""
-    return cache_folder() / "tasks" / (NAMED[name].files_of or name)
+    """Where the official files of a task, or the published probes, are put by `mar fetch`."""
+    shared = NAMED[name].files_of if name in NAMED else None
+    return cache_folder() / "tasks" / (shared or name)
 
 
 def _plain(name: str | os.PathLike) -> str:

@@ -7,7 +7,7 @@ published: `MTT/Musicset_ULarge.yml`.
 import csv
 import pathlib
 
-from mar.tasks import NAMED, fetched_folder
+from mar.tasks import fetched_folder
 from mar.util.download import download
 
 _FILES = pathlib.Path(__file__).with_name("official_files.csv")
@@ -94,7 +94,7 @@ def elsewhere(task: str) -> tuple[str, ...]:
 
 def _files_of(task: str) -> str:
     """The task whose official files a task has."""
-    return NAMED[task].files_of or task
+    return fetched_folder(task).name
 
 
 def fetch(task: str) -> list[pathlib.Path]:
