@@ -17,6 +17,7 @@ COMMANDS = {
     "similar": "mar.similar",
     "duplicates": "mar.duplicates",
     "index": "mar.index",
+    "explore": "mar.explore",
     "tag": "mar.tag",
     "check": "mar.check",
     "analyze": "mar.analyze",
