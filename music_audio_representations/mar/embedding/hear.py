@@ -8,11 +8,16 @@ of the 3 s around the timestamp; what reaches over an end of the sound is silent
 """
 
 import numpy as np
-import tensorflow as tf
 
 from mar.embedding.representations import NetworkWindows, representation
 from mar.embedding.waveform import Waveform
 from mar.errors import ConfigError
+from mar.util.backends import absence
+
+try:
+    import tensorflow as tf
+except ModuleNotFoundError as error:
+    raise absence(error, "the API of HEAR") from None
 
 TIMESTAMP_HOP_MS = 50  # the API asks for at most this
 _GROUP = 32
