@@ -36,8 +36,8 @@ FLOAT32_DIFFERENCE = 1e-5  # of the largest value; embeddings are interchangeabl
 LEAST_CENTRED = 0.99  # centred cosine that float16 and int8 must reach
 QUANTIZATION = "signals 1"  # what int8 is calibrated on without audio, and how
 _FILES, _SECONDS = 32, 60  # of what is calibrated and compared on
-_SIGNALS = 16  # in place of files
-_SNIPPETS = 64  # that are calibrated on, and as many that are measured on
+_SIGNALS = 32  # in place of files
+_SNIPPETS = 96  # that are calibrated on, and as many that are measured on
 _LOG = logging.getLogger(__name__)
 
 
