@@ -25,7 +25,7 @@ def main(_):
     audio = [item.path for item in files.find([FLAGS.music]) if item.expected]
     network = exporting.network_file(plan)
     calibration, held_out = exporting.halves(exporting.waveforms(audio, plan.log_mel))
-    signals, _ = exporting.halves(exporting.waveforms((), plan.log_mel))
+    signals, _ = exporting.halves(exporting.waveforms((), plan.log_mel, "int8"))
     parts = (signals, calibration, held_out)
     of_signals, of_music, measured = (exporting.snippets_of(plan, part) for part in parts)
     print(f"{len(of_music)} windows to calibrate on, {len(measured)} to measure on")
