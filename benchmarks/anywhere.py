@@ -1,6 +1,6 @@
 """What a model costs on ONNX Runtime, beside TensorFlow: the network, whole commands, memory.
 
-    python benchmarks/anywhere.py --model MODEL.keras [--repeats 3] [--minutes 3,60]
+    python benchmarks/anywhere.py --model MODEL.keras [--parts network] [--repeats 3]
 
 Exports the model in float32 and int8 first. Everything is done in turns, so that ratios hold on a
 machine that others use too; the load is printed. The limit of a type is the rate at which ONNX
@@ -32,6 +32,7 @@ from mar.onnx.runtime import ExportedNetwork
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("model", None, "What mar.load_model takes.", required=True)
+flags.DEFINE_list("parts", ["network", "commands", "memory"], "What is measured.")
 flags.DEFINE_integer("repeats", 3, "Turns.")
 flags.DEFINE_integer("snippets", 32, "That the network is timed on.")
 flags.DEFINE_list("minutes", ["3", "60"], "Lengths of files whose peak memory is compared.")
@@ -149,9 +150,12 @@ def main(_):
                 exporting.Plan(model), files[precision], precision=precision, least=0.0
             )
             print(f"ONNX {precision}: {agreement}", flush=True)
-        network(model, files)
-        commands(files, folder)
-        memory(files["float32"], folder)
+        if "network" in FLAGS.parts:
+            network(model, files)
+        if "commands" in FLAGS.parts:
+            commands(files, folder)
+        if "memory" in FLAGS.parts:
+            memory(files["float32"], folder)
     print(f"load {os.getloadavg()[0]:.1f}")
 
 
