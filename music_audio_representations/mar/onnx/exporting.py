@@ -156,12 +156,9 @@ def _excerpt(path, log_mel):
 
 def original(plan: Plan, samples: Iterable[np.ndarray]) -> np.ndarray:
     """Embeddings of all windows of waveforms by the model itself, `(windows, dimensions)`."""
-    representation = Embedder(plan.model, plan.windows).representation
-    values = []
-    for waveform in samples:
-        pieces = representation.pieces(Waveform([waveform], representation.shortest))
-        values += [embeddings for _, embeddings in representation.stream(pieces)]
-    return np.concatenate(values)
+    embedder = Embedder(plan.model, plan.windows)
+    rate = embedder.front_end.sample_rate
+    return np.concatenate([embedder(waveform, rate).values for waveform in samples])
 
 
 # ----------------------------------------------------------------------------------------- writing
