@@ -1,6 +1,6 @@
 """One table: how nearly every way to run a model gives the same embeddings of the same music.
 
-    python benchmarks/agreement_table.py --model MODEL.keras --weights "golden" --music FOLDER \\
+    python -m benchmarks.agreement_table --model MODEL.keras --weights "golden" --music FOLDER \\
         --output docs/reference/agreement.md [--files 12] [--seconds 20] [--rows TensorFlow,JAX]
 
 MODEL is a published `.keras` file. Of every other file of the music the first seconds are embedded;
@@ -9,7 +9,6 @@ its own (benchmarks/environments.py), whose installed megabytes are counted; wha
 exported first, into a temporary folder. Rows are compared with the first. The machine is named.
 """
 
-import contextlib
 import os
 import pathlib
 import subprocess
@@ -18,11 +17,11 @@ import tempfile
 from collections.abc import Callable
 from typing import NamedTuple
 
-import environments
 import numpy as np
 import soundfile
 from absl import app, flags
 
+from benchmarks import contest, environments
 from mar.embedding import files
 from mar.onnx.agreement import Agreement
 
@@ -151,15 +150,6 @@ def excerpts(paths: list[str], folder: pathlib.Path) -> list[str]:
     return made
 
 
-def machine() -> str:
-    """The processor and its cores."""
-    with contextlib.suppress(OSError, StopIteration):
-        lines = pathlib.Path("/proc/cpuinfo").read_text().splitlines()
-        model = next(line for line in lines if line.startswith("model name"))
-        return f"{os.cpu_count()} cores of {model.partition(':')[2].strip()}"
-    return f"{os.cpu_count()} cores"
-
-
 def main(_):
     paths = [item.path for item in files.find([FLAGS.music]) if item.expected]
     lines, reference = [], None
@@ -188,7 +178,7 @@ def main(_):
         windows=len(reference),
         files=len(music),
         music=FLAGS.described or FLAGS.music,
-        machine=machine(),
+        machine=contest.machine(),
     )
     if FLAGS.output:
         pathlib.Path(FLAGS.output).write_text(table + "".join(lines), encoding="utf-8")

@@ -1,29 +1,25 @@
-"""What a model costs on ONNX Runtime, beside TensorFlow: the network, whole commands, memory.
+"""A model on ONNX Runtime beside TensorFlow: the network, and commands from start to end.
 
-    python benchmarks/anywhere.py --model MODEL.keras [--parts network] [--repeats 3]
+    python -m benchmarks.anywhere --model MODEL.keras [--rows network,embed,similar,hour]
 
-Exports the model in float32 and int8 first. Everything is done in turns, so that ratios hold on a
-machine that others use too; the load is printed. The limit of a type is the rate at which ONNX
-Runtime multiplies two square matrices of it. Commands are timed from start to exit, with the
-environments of benchmarks/environments.py: TensorFlow is not installed beside ONNX Runtime.
+The model is exported in float32 and int8 first. Commands run in the environments of
+benchmarks/environments.py, so that where ONNX Runtime runs no TensorFlow is. The limit of int8 is
+what ONNX Runtime does in products of matrices of bytes.
 """
 
-import os
+import functools
 import pathlib
 import shutil
-import statistics
-import subprocess
 import tempfile
-import time
 
-import embed_command
-import environments
 import numpy as np
 import onnx
 import onnxruntime
+import soundfile
 from absl import app, flags
 
 import mar
+from benchmarks import contest, environments, limits
 from mar.embedding.network import Network
 from mar.onnx import exporting
 from mar.onnx.graph import Graph
@@ -32,131 +28,119 @@ from mar.onnx.runtime import ExportedNetwork
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("model", None, "What mar.load_model takes.", required=True)
-flags.DEFINE_list("parts", ["network", "commands", "memory"], "What is measured.")
-flags.DEFINE_integer("repeats", 3, "Turns.")
-flags.DEFINE_integer("snippets", 32, "That the network is timed on.")
-flags.DEFINE_list("minutes", ["3", "60"], "Lengths of files whose peak memory is compared.")
-
-SIZE = 2048  # of the matrices
+flags.DEFINE_list("rows", ["network", "embed", "similar", "hour"], "What is measured.")
+flags.DEFINE_integer("rounds", 3, "Turns of each.")
+SNIPPETS, SIZE, RATE = 32, 2048, 44100
 
 
-def in_turns(calls):
-    """Median seconds of each of several calls, which are made in turns."""
-    taken = {name: [] for name in calls}
-    for _ in range(FLAGS.repeats):
-        for name, call in calls.items():
-            began = time.perf_counter()
-            call()
-            taken[name].append(time.perf_counter() - began)
-    return {name: statistics.median(seconds) for name, seconds in taken.items()}
-
-
-def product(kind):
-    """Multiplies two matrices of float32 or of bytes on ONNX Runtime."""
+def of_bytes():
+    """A session that multiplies two matrices of bytes, and its input."""
     rng, graph = np.random.default_rng(0), Graph()
-    if kind == "float32":
-        graph.input("x", (SIZE, SIZE))
-        weights = rng.normal(size=(SIZE, SIZE)).astype(np.float32)
-        graph.output("y", graph("MatMul", "x", weights))
-        x = weights
-    else:
-        graph.input("x", (SIZE, SIZE), onnx.TensorProto.UINT8)
-        weights = rng.integers(-127, 128, (SIZE, SIZE), np.int8)
-        y = graph("MatMulInteger", "x", weights)
-        graph.output("y", y, kind=onnx.TensorProto.INT32)
-        x = rng.integers(0, 256, (SIZE, SIZE), np.uint8)
+    graph.input("x", (SIZE, SIZE), onnx.TensorProto.UINT8)
+    product = graph("MatMulInteger", "x", rng.integers(-127, 128, (SIZE, SIZE), np.int8))
+    graph.output("y", product, kind=onnx.TensorProto.INT32)
     session = onnxruntime.InferenceSession(graph.model().SerializeToString())
-    return lambda: session.run(None, {"x": x})
+    return session, {"x": rng.integers(0, 256, (SIZE, SIZE), np.uint8)}
 
 
 def network(model, files):
-    """Prints seconds of the network, and its share of the machine's limit."""
-    plan = exporting.Plan(model)
-    products = FLAGS.snippets * sum(products_of(exporting.network_file(plan)).values())
-    shape = (FLAGS.snippets, 300, plan.log_mel.n_mels)
+    """The network alone, and the machine's limits for as much work."""
+    products = SNIPPETS * sum(products_of(exporting.network_file(exporting.Plan(model))).values())
+    shape = (SNIPPETS, 300, mar.front_end(model).n_mels)
     snippets = np.random.default_rng(0).uniform(0, 3, shape).astype(np.float32)
+    session, matrix = of_bytes()
+
+    def limit_of_bytes():
+        _, seconds = contest.timed(lambda: session.run(None, matrix))
+        return contest.Cost(seconds * products / SIZE**3)
+
     networks = {
+        "ONNX int8": ExportedNetwork(files["int8"]),
+        "ONNX float32": ExportedNetwork(files["float32"]),
         "TensorFlow float32": Network(model, 300),
         "TensorFlow bfloat16": Network(model, 300, precision="bfloat16"),
-        **{f"ONNX {precision}": ExportedNetwork(path) for precision, path in files.items()},
     }
-    calls = {name: lambda run=run: run(snippets) for name, run in networks.items()}
-    calls |= {f"limit {kind}": product(kind) for kind in ("float32", "int8")}
-    for call in calls.values():
-        call()
-    seconds = in_turns(calls)
-    for name in networks:
-        kind = name.split()[1]
-        share = ""
-        if f"limit {kind}" in seconds:
-            limit = SIZE**3 / seconds[f"limit {kind}"]
-            rate = products / seconds[name]
-            share = f", {rate / 1e9:.0f} of {limit / 1e9:.0f} G products/s: {rate / limit:.0%}"
-        ratio = seconds[name] / seconds["TensorFlow float32"]
-        print(f"{name}: {seconds[name]:.2f} s, {ratio:.2f} of TensorFlow's{share}", flush=True)
+    contestants = {name: functools.partial(run, snippets) for name, run in networks.items()}
+    contestants["products of bytes"] = limit_of_bytes
+    contestants["products of float32"] = lambda: contest.Cost(2 * products / limits.products())
+    contest.run(
+        "anywhere-network",
+        "The network over 32 snippets",
+        contestants,
+        FLAGS.rounds,
+        aims={"ONNX float32": 1.8},
+        limit="products of bytes",
+        work=SNIPPETS,
+        unit="snippets",
+    )
 
 
-def commands(files, folder):
-    """Prints seconds of commands from start to exit."""
-    song, short = folder / "song.mp3", folder / "short.mp3"
-    embed_command.make(song, 3)
-    embed_command.make(short, 1)
-    ways = {"TensorFlow": (environments.of_keras("tensorflow"), FLAGS.model)}
-    ways |= {f"ONNX {name}": (environments.of_onnx(), path) for name, path in files.items()}
+def song(path, minutes):
+    """Writes chords over noise, a minute that is repeated, as an MP3."""
+    rng = np.random.default_rng(0)
+    seconds = np.arange(60 * RATE) / RATE
+    minute = 0.05 * rng.standard_normal((len(seconds), 2))
+    for pitch in 110 * 2 ** rng.uniform(0, 4, 8):
+        minute += 0.1 * np.sin(2 * np.pi * pitch * seconds)[:, None] * rng.uniform(0, 1, 2)
+    with soundfile.SoundFile(path, "w", RATE, 2) as file:
+        for _ in range(minutes):
+            file.write(minute)
+    return path
 
-    def embed(name):
-        """Afresh: an embedding that is there is not computed again."""
-        store = folder / f"store {name}"
-        shutil.rmtree(store, ignore_errors=True)
-        run(name, "embed", "--output", store, song)
 
-    def similar(name):
-        run(name, "similar", "--embeddings", folder / f"store {name}", short)
+def commands(row, files, folder):
+    """One command with each way to run the model."""
+    ways = {f"ONNX {name}": (environments.of_onnx(), path) for name, path in files.items()}
+    ways["TensorFlow"] = environments.of_keras("tensorflow"), FLAGS.model
 
     def run(name, command, *arguments):
         python, model = ways[name]
-        subprocess.run(
-            [python, "-m", "mar", command, "--model", model, *arguments],
-            env={**os.environ, **environments.SOURCES},
-            capture_output=True,
-            check=True,
-        )
+        flags = [command, "--model", model, *arguments]
+        return contest.process([python, "-m", "mar", *flags], **environments.SOURCES)
 
-    for what, call in (("mar embed, 3 minutes", embed), ("mar similar, 1 minute", similar)):
-        seconds = in_turns({name: lambda name=name, call=call: call(name) for name in ways})
-        for name, taken in seconds.items():
-            share = taken / seconds["TensorFlow"]
-            print(f"{what}, {name}: {taken:.1f} s, {share:.0%} of TensorFlow's", flush=True)
+    def embed(audio, name):
+        """Afresh: an embedding that is there is not computed again."""
+        shutil.rmtree(folder / name, ignore_errors=True)
+        return run(name, "embed", "--output", folder / name, audio)
 
+    def similar(audio, name):
+        return run(name, "similar", "--embeddings", folder / name, audio)
 
-def memory(file, folder):
-    """Prints the peak memory of embedding short and long files."""
-    for minutes in map(int, FLAGS.minutes):
-        path = folder / f"{minutes}.mp3"
-        embed_command.make(path, minutes)
-        seconds, peak = embed_command.embed(file, str(path), str(folder / "memory"))
-        print(f"{minutes} min with ONNX float32: {seconds:.1f} s, peak {peak:.0f} MB", flush=True)
+    audio = song(folder / "song.mp3", 60 if row == "hour" else 3)
+    if row == "similar":
+        for name in ways:
+            embed(audio, name)
+        audio = song(folder / "short.mp3", 1)
+    if row == "hour":
+        del ways["ONNX int8"], ways["TensorFlow"]
+    what = {
+        "embed": "mar embed, a file of 3 minutes, from start to end",
+        "similar": "mar similar, a file of a minute, from start to end",
+        "hour": "mar embed, a file of an hour: its memory",
+    }[row]
+    call = similar if row == "similar" else embed
+    contest.run(
+        f"anywhere-{row}",
+        what,
+        {name: functools.partial(call, audio, name) for name in ways},
+        1 if row == "hour" else FLAGS.rounds,
+        aims={"TensorFlow": 1 / 0.6} if row == "embed" else None,
+    )
 
 
 def main(_):
-    print(f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
     model = mar.load_model(FLAGS.model)
-    with tempfile.TemporaryDirectory() as folder:
-        folder = pathlib.Path(folder)
-        files = {}
-        for precision in ("float32", "int8"):
-            files[precision] = str(folder / f"{precision}.onnx")
-            agreement = exporting.write_onnx(
-                exporting.Plan(model), files[precision], precision=precision, least=0.0
-            )
-            print(f"ONNX {precision}: {agreement}", flush=True)
-        if "network" in FLAGS.parts:
-            network(model, files)
-        if "commands" in FLAGS.parts:
-            commands(files, folder)
-        if "memory" in FLAGS.parts:
-            memory(files["float32"], folder)
-    print(f"load {os.getloadavg()[0]:.1f}")
+    with tempfile.TemporaryDirectory() as name:
+        folder = pathlib.Path(name)
+        files = {precision: folder / f"{precision}.onnx" for precision in ("float32", "int8")}
+        for precision, path in files.items():
+            plan = exporting.Plan(model)
+            print(precision, exporting.write_onnx(plan, path, (), precision, 0.9), flush=True)
+        for row in FLAGS.rows:
+            if row == "network":
+                network(model, files)
+            else:
+                commands(row, files, folder)
 
 
 if __name__ == "__main__":
