@@ -7,7 +7,9 @@ benchmarks/environments.py, so that where ONNX Runtime runs no TensorFlow is. Th
 what ONNX Runtime does in products of matrices of bytes.
 """
 
+import concurrent.futures
 import functools
+import os
 import pathlib
 import shutil
 import tempfile
@@ -43,6 +45,22 @@ def of_bytes():
     return session, {"x": rng.integers(0, 256, (SIZE, SIZE), np.uint8)}
 
 
+def a_stream_a_core(file):
+    """Embeds snippets with a session of one thread on each core, in place of one of many."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    streams = [onnxruntime.InferenceSession(file, options) for _ in range(os.cpu_count())]
+    threads = concurrent.futures.ThreadPoolExecutor(len(streams))
+
+    def embed(session, snippets):
+        inputs = {"waveform": np.zeros(0, np.float32), "logmel": snippets}
+        return session.run(["embeddings"], inputs)[0]
+
+    return lambda snippets: list(
+        threads.map(embed, streams, np.array_split(snippets, len(streams)))
+    )
+
+
 def network(model, files):
     """The network alone, and the machine's limits for as much work."""
     products = SNIPPETS * sum(products_of(exporting.network_file(exporting.Plan(model))).values())
@@ -56,6 +74,8 @@ def network(model, files):
 
     networks = {
         "ONNX int8": ExportedNetwork(files["int8"]),
+        "ONNX int8, batches of 8": ExportedNetwork(files["int8"], batch_size=8),
+        "ONNX int8, a stream a core": a_stream_a_core(files["int8"]),
         "ONNX float32": ExportedNetwork(files["float32"]),
         "TensorFlow float32": Network(model, 300),
         "TensorFlow bfloat16": Network(model, 300, precision="bfloat16"),
