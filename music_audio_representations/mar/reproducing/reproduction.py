@@ -229,7 +229,8 @@ class Reproduction:
     def _tell(self, names: Sequence[str], state: State) -> None:
         for name in names:
             self.states[name] = state
-            logger.info("%s: %s %s", name, state.stage, state.why)
+            if state != State("waiting"):
+                logger.info("%s: %s%s", name, state.stage, f": {state.why}" if state.why else "")
         self._write_page()
 
     def _write_page(self, is_running: bool = True) -> None:
