@@ -16,7 +16,7 @@ from helpers.processes import UNREAD, run_python, start_python, wait_for
 from helpers.resources import DATA, reference
 from mar.errors import ConfigError
 from mar.reporting import paper
-from mar.reproducing import collections, probes, workers
+from mar.reproducing import collections, probes, state, workers
 from mar.tasks import TASKS, Task, fetched_folder, fetching
 from mar.tasks.locating import alternatives
 from mar.util import shipped
@@ -208,6 +208,18 @@ def test_probes_by_their_kinds(kind, trials, name, file):
     if kind == "published":
         names = {name for name, _, _ in fetching.official_files(fetching.PROBES)}
         assert {f"{task}/Musicset_ULarge.yml" for task in ALL} <= names
+
+
+def test_the_time_that_is_left_is_scaled_by_what_was_measured():
+    before = state.probing_seconds(["MTT", "GTZAN"], {}, 0, 1)
+    assert before == 60 * (7 + 4)  # as `configs/probe` say of two cores
+    assert state.probing_seconds(["MTT"], {"GTZAN": 8 * 60.0}, 0, 1) == 2 * 7 * 60
+    assert state.probing_seconds(["MTT", "GTZAN"], {}, 9, 2) == 10 * before / 2
+    for task in ALL:
+        told = shipped.configuration(f"probe/{task}").read_text()
+        minutes = re.search(r"about ([\d.]+) (min|h)", told)
+        expected = float(minutes[1]) * {"min": 1, "h": 60}[minutes[2]]
+        assert state.probing_seconds([task], {}, 0, 1) == pytest.approx(60 * expected)
 
 
 @pytest.mark.slow
