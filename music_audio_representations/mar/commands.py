@@ -23,6 +23,7 @@ COMMANDS = {
     "probe": "mar.probe",
     "tables": "mar.tables",
     "report": "mar.report",
+    "robust": "mar.robust",
     "fetch": "mar.fetch",
     "train": "mar.train",
     "export": "mar.export",

@@ -3,7 +3,7 @@
 import glob
 import os
 
-from mar.encoders import address as addresses
+from mar.embedding.encoders import address as addresses
 from mar.errors import InputError, nearest
 from mar.util import hub
 

@@ -17,8 +17,8 @@ from helpers.resources import ROOT
 from helpers.signals import music
 from mar.embedding import model_names
 from mar.embedding.embedder import Embedder
+from mar.embedding.encoders import address as addresses
 from mar.embedding.representations import representation
-from mar.encoders import address as addresses
 from mar.errors import ConfigError, InputError
 
 RATE = 16000

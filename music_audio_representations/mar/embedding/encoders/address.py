@@ -4,7 +4,7 @@
     hear:package.module?weights=FILE  a module with the API of HEAR 2021
     FILE.onnx?sample_rate=16000       an ONNX file that `mar export` did not write
     command:PROGRAM?sample_rate=16000 a program that writes an .npz file for a WAV file
-    FOLDER?made_by=NAME               embeddings that others made, see `mar.encoders.imported`
+    FOLDER?made_by=NAME               embeddings that others made, see `imported`
 
 What stands behind the question mark are options, `a=1&b=2`. All but the last have `pooling`. Those
 of a Python class that are not `pooling` are its own.
