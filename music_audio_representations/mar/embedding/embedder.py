@@ -16,7 +16,7 @@ from mar.audio.resampling import resample
 from mar.audio.windows import Windows
 from mar.embedding import engine, files
 from mar.embedding.encoders import address as addresses
-from mar.embedding.model_names import is_baseline, is_exported
+from mar.embedding.model_names import is_baseline, is_exported, told_by_file
 from mar.embedding.representations import Representation, representation
 from mar.embedding.store import Embeddings
 from mar.embedding.waveform import Waveform
@@ -120,6 +120,7 @@ class Embedder:
             "front_end_config": self.front_end.resolved(),
             "dimensions": self.dimensions,
             **self.representation.provenance,
+            **told_by_file(self._source),
             "version": mar.__version__,
         }
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from mar.errors import ConfigError
 
-_NOT_COMPARED = ("version", "model_source", "front_end", "front_end_config")
+NOT_COMPARED = ("version", "model_source", "model_file", "front_end", "front_end_config")
 
 
 def difference(one: Mapping[str, Any], other: Mapping[str, Any]) -> str:
@@ -14,7 +14,7 @@ def difference(one: Mapping[str, Any], other: Mapping[str, Any]) -> str:
 
     ; front_end: fmin 0.0 there, fmin 20.0 here; model: mule (3f2ab01c…) there, m.keras (…) here
     """
-    names = [name for name in {**one, **other} if name not in _NOT_COMPARED]
+    names = [name for name in {**one, **other} if name not in NOT_COMPARED]
     differing = {
         name: (one.get(name), other.get(name)) for name in names if one.get(name) != other.get(name)
     }

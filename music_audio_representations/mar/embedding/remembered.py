@@ -2,7 +2,6 @@
 not be loaded to know that nothing is new.
 """
 
-import hashlib
 import json
 import os
 import pathlib
@@ -11,9 +10,9 @@ from typing import Any
 import mar
 from mar.embedding.encoders import address as addresses
 from mar.embedding.model_names import is_baseline, is_exported
-from mar.errors import InputError
 from mar.util import hub
 from mar.util.atomic import whole
+from mar.util.checksums import sha256
 
 NAME = ".model.json"  # in the folder of the data set
 
@@ -102,7 +101,7 @@ def _state(path: pathlib.Path) -> dict:
         "path": os.fspath(path.absolute()),
         "size": status.st_size,
         "mtime_ns": status.st_mtime_ns,
-        "sha256": None if path.is_dir() else _sha256(path),
+        "sha256": None if path.is_dir() else sha256(path),
     }
 
 
@@ -111,15 +110,4 @@ def _is_same(noted: dict) -> bool:
     status = path.stat()
     if (status.st_size, status.st_mtime_ns) == (noted["size"], noted["mtime_ns"]):
         return True
-    return noted["sha256"] is not None and _sha256(path) == noted["sha256"]
-
-
-def _sha256(path: pathlib.Path) -> str:
-    digest = hashlib.sha256()
-    try:
-        with open(path, "rb") as file:
-            while content := file.read(2**20):
-                digest.update(content)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
-    return digest.hexdigest()
+    return noted["sha256"] is not None and sha256(path) == noted["sha256"]

@@ -188,11 +188,14 @@ def _of_keras(model, windows, batch_size, precision):
     from mar.embedding.network import Network
     from mar.models.saving import front_end
 
-    if precision in ("float16", "int8"):
+    if precision == "int8":
+        from mar.onnx.engine import int8
+
+        return NetworkWindows(int8(model, windows, batch_size), windows)
+    if precision == "float16":
         raise ConfigError(
-            f"precision: {precision} is that of an exported file: mar export --precision "
-            f"{precision} --audio MUSIC --output FILE.onnx makes one of this model, and --model "
-            f"FILE.onnx takes it"
+            "precision: float16 is that of an exported file: mar export --precision float16 "
+            "--output FILE.onnx makes one of this model, and --model FILE.onnx takes it"
         )
     frames = windows.in_frames(front_end(model).hop_seconds).length
     return NetworkWindows(Network(model, frames, batch_size, precision), windows)

@@ -25,7 +25,7 @@ from mar.tasks import (
 )
 from mar.tasks.base import Items, TaskInfo
 from mar.tasks.folder import Reading, is_own, own_task
-from mar.tasks.locating import alternatives, locate
+from mar.tasks.locating import alternatives, folder_of, locate
 from mar.util.download import cache_folder
 from mar.util.groups import Separation
 
@@ -148,13 +148,20 @@ class Task:
     def locate(self, paths: Iterable[str]) -> list[str | None]:
         """Which of `paths` is each item's audio; None where none is.
 
-        A collection that was converted is found too, see `mar.tasks.locating`.
+        A collection that was converted is found too, and an official one in a folder below, see
+        `mar.tasks.locating`.
 
         Raises:
             InputError: two paths fit one item.
         """
+        wanted, there = self.items.paths, list(paths)
         try:
-            return locate(self.items.paths, paths, self.items.with_suffixes)
+            located = locate(wanted, there, self.items.with_suffixes)
+            if any(located) or self.protocol == "own" or not (folder := folder_of(wanted, there)):
+                return located
+            below = (path.removeprefix(folder) for path in there if path.startswith(folder))
+            located = locate(wanted, below, self.items.with_suffixes)
+            return [None if path is None else f"{folder}{path}" for path in located]
         except InputError as error:
             raise InputError(f"{self.name}: {error}") from None
 
@@ -216,8 +223,9 @@ def paper_task(name: str | os.PathLike) -> TaskInfo | None:
 
 
 def fetched_folder(name: str) -> pathlib.Path:
-    """Where the official files of a task are put by `mar fetch`."""
-    return cache_folder() / "tasks" / (NAMED[name].files_of or name)
+    """Where the official files of a task, or the published probes, are put by `mar fetch`."""
+    shared = NAMED[name].files_of if name in NAMED else None
+    return cache_folder() / "tasks" / (shared or name)
 
 
 def _plain(name: str | os.PathLike) -> str:

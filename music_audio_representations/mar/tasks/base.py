@@ -44,6 +44,7 @@ class Items:
         with_suffixes: whether the collection's own files tell the suffixes of the paths.
         folds: int `(repeats, items)`: of few examples, in which fold of each repetition an item is
             tested by what all other folds train; their split is "test". None where splits say.
+        seconds: of audio, as the collection's own files tell it; None where they do not.
     """
 
     ids: list[str]
@@ -54,6 +55,7 @@ class Items:
     artists: Sequence[str | tuple[str, ...]] | None = None
     with_suffixes: bool = True
     folds: np.ndarray | None = None
+    seconds: Sequence[float] | None = None
 
     @property
     def parts(self) -> tuple[str, ...]:
