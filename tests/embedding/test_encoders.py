@@ -125,6 +125,10 @@ def test_audio_shorter_than_a_window_is_encoded_as_it_is(sound):
 
 def test_a_class_takes_options_and_says_its_layer(module, sound):
     name = module("mine")
+    assert addresses.parse("a.b:C?x=1e-6&y=0.5&z=a: b&w=true").options == {
+        **{"x": 1e-6, "y": 0.5},
+        **{"z": "a: b", "w": True},
+    }
     embedder = Embedder(f"{name}:Encoder?block=400")
     assert embedder.front_end.sample_rate == 8000
     made = embedder.provenance
@@ -160,6 +164,7 @@ def test_code_and_weights_tell_encoders_apart(module):
         ("(np.arange(4.0), np.zeros(4))", r"expected \(frames, dimensions\), got the shape \(4,\)"),
         ("(-np.arange(4.0), np.zeros((4, 2)))", r"rising times in seconds, got .*\[-0, -1, -2"),
         ("(np.arange(2.0), np.random.rand(2, 2))", r"the same waveform.*\.eval\(\)"),
+        ("1 / 0", "frames of 24000 samples of noise at 8000 Hz, got ZeroDivisionError"),
     ],
 )
 def test_what_gives_no_embeddings_is_refused_at_once(module, returned, expected):
