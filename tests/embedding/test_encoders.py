@@ -267,6 +267,42 @@ def test_a_program_is_given_the_file_as_a_whole(sound):
         Embedder(f"command:{nothing}{OPTION}")
 
 
+def test_the_example_in_torch(sound):
+    """`make test-torch` runs it."""
+    torch = pytest.importorskip("torch")
+    from examples.encoders.torch_network import Encoder
+
+    found = Embedder("examples.encoders.torch_network:Encoder?layer=2&seed=3")(sound, RATE)
+    encoder = Encoder(2, 3)
+    frames = [encoder(window)[1] for window in windows_of(sound)]
+    assert isinstance(encoder._network, torch.nn.Module)
+    np.testing.assert_allclose(found.values, [f.mean(axis=0) for f in frames], rtol=1e-4, atol=1e-6)
+    made = found.provenance
+    assert (made["layer"], made["seed"], made["options"]) == (2, 3, {"layer": 2, "seed": 3})
+    assert made["frame_rate"] == pytest.approx(RATE / 80, rel=0.01)
+
+
+def test_a_module_with_the_api_of_hear_in_torch(module):
+    torch = pytest.importorskip("torch")
+    name = "heard_in_torch"
+    pathlib.Path(f"{name}.py").write_text(
+        "import torch\n"
+        "class Model(torch.nn.Module):\n"
+        "    sample_rate = 8000\n"
+        "    def __init__(self):\n"
+        "        super().__init__()\n"
+        "        self.drop = torch.nn.Dropout()\n"
+        "def load_model(path=''): return Model()\n"
+        "def get_scene_embeddings(audio, model): return model.drop(audio[:, :5])\n"
+        "def get_timestamp_embeddings(audio, model): raise NotImplementedError\n"
+    )
+    sound = music(5.0, 8000, 1)[:, 0]
+    found = Embedder(f"hear:{name}")(sound, 8000)
+    expected = [window[:5] for window in windows_of(sound, rate=8000)]
+    np.testing.assert_allclose(found.values, expected, rtol=1e-5)
+    assert torch.is_grad_enabled()
+
+
 # ----------------------------------------------------------------------------------- the commands
 
 
