@@ -8,8 +8,8 @@ import pathlib
 from typing import Any
 
 import mar
+from mar.embedding.encoders import address as addresses
 from mar.embedding.model_names import is_baseline, is_exported
-from mar.encoders import address as addresses
 from mar.util import hub
 from mar.util.atomic import whole
 from mar.util.checksums import sha256
