@@ -25,6 +25,7 @@ COMMANDS = {
     "report": "mar.report",
     "fetch": "mar.fetch",
     "train": "mar.train",
+    "runs": "mar.runs",
     "export": "mar.export",
     "configs": "mar.configurations",
     "doctor": "mar.doctor",
