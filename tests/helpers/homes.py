@@ -13,7 +13,7 @@ import soundfile
 import yaml
 
 import mar
-from helpers import distributions, published
+from helpers import distributions, published, reproduction
 from helpers.networks import plain_network, small_network
 from helpers.resources import DATA
 from helpers.signals import music as signal
@@ -126,6 +126,17 @@ def gtzan(home, patch):
         genres = {name.split("/")[0]: name for name in names}
         _clips(home / "GTZAN", genres.values())
     _serve(home, patch)
+
+
+def notes(home, patch):
+    """NSynth in its official format, of few notes."""
+    for number, path in enumerate(distributions.nsynth(home / "nsynth")):
+        reproduction.write_audio(home / "nsynth" / path, number, 4.0)
+
+
+def probes(home, patch):
+    """Those of Table 2, of few steps."""
+    reproduction.write_probes(home / "small")
 
 
 def _clips(folder, paths):

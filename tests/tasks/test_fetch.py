@@ -139,6 +139,19 @@ def test_what_is_fetched_in_the_official_format_is_read(name, mirror, tmp_path, 
     check_fetched(name, mirror)
 
 
+def test_the_published_probes_are_the_ninety_of_the_release():
+    folder = reference("reference/release/configs/models/probes")
+    listed = {name: sha256 for name, _, sha256 in fetching.official_files(fetching.PROBES)}
+    of_release = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*.yml")}
+    assert len(listed) == 90
+    assert listed == {
+        name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in of_release.items()
+    }
+    assert {name.split("/")[0] for name in listed} == set(TASKS) - {"MTT_filtered"}
+    for name, address, _ in fetching.official_files(fetching.PROBES):
+        assert re.search(rf"/[0-9a-f]{{40}}/supporting_data/.*/{name}$", address)
+
+
 def test_an_altered_file_is_not_kept(mirror, tmp_path, monkeypatch):
     known = serve_form(mirror, "GTZAN", tmp_path / "form")
     monkeypatch.setattr(fetching, "official_files", lambda task: known)

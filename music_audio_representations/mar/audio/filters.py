@@ -71,6 +71,33 @@ def to_mel(hertz: Any, htk: bool, ops: Any = np) -> Any:
     return ops.minimum(hertz, _BREAK_HZ) / _LINEAR_HZ + above
 
 
+def for_transform(filters: np.ndarray, n_fft: int, length: int) -> np.ndarray:
+    """Filters that give, on the power spectrum of a shorter transform, what these give.
+
+    The power spectrum of `length` samples is the transform of their autocorrelation, which has no
+    lags of `length` and more. A transform of 2 · length samples holds all of it, so that every bin
+    of a longer one is a sum of its bins:
+
+        400 samples, filled up with zeros to 2,048    1,025 bins · filters       (96, 1025)
+        the same, filled up to 800                      401 bins · these         (96, 401)
+
+    Some of these weights are negative: use float64, in which nothing is lost where sums cancel.
+
+    Args:
+        filters: on the power spectrum of `n_fft` samples, `(n_mels, 1 + n_fft // 2)`.
+        n_fft: at least 2 · length.
+        length: of the window, samples.
+
+    Returns:
+        float64 `(n_mels, 1 + length)`, for a transform of 2 · length samples.
+    """
+    lags, bins = np.arange(length), np.arange(1 + length)
+    phases = np.outer(np.arange(filters.shape[1]), lags)
+    by_lag = filters @ np.cos(2 * np.pi / n_fft * phases) * np.where(lags > 0, 2, 1)
+    autocorrelation = np.cos(np.pi / length * np.outer(lags, bins)) / (2 * length)
+    return by_lag @ (autocorrelation * np.where(bins % length > 0, 2, 1))
+
+
 def _htk_hz(mels):
     return 700.0 * (10.0 ** (np.asarray(mels) / 2595.0) - 1.0)
 

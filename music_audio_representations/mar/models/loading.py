@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 import keras
 
 from mar.audio.logmel import PUBLISHED
+from mar.embedding.model_names import MULE_SHA256
 from mar.errors import InputError
 from mar.models import keras2, mule_torch, runs, saving
 from mar.models.layers import undrawn
@@ -20,7 +21,6 @@ MULE_ADDRESS = (
     "https://media.githubusercontent.com/media/PandoraMedia/music-audio-representations/"
     f"{MULE_COMMIT}/supporting_data/model/model.keras"
 )
-MULE_SHA256 = "1da111d619bac0d422e41f153cbfb903f7ec3c5d3b2768f5d68f04452ed18180"
 MULE_LICENCE = """\
 The MULE weights are licensed CC BY-NC 4.0 (https://creativecommons.org/licenses/by-nc/4.0/):
 attribution to their authors (McCallum et al., ISMIR 2022), no commercial use."""

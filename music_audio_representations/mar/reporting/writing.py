@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 import mar
 from mar.probing.results import Results, refuse_earlier_layout, run_folders
 from mar.records import manifest
-from mar.reporting import comparison, diagram, figures, paper
+from mar.reporting import comparison, diagram, field, figures, paper
 from mar.reporting.formats import FORMATS, Table
 from mar.training.objectives import ContrastiveObjective
 from mar.util.atomic import make_folder, whole
@@ -51,6 +51,19 @@ def write_all(
     if records:
         counts = {name: manifest.read(name).label_counts() for name in records}
         yield _draw(figures.plot_label_density(counts), output / "figure2.svg")
+
+
+def write_field(
+    output: str | os.PathLike, results: str | os.PathLike | None = None
+) -> tuple[str, str]:
+    """Writes what others publish, beside what was measured; returns as `write_all` yields.
+
+    Args:
+        output: folder for it, which is there.
+        results: folder of results; None for what is published alone.
+    """
+    measured = None if results is None or not run_folders(results) else Results(results)
+    return _write(field.field_table(measured), pathlib.Path(output))
 
 
 def _write_comparison(results, output):
