@@ -52,6 +52,21 @@ class Objective(Configurable):
     separable: ClassVar[bool]
     criterion: ClassVar[str]
 
+    def __post_init__(self) -> None:
+        augmentations = self.augmentations or ()
+        names = [type(augmentation).__name__ for augmentation in augmentations]
+        if len(set(names)) < len(names):
+            raise ConfigError(
+                f"{type(self).__name__}.augmentations: expected each kind once, got {names}"
+            )
+        allowed = {*self.views, "negatives"} if len(self.views) > 1 else {*self.views}
+        for augmentation in augmentations:
+            if unknown := {*(augmentation.views or ())} - allowed:
+                raise ConfigError(
+                    f"{type(augmentation).__name__}.views: {type(self).__name__} expects some of "
+                    f"{sorted(allowed)}, got {sorted(unknown)}"
+                )
+
     def check(self, dataset: RecordDataset) -> None:
         """That a data set yields the examples which are learnt from, as far as it is described.
 
@@ -75,21 +90,6 @@ class Objective(Configurable):
                     f"{type(dataset).__name__}.snippet_frames: expected at least the "
                     f"{augmentation.frames(frames)} frames that TimeStretch takes for the "
                     f"network's {frames}, got {read}; {type(self).__name__}.frames sets the latter"
-                )
-
-    def __post_init__(self) -> None:
-        augmentations = self.augmentations or ()
-        names = [type(augmentation).__name__ for augmentation in augmentations]
-        if len(set(names)) < len(names):
-            raise ConfigError(
-                f"{type(self).__name__}.augmentations: expected each kind once, got {names}"
-            )
-        allowed = {*self.views, "negatives"} if len(self.views) > 1 else {*self.views}
-        for augmentation in augmentations:
-            if unknown := {*(augmentation.views or ())} - allowed:
-                raise ConfigError(
-                    f"{type(augmentation).__name__}.views: {type(self).__name__} expects some of "
-                    f"{sorted(allowed)}, got {sorted(unknown)}"
                 )
 
     def check_records(self, dataset: RecordDataset) -> None:
