@@ -15,6 +15,7 @@ from mar.models.loading import load_model
 from mar.models.runs import BEST, CHECKPOINTS, FACTS
 from mar.models.saving import front_end
 from mar.optim.fused_adam import FusedAdam
+from mar.util import plain_data
 from mar.util.atomic import whole
 from mar.util.lock import FolderLock
 
@@ -119,8 +120,8 @@ class Checkpoints:
     def _compare(self):
         path = self._folder / FACTS
         try:
-            earlier = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, json.JSONDecodeError) as error:
+            earlier = plain_data.read(path)
+        except (FileNotFoundError, InputError) as error:
             raise InputError(f"{path}: cannot be read: {error}; --fresh sets it aside") from None
         different = sorted(differences(earlier, self._facts))
         if different:

@@ -10,7 +10,7 @@ from typing import Any
 import tensorflow as tf
 
 from mar.errors import InputError
-from mar.util import progress
+from mar.util import plain_data, progress
 from mar.util.atomic import whole
 
 METRICS = "metrics.jsonl"
@@ -137,4 +137,8 @@ def read(folder: str | os.PathLike[str]) -> list[dict[str, Any]]:
     if not path.exists():
         return []
     lines = path.read_text(encoding="utf-8").split("\n")
-    return [json.loads(line) for line in lines[:-1]]
+    try:
+        form = {"step": int, "part": str}
+        return [plain_data.checked(plain_data.parsed(line), form) for line in lines[:-1]]
+    except ValueError as error:
+        raise InputError(f"{path}: a line is damaged: {error}") from None

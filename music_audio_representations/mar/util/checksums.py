@@ -1,13 +1,25 @@
 """CRC-32C (Castagnoli), as TensorFlow's files and ours hold it."""
 
+import os
 import struct
 
 import google_crc32c
+
+_PIECE_BYTES = 2**22
 
 
 def crc32c(data: bytes | memoryview) -> int:
     """The CRC-32C of bytes."""
     return google_crc32c.value(bytes(data) if isinstance(data, memoryview) else data)
+
+
+def file_crc32c(path: str | os.PathLike[str]) -> int:
+    """The CRC-32C of a file, in memory that does not grow with it."""
+    checksum = 0
+    with open(path, "rb") as file:
+        while piece := file.read(_PIECE_BYTES):
+            checksum = google_crc32c.extend(checksum, piece)
+    return checksum
 
 
 def masked(crc: int) -> bytes:
