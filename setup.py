@@ -72,6 +72,7 @@ EXTRAS = {
         "uvicorn>=0.29",
         "pacmap>=0.9.1,<0.10",
         "tinytag>=2.0",  # reads tags, as another program would
+        "gcp-storage-emulator",
         "moto[server]",
         "boto3",
         "selenium>=4.11",
