@@ -122,7 +122,7 @@ def head(
         "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         "embeddings": embeddings.provenance,
         "dimensions": dimensions,
-        "unit": None,
+        "unit": "",
         "licence": None,
         "calibrated": False,
         "uncalibrated_labels": list(labels),
