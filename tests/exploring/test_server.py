@@ -60,7 +60,8 @@ def paths(catalogue):
 def test_without_the_token_nothing_is_told(page):
     token = urllib.parse.urlsplit(page.address).path.strip("/")
     wrong = token[:-1] + ("A" if token[-1] != "A" else "B")
-    for path in ("/", "/about", f"/{wrong}/about", f"/{token}", f"/x/{token}/about", "/%2e%2e/"):
+    others = ("/", "/about", f"/{token}", f"/x/{token}/about", "/%2e%2e/", "/a" + 20 * "%c3%a9")
+    for path in (f"/{wrong}/about", *others):
         status, _, body = get(page, path)
         assert status == 403, path
         assert token.encode() not in body
@@ -293,6 +294,7 @@ def test_a_head_is_saved_in_its_folder_alone(page, name):
 )
 def test_wrong_examples_are_refused(page, examples):
     assert post(page, "labels", {"label": "y", **examples})[0] == 422
+    assert post(page, "labels", {"label": " ", "yes": [0], "no": []})[0] == 422
     assert get(page, "about")[0] == 200
 
 
