@@ -12,6 +12,7 @@ from mar import Embeddings, InputError
 from mar.embedding.stored_map import stored_map
 from mar.exploring import columns, training
 from mar.exploring.columns import Values
+from mar.exploring.explorer import Explorer, Sources
 
 PATHS = [f"rock/{number}.mp3" for number in range(4)] + ["jazz/live/1.mp3", "x.mp3"]
 LONG = pd.DataFrame(
@@ -100,6 +101,25 @@ def test_folders_are_what_differs(tmp_path, paths, folders):
     write_store(tmp_path, {path: np.ones((1, 4)) for path in paths})
     (folder, *_) = columns.of_tracks(Embeddings(tmp_path), paths)
     assert said(folder) == folders
+
+
+def test_labels_are_searched_as_names_are(tmp_path):
+    write_store(tmp_path / "emb", {path: np.ones((1, 4)) for path in PATHS})
+    LONG.to_csv(tmp_path / "tags.csv", index=False)
+    pd.DataFrame({"path": PATHS, "by": ["Ana", *["Ben"] * 5], "year": 1999}).to_csv(
+        tmp_path / "mine.csv", index=False
+    )
+    tables = [tmp_path / "tags.csv", tmp_path / "mine.csv"]
+    explorer = Explorer(Embeddings(tmp_path / "emb"), Sources(tables=tables))
+
+    def names(text):
+        return {explorer.paths[row] for row in explorer.search(text)}
+
+    assert names("CALM") == {PATHS[0]}
+    assert names("lou") == {PATHS[1], *(p for p in PATHS if "lou" in p)}
+    assert names("ana") == {PATHS[0]}
+    assert names("jazz") == {PATHS[4]}
+    assert names("1999") == set()
 
 
 # --------------------------------------------------------------------------------------- training

@@ -53,6 +53,11 @@ class Values:
         codes = pd.Categorical(texts, names).codes.astype(np.float32)
         return cls(names, np.where(codes < 0, np.float32(np.nan), codes))
 
+    def having(self, text: str) -> np.ndarray:
+        """Which tracks have a category in whose name, in lower case, a text is, bool."""
+        names = self.categories or []
+        return np.isin(self.numbers, [n for n, name in enumerate(names) if text in name.lower()])
+
     def legend(self) -> dict[str, Any]:
         """`categories` and how many tracks have each, `counts`; or the range, `low` to `high`,
         that all but a hundredth of the numbers lie in, at either end.
@@ -75,11 +80,13 @@ class Column:
         name: of it.
         group: what it is from: the tracks themselves, a table or a head.
         values: computes or reads its `Values`.
+        is_text: whether a search looks into it: labels, and what else a table has as text.
     """
 
     name: str
     group: str
     values: Callable[[], Values]
+    is_text: bool = False
 
 
 def of_tracks(embeddings: "Embeddings", paths: Sequence[str]) -> list[Column]:
@@ -141,7 +148,10 @@ def of_table(path: str | os.PathLike, paths: Sequence[str]) -> list[Column]:
     if "label" not in frame:
         wide = frame.drop_duplicates("path").set_index("path").reindex(paths)
         return [
-            Column(str(name), path.name, functools.partial(Values.of, wide[name]))
+            Column(
+                *(str(name), path.name, functools.partial(Values.of, wide[name])),
+                is_text=not pd.api.types.is_numeric_dtype(wide[name]),
+            )
             for name in wide.columns
         ]
     heads = frame.groupby("head") if "head" in frame else [(path.name, frame)]
@@ -171,7 +181,7 @@ def _long(
         names = [name for name in ("probability", "value") if name in rows and rows[name].count()]
         return Values.of((rows[names[0]] if names else rows["label"]).reindex(paths))
 
-    columns = [Column("label", head, most_probable)] if len(labels) > 1 else []
+    columns = [Column("label", head, most_probable, is_text=True)] if len(labels) > 1 else []
     return columns + [Column(label, head, functools.partial(of_label, label)) for label in labels]
 
 

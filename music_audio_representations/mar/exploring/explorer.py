@@ -104,9 +104,12 @@ class Explorer:
         return [{"row": row, "path": self._path(row)} for row in rows]
 
     def search(self, text: str) -> np.ndarray:
-        """The tracks in whose paths a text is, in whatever case; rising, uint32."""
-        has = pc.match_substring(self._map.rows["path"], text, ignore_case=True)
-        return np.flatnonzero(has.to_numpy()).astype(np.uint32)
+        """The tracks in whose paths or labels a text is, in whatever case; rising, uint32."""
+        named = pc.match_substring(self._map.rows["path"], text, ignore_case=True).to_numpy()
+        for key, column in self._columns.items():
+            if column.is_text:
+                named = named | self.values(key).having(text.lower())
+        return np.flatnonzero(named).astype(np.uint32)
 
     def nearest(self, row: int, k: int) -> list[dict[str, Any]]:
         """The tracks that sound most like one."""
