@@ -16,8 +16,8 @@ from mar.audio.front_end import FrontEnd
 from mar.audio.logmel import LogMel
 from mar.audio.windows import Windows
 from mar.embedding.batches import Tag
+from mar.embedding.encoders import address as addresses
 from mar.embedding.model_names import is_baseline, is_exported
-from mar.encoders import address as addresses
 from mar.errors import ConfigError, InputError
 from mar.util import hub
 
@@ -137,7 +137,8 @@ def representation(
         model: a file that `mar export` wrote, `.onnx`, which needs no Keras; what `mar.load_model`
             takes; `logmel_mean`, `MTT_musicnn` or `MSD_musicnn`; `random`, or `random:7`, the
             untrained SF-NFNet-F0 of seed 0, or 7; the address of another's encoder, see
-            `mar.encoders.address`; a Keras model; or a `Representation`, which is returned.
+            `mar.embedding.encoders.address`; a Keras model; or a `Representation`, which is
+            returned.
         windows: of a network; None for the paper's, or those that a file was exported with.
         batch_size: windows that are embedded at once.
         precision: of a network's computation; None for float32, or that of an exported file. A
@@ -150,7 +151,7 @@ def representation(
     if isinstance(model, (str, os.PathLike)):
         model = hub.local(os.fspath(model))
         if (address := addresses.parse(model)) is not None:
-            from mar.encoders.opening import opened
+            from mar.embedding.encoders.opening import opened
 
             if precision not in (None, "float32"):
                 raise ConfigError(f"precision: expected float32 for {model}, got {precision}")

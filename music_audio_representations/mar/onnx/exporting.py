@@ -24,7 +24,7 @@ from mar.onnx.agreement import Agreement
 from mar.onnx.graph import Graph
 from mar.onnx.heads import add_head
 from mar.onnx.layers import Tensor, converted
-from mar.onnx.metadata import About
+from mar.onnx.metadata import About, sealed
 from mar.onnx.quantization import choices, float16
 from mar.onnx.runtime import ExportedNetwork
 from mar.onnx.signals import signals
@@ -93,7 +93,7 @@ def network_file(plan: Plan) -> onnx.ModelProto:
 
 def whole_file(
     plan: Plan, network: onnx.ModelProto, precision: str, quantization: str | None = None
-) -> onnx.ModelProto:
+) -> bytes:
     """The file: waveform to embeddings and labels, with its metadata.
 
     Args:
@@ -121,7 +121,7 @@ def whole_file(
     )
     file = graph.model(network.opset_import)
     onnx.helper.set_model_props(file, about.entries())
-    return file
+    return sealed(file.SerializeToString())
 
 
 # ---------------------------------------------------------------------------- what is compared on
@@ -198,7 +198,7 @@ def write_onnx(
     elif precision == "float16":
         network = float16(network)
     with whole(output) as unfinished:
-        onnx.save(whole_file(plan, network, precision, quantization), unfinished)
+        unfinished.write_bytes(whole_file(plan, network, precision, quantization))
         loaded = ExportedNetwork(unfinished)
         embeddings = np.concatenate([loaded.whole(each)["embeddings"] for each in samples])
         agreement = Agreement.of(embeddings, original(plan, samples))

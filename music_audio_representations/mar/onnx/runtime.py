@@ -14,7 +14,7 @@ from mar.audio.logmel import LogMel
 from mar.audio.windows import Windows
 from mar.embedding.batches import Tag, in_batches
 from mar.errors import ConfigError, InputError
-from mar.onnx.metadata import About
+from mar.onnx.metadata import About, check
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -142,8 +142,9 @@ def session(path: str | os.PathLike) -> "onnxruntime.InferenceSession":
             f"{path}: needs ONNX Runtime: pip install onnxruntime (or onnxruntime-gpu, "
             f"onnxruntime-directml)"
         ) from None
-    if not os.path.isfile(path):
+    if not os.path.exists(path):
         raise InputError(f"{path}: no such file; mar export --output {path} makes one")
+    check(path)
     options = onnxruntime.SessionOptions()
     options.log_severity_level = _ERRORS_ALONE
     available = onnxruntime.get_available_providers()
