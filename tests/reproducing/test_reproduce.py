@@ -155,6 +155,24 @@ def test_the_page_has_the_tables_and_fits_a_phone(finished, chromium):
     assert_fits_a_phone(chromium)
 
 
+def test_shards_embed_their_share_and_the_last_run_probes(finished, tmp_path):
+    home = tmp_path / "home"
+    shutil.copytree(finished.home, home, ignore=shutil.ignore_patterns("out"))
+    shares = []
+    for shard in ("0/2", "1/2"):
+        runs = Runs(home, ["GTZAN"], f"--shard={shard}")
+        process = run_python(*runs.script(), cwd=home)
+        assert process.returncode == 0, process.stderr
+        assert "GTZAN     waiting: for the other shards" in process.stdout
+        shares.append(runs.decoded())
+    assert shares[0].isdisjoint(shares[1])
+    assert len(shares[0] | shares[1]) == len(finished.written["GTZAN"])
+    runs = Runs(home, ["GTZAN"])
+    assert run_python(*runs.script(), cwd=home).returncode == 0
+    assert runs.decoded() == set()
+    assert runs.scores().keys() == {"GTZAN"}
+
+
 def test_what_is_missing_is_told_and_prevents_nothing_else(finished, tmp_path):
     home = tmp_path / "home"
     shutil.copytree(finished.home, home)
