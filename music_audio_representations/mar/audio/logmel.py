@@ -148,12 +148,13 @@ class LogMel(FrontEnd):
 
         Threads compute at the same time: NumPy holds Python's lock in none of these steps.
         """
-        window, mel = self.constants
+        n_fft, window, filters = self._shortest_transform
         windows = np.lib.stride_tricks.sliding_window_view(padded, self.win_length)
         frames = windows[: count * self.hop_length : self.hop_length] * window
-        spectrum = np.fft.rfft(frames, self.n_fft).astype(np.complex64, copy=False)
+        spectrum = np.fft.rfft(frames, n_fft)
         power = np.square(spectrum.real) + np.square(spectrum.imag)
-        return self._compressed(self._powered(power, np) @ mel, np)
+        mel = np.maximum(self._powered(power, np) @ filters, 0)
+        return self._compressed(mel.astype(np.float32), np)
 
     def _powered(self, power: Any, ops: Any) -> Any:
         return power if self.power == 2.0 else ops.power(power, self.power / 2)
@@ -182,6 +183,20 @@ class LogMel(FrontEnd):
             norm=self.norm,
         )
         return window.astype(np.float32), np.ascontiguousarray(mel.T, np.float32)
+
+    @functools.cached_property
+    def _shortest_transform(self) -> tuple[int, np.ndarray, np.ndarray]:
+        """Length of a transform, window and filters `(bins, n_mels)`, for the same mel bands.
+
+        Of power spectra, 2 · win_length samples are enough, see `filters.for_transform`: half the
+        time of the paper's 2,048 for 400.
+        """
+        window, mel = self.constants
+        n_fft = 2 * self.win_length
+        if self.power != 2.0 or n_fft > self.n_fft:
+            return self.n_fft, window, mel
+        shorter = filters.for_transform(mel.T, self.n_fft, self.win_length)
+        return n_fft, window.astype(np.float64), np.ascontiguousarray(shorter.T)
 
 
 # What the published weights were made with.

@@ -9,12 +9,17 @@ per second: that costs 40 times a scene embedding.
 """
 
 import numpy as np
-import tensorflow as tf
 
 from mar.audio.windows import Windows
 from mar.embedding.representations import NetworkWindows, representation
 from mar.embedding.waveform import Waveform
 from mar.errors import ConfigError
+from mar.util.backends import absence
+
+try:
+    import tensorflow as tf
+except ModuleNotFoundError as error:
+    raise absence(error, "the API of HEAR") from None
 
 TIMESTAMP_HOP_MS = 50  # the API asks for at most this
 _GROUP = 32

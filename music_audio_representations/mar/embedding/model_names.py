@@ -5,7 +5,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from mar.encoders import address as addresses
+from mar.embedding.encoders import address as addresses
 from mar.errors import InputError, nearest
 from mar.util import hub
 from mar.util.checksums import sha256

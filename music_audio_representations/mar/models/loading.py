@@ -9,7 +9,7 @@ import keras
 
 from mar.audio.logmel import PUBLISHED
 from mar.errors import InputError
-from mar.models import keras2, mule_torch, runs, saving
+from mar.models import archive, keras2, mule_torch, runs, saving
 from mar.models.layers import undrawn
 from mar.models.sfnfnet import STEMS, SfNfNetF0, canonical_name
 from mar.util import hub
@@ -61,8 +61,10 @@ def load_model(source: str | os.PathLike[str]) -> keras.Model:
         if not saved.is_exported:
             return runs.load(saved)
         path = saved.path
-    layers = keras2.read_file(path)
-    return saving.load(path) if layers is None else _published(path, layers)
+    members = archive.Members(path)
+    if members.is_of_keras2:
+        return _published(path, keras2.layers_of(path, members))
+    return saving.load(path, members)
 
 
 def located(source: str | os.PathLike[str]) -> str:
