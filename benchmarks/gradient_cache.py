@@ -27,7 +27,7 @@ def step_seconds(pairs: int, microbatch: int | None) -> float:
     from mar.models.sfnfnet import SfNfNetF0
     from mar.optim.adam import ScoochAdam
     from mar.training.objectives import ContrastiveObjective
-    from mar.training.trainer import train_step
+    from mar.training.step import train_step
 
     tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
     objective = ContrastiveObjective(mixup={"Mixup": {}})

@@ -81,7 +81,7 @@ def mar_way(rows):
 
     from mar.optim.adam import ScoochAdam
     from mar.training.objectives import SupervisedObjective
-    from mar.training.trainer import train_step
+    from mar.training.step import train_step
 
     tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
     objective, model, blocks = parts(SupervisedObjective)

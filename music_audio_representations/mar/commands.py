@@ -28,6 +28,7 @@ COMMANDS = {
     "robust": "mar.robust",
     "fetch": "mar.fetch",
     "train": "mar.train",
+    "runs": "mar.runs",
     "export": "mar.export",
     "configs": "mar.configurations",
     "doctor": "mar.doctor",

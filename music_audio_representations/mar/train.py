@@ -9,13 +9,12 @@ Exit codes: 0 the run is finished; 1 something is wrong, and said; 130 and 143 S
 after a checkpoint was written.
 """
 
-import json
 import pathlib
 
 from absl import flags
 
 from mar.errors import ConfigError
-from mar.util import cli
+from mar.util import cli, plain_data
 from mar.util.backends import require_tensorflow
 
 FLAGS = flags.FLAGS
@@ -48,7 +47,7 @@ def main(argv: list[str]) -> int:
         return 128 + stopped_by
     cli.say(f"{folder}: model.keras, saved_model, model_card.md, model_card.json")
     card = folder / CARD_FACTS  # of several machines, the first one writes it
-    facts = json.loads(card.read_text(encoding="utf-8")) if card.exists() else None
+    facts = plain_data.read(card) if card.exists() else None
     cli.summarize(folder=str(folder), stopped_by=None, model_card=facts)
     return 0
 
@@ -60,7 +59,8 @@ def _check_records():
         InputError: they cannot be read.
     """
     from mar.config import Configurable
-    from mar.data import pipelines
+    from mar.data.labelled_pairs import LabelledPairDataset  # noqa: F401 (which recipes name)
+    from mar.data.pipelines import RecordDataset
     from mar.records import manifest
     from mar.util import overrides, shipped, yaml_file
 
@@ -73,7 +73,7 @@ def _check_records():
     for name in ("dataset", "validation"):
         dataset = config.get("Trainer", {}).get(name)
         if isinstance(dataset, dict) and {*dataset} <= {*classes}:
-            manifest.read(pipelines.RecordDataset.from_config(dataset, str(path)).records)
+            manifest.read(RecordDataset.from_config(dataset, str(path)).records)
 
 
 if __name__ == "__main__":
