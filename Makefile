@@ -6,6 +6,7 @@
 #                  lowest supported versions of everything else
 # make lint        checks style, formatting and types
 # make quickstart, make miniature: the paper on a small data set, see examples/miniature/rules.mk
+# make soak: kills, hostile files, memory over time, see tests/soak/rules.mk
 # make docs, make dist: the documentation and the package, see docs/rules.mk, release/rules.mk
 # PYTHON chooses the interpreter (3.10 to 3.13), VENV where the environment lies.
 
@@ -70,4 +71,4 @@ $(VENV)/installed: setup.py
 clean:
 	rm -rf $(VENV) .venv-torch .venv-io build *.egg-info
 
-include examples/miniature/rules.mk docs/rules.mk release/rules.mk
+include examples/miniature/rules.mk docs/rules.mk release/rules.mk tests/soak/rules.mk

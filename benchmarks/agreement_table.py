@@ -1,14 +1,14 @@
 """One table: how nearly every way to run a model gives the same embeddings of the same music.
 
-    python benchmarks/agreement_table.py --model MODEL.keras --weights "golden" --music FOLDER \\
-        --output docs/reference/agreement.md [--files 12] [--rows TensorFlow,JAX]
+    python -m benchmarks.agreement_table --model MODEL.keras --weights "golden" --music FOLDER \\
+        --output docs/reference/agreement.md [--files 12] [--seconds 20] [--rows TensorFlow,JAX]
 
-MODEL is a published `.keras` file. Every row runs in a process of its own, in an environment of its
-own (benchmarks/environments.py), whose installed megabytes are counted; what it runs is exported
-first, into a temporary folder. Rows are compared with the first. The machine is named.
+MODEL is a published `.keras` file. Of every other file of the music the first seconds are embedded;
+the files between them calibrate int8. Every row runs in a process of its own, in an environment of
+its own (benchmarks/environments.py), whose installed megabytes are counted; what it runs is
+exported first, into a temporary folder. Rows are compared with the first. The machine is named.
 """
 
-import contextlib
 import os
 import pathlib
 import subprocess
@@ -17,10 +17,11 @@ import tempfile
 from collections.abc import Callable
 from typing import NamedTuple
 
-import environments
 import numpy as np
+import soundfile
 from absl import app, flags
 
+from benchmarks import contest, environments
 from mar.embedding import files
 from mar.onnx.agreement import Agreement
 
@@ -28,7 +29,9 @@ FLAGS = flags.FLAGS
 flags.DEFINE_string("model", None, "A published .keras file.", required=True)
 flags.DEFINE_string("weights", "", "Whose weights they are, for the table.")
 flags.DEFINE_string("music", None, "Folder of real music.", required=True)
+flags.DEFINE_string("described", "", "What music it is, for the table.")
 flags.DEFINE_integer("files", 12, "How many files of it, evenly chosen.")
+flags.DEFINE_float("seconds", 20.0, "How much of each file.")
 flags.DEFINE_list("rows", [], "Names of rows beside the first; none for all.")
 flags.DEFINE_string("output", None, "Markdown file; none prints the table.")
 
@@ -38,8 +41,8 @@ FIRST = "TensorFlow"
 HEADER = """\
 # Agreement of every way to run a model
 
-Weights: {weights}. Music: {windows} windows of {files} files. Machine: {machine}. Made by
-`benchmarks/agreement_table.py`; each row is compared with the first.
+Weights: {weights}. Music: {windows} windows of {files} files of {music}. Machine: {machine}.
+Made by `benchmarks/agreement_table.py`; each row is compared with the first.
 
 The centred cosine is that of embeddings from which the mean embedding was subtracted. Seconds are
 those of the processor, summed over its cores, for all of the music once more after a first file
@@ -66,7 +69,9 @@ class Row(NamedTuple):
     environment: dict[str, str]
 
 
-def rows(model: str, music: str, folder: pathlib.Path) -> dict[str, Callable[[], Row]]:
+def rows(
+    model: str, calibration: pathlib.Path, folder: pathlib.Path
+) -> dict[str, Callable[[], Row]]:
     """What makes each row ready."""
 
     def of_keras(backend, *program):
@@ -78,7 +83,7 @@ def rows(model: str, music: str, folder: pathlib.Path) -> dict[str, Callable[[],
 
     def exported(precision):
         path = folder / f"{precision}.onnx"
-        export("--precision", precision, "--audio", music, "--output", path)
+        export("--precision", precision, "--audio", calibration, "--output", path)
         return Row(
             environments.of_onnx(), ("row_mar.py", "embedder", str(path)), environments.SOURCES
         )
@@ -134,22 +139,28 @@ def run(row: Row, music: list[str]) -> tuple[np.ndarray, float]:
     return embeddings, float(printed.split()[-1])
 
 
-def machine() -> str:
-    """The processor and its cores."""
-    with contextlib.suppress(OSError, StopIteration):
-        lines = pathlib.Path("/proc/cpuinfo").read_text().splitlines()
-        model = next(line for line in lines if line.startswith("model name"))
-        return f"{os.cpu_count()} cores of {model.partition(':')[2].strip()}"
-    return f"{os.cpu_count()} cores"
+def excerpts(paths: list[str], folder: pathlib.Path) -> list[str]:
+    """Writes the first seconds of files."""
+    made = []
+    for number, path in enumerate(paths):
+        rate = soundfile.info(path).samplerate
+        samples, _ = soundfile.read(path, frames=int(FLAGS.seconds * rate))
+        made.append(str(folder / f"{number}.wav"))
+        soundfile.write(made[-1], samples, rate)
+    return made
 
 
 def main(_):
     paths = [item.path for item in files.find([FLAGS.music]) if item.expected]
-    music = paths[:: max(1, len(paths) // FLAGS.files)][: FLAGS.files]
     lines, reference = [], None
-    with tempfile.TemporaryDirectory() as folder:
-        model = os.path.abspath(FLAGS.model)
-        for name, ready in rows(model, FLAGS.music, pathlib.Path(folder)).items():
+    with tempfile.TemporaryDirectory() as name:
+        folder = pathlib.Path(name)
+        others = paths[1::2]
+        chosen = others[:: max(1, len(others) // FLAGS.files)][: FLAGS.files]
+        music = excerpts(chosen, folder)
+        calibration = folder / "calibration.txt"
+        calibration.write_text("\n".join(paths[::2]))
+        for name, ready in rows(os.path.abspath(FLAGS.model), calibration, folder).items():
             if FLAGS.rows and name not in (FIRST, *FLAGS.rows):
                 continue
             row = ready()
@@ -162,10 +173,15 @@ def main(_):
                 f"{environments.megabytes(row.python)} |\n"
             )
             print(lines[-1], end="", flush=True)
-    facts = {"weights": FLAGS.weights or FLAGS.model, "files": len(music), "machine": machine()}
-    table = HEADER.format(windows=len(reference), **facts) + "".join(lines)
+    table = HEADER.format(
+        weights=FLAGS.weights or FLAGS.model,
+        windows=len(reference),
+        files=len(music),
+        music=FLAGS.described or FLAGS.music,
+        machine=contest.machine(),
+    )
     if FLAGS.output:
-        pathlib.Path(FLAGS.output).write_text(table, encoding="utf-8")
+        pathlib.Path(FLAGS.output).write_text(table + "".join(lines), encoding="utf-8")
 
 
 if __name__ == "__main__":

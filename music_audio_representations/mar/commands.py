@@ -25,6 +25,7 @@ COMMANDS = {
     "reproduce": "mar.reproduce",
     "tables": "mar.tables",
     "report": "mar.report",
+    "robust": "mar.robust",
     "fetch": "mar.fetch",
     "train": "mar.train",
     "runs": "mar.runs",

@@ -148,6 +148,9 @@ class Configurable(scooch.Configurable):
         Raises:
             ConfigError: it cannot be built.
         """
+        if not isinstance(config, Mapping):
+            said = f"expected {{Class: {{parameter: value}}}}, got {shown(config)}"
+            raise ConfigError(f"{source}: {said}" if source else said)
         config = scooch.Config(copy.deepcopy(dict(config)))  # fills in SCOOCH's own macros
         try:
             return scooch.ConfigurableFactory().construct(cls, cls.checked(config))

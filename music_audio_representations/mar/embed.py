@@ -25,7 +25,7 @@ import sys
 from absl import flags
 
 from mar.embedding import model_names
-from mar.encoders import address as addresses
+from mar.embedding.encoders import address as addresses
 from mar.errors import ConfigError
 from mar.util import cli
 
@@ -86,7 +86,7 @@ def main(argv: list[str]) -> int:
     code, told = 0, {}
     with mirror.writable(FLAGS.output) as output:
         if (theirs := _embeddings_of_others()) is not None:
-            from mar.encoders.imported import take_over
+            from mar.embedding.encoders.imported import take_over
 
             kept = FLAGS.store or "mean", FLAGS.format or "parquet"
             code, told = _report(take_over(theirs, output, *kept), shown)

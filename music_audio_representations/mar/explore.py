@@ -39,12 +39,15 @@ def main(argv: list[str]) -> None:
         model_names.check(FLAGS.model)
 
     from mar.embedding.store import Embeddings
+
+    embeddings = Embeddings(argv[1])
+
     from mar.exploring.explorer import Explorer, Sources
     from mar.exploring.server import Server
 
     sources = Sources(FLAGS.table, FLAGS.head, FLAGS.audio, FLAGS.model, FLAGS.output)
     server = Server(FLAGS.port)
-    explorer = Explorer(Embeddings(argv[1]), sources)
+    explorer = Explorer(embeddings, sources)
     print(server.address, flush=True)
     server.run(explorer)
 

@@ -7,7 +7,6 @@ tasks and models, with their paired differences, and figures that compare them. 
 published numbers. `--field` adds a table of what others publish on the data sets since then.
 """
 
-import itertools
 import os
 import pathlib
 
@@ -39,10 +38,8 @@ def main(argv: list[str]) -> int:
     from mar.reporting import writing
 
     found = results if results.is_dir() else None
-    written = itertools.chain(
-        writing.write_all(FLAGS.output, found, FLAGS.probes, FLAGS.model, FLAGS.records),
-        [writing.write_field(FLAGS.output, found)] if FLAGS.field else [],
-    )
+    wanted = FLAGS.probes, FLAGS.model, FLAGS.records, FLAGS.field
+    written = writing.write_all(FLAGS.output, found, *wanted)
     for title, path in written:
         print(f"{title:<12} {path}")
     return 0

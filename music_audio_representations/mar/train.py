@@ -9,13 +9,12 @@ Exit codes: 0 the run is finished; 1 something is wrong, and said; 130 and 143 S
 after a checkpoint was written.
 """
 
-import json
 import pathlib
 
 from absl import flags
 
 from mar.errors import ConfigError
-from mar.util import cli
+from mar.util import cli, plain_data
 from mar.util.backends import require_tensorflow
 
 FLAGS = flags.FLAGS
@@ -48,7 +47,7 @@ def main(argv: list[str]) -> int:
         return 128 + stopped_by
     cli.say(f"{folder}: model.keras, saved_model, model_card.md, model_card.json")
     card = folder / CARD_FACTS  # of several machines, the first one writes it
-    facts = json.loads(card.read_text(encoding="utf-8")) if card.exists() else None
+    facts = plain_data.read(card) if card.exists() else None
     cli.summarize(folder=str(folder), stopped_by=None, model_card=facts)
     return 0
 

@@ -74,3 +74,58 @@ def test_an_actor_that_dies_is_replaced_and_no_row_is_doubled(model, tmp_path):
     assert process.returncode == 0, stderr
     assert "80 embedded" in stdout
     assert sorted(pq.read_table(output)["path"].to_pylist()) == sorted(os.listdir(library))
+    assert len(list(output.glob("*.parquet"))) == 1  # as large as without a cluster
+
+
+def test_a_cluster_that_does_not_start_is_one_sentence(model, tmp_path):
+    soundfile.write(tmp_path / "a.wav", music(4.0, 8000, 1), 8000)
+    command = [
+        "-m",
+        "mar.embed",
+        "--model",
+        model,
+        "--output",
+        tmp_path / "out",
+        tmp_path / "a.wav",
+    ]
+    long = tmp_path / ("too long for a socket " * 6)  # which Ray itself ends with an OSError
+    process = run_python(*command, "--ray_address=local", RAY_TMPDIR=str(long))
+    assert process.returncode == 1
+    assert "error: --ray_address local: Ray does not start here" in process.stderr
+    assert "Traceback" not in process.stderr
+
+
+LOST = """
+import os, sys
+from mar.errors import InputError
+from mar.util import cluster
+ray = cluster.connected("local")
+cluster._LOOK_SECONDS = 1.0
+
+def killed():
+    os.kill(os.getpid(), 9)
+
+def refused():
+    raise InputError("a.wav: not audio")
+
+def done():
+    pass
+
+for function, cpus in ((killed, 1), (refused, 1), (done, 1), (done, 10_000)):
+    task = ray.remote(function).options(num_cpus=cpus, max_retries=1).remote()
+    ray.cluster_resources = dict if cpus > 1 else ray.cluster_resources  # as of no machine
+    try:
+        print("done:", *cluster.finished(ray, {task: "a tag"}))
+    except InputError as error:
+        print(f"error: {error}")
+"""
+
+
+def test_what_a_cluster_loses_is_one_sentence():
+    process = run_python("-c", LOST)
+    assert process.returncode == 0, process.stderr
+    lines = [line for line in process.stdout.splitlines() if line.startswith(("done", "error"))]
+    assert "lost a process or a machine" in lines[0]
+    assert "run the same command again" in lines[0]
+    assert lines[1:3] == ["error: a.wav: not audio", "done: a tag"]
+    assert "no machine of it is left" in lines[3]

@@ -62,6 +62,16 @@ def records(home, patch):
     data_set(home / "records", [1400] * 10)
 
 
+def theirs(home, patch):
+    """Embeddings of the music that others made."""
+    rng = np.random.default_rng(0)
+    music = home / "Music"
+    for name in (path.relative_to(music) for path in music.rglob("*.*")):
+        path = home / "theirs" / f"{name}.npz"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        np.savez(path, embedding=rng.standard_normal((4, 8)), timestamps=np.arange(4.0))
+
+
 def moods(home, patch):
     """Twelve more files, six of each of two classes."""
     for number in range(12):

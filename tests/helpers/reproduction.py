@@ -31,7 +31,11 @@ def write_collections(home, tasks):
         for name in names:
             folder = audio if collection.is_annotated else home / "metadata" / name
             paths = distributions.WRITERS[name](folder)
-            written.setdefault(collection.name, {}).update(dict.fromkeys(paths))
+            there = written.setdefault(collection.name, {})
+            if collection.name == "MillionSong":  # a track is one file, wherever tasks look for it
+                known = {path.rpartition("/")[2] for path in there}
+                paths = [path for path in paths if path.rpartition("/")[2] not in known]
+            there.update(dict.fromkeys(paths))
             if not collection.is_annotated:
                 metadata[name] = f"metadata/{name}"
         places[collection.name] = {"audio": f"audio/{collection.name}", "metadata": metadata}

@@ -13,11 +13,12 @@ import mar
 from helpers import reproduction
 from helpers.browser import assert_fits_a_phone, assert_silent
 from helpers.processes import UNREAD, run_python, start_python, wait_for
-from helpers.resources import DATA
+from helpers.resources import DATA, reference
 from mar.errors import ConfigError
 from mar.reporting import paper
-from mar.reproducing import collections, probes, workers
-from mar.tasks import TASKS, fetched_folder, fetching
+from mar.reproducing import collections, probes, state, workers
+from mar.tasks import TASKS, Task, fetched_folder, fetching
+from mar.tasks.locating import alternatives
 from mar.util import shipped
 
 ALL = collections.TASKS
@@ -209,6 +210,18 @@ def test_probes_by_their_kinds(kind, trials, name, file):
         assert {f"{task}/Musicset_ULarge.yml" for task in ALL} <= names
 
 
+def test_the_time_that_is_left_is_scaled_by_what_was_measured():
+    before = state.probing_seconds(["MTT", "GTZAN"], {}, 0, 1)
+    assert before == 60 * (7 + 4)  # as `configs/probe` say of two cores
+    assert state.probing_seconds(["MTT"], {"GTZAN": 8 * 60.0}, 0, 1) == 2 * 7 * 60
+    assert state.probing_seconds(["MTT", "GTZAN"], {}, 9, 2) == 10 * before / 2
+    for task in ALL:
+        told = shipped.configuration(f"probe/{task}").read_text()
+        minutes = re.search(r"about ([\d.]+) (min|h)", told)
+        expected = float(minutes[1]) * {"min": 1, "h": 60}[minutes[2]]
+        assert state.probing_seconds([task], {}, 0, 1) == pytest.approx(60 * expected)
+
+
 @pytest.mark.slow
 def test_all_fifteen_survive_ten_kills(tmp_path):
     written = prepare(tmp_path, ALL)
@@ -244,6 +257,41 @@ def test_all_fifteen_survive_ten_kills(tmp_path):
     page = runs.page()
     for task in ALL:
         assert re.search(rf"<tr><th scope=\"row\">{re.escape(task)}</th>.*measured", page)
+
+
+OFFICIAL = {
+    **{"MTT": "mtt", "GTZAN": "gtzan", "Emo": "emo", "GS_Key": "giantsteps"},
+    **{"Jam-50": "jamendo", "Jam-All": "jamendo", "Jam-MT": "jamendo"},
+}
+
+
+@pytest.mark.slow
+def test_official_annotations_lead_to_the_page(tmp_path):
+    """Their real files, with the audio of some items of every part."""
+    places = {}
+    for name, folder in OFFICIAL.items():
+        metadata = reference(f"datasets/{folder}")
+        collection = collections.of_task(name)
+        place = places.setdefault(
+            collection.name, {"audio": f"audio/{collection.name}", "metadata": {}}
+        )
+        place["metadata"][name] = str(metadata)
+        task = Task(name, metadata)
+        for split in ("train", "valid", "test"):
+            for row in task.rows(split)[::97][:12]:
+                path = tmp_path / place["audio"] / alternatives(task.items.paths[row])[0]
+                reproduction.write_audio(path, int(row), 1.0)
+    (tmp_path / "collections.yaml").write_text(yaml.safe_dump(places))
+    reproduction.write_probes(tmp_path / "small")
+    reproduction.write_model(tmp_path / "small.keras")
+    runs = Runs(tmp_path, list(OFFICIAL), "--allow_missing")
+    ended = run_python(*runs.script(), cwd=tmp_path)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert not re.search(r"expected \d+ (items|labels)", ended.stderr), "counts are the known ones"
+    assert set(runs.scores()) == set(OFFICIAL)
+    page = runs.page()
+    for number in ("25,860", "930", "744", "1,763", "55,525"):  # files that are expected
+        assert f'<td data-value="{number.replace(",", "")}.0">{number}</td>' in page
 
 
 # ------------------------------------------------------------------------------- the file of places

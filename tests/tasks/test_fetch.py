@@ -167,11 +167,19 @@ def test_every_task_says_what_is_to_be_had_elsewhere(name):
 
 
 def test_the_command_fetches_and_says_the_rest(mirror, tmp_path):
-    known = json.dumps({"GTZAN": serve_form(mirror, "GTZAN", tmp_path / "form")})
+    probe, address, _ = fetching.official_files(fetching.PROBES)[0]
+    served = mirror / urllib.parse.urlsplit(address).path.lstrip("/")
+    served.parent.mkdir(parents=True)
+    served.write_text("MLP: {}\n")
+    probes = [(probe, address, hashlib.sha256(served.read_bytes()).hexdigest())]
+    known = serve_form(mirror, "GTZAN", tmp_path / "form")
+    known = json.dumps({"GTZAN": known, fetching.PROBES: probes})
     (tmp_path / "gtzan").mkdir()  # a folder of a task's name does not hide it
-    finished = run_python("-c", FETCH, known, "gtzan", "NSynth_P", cwd=tmp_path)
+    finished = run_python("-c", FETCH, known, "gtzan", "probes", "NSynth_P", cwd=tmp_path)
     assert finished.returncode == 0, finished.stderr
     assert "GTZAN: 3 files in" in finished.stdout
+    assert "probes: 1 files in" in finished.stdout
+    assert (tmp_path / "cache" / "tasks" / "probes" / probe).read_text() == "MLP: {}\n"
     assert "nsynth-{train,valid,test}.jsonwav.tar.gz" in finished.stdout
     wrong = run_python("-m", "mar.fetch", "GTZANN")
     assert wrong.returncode == 1

@@ -12,7 +12,7 @@ import mar
 from helpers import probe_runs
 from helpers.resources import optional, reference
 from mar.probing.experiment import Probe
-from mar.reporting import comparison, field, formats, paper, writing
+from mar.reporting import comparison, field, formats, paper
 from mar.tasks import NAMED, PROTOCOLS, TASKS, Task, fetched_folder, fetching
 
 
@@ -90,7 +90,7 @@ def test_their_results_are_shown_apart(tmp_path):
     measured = {row[0].text: row[5].value for row in rows if row[3].text == "mine"}
     assert all(row[6].text == "measured" for row in rows if row[3].text == "mine")
     assert measured.keys() == {"MTT", "MTT_MARBLE"}
-    writing.write_field(tmp_path, tmp_path)
+    formats.write(field.field_table(results), tmp_path)
     assert "OMAR-RQ repository README" in (tmp_path / "field.csv").read_text()
 
 

@@ -1,7 +1,8 @@
 """Embeds a catalogue on a Ray cluster (extra `cluster`).
 
 Each actor holds the model, takes one GPU where there are GPUs, and writes its own part of the data
-set: only what became of the files comes back. All machines must see the files, the model and the
+set: only what became of the files comes back. At the end these small parts become large ones. All
+machines must see the files, the model and the
 output under the same paths.
 """
 
@@ -18,7 +19,7 @@ from mar.embedding.files import AudioItem
 from mar.embedding.rows import Row
 from mar.embedding.stored import Stored
 from mar.embedding.writer import Writer, write_part
-from mar.util.cluster import RETRIES, connected
+from mar.util.cluster import RETRIES, connected, errors_told
 from mar.util.progress import Progress
 
 _FILES = 32  # that an actor embeds, and writes as one part, at a time
@@ -79,6 +80,7 @@ def run(
                     progress.update(more=summary.rate())
         summary.tell_moved(writer.known, gone)
         summary.counts["gone"] = writer.leave([path for path in gone if path in writer.known])
+        writer.merge()
     return summary
 
 
@@ -100,10 +102,9 @@ def _outcomes(ray, job, model, todo, writer):
         max_restarts=RETRIES,
         max_task_retries=RETRIES,
     )
-    return (
-        Row(**{**outcome, "notes": str(outcome["notes"]).splitlines()})
-        for outcome in outcomes.iter_rows()
-    )
+    with errors_told(ray):
+        for outcome in outcomes.iter_rows():
+            yield Row(**{**outcome, "notes": str(outcome["notes"]).splitlines()})
 
 
 class _Actor:

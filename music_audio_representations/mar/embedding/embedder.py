@@ -15,11 +15,11 @@ from mar.audio.front_end import FrontEnd
 from mar.audio.resampling import resample
 from mar.audio.windows import Windows
 from mar.embedding import engine, files
+from mar.embedding.encoders import address as addresses
 from mar.embedding.model_names import is_baseline, is_exported, told_by_file
 from mar.embedding.representations import Representation, representation
 from mar.embedding.store import Embeddings
 from mar.embedding.waveform import Waveform
-from mar.encoders import address as addresses
 from mar.errors import ConfigError, InputError
 from mar.util import hub
 

@@ -16,7 +16,7 @@ import logging
 import pathlib
 import shutil
 import uuid
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -24,8 +24,17 @@ import pyarrow as pa
 
 from mar.embedding import search_index
 from mar.embedding.neighbours import units_of
-from mar.embedding.search_index import FOLDER, MANIFEST, SCHEMA, SearchIndex, Segment, faiss
+from mar.embedding.search_index import (
+    CHECKED,
+    FOLDER,
+    MANIFEST,
+    SCHEMA,
+    SearchIndex,
+    Segment,
+    faiss,
+)
 from mar.util.atomic import make_folder, whole
+from mar.util.checksums import file_crc32c
 from mar.util.lock import FolderLock
 
 if TYPE_CHECKING:
@@ -108,8 +117,8 @@ def _new(library: Any, embeddings: "Embeddings") -> dict[str, Any]:
         library.write_index(trained, str(unfinished))
     segments = _write_segments(library, folder, trained, _of_data_set(embeddings, None))
     kept = [np.ones(rows, bool) for _, rows in segments]
-    about = {"trained": name, "trained_rows": len(embeddings)}
-    return about | _described(embeddings, segments, kept)
+    about = {"trained": name, "trained_rows": len(embeddings), "checksums": {}}
+    return _described(embeddings, segments, kept, about)
 
 
 def _extended(
@@ -126,22 +135,38 @@ def _extended(
             rows += int(kept[taken].sum())
         absorbed = map(_of_segment, old.segments[taken:], kept[taken:])
         batches = itertools.chain(*absorbed, _of_data_set(embeddings, old.missing))
-        trained = library.read_index(str(folder / manifest["trained"]))
+        trained = library.read_index(search_index.checked(folder, manifest, manifest["trained"]))
         new = _write_segments(library, folder, trained, batches)
         segments, kept = segments[:taken] + new, kept[:taken]
         kept += [np.ones(count, bool) for _, count in new]
-    about = {name: manifest[name] for name in ("trained", "trained_rows")}
-    return about | _described(embeddings, segments, kept)
+    return _described(embeddings, segments, kept, manifest)
 
 
 def _described(
-    embeddings: "Embeddings", segments: Sequence[tuple[str, int]], kept: Sequence[np.ndarray]
+    embeddings: "Embeddings",
+    segments: Sequence[tuple[str, int]],
+    kept: Sequence[np.ndarray],
+    about: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """What the manifest says of segments, `(name, rows)`; writes which of their rows count."""
+    """The manifest of segments, `(name, rows)`; writes which of their rows count.
+
+    Args:
+        embeddings: the data set.
+        segments: in their order.
+        kept: of each, which of its rows count.
+        about: on which file they are trained, and the checksums that are known.
+    """
+    folder = embeddings.folder / FOLDER
     name = f"{uuid.uuid4().hex}.npy"
-    with whole(embeddings.folder / FOLDER / name) as unfinished:
+    with whole(folder / name) as unfinished:
         np.save(unfinished, np.concatenate([np.zeros(0, bool), *kept]))
+    files = [name, about["trained"]]
+    files += [f"{segment}/{part}" for segment, _ in segments for part in CHECKED]
+    known = about["checksums"]
     return {
+        "trained": about["trained"],
+        "trained_rows": about["trained_rows"],
+        "checksums": {f: known[f] if f in known else file_crc32c(folder / f) for f in files},
         "schema": SCHEMA,
         "folder": str(embeddings.folder.resolve()),
         "provenance": embeddings.provenance,

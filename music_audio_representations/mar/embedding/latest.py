@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 
 import numpy as np
 
-from mar.embedding.parts import Part
+from mar.embedding.parts import Part, check_whole
 
 _BITS = 40  # of a row's number; a part's stands before them
 
@@ -38,6 +38,7 @@ class LatestRows:
             self.present.append(np.zeros(part.rows, bool))
             first = 0
             for batch in part.batches(["path", "status", "reason"]):
+                check_whole(part.path, batch)
                 self._add(number, first, *(column.to_pylist() for column in batch))
                 first += len(batch)
 

@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from mar.embedding import remembered
 from mar.errors import InputError
 from mar.records import buckets, storage
+from mar.util import plain_data
 from mar.util.atomic import make_folder, whole
 from mar.util.download import cache_folder
 from mar.util.lock import FolderLock
@@ -118,7 +119,9 @@ class _Mirror:
 
     def _transferred(self) -> dict[str, dict]:
         try:
-            return json.loads((self.place / _STATE).read_text(encoding="utf-8"))
+            noted = plain_data.read(self.place / _STATE)
+            form = {"remote": tuple[int, ...], "local": tuple[int, ...]}
+            return {name: plain_data.checked(states, form) for name, states in noted.items()}
         except (FileNotFoundError, ValueError):
             return {}
 

@@ -5,12 +5,11 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from mar.encoders import address as addresses
+from mar.embedding.encoders import address as addresses
 from mar.errors import InputError, nearest
 from mar.util import hub
 from mar.util.checksums import sha256
-
-MULE_SHA256 = "1da111d619bac0d422e41f153cbfb903f7ec3c5d3b2768f5d68f04452ed18180"  # of its file
+from mar.util.mule import MULE_SHA256
 
 DIMENSIONS = {  # of their embeddings
     "mule": 1728,

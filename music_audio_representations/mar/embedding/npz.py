@@ -7,30 +7,37 @@ import pathlib
 import numpy as np
 
 from mar.errors import InputError
+from mar.util import arrays
 from mar.util.atomic import make_folder, whole
 
 _NAME_BYTES = 255  # that a file's name may have
 
 
 def path_of(folder: str | os.PathLike, path: str) -> pathlib.Path:
-    """Where the `.npz` file of a path lies."""
+    """Where the `.npz` file of a path lies.
+
+    Raises:
+        InputError: the path leads out of the folder.
+    """
+    if os.pardir in path.split("/"):
+        raise InputError(f"{folder}: the path {path!r} leads out of the folder of its data set")
     return pathlib.Path(folder) / f"{path.lstrip('/')}.npz"
 
 
-def read(folder: str | os.PathLike, path: str) -> np.ndarray:
-    """The `embedding` of a path, float32; the archive has a checksum.
+def read(folder: str | os.PathLike, path: str, dimensions: int) -> np.ndarray:
+    """The `embedding` of a path, float32 `(…, dimensions)`; the archive has a checksum.
 
     Raises:
         InputError: it is not there, or damaged.
     """
     file = path_of(folder, path)
     try:
-        with np.load(file) as archive:
-            return archive["embedding"]
-    except Exception as error:  # of three modules, for each way in which a file can be damaged
-        raise InputError(
-            f"{file}: cannot be read: {error}; delete it, and run mar.embed again"
-        ) from None
+        (embedding,) = arrays.read_npz(file, ["embedding"])
+        if embedding.dtype != np.float32 or embedding.shape[-1:] != (dimensions,):
+            raise InputError(f"{file}: an array {embedding.shape} of {embedding.dtype}")
+        return embedding
+    except (InputError, FileNotFoundError) as error:
+        raise InputError(f"{error}; delete it, and run mar.embed again") from None
 
 
 def has_name(path: str) -> bool:

@@ -162,7 +162,9 @@ class Opened:
                 of_batch = read[first : first + len(batch)]
                 first += len(batch)
                 if of_batch.any():
-                    yield batch if of_batch.all() else batch.filter(pa.array(of_batch))
+                    batch = batch if of_batch.all() else batch.filter(pa.array(of_batch))
+                    parts.check_whole(part.path, batch)
+                    yield batch
 
     def _rows(self, paths: Collection[str]) -> list[np.ndarray]:
         """Which rows of each part are of these paths."""

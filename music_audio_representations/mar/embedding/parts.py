@@ -11,6 +11,7 @@ import hashlib
 import json
 import pathlib
 from collections.abc import Iterator, Sequence
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
@@ -19,9 +20,16 @@ import pyarrow.parquet as pq
 from mar.embedding import rows
 from mar.embedding.provenance import difference
 from mar.errors import InputError
+from mar.util import files, plain_data
+from mar.util.kinds import NonNegativeInt, PositiveInt
 
 _TRIES = 10  # to list a folder that changes
 _UNREADABLE = (OSError, pa.ArrowException, ValueError, KeyError, TypeError)
+_FORM = {
+    **{"schema": NonNegativeInt, "written": NonNegativeInt, "dimensions": PositiveInt},
+    **{"store": Literal["mean", "timeline"], "format": Literal["parquet", "npz"], "model": str},
+}
+_NEVER_NULL = ("path", "times", "duration", "mean", "timeline")  # of what was embedded
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,15 +60,18 @@ class Part:
             FileNotFoundError: it is gone.
             InputError: it is damaged, or not part of a data set.
         """
+        files.refuse_others(path)
         state = _state(path)
         try:
             with pq.ParquetFile(path) as file:
                 footer, schema = file.metadata, file.schema_arrow
             if rows.KEY not in (schema.metadata or {}):
                 raise InputError(f"{path}: not written by mar.embed (no provenance in its schema)")
-            provenance = json.loads(schema.metadata[rows.KEY])
+            provenance = plain_data.parsed(schema.metadata[rows.KEY])
+            plain_data.checked({"schema": 1, "written": 0, **provenance}, _FORM, "its provenance")
             number, written = provenance.pop("schema", 1), provenance.pop("written", 0)
-            _check(provenance, schema.names)
+            if number <= rows.SCHEMA:
+                _check(provenance, schema)
         except (InputError, FileNotFoundError):
             raise
         except _UNREADABLE as error:
@@ -163,18 +174,42 @@ def timelines(batch: pa.RecordBatch) -> list[np.ndarray]:
     return np.split(matrix, np.cumsum(lengths)[:-1])
 
 
-def _check(provenance: dict, columns: Sequence[str]) -> None:
-    """Raises ValueError or KeyError where the texts of the metadata, which have no checksum, lack
-    what is needed.
+def _check(provenance: dict, schema: pa.Schema) -> None:
+    """Raises ValueError where the columns are not those of a data set that was made so.
+
+    The texts of the metadata, from which that follows, have no checksum.
     """
-    store, format = provenance["store"], provenance["format"]
-    if store not in ("mean", "timeline") or format not in ("parquet", "npz"):
-        raise ValueError(f"store {store!r}, format {format!r}")
+    expected = rows.arrow_schema(provenance, 0)
     needed = {"path", "status", "reason", "size", "mtime_ns", "times", "duration", "sample_rate"}
-    if format == "parquet":
-        needed.add(store)
-    if not needed <= {*columns}:
-        raise ValueError(f"without the columns {sorted(needed - {*columns})}")
+    if provenance["format"] == "parquet":
+        needed.add(provenance["store"])
+    for field in expected:
+        count = schema.names.count(field.name)
+        if count > 1 or (field.name in needed and not count):
+            raise ValueError(f"{count} columns {field.name}")
+        if count and schema.field(field.name).type != field.type:
+            kind = schema.field(field.name).type
+            raise ValueError(f"the column {field.name} is of {kind}, expected {field.type}")
+
+
+def check_whole(path: pathlib.Path, batch: pa.RecordBatch) -> None:
+    """That rows of embedded files lack nothing that there is of each.
+
+    Raises:
+        InputError: one does.
+    """
+    for name in _NEVER_NULL:
+        if name not in batch.schema.names:
+            continue
+        column = batch[name]
+        while column is not None:
+            if column.null_count:
+                raise InputError(f"{path}: damaged: a file was embedded, and has no {name}")
+            column = column.flatten() if _nests(column.type) else None
+
+
+def _nests(kind: pa.DataType) -> bool:
+    return pa.types.is_list(kind) or pa.types.is_fixed_size_list(kind)
 
 
 def _state(path: pathlib.Path) -> tuple[int, ...]:

@@ -8,13 +8,14 @@ import pathlib
 from typing import Any
 
 import mar
+from mar.embedding.encoders import address as addresses
 from mar.embedding.model_names import is_baseline, is_exported
-from mar.encoders import address as addresses
-from mar.util import hub
+from mar.util import hub, plain_data
 from mar.util.atomic import whole
 from mar.util.checksums import sha256
 
 NAME = ".model.json"  # in the folder of the data set
+_FORM = {"asked": dict, "made": dict, "files": tuple[object, ...]}
 
 
 def asked(model: str | os.PathLike, **settings: Any) -> dict:
@@ -45,7 +46,7 @@ def recall(folder: str | os.PathLike, wanted: dict) -> dict | None:
         wanted: see `asked`.
     """
     try:
-        noted = json.loads((pathlib.Path(folder) / NAME).read_text(encoding="utf-8"))
+        noted = plain_data.read(pathlib.Path(folder) / NAME, _FORM)
         as_it_was = noted["asked"] == wanted and all(_is_same(file) for file in noted["files"])
         return noted["made"] if as_it_was else None
     except (OSError, ValueError, KeyError, TypeError):  # none, or not ours: it is made anew

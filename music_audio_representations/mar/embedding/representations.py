@@ -5,6 +5,7 @@
 `Representation`.
 """
 
+import importlib.util
 import os
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Protocol
@@ -15,8 +16,8 @@ from mar.audio.front_end import FrontEnd
 from mar.audio.logmel import LogMel
 from mar.audio.windows import Windows
 from mar.embedding.batches import Tag
+from mar.embedding.encoders import address as addresses
 from mar.embedding.model_names import is_baseline, is_exported
-from mar.encoders import address as addresses
 from mar.errors import ConfigError, InputError
 from mar.util import hub
 
@@ -136,10 +137,12 @@ def representation(
         model: a file that `mar export` wrote, `.onnx`, which needs no Keras; what `mar.load_model`
             takes; `logmel_mean`, `MTT_musicnn` or `MSD_musicnn`; `random`, or `random:7`, the
             untrained SF-NFNet-F0 of seed 0, or 7; the address of another's encoder, see
-            `mar.encoders.address`; a Keras model; or a `Representation`, which is returned.
+            `mar.embedding.encoders.address`; a Keras model; or a `Representation`, which is
+            returned.
         windows: of a network; None for the paper's, or those that a file was exported with.
         batch_size: windows that are embedded at once.
-        precision: of a network's computation; None for float32, or that of an exported file.
+        precision: of a network's computation; None for float32, or that of an exported file. A
+            Keras model is computed in int8 by a file that is exported once.
 
     Raises:
         ConfigError: a seed that is none, or another precision or windows than what has but one.
@@ -148,7 +151,7 @@ def representation(
     if isinstance(model, (str, os.PathLike)):
         model = hub.local(os.fspath(model))
         if (address := addresses.parse(model)) is not None:
-            from mar.encoders.opening import opened
+            from mar.embedding.encoders.opening import opened
 
             if precision not in (None, "float32"):
                 raise ConfigError(f"precision: expected float32 for {model}, got {precision}")
@@ -162,6 +165,8 @@ def representation(
             if precision not in (None, "float32"):
                 raise ConfigError(f"precision: expected float32 for {name}, got {precision}")
             return baseline(name, batch_size)
+        if precision == "int8":
+            _require_onnx()
         model = _model(name, seed, model)
     if hasattr(model, "pieces"):
         return model
@@ -170,6 +175,16 @@ def representation(
     if isinstance(model, keras.Model):
         return _of_keras(model, windows or Windows(), batch_size, precision or "float32")
     raise ConfigError(f"model: expected a name, a file or a model, got {model!r}")
+
+
+def _require_onnx():
+    """Raises InputError where what int8 is computed with is not installed."""
+    for name in ("onnx", "onnxruntime"):
+        if importlib.util.find_spec(name) is None:
+            raise InputError(
+                f"precision: int8 needs the package {name}: "
+                f"pip install 'music-audio-representations[onnx]'"
+            )
 
 
 def _model(name, seed, source):

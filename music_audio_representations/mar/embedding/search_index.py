@@ -3,7 +3,7 @@
 It lies in the hidden folder `.search` of the data set, which stays the truth: `mar.embedding.
 indexing` makes it, and it may be deleted. `index.json` there says which of the other files count:
 
-    index.json          of which data set, in which state; the segments
+    index.json          of which data set, in which state; the segments, and checksums
     SEGMENT/rows.arrow  path and hash of the audio of each row
     SEGMENT/units.f32   its mean embedding, at length 1
     SEGMENT/codes.faiss the same in a bit a dimension, in the cells of an inverted file
@@ -11,13 +11,12 @@ indexing` makes it, and it may be deleted. `index.json` there says which of the 
     NAME.trained        the inverted file without rows
 
 A query looks for many candidates in the nearest cells (IVF), by their codes (RaBitQ: Gao and Long,
-2024), and takes the best of them by the units. Nothing is read whole when it is opened: all lies in
-memory maps. How it was chosen: docs/design/search.md.
+2024), and takes the best of them by the units. What is opened lies in memory maps; the checksums of
+all but the units are compared before. How it was chosen: docs/design/search.md.
 """
 
 import dataclasses
 import functools
-import json
 import logging
 import pathlib
 from collections.abc import Collection, Iterator, Mapping
@@ -29,11 +28,19 @@ import pyarrow as pa
 from mar.embedding.choosing import Choice, Neighbour
 from mar.embedding.provenance import difference
 from mar.errors import InputError
+from mar.util import arrays, plain_data
+from mar.util.checksums import file_crc32c
 
 if TYPE_CHECKING:
     from mar.embedding.store import Embeddings
 
 FOLDER, MANIFEST, SCHEMA = ".search", "index.json", 1
+CHECKED = ("rows.arrow", "codes.faiss")  # of a segment: what is damaged in them crashes Faiss
+_FORM = {
+    **{"schema": int, "folder": str, "provenance": Mapping[str, object], "version": str},
+    **{"segments": tuple[str, ...], "ends": tuple[int, ...], "kept": str, "trained": str},
+    **{"tracks": int, "trained_rows": int, "checksums": Mapping[str, int]},
+}
 _PROBES = 32  # cells that are searched
 _CANDIDATES = 20  # by their codes, for each track that is wanted
 _SCANNED = 2_000  # rows of which so few are wanted are compared one by one
@@ -140,7 +147,11 @@ class SearchIndex:
         self.segments = [
             Segment(folder / name, embeddings.dimensions) for name in manifest["segments"]
         ]
-        self.kept = np.split(np.load(folder / manifest["kept"]), manifest["ends"][:-1])
+        for segment in manifest["segments"]:
+            for part in CHECKED:
+                checked(folder, manifest, f"{segment}/{part}")
+        kept = arrays.read_npy(checked(folder, manifest, manifest["kept"]))
+        self.kept = np.split(kept, manifest["ends"][:-1])
         for segment, kept in zip(self.segments, self.kept, strict=True):
             sizes = {len(kept), len(segment.units), segment.codes.ntotal, len(segment)}
             if len(sizes) > 1:
@@ -254,6 +265,19 @@ def opened(embeddings: "Embeddings") -> SearchIndex | None:
     raise _damaged(embeddings, FileNotFoundError("a file of it is missing"))
 
 
+def checked(folder: pathlib.Path, manifest: Mapping[str, Any], name: str) -> str:
+    """The path of a file of an index, whose checksum fits.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is another than the manifest says.
+    """
+    path = folder / name
+    if file_crc32c(path) != manifest["checksums"].get(name):
+        raise ValueError(f"the checksum of {name} differs")
+    return str(path)
+
+
 def _damaged(embeddings: "Embeddings", error: Exception) -> InputError:
     folder = embeddings.folder / FOLDER
     return InputError(
@@ -270,15 +294,16 @@ def read(embeddings: "Embeddings") -> dict[str, Any] | None:
     """
     path = embeddings.folder / FOLDER / MANIFEST
     try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-        made, schema = manifest["provenance"], manifest["schema"]
+        manifest = plain_data.read(path, {"schema": int})
+        if manifest["schema"] <= SCHEMA:
+            plain_data.checked(manifest, _FORM)
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except ValueError as error:
         raise _damaged(embeddings, error) from None
-    if schema > SCHEMA:
+    if manifest["schema"] > SCHEMA:
         raise InputError(f"{path}: a later version of mar made it; install that")
-    if differing := difference(made, embeddings.provenance):
+    if differing := difference(manifest["provenance"], embeddings.provenance):
         raise InputError(
             f"{path.parent}: is the index of {manifest['folder']}, not of {embeddings.folder}"
             f"{differing}; delete it, and run mar index {embeddings.folder}"

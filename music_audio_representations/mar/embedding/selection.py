@@ -1,6 +1,5 @@
 """Some of the tracks of a data set: those in a folder, of a duration, with a label."""
 
-import json
 import os
 import pathlib
 from collections.abc import Iterable, Sequence
@@ -10,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mar.errors import ConfigError, InputError, nearest
-from mar.util import tables, text
+from mar.util import files, plain_data, tables, text
 
 if TYPE_CHECKING:
     from mar.embedding.store import Embeddings
@@ -86,14 +85,16 @@ def _labelled(path: pathlib.Path) -> set[tuple[str, str]]:
             for track, label, decision in zip(table["path"], table["label"], given, strict=True)
         )
     try:
-        return {(row["label"], row["path"]) for row in rows if row.get("decision", True)}
-    except KeyError as error:
-        raise InputError(f"{path}: expected the columns path and label, without {error}") from None
+        rows = [plain_data.checked(row, {"path": str, "label": str}, "a row") for row in rows]
+    except ValueError as error:
+        raise InputError(f"{path}: expected the columns path and label: {error}") from None
+    return {(row["label"], row["path"]) for row in rows if row.get("decision", True)}
 
 
 def _of_parquet(path: pathlib.Path) -> list[dict]:
+    files.refuse_others(path)
     try:
-        table = pq.read_table(path)
+        table = pq.read_table(path, page_checksum_verification=True)
     except (OSError, pa.ArrowException) as error:
         raise InputError(f"{path}: cannot be read as Parquet: {error}") from None
     wanted = [name for name in ("path", "label", "decision") if name in table.column_names]
@@ -103,6 +104,6 @@ def _of_parquet(path: pathlib.Path) -> list[dict]:
 def _of_json_lines(path: pathlib.Path) -> list[dict]:
     lines = text.read_lines(path)
     try:
-        return [json.loads(line) for line in lines if line.strip()]
+        return [plain_data.parsed(line) for line in lines if line.strip()]
     except ValueError as error:
         raise InputError(f"{path}: expected an object of JSON a line: {error}") from None

@@ -141,7 +141,9 @@ class Embeddings(Opened):
         for batch in self._batches([] if in_files else [store], paths):
             names = batch["path"].to_pylist()
             if in_files:
-                loaded = [np.atleast_2d(npz.read(self._folder, name)) for name in names]
+                loaded = [
+                    np.atleast_2d(npz.read(self._folder, name, self.dimensions)) for name in names
+                ]
                 matrix = np.stack([values.mean(axis=0) for values in loaded])
             else:
                 matrix = parts.means(batch, store)
@@ -174,7 +176,7 @@ class Embeddings(Opened):
         for batch in self._batches(columns, paths):
             names, durations = batch["path"].to_pylist(), batch["duration"].to_pylist()
             if in_files:
-                values = [npz.read(self._folder, name) for name in names]
+                values = [npz.read(self._folder, name, self.dimensions) for name in names]
             else:
                 values = parts.timelines(batch)
             times = [np.array(each, np.float32) for each in batch["times"].to_pylist()]

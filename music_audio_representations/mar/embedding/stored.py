@@ -97,7 +97,7 @@ class Stored:
         if made["format"] == "npz":
             if not npz.path_of(self._folder, row.path).exists():
                 return None
-            row.values = np.atleast_2d(npz.read(self._folder, row.path))
+            row.values = np.atleast_2d(npz.read(self._folder, row.path, made["dimensions"]))
         elif batch[made["store"]].null_count:
             return None
         elif made["store"] == "mean":

@@ -84,14 +84,19 @@ def compact(folder: str | os.PathLike) -> tuple[int, int]:
         tidy(place)
         opened = parts.open_all(place)
         parts.refuse_mixture(opened)
-        written = max((part.written for part in opened), default=0)
-        for number, group in enumerate(_small(opened), 1):
-            lock.check()
-            name = f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-{uuid.uuid4().hex[:8]}"
-            parts.merge(place / f"part-{name}.parquet", group, written + number)
-            for part in group:
-                part.path.unlink()
+        merge_small(place, opened, lock)
         return before, len(parts.open_all(place))
+
+
+def merge_small(folder: pathlib.Path, opened: list[Part], lock: FolderLock) -> None:
+    """Makes few large parts of some of a folder's, whose lock is the caller's."""
+    written = max((part.written for part in opened), default=0)
+    for number, group in enumerate(_small(opened), 1):
+        lock.check()
+        name = f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-{uuid.uuid4().hex[:8]}"
+        parts.merge(folder / f"part-{name}.parquet", group, written + number)
+        for part in group:
+            part.path.unlink()
 
 
 def _small(opened: list[Part]) -> list[list[Part]]:

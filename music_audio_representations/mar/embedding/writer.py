@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
-from mar.embedding import files, npz, rows, upkeep
+from mar.embedding import files, npz, parts, rows, upkeep
 from mar.embedding.changes import Known
 from mar.embedding.parts import Part
 from mar.embedding.provenance import difference
@@ -184,6 +184,12 @@ class Writer:
                 path = write_part(self.folder, self.provenance, added, self._part, self.written)
                 self._stored.take(Part.open(path))
             self._begin_part()
+
+    def merge(self) -> None:
+        """Makes few large parts of the small ones that this run and its helpers wrote."""
+        self.flush()
+        opened = [part for part in parts.open_all(self.folder) if part.written >= self.written]
+        upkeep.merge_small(self.folder, opened, self._lock)
 
     def _begin_part(self) -> None:
         self._rows: dict[str, Row] = {}

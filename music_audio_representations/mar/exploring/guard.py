@@ -48,10 +48,13 @@ class Guard:
             await send(message)
 
         path: bytes = scope["path"].encode()
-        known = secrets.compare_digest(path[: len(self._prefix)], self._prefix)
-        rest = path[len(self._prefix) :].decode()
-        if known and rest[:1] == "/" and _is_own(dict(scope["headers"])):
-            inner = {**scope, "path": rest, "raw_path": rest.encode()}
+        known, rest = path[: len(self._prefix)], path[len(self._prefix) :]
+        if (
+            secrets.compare_digest(known, self._prefix)
+            and rest[:1] == b"/"
+            and _is_own(dict(scope["headers"]))
+        ):
+            inner = {**scope, "path": rest.decode(), "raw_path": rest}
             await self._application(inner, receive, with_headers)
         else:
             await _refuse(with_headers)

@@ -211,12 +211,14 @@ class Server:
         except (OSError, OverflowError) as error:
             self._socket.close()
             raise InputError(f"port {port}: {error}; --port 0 takes a free one") from None
+        self._socket.listen()  # who asks before it is served waits
         self._token = secrets.token_urlsafe(_TOKEN_BYTES)
         self.address = f"http://{HOST}:{self._socket.getsockname()[1]}/{self._token}/"
 
     def run(self, explorer: Explorer) -> None:
-        """Serves until the process is interrupted."""
-        self._serving(explorer).run([self._socket])
+        """Serves until Ctrl-C."""
+        with contextlib.suppress(KeyboardInterrupt):  # which Uvicorn raises again, or not
+            self._serving(explorer).run([self._socket])
 
     @contextlib.contextmanager
     def running(self, explorer: Explorer) -> Iterator[None]:

@@ -115,9 +115,13 @@ class Bundle:
         """
         graph = self._string("_CHECKPOINTABLE_OBJECT_GRAPH")
         try:
-            return [_node(graph, span) for span in protobuf.spans(graph, (0, len(graph)), number=1)]
+            places = protobuf.spans(graph, (0, len(graph)), number=1)
+            nodes = [_node(graph, place) for place in places]
         except ValueError as error:
             raise self._damaged(f"the graph of objects: {error}") from None
+        if not nodes or any(k >= len(nodes) for node in nodes for k in node.children.values()):
+            raise self._damaged("the graph of objects lacks one that it names")
+        return nodes
 
     def _string(self, name: str) -> bytes:
         """A tensor that is one string: its length as a varint, the length's CRC, then itself."""

@@ -6,21 +6,17 @@ instantiated: the graph is JSON, the weights are arrays.
 
 import collections
 import dataclasses
-import io
-import json
-import os
 import pathlib
 import re
-import zipfile
-import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
 from mar.errors import InputError
+from mar.models.archive import Members, refuse_pointer
 from mar.models.bundle import Bundle
-from mar.util import protobuf
+from mar.util import plain_data, protobuf
 
 # Where the object graph of a checkpoint has the variables of a layer, by the layer's class.
 _CHECKPOINT_PARTS: dict[str, tuple[tuple[str, ...], ...]] = {
@@ -45,29 +41,17 @@ class Layer:
         return f"{self.name} ({self.kind} with {shapes})"
 
 
-def read_file(path: pathlib.Path) -> list[Layer] | None:
-    """The layers with weights of a `.keras` file, in the order of `_walk`; None for Keras 3.
+def layers_of(path: pathlib.Path, members: Members) -> list[Layer]:
+    """The layers with weights of a `.keras` file of Keras 2, in the order of `_walk`.
+
+    Args:
+        path: of the file, for messages.
+        members: what is in it.
 
     Raises:
-        InputError: the file cannot be read, is damaged, or is no `.keras` file.
+        InputError: it is no functional model, or weights are missing.
     """
-    refuse_pointer(path)
-    try:
-        with zipfile.ZipFile(path) as archive:
-            metadata = json.loads(archive.read("metadata.json"))
-            if not str(metadata["keras_version"]).startswith("2."):
-                return None
-            graph = json.loads(archive.read("config.json"))
-            weights = archive.read("model.weights.h5")
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
-    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
-        raise InputError(
-            f"{path}: expected a whole .keras file, found a damaged or truncated one ({error})"
-        ) from None
-    except (KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{path}: a zip, but not a .keras file ({error})") from None
-    return _layers(path, graph, lambda layers: _arrays_of_hdf5(path, layers, weights))
+    return _layers(path, members.config, lambda ls: _arrays_of_hdf5(path, ls, members.weights))
 
 
 def read_saved_model(folder: pathlib.Path) -> list[Layer]:
@@ -91,24 +75,6 @@ def read_saved_model(folder: pathlib.Path) -> list[Layer]:
     return _layers(folder, graph, lambda layers: _arrays_of_bundle(layers, node_of, bundle))
 
 
-def refuse_pointer(path: str | os.PathLike[str]) -> None:
-    """Refuses the pointer that Git LFS leaves in place of a file.
-
-    Raises:
-        InputError: it is one, or it cannot be read.
-    """
-    try:
-        with open(path, "rb") as file:
-            pointer = file.read(40).startswith(b"version https://git-lfs.github.com/spec")
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
-    if pointer:
-        raise InputError(
-            f"{path}: a Git LFS pointer, not the file itself. Run `git lfs pull` in the clone that "
-            'it came from, or load "mule", which downloads the published weights'
-        )
-
-
 # ------------------------------------------------------------------------------------- the graph
 
 
@@ -118,7 +84,7 @@ def _layers(
     try:
         layers = {layer["name"]: layer for layer in graph["config"]["layers"]}
         order = list(_walk(graph["config"], layers))
-    except (KeyError, TypeError, IndexError, StopIteration) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise InputError(f"{path}: not the graph of a Keras 2 model ({error!r})") from None
     arrays = read_arrays(layers)
     kinds = {name: layer["class_name"] for name, layer in layers.items()}
@@ -135,7 +101,9 @@ def _walk(config: _Json, layers: Mapping[str, _Json]) -> Iterator[str]:
         yield from layers
         return
     done: set[str] = set()
-    stack = [(next(_producers(config["output_layers"], layers)), False)]
+    begun: set[str] = set()
+    outputs = list(_producers(config["output_layers"], layers))
+    stack = [(outputs[0], False)]
     while stack:
         name, inputs_done = stack.pop()
         if name in done:
@@ -143,7 +111,10 @@ def _walk(config: _Json, layers: Mapping[str, _Json]) -> Iterator[str]:
         if inputs_done:
             done.add(name)
             yield name
+        elif name in begun:
+            raise ValueError(f"the layer {name} takes its own output")
         else:
+            begun.add(name)
             inputs = list(_producers(layers[name]["inbound_nodes"], layers))
             stack += [(name, True), *((other, False) for other in reversed(inputs))]
 
@@ -164,37 +135,34 @@ def _producers(node: Any, layers: Mapping[str, _Json]) -> Iterator[str]:
 # ----------------------------------------------------------------------------------- .keras files
 
 
-def _arrays_of_hdf5(path: pathlib.Path, layers: Mapping[str, _Json], content: bytes) -> _Arrays:
+def _arrays_of_hdf5(path: pathlib.Path, layers: Mapping[str, _Json], file: Any) -> _Arrays:
     """{layer name: arrays} from a `model.weights.h5`.
 
     Its groups are numbered within each class, in the order in which the graph lists the layers;
     they do not have the layers' names. If the graph lists the layers p (Dense), q (ReLU) and
     r (Dense), p's arrays are in the group `dense`, and r's in `dense_1`.
     """
-    import h5py
-
     by_class = collections.defaultdict(list)
     for name, layer in layers.items():
         by_class[layer["class_name"]].append(name)
     arrays: _Arrays = {}
     try:
-        with h5py.File(io.BytesIO(content)) as file:
-            groups = collections.defaultdict(list)
-            stored = file.get("_layer_checkpoint_dependencies", {})
-            for name in sorted(stored, key=_trailing_number):
-                groups[re.sub(r"_\d+$", "", name)].append(stored[name])
-            for kind, names in by_class.items():
-                of_kind = groups[_snake_case(kind)]
-                if len(of_kind) != len(names):
-                    raise InputError(
-                        f"{path}: missing weights: expected {len(names)} groups for the layers of "
-                        f"class {kind}, found {len(of_kind)}"
-                    )
-                for name, group in zip(names, of_kind, strict=True):
-                    arrays[name] = _datasets(group)
-    except (OSError, KeyError, ValueError, RuntimeError) as error:
-        if isinstance(error, InputError):
-            raise
+        groups = collections.defaultdict(list)
+        stored = file.get("_layer_checkpoint_dependencies", {})
+        for name in sorted(stored, key=_trailing_number):
+            groups[re.sub(r"_\d+$", "", name)].append(stored[name])
+        for kind, names in by_class.items():
+            of_kind = groups[_snake_case(kind)]
+            if len(of_kind) != len(names):
+                raise InputError(
+                    f"{path}: missing weights: expected {len(names)} groups for the layers of "
+                    f"class {kind}, found {len(of_kind)}"
+                )
+            for name, group in zip(names, of_kind, strict=True):
+                arrays[name] = _datasets(group)
+    except InputError:
+        raise
+    except (OSError, KeyError, ValueError, RuntimeError, AttributeError, TypeError) as error:
         raise InputError(f"{path}: the model.weights.h5 in it is damaged ({error})") from None
     return arrays
 
@@ -230,7 +198,7 @@ def _read_metadata(path: pathlib.Path) -> tuple[_Json, dict[str, str]]:
         for node in protobuf.spans(data, (0, len(data)), number=1):
             ((start, end),) = protobuf.spans(data, node, number=3)
             (description,) = protobuf.spans(data, node, number=5)
-            described[data[start:end].decode()] = json.loads(data[slice(*description)])
+            described[data[start:end].decode()] = plain_data.parsed(data[slice(*description)])
         graph = described["root"]
         node_of = {
             value["name"]: node.removeprefix("root.")

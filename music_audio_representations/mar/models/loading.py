@@ -8,22 +8,14 @@ from collections.abc import Iterator, Sequence
 import keras
 
 from mar.audio.logmel import PUBLISHED
-from mar.embedding.model_names import MULE_SHA256
 from mar.errors import InputError
-from mar.models import keras2, mule_torch, runs, saving
+from mar.models import archive, keras2, mule_torch, runs, saving
 from mar.models.layers import undrawn
 from mar.models.sfnfnet import STEMS, SfNfNetF0, canonical_name
 from mar.util import hub
 from mar.util.download import cache_folder, download
+from mar.util.mule import MULE_ADDRESS, MULE_COMMIT, MULE_LICENCE, MULE_SHA256
 
-MULE_COMMIT = "f90a47216d7bd5297843abe541c34c7f789fcf20"
-MULE_ADDRESS = (
-    "https://media.githubusercontent.com/media/PandoraMedia/music-audio-representations/"
-    f"{MULE_COMMIT}/supporting_data/model/model.keras"
-)
-MULE_LICENCE = """\
-The MULE weights are licensed CC BY-NC 4.0 (https://creativecommons.org/licenses/by-nc/4.0/):
-attribution to their authors (McCallum et al., ISMIR 2022), no commercial use."""
 FRAMES = 300
 
 # The endings of our names for the variables of a layer, by the class of the published layer.
@@ -69,8 +61,10 @@ def load_model(source: str | os.PathLike[str]) -> keras.Model:
         if not saved.is_exported:
             return runs.load(saved)
         path = saved.path
-    layers = keras2.read_file(path)
-    return saving.load(path) if layers is None else _published(path, layers)
+    members = archive.Members(path)
+    if members.is_of_keras2:
+        return _published(path, keras2.layers_of(path, members))
+    return saving.load(path, members)
 
 
 def located(source: str | os.PathLike[str]) -> str:

@@ -1,11 +1,9 @@
 """The models of a run of `mar.train`: those it exported, and those of its checkpoints."""
 
 import dataclasses
-import json
 import os
 import pathlib
 import re
-from typing import Any
 
 import keras
 
@@ -14,6 +12,8 @@ from mar.errors import InputError
 from mar.models.bundle import Bundle
 from mar.models.layers import undrawn
 from mar.models.sfnfnet import SfNfNetF0
+from mar.util import plain_data
+from mar.util.kinds import PositiveInt
 
 # In the folder of a run; the facts of the card say after how many steps the models are.
 MODEL, BEST_MODEL, CARD_FACTS = "model.keras", "best.keras", "model_card.json"
@@ -140,8 +140,8 @@ def _by_step(folder: pathlib.Path, exported: str, step: str, place: str) -> dict
     paths = {path.with_suffix("") for path in names if _CHECKPOINT.fullmatch(path.name)}
     by_step = {int(path.name.rpartition("-")[2]): path for path in paths}
     if (folder / exported).exists() and (folder / CARD_FACTS).exists():
-        facts = _read(folder / CARD_FACTS)
-        if isinstance(facts, dict) and facts.get(step) is not None:
+        facts = plain_data.read(folder / CARD_FACTS)
+        if isinstance(facts.get(step), int):
             by_step[facts[step]] = folder / exported
     return by_step
 
@@ -154,22 +154,16 @@ def _description(folder: pathlib.Path) -> tuple[dict, int, dict]:
             f"{folder}: expected a SavedModel, but it has no folder variables/, or the folder of a "
             f"run, but it has no {CHECKPOINTS}/{FACTS}"
         )
-    facts = _read(path)
+    facts = plain_data.read(path)
     try:
         configuration, front_end = facts["configuration"], facts["data"]["front_end"]
         (dataset,) = configuration["dataset"].values()
         (objective,) = configuration["objective"].values()
+        plain_data.checked(dataset, {"snippet_frames": PositiveInt}, "its data set")
         frames = objective.get("frames") or dataset["snippet_frames"]
         return configuration["model"], frames, front_end
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise InputError(f"{path}: not the facts of a run of mar.train ({error!r})") from None
-
-
-def _read(path: pathlib.Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read: {error}") from None
 
 
 def _missing(folder: pathlib.Path, which: str | None, steps: list[int]) -> str:

@@ -11,9 +11,16 @@ import numpy as np
 from mar.audio.logmel import LogMel, standardize
 from mar.audio.windows import Windows
 from mar.errors import InputError
+from mar.models.archive import Members
 from mar.models.layers import SpectrogramInput, undrawn
 from mar.util.atomic import whole
 from mar.util.backends import require_tensorflow
+
+_MODULES = ("keras", "mar")
+_REACHING_OUT = (
+    *("Lambda", "TFSMLayer", "TorchModuleWrapper", "JaxLayer", "FlaxLayer"),
+    *("StringLookup", "IntegerLookup", "IndexLookup", "TextVectorization", "function"),
+)
 
 
 def front_end(model: keras.Model) -> LogMel:
@@ -63,23 +70,48 @@ def save(model: keras.Model, path: str | os.PathLike[str]) -> None:
         model.save(unfinished)
 
 
-def load(path: str | os.PathLike[str]) -> keras.Model:
+def load(path: str | os.PathLike[str], members: Members) -> keras.Model:
     """Opens a file that `save` wrote.
 
+    Args:
+        path: of the file.
+        members: what is in it.
+
     Raises:
-        InputError: it is no such file.
+        InputError: it is no such file, or has a layer that would run or read something else.
     """
     try:
+        _refuse_foreign(members.config)
         with undrawn():
             model = keras.saving.load_model(path, compile=False, safe_mode=True)
-    except (TypeError, ValueError, KeyError, OSError, EOFError) as error:
-        reason = str(error).strip().splitlines()[0]
+    except Exception as error:  # Keras raises what it stumbles over in what was changed
+        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise InputError(f"{path}: not a model that mar saved: {reason}") from None
     try:
         front_end(model)
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
     return model
+
+
+def _refuse_foreign(config: Any) -> None:
+    """Raises ValueError where a description names classes that are neither Keras' nor ours nor
+    registered by now, or layers that run or read what is not in the file. Keras' own safe mode
+    differs by its version.
+    """
+    if isinstance(config, dict):
+        module, name = config.get("module"), config.get("class_name")
+        is_known = (
+            module is None
+            or str(module).split(".")[0] in _MODULES
+            or keras.saving.get_registered_object(str(config.get("registered_name"))) is not None
+        )
+        if not is_known or (module and "class_name" not in config) or name in _REACHING_OUT:
+            raise ValueError(f"it has {module}.{name}, which is not loaded from a file")
+        config = list(config.values())
+    if isinstance(config, list):
+        for part in config:
+            _refuse_foreign(part)
 
 
 def save_waveform_model(model: keras.Model, folder: str | os.PathLike[str]) -> None:

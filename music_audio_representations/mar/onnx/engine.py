@@ -6,8 +6,8 @@ import logging
 from typing import TYPE_CHECKING
 
 from mar.audio.windows import Windows
-from mar.errors import InputError
 from mar.models.saving import fingerprint, front_end
+from mar.onnx.exporting import QUANTIZATION, Plan, write_onnx
 from mar.onnx.runtime import ExportedNetwork
 from mar.util.download import cache_folder
 
@@ -28,17 +28,8 @@ def int8(model: "keras.Model", windows: Windows, batch_size: int) -> ExportedNet
         batch_size: of them, embedded at once.
 
     Raises:
-        InputError: the model cannot be exported, is not near enough in int8, or what exports is
-            not installed.
+        InputError: the model cannot be exported, or is not near enough in int8.
     """
-    try:
-        from mar.onnx.exporting import QUANTIZATION, Plan, write_onnx
-    except ModuleNotFoundError as error:
-        if error.name not in ("onnx", "onnxruntime"):
-            raise
-        raise InputError(
-            f"int8 needs {error.name}: pip install 'music-audio-representations[onnx]'"
-        ) from None
     log_mel = front_end(model)
     frames = windows.in_frames(log_mel.hop_seconds).length
     made_of = [fingerprint(model), log_mel.hash(), frames, QUANTIZATION]

@@ -24,7 +24,7 @@ from mar.onnx.agreement import Agreement
 from mar.onnx.graph import Graph
 from mar.onnx.heads import add_head
 from mar.onnx.layers import Tensor, converted
-from mar.onnx.metadata import About
+from mar.onnx.metadata import About, sealed
 from mar.onnx.quantization import choices, float16
 from mar.onnx.runtime import ExportedNetwork
 from mar.onnx.signals import signals
@@ -36,8 +36,8 @@ FLOAT32_DIFFERENCE = 1e-5  # of the largest value; embeddings are interchangeabl
 LEAST_CENTRED = 0.99  # centred cosine that float16 and int8 must reach
 QUANTIZATION = "signals 1"  # what int8 is calibrated on without audio, and how
 _FILES, _SECONDS = 32, 60  # of what is calibrated and compared on
-_SIGNALS = 16  # in place of files
-_SNIPPETS = 64  # that are calibrated on, and as many that are measured on
+_SIGNALS = {"int8": 32}  # in place of files, where there are none; of other precisions one
+_SNIPPETS = 96  # that are calibrated on, and as many that are measured on
 _LOG = logging.getLogger(__name__)
 
 
@@ -93,7 +93,7 @@ def network_file(plan: Plan) -> onnx.ModelProto:
 
 def whole_file(
     plan: Plan, network: onnx.ModelProto, precision: str, quantization: str | None = None
-) -> onnx.ModelProto:
+) -> bytes:
     """The file: waveform to embeddings and labels, with its metadata.
 
     Args:
@@ -121,22 +121,26 @@ def whole_file(
     )
     file = graph.model(network.opset_import)
     onnx.helper.set_model_props(file, about.entries())
-    return file
+    return sealed(file.SerializeToString())
 
 
 # ---------------------------------------------------------------------------- what is compared on
 
 
-def waveforms(audio: Sequence[str | os.PathLike], log_mel: LogMel) -> list[np.ndarray]:
+def waveforms(
+    audio: Sequence[str | os.PathLike], log_mel: LogMel, precision: str = "float32"
+) -> list[np.ndarray]:
     """Mono samples at the front end's rate, a minute at most of each of `_FILES` files at most.
 
-    Of no files, signals that stand for music.
+    Of no files, signals that stand for music, as many as a precision needs.
 
     Raises:
         InputError: a file cannot be read.
     """
     chosen = audio[:: -(-len(audio) // _FILES)] if audio else []
-    return [_excerpt(path, log_mel) for path in chosen] or signals(_SIGNALS, log_mel.sample_rate)
+    return [_excerpt(path, log_mel) for path in chosen] or signals(
+        _SIGNALS.get(precision, 1), log_mel.sample_rate
+    )
 
 
 def _excerpt(path, log_mel):
@@ -181,7 +185,7 @@ def write_onnx(
         InputError: it cannot be exported or written, or its embeddings are not the model's; then
             nothing is written.
     """
-    samples: Sequence[np.ndarray] = waveforms(audio, plan.log_mel)
+    samples: Sequence[np.ndarray] = waveforms(audio, plan.log_mel, precision)
     network, quantization = network_file(plan), None
     if precision == "int8":
         calibration, samples = halves(samples)
@@ -194,7 +198,7 @@ def write_onnx(
     elif precision == "float16":
         network = float16(network)
     with whole(output) as unfinished:
-        onnx.save(whole_file(plan, network, precision, quantization), unfinished)
+        unfinished.write_bytes(whole_file(plan, network, precision, quantization))
         loaded = ExportedNetwork(unfinished)
         embeddings = np.concatenate([loaded.whole(each)["embeddings"] for each in samples])
         agreement = Agreement.of(embeddings, original(plan, samples))

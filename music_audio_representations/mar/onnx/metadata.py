@@ -2,12 +2,80 @@
 
 import dataclasses
 import json
-from collections.abc import Mapping
-from typing import Any
+import os
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal
 
 from mar.errors import InputError
+from mar.util import files, plain_data
+from mar.util.checksums import crc32c
+from mar.util.kinds import PositiveInt
+from mar.util.protobuf import Span, field, spans
 
 SCHEMA = 1
+# Numbers of fields in onnx/onnx.proto.
+_GRAPH, _PROPERTIES = 7, 14  # of a model
+_NODES, _ARRAYS = 1, 5  # of a graph
+_ATTRIBUTES = 5  # of a node
+_OF_ARRAYS, _OF_GRAPHS = (5, 10), (6, 11)  # of an attribute
+_ELSEWHERE = 13  # of an array: where it lies, keys and values
+_FORM = {
+    **{"front_end": dict, "windows": dict, "provenance": dict, "origin": dict, "licence": str},
+    **{"frames": PositiveInt, "dimensions": PositiveInt, "heads": tuple[dict, ...]},
+    "precision": Literal["float32", "float16", "int8"],
+}
+
+
+def sealed(content: bytes) -> bytes:
+    """A file's bytes with their checksum behind them, as one more entry of its metadata.
+
+    The format has none; messages of protocol buffers may be appended to each other.
+    """
+    return content + _seal(crc32c(content))
+
+
+def _seal(checksum: int) -> bytes:
+    return field(_PROPERTIES, field(1, b"crc32c") + field(2, f"{checksum:08x}".encode()))
+
+
+def check(path: str | os.PathLike[str]) -> None:
+    """That a file is as `mar export` wrote it, and its data are in it or beside it.
+
+    One that another program made of it, with data beside it perhaps, has no checksum at its end.
+
+    Raises:
+        InputError: it is damaged, or has data elsewhere.
+    """
+    data = files.read(path)
+    end = max(0, len(data) - len(_seal(0)))
+    is_sealed = data[end:-8] == _seal(0)[:-8]
+    if is_sealed and data[end:] != _seal(crc32c(data[:end])):
+        raise InputError(
+            f"{path}: damaged: its checksum differs; export it again. (A program that changes it "
+            "has to remove crc32c from its metadata)"
+        )
+    try:
+        graphs = spans(data, (0, len(data)), _GRAPH)
+        places = [place for graph in graphs for place in _outside(data, graph)]
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path}: expected a whole file of mar export: {error}") from None
+    if odd := [place for place in places if os.path.isabs(place) or ".." in place.split("/")]:
+        raise InputError(f"{path}: expected its data beside it, found them at {odd[0]!r}")
+
+
+def _outside(data: bytes, graph: Span) -> Iterator[str]:
+    """Where a graph, and those within it, say that arrays lie which are not in the file."""
+    arrays = spans(data, graph, _ARRAYS)
+    for node in spans(data, graph, _NODES):
+        for attribute in spans(data, node, _ATTRIBUTES):
+            arrays += [span for number in _OF_ARRAYS for span in spans(data, attribute, number)]
+            for inner in (span for number in _OF_GRAPHS for span in spans(data, attribute, number)):
+                yield from _outside(data, inner)
+    for array in arrays:
+        for entry in spans(data, array, _ELSEWHERE):
+            (key,), (value,) = spans(data, entry, 1), spans(data, entry, 2)
+            if data[slice(*key)] == b"location":
+                yield data[slice(*value)].decode()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,7 +120,10 @@ class About:
         """
         names = {field.name for field in dataclasses.fields(cls)}
         try:
-            values = {name: json.loads(entries[name]) for name in names}
+            values = {name: plain_data.parsed(entries[name]) for name in names}
+            plain_data.checked(values, {"schema": int})
+            if values["schema"] <= SCHEMA:
+                plain_data.checked(values, _FORM)
         except (KeyError, ValueError) as error:
             there = ", ".join(sorted(entries)) or "none"
             raise InputError(

@@ -120,16 +120,21 @@ def grouped(
 
 def work_of(network: onnx.ModelProto) -> dict[str, float]:
     """Each convolution's share of all products, in the order of the graph."""
+    products = products_of(network)
+    total = sum(products.values())
+    return {name: count / total for name, count in products.items()}
+
+
+def products_of(network: onnx.ModelProto) -> dict[str, float]:
+    """How often each convolution multiplies two numbers for one snippet."""
     shapes = onnx.shape_inference.infer_shapes(network).graph.value_info
     sizes = {
         value.name: [dim.dim_value for dim in value.type.tensor_type.shape.dim] for value in shapes
     }
-    products = {
+    return {
         name: float(np.prod(kernel) * np.prod(sizes[name][2:]))
         for name, kernel in _kernels(network).items()
     }
-    total = sum(products.values())
-    return {name: count / total for name, count in products.items()}
 
 
 def _kernels(network):

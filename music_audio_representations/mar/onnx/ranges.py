@@ -14,8 +14,8 @@ import onnxruntime
 from mar.onnx.waveform import SNIPPETS
 
 BATCH = 16  # snippets at once
-_DRAWN = 8192  # values of a tensor that are kept of each batch, beside its extremes
-_SHARES = np.linspace(0.3, 1.0, 15)  # of the extremes, which are tried as ends of the range
+_DRAWN = 8192  # values of a tensor that are kept of each batch
+_SHARES = np.geomspace(0.1, 1, 24)  # of the extremes, which are tried as ends of the range
 
 
 class Range(NamedTuple):
@@ -38,7 +38,7 @@ class Range(NamedTuple):
 
     @classmethod
     def of(cls, values: np.ndarray) -> "Range":
-        """The one that loses least of some values: first the upper end is chosen, then the lower."""
+        """The one that loses least of some values: its upper end is chosen first."""
         lowest, highest = values.min(), values.max()
         highest = min(_SHARES * highest, key=lambda end: cls.between(lowest, end).loss(values))
         lowest = min(_SHARES * lowest, key=lambda end: cls.between(end, highest).loss(values))
@@ -70,6 +70,5 @@ def ranges(
     drawn: dict[str, list[np.ndarray]] = {name: [] for name in tensors}
     for batch in np.array_split(snippets, -(-len(snippets) // BATCH)):
         for name, values in zip(tensors, session.run(tensors, {SNIPPETS: batch}), strict=True):
-            some = values.ravel()[rng.integers(0, values.size, _DRAWN)]
-            drawn[name].append(np.append(some, [values.min(), values.max()]))
+            drawn[name].append(values.ravel()[rng.integers(0, values.size, _DRAWN)])
     return {name: Range.of(np.concatenate(values)) for name, values in drawn.items()}

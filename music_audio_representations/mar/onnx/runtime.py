@@ -14,7 +14,7 @@ from mar.audio.logmel import LogMel
 from mar.audio.windows import Windows
 from mar.embedding.batches import Tag, in_batches
 from mar.errors import ConfigError, InputError
-from mar.onnx.metadata import About
+from mar.onnx.metadata import About, check
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -26,6 +26,7 @@ _PROVIDERS = (
     "DmlExecutionProvider",
     "CPUExecutionProvider",
 )
+_PROCESSOR = pathlib.Path("/proc/cpuinfo")
 _ERRORS_ALONE = 3  # ONNX Runtime remarks on inputs that may be left out
 _LOG = logging.getLogger(__name__)
 
@@ -141,8 +142,9 @@ def session(path: str | os.PathLike) -> "onnxruntime.InferenceSession":
             f"{path}: needs ONNX Runtime: pip install onnxruntime (or onnxruntime-gpu, "
             f"onnxruntime-directml)"
         ) from None
-    if not os.path.isfile(path):
+    if not os.path.exists(path):
         raise InputError(f"{path}: no such file; mar export --output {path} makes one")
+    check(path)
     options = onnxruntime.SessionOptions()
     options.log_severity_level = _ERRORS_ALONE
     available = onnxruntime.get_available_providers()
@@ -181,7 +183,7 @@ def _warn_once(message: str) -> None:
 def _lacks_vnni() -> bool:
     """Whether the processor is known to have no instructions for products of bytes."""
     with contextlib.suppress(OSError):
-        text = pathlib.Path("/proc/cpuinfo").read_text()
+        text = _PROCESSOR.read_text()
         if "flags" in text:
             return "vnni" not in text
     return False

@@ -13,8 +13,8 @@ import hashlib
 import json
 import os
 import pathlib
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import safetensors
@@ -23,14 +23,29 @@ import safetensors.numpy
 from mar.embedding import provenance
 from mar.errors import ConfigError, InputError
 from mar.probing.calibration import EXCLUSIVE, Calibration, Rule
-from mar.probing.dense import Layers
+from mar.probing.dense import ACTIVATIONS, Layers
+from mar.tasks.base import METRICS
+from mar.util import files, plain_data
 from mar.util.atomic import whole
+from mar.util.checksums import crc32c
+from mar.util.kinds import PositiveInt
 
 if TYPE_CHECKING:
     from mar.embedding.embedder import Embedding
 
 FILE = "head.safetensors"
 _SCHEMA = 1
+_WRITTEN = {
+    **{"about": Mapping[str, object], "methods": tuple[str, ...] | None},
+    **{
+        "activation": Literal[tuple(ACTIVATIONS)],
+        "output": Literal["sigmoid", "softmax", "linear"],
+    },
+}
+_ABOUT = {
+    **{"task": str, "kind": Literal[tuple(METRICS)], "labels": tuple[str, ...], "pooling": str},
+    **{"dimensions": PositiveInt, "embeddings": Mapping[str, object], "unit": str},
+}
 _KEPT_ALIKE = ("store", "format")  # of a data set: how embeddings are kept does not change them
 
 
@@ -244,22 +259,39 @@ def _written(parts: Parts) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         arrays |= {"slopes": slopes, "intercepts": intercepts, "thresholds": rule.thresholds}
         arrays |= {f"curve.{label}": curve for label, curve in rule.calibration.curves.items()}
         written["methods"] = rule.calibration.methods
+    arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
     about = {"schema": _SCHEMA, "about": parts.about, **written}
-    return {name: np.ascontiguousarray(array) for name, array in arrays.items()}, about
+    return arrays, {**about, "checksum": _checksum(arrays, about)}
+
+
+def _checksum(arrays: Mapping[str, np.ndarray], about: dict[str, Any]) -> int:
+    """The CRC-32C of all that a file holds, for which the format has none."""
+    checksums = [
+        [name, str(arrays[name].dtype), arrays[name].shape, crc32c(arrays[name].tobytes())]
+        for name in sorted(arrays)
+    ]
+    return crc32c(json.dumps([about, checksums]).encode())
 
 
 def _read(file: pathlib.Path) -> Parts:
     """Reads a file; raises InputError."""
+    files.refuse_others(file)
     try:
         with safetensors.safe_open(file, "numpy") as opened:
-            written = json.loads((opened.metadata() or {})["mar"])
+            written = plain_data.parsed((opened.metadata() or {})["mar"])
             arrays = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
-        if written["schema"] > _SCHEMA:
+        if plain_data.checked(written, {"schema": int})["schema"] > _SCHEMA:
             raise InputError(
                 f"{file}: expected a head of schema {_SCHEMA} or earlier, got {written['schema']}; "
                 f"a newer version of mar wrote it"
             )
-        return _assembled(written, arrays)
+        if "checksum" in written and written.pop("checksum") != _checksum(arrays, written):
+            raise ValueError("its checksum differs")
+        plain_data.checked(written, _WRITTEN)
+        plain_data.checked(written["about"], _ABOUT, "about")
+        parts = _assembled(written, arrays)
+        _check_shapes(parts)
+        return parts
     except FileNotFoundError:
         raise InputError(
             f"{file}: there is no head; mar probe writes one into its results"
@@ -296,3 +328,26 @@ def _assembled(written, arrays):
         )
         rule = Rule(calibration, arrays["thresholds"])
     return Parts(layers, rule, about)
+
+
+def _check_shapes(parts: Parts) -> None:
+    """Raises ValueError where arrays do not fit to each other, or hold NaN."""
+    layers, labels = parts.layers, (len(parts.about["labels"]),)
+    inputs: tuple[int, ...] = (parts.about["dimensions"],)
+    expected = [(layers.mean, inputs), (layers.scale, inputs)]
+    for kernel, bias in zip(layers.kernels, layers.biases, strict=True):
+        expected += [(kernel, (*inputs, *bias.shape)), (bias, bias.shape[:1])]
+        inputs = bias.shape
+    expected += [(layers.target_mean, labels), (layers.target_scale, labels)]
+    expected += [(layers.biases[-1], labels)] if layers.biases else [(np.empty(0), (1,))]
+    if parts.rule is not None:
+        calibration = parts.rule.calibration
+        per_label = calibration.slopes, calibration.intercepts, parts.rule.thresholds
+        expected += [(array, labels) for array in per_label]
+        last = max(calibration.curves, default=-1)
+        if len(calibration.methods) != labels[0] or last >= labels[0]:
+            raise ValueError("its calibration is of other labels")
+        expected += [(curve, (2, *curve.shape[1:2])) for curve in calibration.curves.values()]
+    for array, shape in expected:
+        if array.shape != shape or array.dtype.kind != "f" or np.isnan(array).any():
+            raise ValueError(f"expected numbers of shape {shape}, got {array.dtype} {array.shape}")

@@ -22,19 +22,16 @@ import shutil
 from collections.abc import Container, Iterable, Iterator, Mapping
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 from threadpoolctl import threadpool_limits
 
 import mar
 from mar.embedding import pieces
 from mar.embedding.pieces import Piece
 from mar.embedding.store import Embeddings
-from mar.errors import InputError
 from mar.probing import tagging
 from mar.probing.head import Head
-from mar.util import table_files
+from mar.util import cluster, table_files
 from mar.util.atomic import make_folder
-from mar.util.cluster import RETRIES, connected
 from mar.util.lock import FolderLock
 from mar.util.processes import processors
 
@@ -155,10 +152,9 @@ class Labelling:
         rows = 0
         with table_files.writer(output.with_suffix(suffix), self.schema, kept) as write:
             for stem in stems:
-                with pq.ParquetFile(_table(stem, name)) as file:
-                    for batch in file.iter_batches():
-                        write(pa.Table.from_batches([batch]))
-                        rows += len(batch)
+                for table in table_files.read(_table(stem, name)):
+                    write(table)
+                    rows += len(table)
         return rows
 
 
@@ -193,15 +189,9 @@ def _on_this_machine(job: Labelling, todo: Mapping[pathlib.Path, Piece]) -> None
 
 def _on_cluster(job: Labelling, todo: Mapping[pathlib.Path, Piece], address: str) -> None:
     """A piece a core of the cluster at a time."""
-    ray = connected(address)
-    label = ray.remote(num_cpus=1, max_retries=RETRIES)(Labelling.label)
+    ray = cluster.connected(address)
+    label = ray.remote(num_cpus=1, max_retries=cluster.RETRIES)(Labelling.label)
     shared = ray.put(job)
-    waiting = [label.remote(shared, piece, stem) for stem, piece in todo.items()]
-    while waiting:
-        finished, waiting = ray.wait(waiting)
-        try:
-            ray.get(finished)
-        except ray.exceptions.RayTaskError as error:
-            if isinstance(error.cause, InputError):
-                raise error.cause from None
-            raise
+    pending = {label.remote(shared, piece, stem): stem for stem, piece in todo.items()}
+    for _ in cluster.finished(ray, pending):
+        pass

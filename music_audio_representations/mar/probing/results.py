@@ -20,8 +20,6 @@ import json
 import math
 import os
 import pathlib
-import zipfile
-import zlib
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -31,6 +29,7 @@ import pandas as pd
 from mar.errors import InputError
 from mar.probing import metrics
 from mar.probing.facts import SCORE, check_facts
+from mar.util import arrays, plain_data
 from mar.util.atomic import make_folder, remove_abandoned, whole
 from mar.util.lock import FolderLock
 
@@ -154,10 +153,9 @@ class Run:
         """
         path = self.folder / "predictions.npz"
         try:
-            with np.load(path, allow_pickle=False) as arrays:
-                predictions = Predictions(*(arrays[name] for name in Predictions._fields))
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-            raise InputError(f"{path}: not the predictions of a run: {error}") from None
+            predictions = Predictions(*arrays.read_npz(path, Predictions._fields))
+        except FileNotFoundError:
+            raise InputError(f"{path}: not the predictions of a run: no such file") from None
         items, labels = self.facts["items"]["test"], len(self.facts["labels"])
         shapes = [array.shape for array in predictions]
         if shapes != [(items,), (items, labels), (items, labels)]:
@@ -235,9 +233,9 @@ def read_run(folder: str | os.PathLike) -> Run:
     folder = pathlib.Path(folder)
     path = folder / "result.json"
     try:
-        facts = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: not the result of a run: {error}") from None
+        facts = plain_data.read(path)
+    except FileNotFoundError:
+        raise InputError(f"{path}: not the result of a run: no such file") from None
     check_facts(path, facts)
     place, address = (
         pathlib.Path(os.path.abspath(folder)).parts[-3:],

@@ -12,14 +12,13 @@ or the same with a Y in front; seconds may have decimals (30.000).
 import collections
 import csv
 import io
-import json
 import logging
 import os
 import re
 from collections.abc import Collection, Mapping, Sequence
 
 from mar.errors import ConfigError, InputError
-from mar.util import tables, text
+from mar.util import plain_data, tables, text
 from mar.util.text import Path
 
 _LOG = logging.getLogger(__name__)
@@ -179,7 +178,7 @@ def descendants(path: Path, classes: Sequence[str]) -> set[str]:
         InputError: it is no ontology, or has no such class.
     """
     try:
-        nodes = {node["id"]: node for node in json.loads(text.read_text(path))}
+        nodes = {node["id"]: node for node in plain_data.parsed(text.read_text(path))}
         ids = {node["name"]: id for id, node in nodes.items()}
         children = {id: list(node["child_ids"]) for id, node in nodes.items()}
     except (ValueError, LookupError, TypeError) as error:

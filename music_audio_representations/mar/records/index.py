@@ -70,6 +70,8 @@ def index(
     for name, (size, fingerprint, shard_rows) in zip(names, scanned, strict=True):
         shards.append(manifests.Shard(name, size, fingerprint))
         rows += [_placed(row, name) for row in shard_rows]
+    if not rows:
+        raise InputError(f"{locations[0]}: expected records, found none in {len(locations)} files")
     _refuse_duplicates(rows)
     vocabulary = vocabulary or _vocabulary(rows)
     numbers = {name: number for number, name in enumerate(vocabulary)}

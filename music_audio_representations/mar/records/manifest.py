@@ -11,7 +11,7 @@ import os
 import pathlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -21,13 +21,22 @@ import pyarrow.parquet as pq
 from mar.errors import ConfigError, InputError
 from mar.records import storage
 from mar.records.storage import File, Location
+from mar.util import plain_data
 from mar.util.atomic import appearing
 from mar.util.checksums import crc32c
+from mar.util.kinds import NonNegativeInt, PositiveInt
 
 NAME = "manifest.parquet"
 FINGERPRINT_BYTES = 4096
 FORMAT = 1
 _METADATA = b"mar.records"
+_HEADER = {
+    **{"front_end": Mapping[str, object], "dtype": Literal["float16", "float32"]},
+    **{"vocabulary": tuple[str, ...], "features": Mapping[str, str | None]},
+    **{"shards": tuple[object, ...], "made_from": str | None},
+}
+_FRONT_END = {"n_mels": PositiveInt, "hop_length": PositiveInt, "sample_rate": PositiveInt}
+_SHARD = {"name": str, "size": NonNegativeInt, "fingerprint": NonNegativeInt}
 
 SCHEMA = pa.schema(
     [
@@ -145,6 +154,7 @@ class Manifest:
         self.location = os.fspath(location)
         self.header = header
         self._ids = table["id"]
+        _check(table)
         self.shard_index = _shard_index(table["shard"], header.shards, self.location)
         self.offsets = table["offset"].to_numpy()
         self.frames = table["frames"].to_numpy()
@@ -184,6 +194,20 @@ class Manifest:
     def labels(self, track: int) -> np.ndarray:
         """Label indices of one track, int32 `(labels of the track,)`."""
         return self._label_values[self._label_starts[track] : self._label_starts[track + 1]]
+
+    def check_labels(self) -> None:
+        """That all labels are in the vocabulary.
+
+        Raises:
+            InputError: one is not.
+        """
+        known = len(self.header.vocabulary)
+        odd = self._label_values[(self._label_values < 0) | (self._label_values >= known)]
+        if len(odd):
+            raise InputError(
+                f"{self.location}: expected labels from 0 to {known - 1}, as there are names for, "
+                f"found {odd[0]}; mar records verify says in which records"
+            )
 
     def multi_hot(self, tracks: np.ndarray) -> np.ndarray:
         """Labels of tracks, float32 `(tracks, labels in the vocabulary)` of 0 and 1.
@@ -311,17 +335,38 @@ def _complete(table: pa.Table) -> pa.Table:
 
 
 def _header(metadata: Mapping[bytes, bytes] | None, location: str) -> Header:
-    try:
-        fields = json.loads((metadata or {})[_METADATA])
-    except KeyError:
+    if not metadata or _METADATA not in metadata:
         raise InputError(
             f"{location}: a Parquet file, but no manifest of TFRecords. For TFRecords that others "
             f"wrote, mar records index makes one"
-        ) from None
-    if fields.pop("format") != FORMAT:
+        )
+    fields = plain_data.checked(plain_data.parsed(metadata[_METADATA]), {"format": int})
+    if fields.pop("format") > FORMAT:
         raise InputError(f"{location}: made by a newer version of this package")
-    shards = [Shard(**shard) for shard in fields.pop("shards")]
+    plain_data.checked(fields, _HEADER, "its header")
+    plain_data.checked(fields["front_end"], {"LogMel": Mapping[str, object]}, "its front end")
+    plain_data.checked(fields["front_end"]["LogMel"], _FRONT_END, "its LogMel")
+    shards = [
+        Shard(**plain_data.checked(shard, _SHARD, f"shard {number}"))
+        for number, shard in enumerate(fields.pop("shards"))
+    ]
     return Header(**fields, shards=shards)
+
+
+def _check(table: pa.Table) -> None:
+    """Raises ValueError where rows lack something, or say what cannot be."""
+    for field in SCHEMA:
+        column = table[field.name]
+        kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+        if kind != field.type:
+            raise ValueError(f"the column {field.name} is of {kind}, expected {field.type}")
+        if field.name != "group" and column.null_count:
+            raise ValueError(f"{column.null_count} rows without {field.name}")
+    if pc.list_flatten(table["labels"]).null_count:
+        raise ValueError("labels that are null")
+    for name in ("frames", "offset"):
+        if len(table) and pc.min(table[name]).as_py() < 0:
+            raise ValueError(f"{name} below 0")
 
 
 def _shard_index(column: pa.ChunkedArray, shards: Sequence[Shard], location: str) -> np.ndarray:

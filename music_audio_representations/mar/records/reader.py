@@ -36,12 +36,13 @@ class RecordReader:
         manifest: the `Manifest`.
 
     Raises:
-        InputError: there is no manifest, or a shard is missing or has another size than the
-            manifest says.
+        InputError: there is no manifest, it has labels without a name, or a shard is missing or has
+            another size than the manifest says.
     """
 
     def __init__(self, location: Location) -> None:
         self.manifest = manifests.read(location)
+        self.manifest.check_labels()
         header = self.manifest.header
         locations = [self.manifest.shard_location(shard) for shard in range(len(header.shards))]
         _check_sizes(header.shards, locations)

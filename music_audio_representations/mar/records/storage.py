@@ -19,6 +19,7 @@ from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from mar.errors import InputError
+from mar.util import files
 
 Location = str | os.PathLike[str]  # a path or a URI
 
@@ -123,6 +124,7 @@ class LocalFile(File):
     """A file read with `pread`, without the read-ahead that random access would waste."""
 
     def __init__(self, path: str) -> None:
+        files.refuse_others(path)
         self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         status = os.fstat(self._descriptor)
         if stat.S_ISDIR(status.st_mode):

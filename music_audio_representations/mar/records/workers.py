@@ -76,7 +76,10 @@ def _by_processes(calls: Sequence[tuple], workers: int) -> Generator[int, None, 
                 process.kill()  # or it would finish its shard first
             raise
         except BrokenProcessPool:
-            raise _killed("fewer --workers") from None
+            raise InputError(
+                "a worker process was killed (out of memory?). Finished shards are kept: run the "
+                "same command again, with fewer --workers"
+            ) from None
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
 
@@ -94,26 +97,7 @@ def _by_cluster(calls: Sequence[tuple], address: str) -> Generator[int, None, No
         max_retries=cluster.RETRIES,
         runtime_env={"env_vars": _SINGLE_THREADED},
     )(write_shard)
-    pending = {task.remote(*call): number for number, call in enumerate(calls)}
-    try:
-        while pending:
-            (done, *_), _ = ray.wait(list(pending))
-            ray.get(done)
-            yield pending.pop(done)
-    except ray.exceptions.RayTaskError as error:
-        raise error.cause from None
-    except ray.exceptions.WorkerCrashedError:
-        raise _killed("more memory on each machine") from None
-    finally:
-        for task in pending:
-            ray.cancel(task, force=True)
-
-
-def _killed(remedy: str) -> InputError:
-    return InputError(
-        f"a worker process was killed (out of memory?). Finished shards are kept: run the same "
-        f"command again, with {remedy}"
-    )
+    yield from cluster.finished(ray, {task.remote(*call): n for n, call in enumerate(calls)})
 
 
 @contextlib.contextmanager

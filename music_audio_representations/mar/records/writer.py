@@ -34,7 +34,9 @@ from mar.records import manifest as manifests
 from mar.records import storage, workers
 from mar.records.shards import PART_SCHEMA, PARTS, Job, Shards, added_prefix
 from mar.records.storage import Location
+from mar.util import plain_data
 from mar.util.atomic import appearing
+from mar.util.kinds import PositiveInt
 from mar.util.lock import FolderLock
 
 _LOG = logging.getLogger(__name__)
@@ -123,7 +125,7 @@ def _set_other_additions_aside(folder: pathlib.Path, job: Job, share: tuple[int,
     """Removes what was not finished of other additions, and what is left of finished ones."""
     assert job.earlier is not None
     plan = folder / PARTS / "plan.json"
-    begun = json.loads(plan.read_text())["job"] if plan.exists() else job.hash()
+    begun = plain_data.read(plan, {"job": str})["job"] if plan.exists() else job.hash()
     if begun == job.hash():
         return
     if begun != job.earlier.made_from:  # whose shards are those that are added to
@@ -147,7 +149,7 @@ def _tracks_per_shard(job: Job, folder: pathlib.Path) -> int:
         text = json.dumps({"job": job.hash(), "tracks_per_shard": tracks})
         with appearing(plan) as unfinished:
             unfinished.write_text(text)
-    begun = json.loads(plan.read_text())
+    begun = plain_data.read(plan, {"job": str, "tracks_per_shard": PositiveInt})
     if begun["job"] != job.hash():
         raise ConfigError(f"{folder}: {_OTHER}")
     return begun["tracks_per_shard"]

@@ -182,7 +182,7 @@ class Reproduction:
         if request.shard != (0, 1) or not each.is_complete:
             self._tell([name], State("waiting", "for the other shards; then run without --shard"))
             return
-        embeddings = Embeddings(each.folder)
+        embeddings, problem = Embeddings(each.folder), ""
         if absent := located.without_embedding(embeddings):
             problem = (
                 f"{len(absent)} of {len(located.paths)} items have no embedding, such as "
@@ -190,18 +190,17 @@ class Reproduction:
             )
             if not request.allow_missing:
                 raise InputError(f"{problem}; put them there, or give --allow_missing")
-            logger.warning("%s: %s", name, problem)
         config = request.choice.path(located.task.info, self.source)
         asked = hash_of(located, embeddings, config, request.choice.trials)
         if self._is_measured(name, asked):
-            self._tell([name], State("measured"))
+            self._tell([name], State("measured", problem))
             return
         job = Job(
             *(name, self._metadata(name), each.folder, config, request.choice.trials),
             *(request.results, request.row, asked),
         )
         future = submit(job, functools.partial(self._tell, [name], State("probing")))
-        future.add_done_callback(functools.partial(self._ended, name))
+        future.add_done_callback(functools.partial(self._ended, name, problem))
         yield future
 
     def _is_measured(self, name: str, asked: str) -> bool:
@@ -209,12 +208,12 @@ class Reproduction:
         folder = self.request.results / name / self.request.row / "0"
         return (folder / "result.json").exists() and read_run(folder).facts.get("asked") == asked
 
-    def _ended(self, name: str, future: concurrent.futures.Future) -> None:
+    def _ended(self, name: str, problem: str, future: concurrent.futures.Future) -> None:
         error = None if future.cancelled() else future.exception()
         if isinstance(error, _TOLD):
             self._tell([name], State("missing", str(error)))
         elif not error and not future.cancelled():
-            self._tell([name], State("measured"))
+            self._tell([name], State("measured", problem))
 
     # -------------------------------------------------------------------------------------- telling
 
@@ -229,7 +228,8 @@ class Reproduction:
     def _tell(self, names: Sequence[str], state: State) -> None:
         for name in names:
             self.states[name] = state
-            logger.info("%s: %s %s", name, state.stage, state.why)
+            if state != State("waiting"):
+                logger.info("%s: %s%s", name, state.stage, f": {state.why}" if state.why else "")
         self._write_page()
 
     def _write_page(self, is_running: bool = True) -> None:

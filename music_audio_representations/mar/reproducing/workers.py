@@ -3,6 +3,7 @@
 import concurrent.futures
 import contextlib
 import dataclasses
+import logging
 import multiprocessing
 import os
 import pathlib
@@ -83,6 +84,7 @@ def workers(count: int) -> Iterator[Submit]:
 def _begin() -> None:
     end_with_parent()
     terminal.hold_imports()
+    logging.disable(logging.WARNING)  # of tasks and missing items this was told before
     os.environ["CUDA_VISIBLE_DEVICES"] = ""  # the accelerator is taken by what embeds
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 

@@ -6,7 +6,6 @@ musicnn's `*_gt_msd.tsv`. The audio of a track is looked for at its 7digital pat
 tell it, and at `<id[2]>/<id[3]>/<id[4]>/<id>`.
 """
 
-import json
 import pathlib
 from collections.abc import Sequence
 
@@ -15,6 +14,7 @@ import numpy as np
 from mar.errors import InputError
 from mar.tasks import readers
 from mar.tasks.base import Items, TaskInfo
+from mar.util import plain_data
 
 TRAIN_ITEMS = 201_680  # of filtered_list_train.cP; the others are for validation
 _PARENT = "MSD_split_for_tagging"
@@ -83,8 +83,8 @@ def read_ground_truth(path: pathlib.Path, labels: int) -> dict[str, np.ndarray]:
     for number, line in enumerate(readers.read_lines(path), 1):
         id, _, vector = line.partition("\t")
         try:
-            rows[id] = np.array(json.loads(vector), np.uint8)
-        except (ValueError, OverflowError):
+            rows[id] = np.array(plain_data.parsed(vector), np.uint8)
+        except (ValueError, OverflowError, TypeError):
             raise InputError(f"{path}: line {number}: expected `id<TAB>[0, 1, …]`") from None
         if rows[id].shape != (labels,):
             raise InputError(f"{path}: line {number}: expected {labels} labels")

@@ -18,7 +18,7 @@ from typing import Any, TextIO
 import numpy as np
 
 from mar.errors import InputError
-from mar.util import tables, text
+from mar.util import arrays, files, plain_data, tables, text
 
 Path = str | os.PathLike[str]
 
@@ -27,6 +27,7 @@ _CP_ITEM = re.compile(r"a?S'(.*)'")
 _SPACE = re.compile(r"[\s,]*")
 _COLON = re.compile(r"\s*:\s*")
 _DECODER = json.JSONDecoder()
+_MOST_CHARACTERS = 1 << 26  # of one entry of an object that is streamed
 
 
 def find(folder: Path, name: str) -> pathlib.Path:
@@ -146,11 +147,7 @@ def read_array(path: Path, shape: Sequence[int | None] | None = None) -> np.ndar
     Raises:
         InputError: it is no such array.
     """
-    data = read_bytes(path)
-    try:
-        array = np.lib.format.read_array(io.BytesIO(data), allow_pickle=False)
-    except Exception as error:  # NumPy parses the header as Python, so damage may raise anything
-        raise InputError(f"{path}: not a plain .npy array: {error}") from None
+    array = arrays.parsed(path, read_bytes(path))
     if shape is not None and (
         len(shape) != array.ndim
         or any(want not in (None, have) for want, have in zip(shape, array.shape, strict=True))
@@ -223,8 +220,9 @@ def read_json(path: Path) -> Any:
     Raises:
         InputError: it is no valid JSON.
     """
+    content = read_text(path)
     try:
-        return json.loads(read_text(path))
+        return plain_data.parsed(content)
     except ValueError as error:
         raise InputError(f"{path}: not valid JSON: {error}") from None
 
@@ -246,8 +244,12 @@ class _Described:
         return np.frombuffer(raw, dtype).reshape(shape, order="F" if is_fortran else "C")
 
 
-class _PlainData(pickle.Unpickler):
-    """Strings, numbers, lists, dictionaries and NumPy arrays; anything else is refused."""
+class _PlainData(pickle._Unpickler):
+    """Strings, numbers, lists, dictionaries and NumPy arrays; anything else is refused.
+
+    Python's own implementation: that in C reserves memory for whatever index a pickle remembers
+    something under, up to sixteen times four thousand million bytes.
+    """
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) == ("_codecs", "encode"):  # how Python 3 writes bytes for Python 2
@@ -288,11 +290,14 @@ def stream_object(path: Path, chunk_characters: int = 1 << 20) -> Iterator[tuple
         InputError: it is not such an object.
     """
     path = pathlib.Path(path)
+    files.refuse_others(path)
     opened: Any = gzip.open if path.suffix == ".gz" else open
     try:
         with opened(path, "rt", encoding="utf-8") as file:
             yield from _stream(file, path, chunk_characters)
-    except (*text.DAMAGED, UnicodeDecodeError) as error:
+    except InputError:
+        raise
+    except (*text.DAMAGED, ValueError) as error:
         raise InputError(f"{path}: cannot be read: {error}") from None
 
 
@@ -317,6 +322,8 @@ def _stream(file: TextIO, path: pathlib.Path, chunk_characters: int) -> Iterator
             yield key, value
             continue
         more = file.read(chunk_characters)
+        if len(text) - position > _MOST_CHARACTERS:  # each time, all of it is tried anew
+            raise InputError(f"{path}: an entry of more than {_MOST_CHARACTERS} characters")
         if not more:
             raise InputError(f"{path}: not valid JSON, or truncated: {text[position:]!r:.60}")
         text, position = text[position:] + more, 0
@@ -338,5 +345,7 @@ def _entry(text: str, position: int) -> tuple[str, Any, int] | None:
         value, end = _DECODER.raw_decode(text, colon.end())
     except json.JSONDecodeError:
         return None
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
     # A number at the very end of the text may continue in what is not yet read.
     return (key, value, end) if end < len(text) else None

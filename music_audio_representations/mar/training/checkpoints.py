@@ -16,6 +16,7 @@ from mar.models.runs import BEST, CHECKPOINTS, FACTS
 from mar.models.saving import front_end
 from mar.optim.average import WeightAverage
 from mar.optim.fused_adam import FusedAdam
+from mar.util import plain_data
 from mar.util.atomic import whole
 from mar.util.lock import FolderLock
 
@@ -115,8 +116,8 @@ class Checkpoints:
     def _compare(self):
         path = self._folder / FACTS
         try:
-            earlier = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, json.JSONDecodeError) as error:
+            earlier = plain_data.read(path)
+        except (FileNotFoundError, InputError) as error:
             raise InputError(f"{path}: cannot be read: {error}; --fresh sets it aside") from None
         different = sorted(differences(earlier, self._facts))
         if different:

@@ -1,24 +1,34 @@
 """What runs logged, read and drawn; needs no TensorFlow."""
 
-import json
 import os
 import pathlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from mar.errors import InputError
+from mar.util import plain_data
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 METRICS = "metrics.jsonl"
+_FORM = {"step": int, "part": str}
 
 
 def read(folder: str | os.PathLike[str]) -> list[dict[str, Any]]:
-    """The records of `metrics.jsonl`, dictionaries; a last line cut short by a kill is left out."""
+    """The records of `metrics.jsonl`, dictionaries; a last line cut short by a kill is left out.
+
+    Raises:
+        InputError: another line is damaged.
+    """
     path = pathlib.Path(folder) / METRICS
     if not path.exists():
         return []
     lines = path.read_text(encoding="utf-8").split("\n")
-    return [json.loads(line) for line in lines[:-1]]
+    try:
+        return [plain_data.checked(plain_data.parsed(line), _FORM) for line in lines[:-1]]
+    except ValueError as error:
+        raise InputError(f"{path}: a line is damaged: {error}") from None
 
 
 def draw_losses(runs: Mapping[str, list[dict[str, Any]]]) -> "Figure":

@@ -8,6 +8,8 @@ import google_crc32c
 
 from mar.errors import InputError
 
+_PIECE_BYTES = 2**22
+
 
 def sha256(path: str | os.PathLike[str]) -> str:
     """The SHA-256 of a file, in hexadecimal.
@@ -18,7 +20,7 @@ def sha256(path: str | os.PathLike[str]) -> str:
     digest = hashlib.sha256()
     try:
         with open(path, "rb") as file:
-            while content := file.read(2**20):
+            while content := file.read(_PIECE_BYTES):
                 digest.update(content)
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from None
@@ -28,6 +30,15 @@ def sha256(path: str | os.PathLike[str]) -> str:
 def crc32c(data: bytes | memoryview) -> int:
     """The CRC-32C of bytes."""
     return google_crc32c.value(bytes(data) if isinstance(data, memoryview) else data)
+
+
+def file_crc32c(path: str | os.PathLike[str]) -> int:
+    """The CRC-32C of a file, in memory that does not grow with it."""
+    checksum = 0
+    with open(path, "rb") as file:
+        while piece := file.read(_PIECE_BYTES):
+            checksum = google_crc32c.extend(checksum, piece)
+    return checksum
 
 
 def masked(crc: int) -> bytes:

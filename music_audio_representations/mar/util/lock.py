@@ -25,9 +25,11 @@ import uuid
 import psutil
 
 from mar.errors import InputError
+from mar.util import plain_data
 from mar.util.names import printable
 
 _NAME, _GUARD = ".writer", ".taken-over"
+_FORM = {"host": str, "process": int, "started": object, "since": str, "command": str}
 _BEAT_SECONDS, _VOID_SECONDS = 30.0, 300.0
 _TRIES, _TRY_SECONDS = 50, 0.1
 _PATIENCE_SECONDS = 2 * _VOID_SECONDS
@@ -174,7 +176,7 @@ def _holder(path: pathlib.Path) -> dict | None:
     if text is None:
         return None
     try:
-        holder = json.loads(text)
+        holder = plain_data.checked(plain_data.parsed(text), _FORM)
     except ValueError:  # it is being written, or the disk was full
         holder = {}
     if _place(holder) == _place(_this_process()):

@@ -11,6 +11,7 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 from mar.errors import InputError
+from mar.util import files
 from mar.util.atomic import whole
 
 
@@ -46,6 +47,22 @@ def writer(
         yield lambda table: opened.write_table(table.cast(schema))
 
 
+def read(path: str | os.PathLike) -> Iterator[pa.Table]:
+    """Yields a Parquet table batch by batch; the checksums of its pages are compared.
+
+    Raises:
+        InputError: it cannot be read, or is damaged.
+    """
+    files.refuse_others(path)
+    try:
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            for batch in file.iter_batches():
+                yield pa.Table.from_batches([batch])
+    except (OSError, pa.ArrowException) as error:
+        reason = str(error).partition("\n")[0]
+        raise InputError(f"{path}: damaged: {reason}; delete it, and run again") from None
+
+
 class _JsonLines:
     """A file of JSON objects, written as Arrow's writers of other formats are."""
 
@@ -65,7 +82,7 @@ class _JsonLines:
 
 
 def _parquet(path: pathlib.Path, schema: pa.Schema) -> pq.ParquetWriter:
-    return pq.ParquetWriter(path, schema, compression="zstd")
+    return pq.ParquetWriter(path, schema, compression="zstd", write_page_checksum=True)
 
 
 _WRITERS: dict[str, Callable] = {

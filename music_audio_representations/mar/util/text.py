@@ -6,12 +6,14 @@ else is in a line belongs to it: a song may be called `one\\u2028two`.
 
 import codecs
 import gzip
+import io
 import os
 import pathlib
 import re
 import zlib
 
 from mar.errors import InputError
+from mar.util import files
 
 Path = str | os.PathLike[str]
 
@@ -25,18 +27,29 @@ _LINE_END = re.compile(r"\r\n|\r|\n")
 
 
 def read_bytes(path: Path) -> bytes:
-    """A file's content, gunzipped where its name ends in `.gz`.
+    """A file's content, gunzipped where its name ends in `.gz`; see `mar.util.files.read`.
 
     Raises:
         InputError: it cannot be read.
     """
     path = pathlib.Path(path)
     try:
-        data = path.read_bytes()
-        return gzip.decompress(data) if path.suffix == ".gz" else data
+        data = files.read(path)
+        return _unpacked(data, path) if path.suffix == ".gz" else data
     except DAMAGED as error:
         reason = getattr(error, "strerror", None) or error
         raise InputError(f"{path}: cannot be read: {reason}") from None
+
+
+def _unpacked(data: bytes, path: Path) -> bytes:
+    """What gzipped bytes hold; a few of them may stand for endless zeros."""
+    pieces, size = [], 0
+    with gzip.open(io.BytesIO(data)) as file:
+        while piece := file.read(2**20):
+            pieces.append(piece)
+            size += len(piece)
+            files.check_size(path, size)
+    return b"".join(pieces)
 
 
 def decode(data: bytes, path: Path, errors: str = "strict") -> str:

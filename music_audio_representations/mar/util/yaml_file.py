@@ -11,7 +11,7 @@ from mar.errors import ConfigError, InputError, nearest, shown
 from mar.util import overrides as changes
 from mar.util.overrides import CONSTANTS
 from mar.util.text import read_text
-from mar.util.yaml_values import Given, Loader
+from mar.util.yaml_values import Given, loaded
 
 _PLACEHOLDER = re.compile(r"\$\{([^}]*)\}")
 _SCOOCH_MACROS = ("inherit", "datetime")
@@ -46,7 +46,7 @@ def document(path: str | os.PathLike) -> dict[str, Any]:
         ConfigError: it cannot be read, or a key appears twice.
     """
     try:
-        content = yaml.load(read_text(path), Loader=Loader)
+        content = loaded(read_text(path))
     except InputError as error:
         raise ConfigError(str(error)) from None
     except yaml.YAMLError as error:
@@ -73,6 +73,10 @@ def assembled(
     for override in overrides:
         changes.apply(document, override, source, classes or {})
     constants = document.pop(CONSTANTS, None) or {}
+    if not isinstance(constants, dict):
+        raise ConfigError(
+            f"{source}: expected {CONSTANTS}: {{NAME: value}}, got {shown(constants)}"
+        )
     if len(document) != 1:
         raise ConfigError(
             f"{source}: expected one top-level class (beside {CONSTANTS}), got {sorted(document)}"

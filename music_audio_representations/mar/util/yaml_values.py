@@ -1,9 +1,12 @@
 """YAML as configurations have it, and values that are given as text."""
 
 import re
+from collections.abc import Hashable
 from typing import Any
 
 import yaml
+
+_MOST_CHARACTERS, _MOST_VALUES = 10_000_000, 200_000  # of a configuration
 
 
 class Loader(yaml.SafeLoader):
@@ -14,6 +17,10 @@ class Loader(yaml.SafeLoader):
         seen = set()
         for key_node, _ in node.value:
             key = self.construct_object(key_node, deep=True)
+            if not isinstance(key, Hashable):
+                raise yaml.constructor.ConstructorError(
+                    None, None, "expected a name as key, found a list", key_node.start_mark
+                )
             if key in seen:
                 raise yaml.constructor.ConstructorError(
                     None, None, f"the key {key!r} appears twice", key_node.start_mark
@@ -27,6 +34,34 @@ Loader.add_implicit_resolver(
     re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"),
     list("-+.0123456789"),
 )
+
+
+def loaded(text: str) -> Any:
+    """What a text of YAML says.
+
+    Raises:
+        yaml.YAMLError: it is none; or it says too much for a configuration, which a few lines can
+            by references to references.
+    """
+    if len(text) > _MOST_CHARACTERS:
+        raise yaml.YAMLError(f"expected at most {_MOST_CHARACTERS} characters, got {len(text)}")
+    try:
+        content = yaml.load(text, Loader)
+    except RecursionError:
+        raise yaml.YAMLError("nested too deeply") from None
+    except (ValueError, TypeError, AttributeError, LookupError) as error:  # !!int abc
+        raise yaml.YAMLError(f"a value is not of the kind that its tag says: {error}") from None
+    pending, count = [content], 0
+    while pending:
+        value = pending.pop()
+        count += 1
+        if count > _MOST_VALUES:
+            raise yaml.YAMLError(f"more than {_MOST_VALUES} values, or one that contains itself")
+        if isinstance(value, dict):
+            pending += [*value, *value.values()]
+        elif isinstance(value, (list, tuple, set)):
+            pending += value
+    return content
 
 
 class Given(str):
@@ -48,8 +83,8 @@ class Given(str):
     def value(self) -> Any:
         """As YAML reads it; what it does not is text."""
         try:
-            return yaml.load(self, Loader)
-        except (yaml.YAMLError, ValueError):  # ValueError: 2024-13-45, which looks like a date
+            return loaded(self)
+        except yaml.YAMLError:  # ValueError: 2024-13-45, which looks like a date
             return str(self)
 
 
@@ -60,4 +95,4 @@ def read(text: str) -> Any:
         yaml.YAMLError: a list or dictionary that is none.
     """
     text = text.strip()
-    return yaml.load(text, Loader) if text[:1] in ("[", "{") else Given(text)
+    return loaded(text) if text[:1] in ("[", "{") else Given(text)

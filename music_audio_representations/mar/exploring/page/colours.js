@@ -65,12 +65,27 @@ export function categoryLegend(element, categories, counts, colours, total, togg
   }));
 }
 
-export function numberLegend(element, low, high) {
+// The scale, and two sliders that hide what lies outside of them.
+export function numberLegend(element, low, high, toggled) {
   const scale = document.createElement("div");
   const bar = document.createElement("div");
   scale.className = "scale";
   bar.style.background = `linear-gradient(to right, ${SCALE.join(",")})`;
   const number = (value) => value.toLocaleString("en", { maximumSignificantDigits: 3 });
   scale.append(number(low), bar, number(high));
+  const [least, most] = ["from", "to"].map((name, which) => {
+    const label = document.createElement("label");
+    const input = document.createElement("input");
+    Object.assign(input, { type: "range", min: 0, max: STEPS - 1, value: which * (STEPS - 1) });
+    label.append(name, input);
+    scale.append(label);
+    input.onchange = () => {
+      const [from, to] = [Number(least.value), Number(most.value)];
+      const all = from === 0 && to === STEPS - 1;
+      const codes = Array.from({ length: STEPS + 1 }, (_, code) => code);
+      toggled(new Set(all ? [] : codes.filter((code) => code < from || code > to)));
+    };
+    return input;
+  });
   element.replaceChildren(scale);
 }

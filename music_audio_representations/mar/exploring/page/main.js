@@ -38,7 +38,7 @@ async function go(row) {
   current = row;
   visited.add(row);
   mark();
-  playTrack(row, (reason) => say(`It cannot be played: ${reason}`, true));
+  playTrack(row, (reason) => say(`Not played: ${reason}`, true));
   const track = await server.track(row);
   if (current !== row) return;
   say("");
@@ -122,6 +122,11 @@ async function paint({ codes: ofTracks, colours: ofCodes }) {
   await map.colour(ofTracks, ofCodes);
 }
 
+function hide(codesHidden) {
+  hidden = codesHidden;
+  filter();
+}
+
 async function colour(choice) {
   const legend = byId("legend");
   const [kind, id] = [choice.slice(0, 1), choice.slice(1)];
@@ -130,7 +135,7 @@ async function colour(choice) {
     await paint(colours.plain(map.count));
   } else if (kind === "l") {
     await paint(colours.byNumber(teaching.probabilities(id), 0, 1));
-    colours.numberLegend(legend, 0, 1);
+    colours.numberLegend(legend, 0, 1, hide);
   } else {
     const [about, numbers] = await Promise.all([server.column(id), server.columnValues(id)]);
     if (byId("colour").value !== choice) return;
@@ -138,10 +143,10 @@ async function colour(choice) {
       const painted = colours.byCategory(numbers, about.categories.length);
       await paint(painted);
       colours.categoryLegend(legend, about.categories, about.counts, painted.colours, map.count,
-        (codesHidden) => { hidden = codesHidden; filter(); });
+        hide);
     } else {
       await paint(colours.byNumber(numbers, about.low, about.high));
-      colours.numberLegend(legend, about.low, about.high);
+      colours.numberLegend(legend, about.low, about.high, hide);
     }
   }
 }
@@ -295,7 +300,11 @@ async function begin() {
   map = createMap(byId("canvas"), points, {
     hover: (row, position) => tell(hover(row, position)),
     click: (row) => tell(go(row)),
-    lasso: (rows) => { lasso(false); select(rows); },
+    lasso: select,
+    lassoEnd: () => {
+      lasso(false);
+      mark(); // also where there was nothing in it
+    },
   });
   teaching = createTeaching({
     say, tell, go: (row) => tell(go(row)), select, shown, colourByLabel,

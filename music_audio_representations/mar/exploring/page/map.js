@@ -46,11 +46,15 @@ export function createMap(canvas, places, on) {
   });
   theme();
   dark.addEventListener("change", theme);
-  new ResizeObserver(() => plot.set(canvas.parentElement.getBoundingClientRect())).observe(
-    canvas.parentElement);
+  new ResizeObserver(([{ contentRect }]) => {
+    plot.set({ width: contentRect.width, height: contentRect.height });
+  }).observe(canvas.parentElement);
 
   plot.subscribe("lassoStart", () => { lassoing = true; });
-  plot.subscribe("lassoEnd", () => { lassoing = false; });
+  plot.subscribe("lassoEnd", () => {
+    lassoing = false;
+    on.lassoEnd();
+  });
   plot.subscribe("pointover", (row) => on.hover(row, plot.getScreenPosition(row)));
   plot.subscribe("pointout", () => on.hover(null));
   plot.subscribe("view", () => on.hover(null));
@@ -128,6 +132,7 @@ function byTouch(canvas) {
   }));
   canvas.addEventListener("pointerdown", (event) => {
     if (event.pointerType !== "touch") return;
+    event.preventDefault(); // the browser's own mouse events, which would be second ones
     fingers.set(event.pointerId, event);
     if (fingers.size === 1) {
       mouse("mousemove", event, 0);

@@ -22,6 +22,7 @@ export const points = () => floats("points");
 export const column = (id) => json(`columns/${id}`);
 export const columnValues = (id) => floats(`columns/${id}/values`);
 export const track = (row) => json(`tracks/${row}`);
+export const sound = (row) => ask(`sound/${row}`, { headers: { range: "bytes=0-0" } });
 export const names = (rows) => json("tracks", post(rows));
 export const nearest = (row, k) => json(`nearest/${row}?k=${k}`);
 export const between = (start, end) => json(`between/${start}/${end}`);

@@ -30,19 +30,16 @@ export function showTrack(track) {
 export function showFile(file) {
   byId("track").hidden = false;
   byId("title").textContent = file.name;
-  byId("facts").textContent = "not in this data set, or not there by this name";
+  byId("facts").textContent = "your file, which is not kept";
+  audio.onerror = null;
   play(URL.createObjectURL(file));
 }
 
 // Plays a track; what the browser has no decoder for comes as WAV.
 export function playTrack(row, failed) {
   audio.onerror = () => {
-    audio.onerror = async () => {
-      await server.track(row).then(() => failed("it cannot be played"), () => {});
-      await fetch(`sound/${row}`, { headers: { range: "bytes=0-0" } })
-        .then((response) => (response.ok ? {} : response.json()))
-        .then((said) => said.error && failed(said.error));
-    };
+    audio.onerror = () => server.sound(row).then(
+      () => failed("it cannot be decoded"), (error) => failed(error.message));
     play(`wave/${row}`);
   };
   play(`sound/${row}`);

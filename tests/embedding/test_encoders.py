@@ -17,8 +17,8 @@ from helpers.resources import ROOT
 from helpers.signals import music
 from mar.embedding import model_names
 from mar.embedding.embedder import Embedder
+from mar.embedding.encoders import address as addresses
 from mar.embedding.representations import representation
-from mar.encoders import address as addresses
 from mar.errors import ConfigError, InputError
 
 RATE = 16000
@@ -125,6 +125,10 @@ def test_audio_shorter_than_a_window_is_encoded_as_it_is(sound):
 
 def test_a_class_takes_options_and_says_its_layer(module, sound):
     name = module("mine")
+    assert addresses.parse("a.b:C?x=1e-6&y=0.5&z=a: b&w=true").options == {
+        **{"x": 1e-6, "y": 0.5},
+        **{"z": "a: b", "w": True},
+    }
     embedder = Embedder(f"{name}:Encoder?block=400")
     assert embedder.front_end.sample_rate == 8000
     made = embedder.provenance
@@ -160,6 +164,7 @@ def test_code_and_weights_tell_encoders_apart(module):
         ("(np.arange(4.0), np.zeros(4))", r"expected \(frames, dimensions\), got the shape \(4,\)"),
         ("(-np.arange(4.0), np.zeros((4, 2)))", r"rising times in seconds, got .*\[-0, -1, -2"),
         ("(np.arange(2.0), np.random.rand(2, 2))", r"the same waveform.*\.eval\(\)"),
+        ("1 / 0", "frames of 24000 samples of noise at 8000 Hz, got ZeroDivisionError"),
     ],
 )
 def test_what_gives_no_embeddings_is_refused_at_once(module, returned, expected):
@@ -260,6 +265,42 @@ def test_a_program_is_given_the_file_as_a_whole(sound):
     nothing = shlex.join([sys.executable, "-c", ""])
     with pytest.raises(InputError, match="embedding.npz: expected an .npz file"):
         Embedder(f"command:{nothing}{OPTION}")
+
+
+def test_the_example_in_torch(sound):
+    """`make test-torch` runs it."""
+    torch = pytest.importorskip("torch")
+    from examples.encoders.torch_network import Encoder
+
+    found = Embedder("examples.encoders.torch_network:Encoder?layer=2&seed=3")(sound, RATE)
+    encoder = Encoder(2, 3)
+    frames = [encoder(window)[1] for window in windows_of(sound)]
+    assert isinstance(encoder._network, torch.nn.Module)
+    np.testing.assert_allclose(found.values, [f.mean(axis=0) for f in frames], rtol=1e-4, atol=1e-6)
+    made = found.provenance
+    assert (made["layer"], made["seed"], made["options"]) == (2, 3, {"layer": 2, "seed": 3})
+    assert made["frame_rate"] == pytest.approx(RATE / 80, rel=0.01)
+
+
+def test_a_module_with_the_api_of_hear_in_torch(module):
+    torch = pytest.importorskip("torch")
+    name = "heard_in_torch"
+    pathlib.Path(f"{name}.py").write_text(
+        "import torch\n"
+        "class Model(torch.nn.Module):\n"
+        "    sample_rate = 8000\n"
+        "    def __init__(self):\n"
+        "        super().__init__()\n"
+        "        self.drop = torch.nn.Dropout()\n"
+        "def load_model(path=''): return Model()\n"
+        "def get_scene_embeddings(audio, model): return model.drop(audio[:, :5])\n"
+        "def get_timestamp_embeddings(audio, model): raise NotImplementedError\n"
+    )
+    sound = music(5.0, 8000, 1)[:, 0]
+    found = Embedder(f"hear:{name}")(sound, 8000)
+    expected = [window[:5] for window in windows_of(sound, rate=8000)]
+    np.testing.assert_allclose(found.values, expected, rtol=1e-5)
+    assert torch.is_grad_enabled()
 
 
 # ----------------------------------------------------------------------------------- the commands

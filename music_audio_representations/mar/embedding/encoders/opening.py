@@ -1,9 +1,9 @@
 """The representation that an address stands for."""
 
 from mar.audio.windows import Windows
+from mar.embedding.encoders.address import Address, one_of
+from mar.embedding.encoders.windows import POOLINGS, EncoderWindows
 from mar.embedding.representations import Representation
-from mar.encoders.address import Address, one_of
-from mar.encoders.windows import POOLINGS, EncoderWindows
 from mar.errors import ConfigError
 
 
@@ -15,21 +15,21 @@ def opened(address: Address, windows: Windows) -> Representation:
         ConfigError: its options are not its.
     """
     if address.kind == "command":
-        from mar.encoders.command import Command
+        from mar.embedding.encoders.command import Command
 
         return Command(address)
     if address.kind == "hear":
-        from mar.encoders.hear import ALL_POOLINGS, HearEncoder
+        from mar.embedding.encoders.hear import ALL_POOLINGS, HearEncoder
 
         pooling = one_of(address, "pooling", ALL_POOLINGS)
         return EncoderWindows(HearEncoder(address, pooling), windows, pooling)
     pooling = one_of(address, "pooling", POOLINGS)
     if address.kind == "onnx":
-        from mar.encoders.onnx import OnnxEncoder
+        from mar.embedding.encoders.onnx import OnnxEncoder
 
         return EncoderWindows(OnnxEncoder(address), windows, pooling)
     if address.kind == "python":
-        from mar.encoders.python import PythonEncoder
+        from mar.embedding.encoders.python import PythonEncoder
 
         return EncoderWindows(PythonEncoder(address), windows, pooling)
     raise ConfigError(

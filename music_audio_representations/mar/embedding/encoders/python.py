@@ -18,12 +18,12 @@ from typing import Any
 
 import numpy as np
 
-from mar.encoders.address import Address
+from mar.embedding.encoders.address import Address
 from mar.errors import ConfigError, InputError
 
 
 class PythonEncoder:
-    """See `mar.encoders.windows.Encoder`.
+    """See `mar.embedding.encoders.windows.Encoder`.
 
     Args:
         address: of the kind "python".

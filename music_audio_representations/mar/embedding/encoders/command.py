@@ -20,9 +20,9 @@ import soundfile
 
 from mar.audio.front_end import FrontEnd
 from mar.embedding.batches import Tag
+from mar.embedding.encoders.address import Address, one_of, required
+from mar.embedding.encoders.windows import POOLINGS, check_frames, even_times, pooled
 from mar.embedding.representations import Group
-from mar.encoders.address import Address, one_of, required
-from mar.encoders.windows import POOLINGS, check_frames, even_times, pooled
 from mar.errors import InputError
 
 _ARRAYS = ("embedding", "timestamps")  # as mar writes them, see mar.embedding.npz

@@ -1,7 +1,7 @@
 """Embeddings that others made, taken over into a data set of our own: `FOLDER?made_by=NAME`.
 
 A folder holds either `.npz` files, `song.mp3.npz` or `song.npz` for each audio file, with the
-arrays that `mar.encoders.command` describes; or Parquet files with the columns `path` and
+arrays that `mar.embedding.encoders.command` describes; or Parquet files with the columns `path` and
 `embedding`, a list of floats. The provenance says who made them, and that nothing more is known.
 """
 
@@ -18,11 +18,11 @@ import pyarrow.parquet as pq
 
 import mar
 from mar.embedding.changes import Summary, failed
+from mar.embedding.encoders.address import Address, required
+from mar.embedding.encoders.command import read
 from mar.embedding.files import key
 from mar.embedding.rows import Row
 from mar.embedding.writer import Writer
-from mar.encoders.address import Address, required
-from mar.encoders.command import read
 from mar.errors import InputError
 
 _COLUMNS = ["path", "embedding"]

@@ -81,7 +81,15 @@ class EncoderWindows:
         self._windows = windows.resolved()["Windows"]
         length = min(self.windows.length, _TRIED_SECONDS * encoder.sample_rate)
         noise = 0.1 * np.random.default_rng(0).standard_normal((1, length)).astype(np.float32)
-        frames = self._frames(noise)
+        try:
+            frames = self._frames(noise)
+        except InputError:
+            raise
+        except Exception as error:  # another's code, which may raise anything
+            raise InputError(
+                f"{encoder.name}: expected frames of {length} samples of noise at "
+                f"{encoder.sample_rate} Hz, got {error!r}"
+            ) from error
         self._frame_rate = round(frames.shape[1] * encoder.sample_rate / length, 3)
         once, again = pooled(frames, pooling), pooled(self._frames(noise), pooling)
         if not np.allclose(once, again, rtol=1e-3, atol=1e-5, equal_nan=True):

@@ -4,7 +4,7 @@
     hear:package.module?weights=FILE  a module with the API of HEAR 2021
     FILE.onnx?sample_rate=16000       an ONNX file that `mar export` did not write
     command:PROGRAM?sample_rate=16000 a program that writes an .npz file for a WAV file
-    FOLDER?made_by=NAME               embeddings that others made, see `mar.encoders.imported`
+    FOLDER?made_by=NAME               embeddings that others made, see `imported`
 
 What stands behind the question mark are options, `a=1&b=2`. All but the last have `pooling`. Those
 of a Python class that are not `pooling` are its own.
@@ -23,9 +23,8 @@ import urllib.parse
 from collections.abc import Collection
 from typing import Any
 
-import yaml
-
 from mar.errors import ConfigError, InputError, nearest
+from mar.util.yaml_values import Given
 
 _PYTHON = re.compile(r"(?!random:)[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")  # a baseline
 OPTIONS = {  # that each kind takes; None: any
@@ -136,7 +135,7 @@ def parse(model: str) -> Address | None:
     else:
         return None
     pairs = urllib.parse.parse_qsl(query, keep_blank_values=True, strict_parsing=bool(query))
-    options = {option: yaml.safe_load(value) for option, value in pairs}
+    options = {option: _value(text) for option, text in pairs}
     known = OPTIONS[kind]
     for option in options:
         if known is not None and option not in known:
@@ -171,6 +170,12 @@ def one_of(address: Address, option: str, values: Collection[str]) -> str:
     if value not in values:
         raise ConfigError(f"{address}: expected {option} of {', '.join(values)}, got {value}")
     return value
+
+
+def _value(text: str) -> Any:
+    """A number where it is one, true or false; or the text."""
+    value = Given(text).value
+    return value if isinstance(value, (int, float, bool)) else text
 
 
 def _code(module: str) -> str | None:

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from mar.encoders.address import Address
-from mar.encoders.windows import POOLINGS
+from mar.embedding.encoders.address import Address
+from mar.embedding.encoders.windows import POOLINGS
 from mar.errors import InputError
 
 SCENE = "scene"
@@ -21,7 +21,7 @@ _NAMES = ("load_model", "get_scene_embeddings", "get_timestamp_embeddings")
 
 
 class HearEncoder:
-    """See `mar.encoders.windows.Encoder`.
+    """See `mar.embedding.encoders.windows.Encoder`.
 
     Args:
         address: of the kind "hear".

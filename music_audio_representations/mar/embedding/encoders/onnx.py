@@ -10,14 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from mar.encoders.address import Address, required
-from mar.encoders.windows import even_times
+from mar.embedding.encoders.address import Address, required
+from mar.embedding.encoders.windows import even_times
 from mar.errors import InputError
 from mar.onnx.runtime import session
 
 
 class OnnxEncoder:
-    """See `mar.encoders.windows.Encoder`.
+    """See `mar.embedding.encoders.windows.Encoder`.
 
     Args:
         address: of the kind "onnx".
