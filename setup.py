@@ -43,6 +43,9 @@ EXTRAS = {
     "onnx": ["onnxruntime>=1.17", "onnx>=1.15"],
     "cluster": ["ray[data]>=2.30"],
     "search": ["faiss-cpu>=1.12"],  # the index of mar.index
+    # The page of mar.explore: its server, maps of many tracks (whose steps are called one by one,
+    # so that they can be resumed), and the index.
+    "explore": ["fastapi>=0.116", "uvicorn>=0.29", "pacmap>=0.9.1,<0.10", "faiss-cpu>=1.12"],
     # Data carriers of the embedded data set: scores and a soundfont.
     "quickstart": ["music21>=9.9,<11", "pretty_midi>=0.2.11"],
     # Writes into the tags of audio files; GPL-2.0-or-later, and imported for that alone.
@@ -65,7 +68,11 @@ EXTRAS = {
         "huggingface_hub>=1.16,<1.17",  # later ones need a click that scooch has not
         "mutagen>=1.46",
         "faiss-cpu>=1.12",
+        "fastapi>=0.116",
+        "uvicorn>=0.29",
+        "pacmap>=0.9.1,<0.10",
         "tinytag>=2.0",  # reads tags, as another program would
+        "gcp-storage-emulator",
         "moto[server]",
         "boto3",
         "selenium>=4.11",
@@ -109,6 +116,7 @@ setup(
     package_data={
         "mar": ["*.pyi", "py.typed"],
         "mar.configs": ["*/*.yaml"],
+        "mar.exploring": ["page/*", "page/vendor/*"],
         "mar.tasks": ["*.csv"],
         "mar.reporting": ["*.csv", "*.pyi", "templates/*"],
     },

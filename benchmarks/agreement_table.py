@@ -1,139 +1,187 @@
 """One table: how nearly every way to run a model gives the same embeddings of the same music.
 
-    python benchmarks/agreement_table.py --model MODEL --weights "golden" --music FOLDER \\
-        --exported "ONNX float32=mule.onnx" --exported "ONNX int8=mule.int8.onnx" \\
-        --row "mule-torch=/tmp/torch/bin/python embed_with_mule_torch.py" \\
-        --output docs/reference/agreement.md [--files 12]
+    python -m benchmarks.agreement_table --model MODEL.keras --weights "golden" --music FOLDER \\
+        --output docs/reference/agreement.md [--files 12] [--seconds 20] [--rows TensorFlow,JAX]
 
-The first row is the model on TensorFlow, with which the others are compared. --keras jax adds a row
-of another Keras backend, --exported one of a file of mar export, --row one of any program: a
-command that is given the path of an .npz file to write and audio files, and writes float32
-`(windows, dimensions)` of each under its place ("0", "1", …). Every row runs in a process of its
-own; --python NAME=PATH takes another interpreter for one, whose installed megabytes are counted.
-Seconds are what the program prints in its last line, or else those of the whole process.
+MODEL is a published `.keras` file. Of every other file of the music the first seconds are embedded;
+the files between them calibrate int8. Every row runs in a process of its own, in an environment of
+its own (benchmarks/environments.py), whose installed megabytes are counted; what it runs is
+exported first, into a temporary folder. Rows are compared with the first. The machine is named.
 """
 
 import os
 import pathlib
-import shlex
 import subprocess
 import sys
-import sysconfig
 import tempfile
-import time
+from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
+import soundfile
 from absl import app, flags
 
+from benchmarks import contest, environments
 from mar.embedding import files
 from mar.onnx.agreement import Agreement
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string("model", None, "The model: what mar.load_model takes.", required=True)
+flags.DEFINE_string("model", None, "A published .keras file.", required=True)
 flags.DEFINE_string("weights", "", "Whose weights they are, for the table.")
 flags.DEFINE_string("music", None, "Folder of real music.", required=True)
+flags.DEFINE_string("described", "", "What music it is, for the table.")
 flags.DEFINE_integer("files", 12, "How many files of it, evenly chosen.")
-flags.DEFINE_multi_string("keras", [], "Keras backend, such as jax; repeatable.")
-flags.DEFINE_multi_string("exported", [], "NAME=FILE.onnx; repeatable.")
-flags.DEFINE_multi_string("row", [], "NAME=COMMAND of another program; repeatable.")
-flags.DEFINE_multi_string("python", [], "NAME=INTERPRETER of a row; repeatable.")
+flags.DEFINE_float("seconds", 20.0, "How much of each file.")
+flags.DEFINE_list("rows", [], "Names of rows beside the first; none for all.")
 flags.DEFINE_string("output", None, "Markdown file; none prints the table.")
 
-_EMBED = """
-import sys, time, numpy as np, mar
-embedder = mar.Embedder(sys.argv[1])
-embedder(sys.argv[3])
-began = time.process_time()
-values = [embedder(path).values for path in sys.argv[3:]]
-seconds = time.process_time() - began
-np.savez(sys.argv[2], **{str(number): each for number, each in enumerate(values)})
-print(seconds)
-"""
-_HEADER = """\
+HERE = pathlib.Path(__file__).parent
+CONFIG = HERE.parent / "tests/data/published/configs/mule_embedding_timeline.yml"
+FIRST = "TensorFlow"
+HEADER = """\
 # Agreement of every way to run a model
 
-Weights: {weights}. Music: {windows} windows of {files} files. Made by
-`benchmarks/agreement_table.py`; each row is compared with the first. The centred cosine is that of
-embeddings from which the mean embedding was subtracted. Seconds are those of the processor, summed
-over its cores, for all of the music once more after a first file. Megabytes are those of all
-packages that the row's interpreter finds.
+Weights: {weights}. Music: {windows} windows of {files} files of {music}. Machine: {machine}.
+Made by `benchmarks/agreement_table.py`; each row is compared with the first.
+
+The centred cosine is that of embeddings from which the mean embedding was subtracted. Seconds are
+those of the processor, summed over its cores, for all of the music once more after a first file
+(of sxmp-mule, which takes one file a process, with its starts). Megabytes are those of all packages
+in the row's environment. mule-torch as it is takes the mean of the channels; with its level mended
+half their sum, as the published program does, so that mono is half as loud.
 
 | | worst cosine | mean cosine | centred cosine | largest difference | seconds | MB installed |
 |---|--:|--:|--:|--:|--:|--:|
 """
 
 
-def pairs(values):
-    return dict(value.split("=", 1) for value in values)
+class Row(NamedTuple):
+    """A way to run a model.
+
+    Attributes:
+        python: path of its interpreter.
+        program: a script and its arguments, to which an .npz file and audio files are added.
+        environment: variables.
+    """
+
+    python: str
+    program: tuple[str, ...]
+    environment: dict[str, str]
 
 
-def commands():
-    """`{name: (command, environment)}` of the rows, TensorFlow first."""
-    interpreters = pairs(FLAGS.python)
+def rows(
+    model: str, calibration: pathlib.Path, folder: pathlib.Path
+) -> dict[str, Callable[[], Row]]:
+    """What makes each row ready."""
 
-    def ours(name, model, **environment):
-        return [interpreters.get(name, sys.executable), "-c", _EMBED, model], environment
+    def of_keras(backend, *program):
+        environment = {"KERAS_BACKEND": backend, **environments.SOURCES}
+        return Row(environments.of_keras(backend), program, environment)
 
-    rows = {"TensorFlow float32": ours("TensorFlow float32", FLAGS.model)}
-    for backend in FLAGS.keras:
-        rows[backend] = ours(backend, FLAGS.model, KERAS_BACKEND=backend)
-    for name, file in pairs(FLAGS.exported).items():
-        rows[name] = ours(name, file)
-    for name, command in pairs(FLAGS.row).items():
-        rows[name] = shlex.split(command), {}
-    return rows
+    def keras(backend):
+        return lambda: of_keras(backend, "row_mar.py", "embedder", model)
+
+    def exported(precision):
+        path = folder / f"{precision}.onnx"
+        export("--precision", precision, "--audio", calibration, "--output", path)
+        return Row(
+            environments.of_onnx(), ("row_mar.py", "embedder", str(path)), environments.SOURCES
+        )
+
+    def saved_model():
+        export("--format", "saved_model", "--output", folder / "saved")
+        return of_keras("tensorflow", "row_mar.py", "saved_model", str(folder / "saved"))
+
+    def export(*flags):
+        command = [sys.executable, "-m", "mar.export", "--model", model, *map(str, flags)]
+        subprocess.run(command, check=True)
+
+    def sxmp_mule():
+        python = environments.interpreter("sxmp-mule", "sxmp-mule==1.1.2", "tensorflow==2.13.1")
+        return Row(python, ("row_sxmp_mule.py", model, str(CONFIG)), {})
+
+    def mule_torch(level):
+        python = environments.interpreter("mule-torch", "mule-torch==0.2.0", "soundfile", "soxr")
+        converted = folder / "mule-torch"
+        if not converted.exists():
+            script = [HERE / "row_mule_torch.py", "convert", model, converted, "--python", python]
+            subprocess.run([sys.executable, *script], check=True)
+        return Row(python, ("row_mule_torch.py", "embed", str(converted), level), {})
+
+    return {
+        FIRST: keras("tensorflow"),
+        "SavedModel": saved_model,
+        "JAX": keras("jax"),
+        "PyTorch": keras("torch"),
+        "ONNX float32": lambda: exported("float32"),
+        "ONNX float16": lambda: exported("float16"),
+        "ONNX int8": lambda: exported("int8"),
+        "sxmp-mule 1.1.2": sxmp_mule,
+        "mule-torch 0.2.0, level mended": lambda: mule_torch("halved"),
+        "mule-torch 0.2.0 as it is": lambda: mule_torch("mean"),
+    }
 
 
-def run(command, environment, music):
-    """Embeddings of all files together, and seconds."""
+def run(row: Row, music: list[str]) -> tuple[np.ndarray, float]:
+    """Embeddings of all files together, and seconds, which a program prints last."""
+    script, *arguments = row.program
     with tempfile.TemporaryDirectory() as folder:
         output = pathlib.Path(folder, "embeddings.npz")
-        began = time.perf_counter()
-        process = subprocess.run(
-            [*command, str(output), *music],
-            env={**os.environ, **environment},
+        printed = subprocess.run(
+            [row.python, HERE / script, *arguments, output, *music],
+            env={**os.environ, "PYTHONPATH": "", **row.environment},
             stdout=subprocess.PIPE,
             text=True,
             check=True,
-        )
-        seconds = time.perf_counter() - began
+        ).stdout
         with np.load(output) as values:
             embeddings = np.concatenate([values[str(number)] for number in range(len(music))])
-    try:
-        return embeddings, float(process.stdout.split()[-1])
-    except (IndexError, ValueError):
-        return embeddings, seconds
+    return embeddings, float(printed.split()[-1])
 
 
-def megabytes(interpreter):
-    """Of all packages that an interpreter finds."""
-    code = "import sysconfig; print(sysconfig.get_path('purelib'))"
-    if interpreter == sys.executable:
-        folder = sysconfig.get_path("purelib")
-    else:
-        folder = subprocess.check_output([interpreter, "-c", code], text=True).strip()
-    counted = subprocess.check_output(["du", "-sm", folder], text=True)
-    return int(counted.split()[0])
+def excerpts(paths: list[str], folder: pathlib.Path) -> list[str]:
+    """Writes the first seconds of files."""
+    made = []
+    for number, path in enumerate(paths):
+        rate = soundfile.info(path).samplerate
+        samples, _ = soundfile.read(path, frames=int(FLAGS.seconds * rate))
+        made.append(str(folder / f"{number}.wav"))
+        soundfile.write(made[-1], samples, rate)
+    return made
 
 
 def main(_):
-    found = [item.path for item in files.find([FLAGS.music]) if item.expected]
-    music = found[:: max(1, len(found) // FLAGS.files)][: FLAGS.files]
+    paths = [item.path for item in files.find([FLAGS.music]) if item.expected]
     lines, reference = [], None
-    for name, (command, environment) in commands().items():
-        embeddings, seconds = run(command, environment, music)
-        reference = embeddings if reference is None else reference
-        agreement = Agreement.of(embeddings, reference)
-        lines.append(
-            f"| {name} | {agreement.cosine:.7f} | {agreement.mean_cosine:.7f} | "
-            f"{agreement.centred:.5f} | {agreement.difference:.1e} | {seconds:.1f} | "
-            f"{megabytes(command[0])} |\n"
-        )
-        print(lines[-1], end="", flush=True)
-    facts = {"weights": FLAGS.weights or FLAGS.model, "files": len(music)}
-    table = _HEADER.format(windows=len(reference), **facts) + "".join(lines)
+    with tempfile.TemporaryDirectory() as name:
+        folder = pathlib.Path(name)
+        others = paths[1::2]
+        chosen = others[:: max(1, len(others) // FLAGS.files)][: FLAGS.files]
+        music = excerpts(chosen, folder)
+        calibration = folder / "calibration.txt"
+        calibration.write_text("\n".join(paths[::2]))
+        for name, ready in rows(os.path.abspath(FLAGS.model), calibration, folder).items():
+            if FLAGS.rows and name not in (FIRST, *FLAGS.rows):
+                continue
+            row = ready()
+            embeddings, seconds = run(row, music)
+            reference = embeddings if reference is None else reference
+            agreement = Agreement.of(embeddings, reference)
+            lines.append(
+                f"| {name} | {agreement.cosine:.7f} | {agreement.mean_cosine:.7f} | "
+                f"{agreement.centred:.5f} | {agreement.difference:.1e} | {seconds:.1f} | "
+                f"{environments.megabytes(row.python)} |\n"
+            )
+            print(lines[-1], end="", flush=True)
+    table = HEADER.format(
+        weights=FLAGS.weights or FLAGS.model,
+        windows=len(reference),
+        files=len(music),
+        music=FLAGS.described or FLAGS.music,
+        machine=contest.machine(),
+    )
     if FLAGS.output:
-        pathlib.Path(FLAGS.output).write_text(table, encoding="utf-8")
+        pathlib.Path(FLAGS.output).write_text(table + "".join(lines), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -35,7 +35,7 @@ def main(argv):
         raise SystemExit(f"failed: {failed}")
     windows = sum(len(row.values) for row in rows)
     network = embedder.representation.network
-    shape = (windows, embedder.representation.windows.length, embedder.log_mel.n_mels)
+    shape = (windows, *embedder.representation.piece_shape)
     snippets = np.random.default_rng(0).uniform(0, 3, shape).astype(np.float32)
     seconds = []
     for _ in range(FLAGS.repeats):

@@ -21,7 +21,7 @@ from keras import ops
 import records
 from mar.models.layers import SpectrogramInput
 from mar.models.sfnfnet import SfNfNetF0
-from mar.training import logs, model_card
+from mar.training import history, model_card
 from mar.training.objectives import ContrastiveObjective, SupervisedObjective
 from mar.training.trainer import Trainer
 
@@ -49,7 +49,7 @@ class OnlyTheLoop:
     Whatever the device computes here, it computes on the cores that the data needs.
     """
 
-    def output_size(self, dataset):
+    def output_size(self, labels):
         return 1
 
     def outputs(self, model, batch, draws, global_batch):
@@ -79,7 +79,7 @@ def loop_rates(trainer):
     model_card.write = lambda *_: None  # which is not the loop
     with tempfile.TemporaryDirectory() as folder:
         trainer.run(folder)
-        found = [r.get("snippets_per_second") for r in logs.read(pathlib.Path(folder))]
+        found = [r.get("snippets_per_second") for r in history.read(pathlib.Path(folder))]
     return list(filter(None, found))[1:]
 
 

@@ -1,117 +1,124 @@
-"""Speed of training probes on the CPU, beside Keras's `Model.fit`.
+"""Training probes on the CPU, on random features as large as the task's.
 
-    python benchmarks/probe.py [--seconds 20]
+    python -m benchmarks.probe [--rounds 3]
 
-Measured in one run, on random features as large as the task's:
-
-* MTT's probe of Table 2 (25,860 x 1728, batches of 256): milliseconds a step, and what share of
-  this machine's rate of matrix products that is, counting the products of a step alone;
-* NSynth_P's linear probe (1728 to 112, batches of 64): milliseconds a step, and minutes for its
-  800,000 steps;
-* the same by `Model.fit`: as it is, and with the best of several `steps_per_execution`.
+MTT's probe of Table 2 (25,860 × 1728, batches of 256, 512 hidden units, 50 labels) and NSynth_P's
+linear one (1728 to 112, batches of 64), 500 steps of each. The same by Keras's `Model.fit`, as it
+is and with 100 steps an execution; MTT's by scikit-learn's `MLPClassifier`. The limit are the
+products of matrices that a step has.
 """
 
 import contextlib
 import pathlib
 import time
+import warnings
 
 import keras
 import numpy as np
-import tensorflow as tf
 from absl import app, flags
 
+from benchmarks import contest, limits
 from mar.probing.probe import MLP, Examples, train
 
 FLAGS = flags.FLAGS
-flags.DEFINE_float("seconds", 20.0, "About how long each measurement takes.")
+flags.DEFINE_integer("rounds", 3, "Turns of each.")
 
 CONFIGS = pathlib.Path(__file__).parents[1] / "configs" / "probe"
-DIMENSIONS = 1728
-STEPS_PER_EXECUTION = (1, 10, 100, 500)
+DIMENSIONS, STEPS = 1728, 500
+MULTIPLICATIONS = {
+    "MTT": 256 * (2 * DIMENSIONS * 512 + 3 * 512 * 50),
+    "NSynth_P": 64 * 2 * DIMENSIONS * 112,
+}
 
 
-def matrix_rate(seconds):
-    """Floating-point operations a second of products of 2048 x 2048 matrices, the median."""
-    matrix, marks = tf.random.normal((2048, 2048)), [time.perf_counter()]
-    while marks[-1] - marks[0] < seconds:
-        tf.matmul(matrix, matrix).numpy()
-        marks.append(time.perf_counter())
-    return 2 * 2048**3 / np.median(np.diff(marks))
-
-
-def probe(name, steps):
-    """The shipped configuration with this many steps."""
+def probe(name: str) -> MLP:
+    """The shipped configuration, of more steps than are taken."""
     path = "MLP.optimizer.ScoochAdam.schedule.WarmupSchedule"
-    decay = f"{path}.schedule.ScoochCosineDecay.decay_steps={max(1, steps - 1000)}"
-    return MLP.load(CONFIGS / f"{name}.yaml", [decay])
+    return MLP.load(
+        CONFIGS / f"{name}.yaml", [f"{path}.schedule.ScoochCosineDecay.decay_steps=999000"]
+    )
 
 
-def examples(items, labels, one_hot):
+def examples(items: int, labels: int, one_hot: bool) -> Examples:
+    """Random features and labels: one for each item, or some."""
     generator = np.random.default_rng(0)
     features = generator.standard_normal((items, DIMENSIONS), dtype=np.float32)
     if one_hot:
-        return Examples(
-            features, np.eye(labels, dtype=np.uint8)[generator.integers(labels, size=items)]
-        )
-    return Examples(features, (generator.random((items, labels)) < 0.05).astype(np.uint8))
+        targets = np.eye(labels, dtype=np.uint8)[generator.integers(labels, size=items)]
+    else:
+        targets = (generator.random((items, labels)) < 0.05).astype(np.uint8)
+    return Examples(features, targets)
 
 
-def our_step(name, known, seconds):
-    """Median seconds a step, without the first call, which compiles."""
+def ours(mlp: MLP, known: Examples) -> contest.Cost:
+    """Our training, from the first report of its progress on, before which it compiles."""
     marks = []
 
     def stop(done, loss):
         marks.append((done, time.perf_counter()))
-        if marks[-1][1] - marks[0][1] > seconds and len(marks) > 3:
+        if done - marks[0][0] >= STEPS:
             raise StopIteration
 
-    mlp = probe(name, 1_000_000)
     with contextlib.suppress(StopIteration):
         train(mlp, known, mlp.batch_size, progress=stop)
-    steps, times = np.diff(np.array(marks), axis=0).T
-    return np.median(times / steps)
+    (first, began), (last, ended) = marks[0], marks[-1]
+    return contest.Cost((ended - began) * STEPS / (last - first))
 
 
-def fit_step(name, known, seconds, steps_per_execution):
-    """Median seconds a step of `Model.fit` on arrays."""
-    mlp = probe(name, 1_000_000)
+def fit(mlp: MLP, known: Examples, steps_per_execution: int):
+    """`Model.fit` over as many items."""
     model = mlp.build(DIMENSIONS, known.targets.shape[1])
     model.compile(mlp.optimizer.build(), mlp.loss.build(), steps_per_execution=steps_per_execution)
-    rows = 1000 * mlp.batch_size
-    features, targets = known.features[:rows], known.targets[:rows].astype(np.float32)
-    model.fit(features, targets, mlp.batch_size, verbose=0)
-    marks = [time.perf_counter()]
-    while marks[-1] - marks[0] < seconds or len(marks) < 3:
-        model.fit(features, targets, mlp.batch_size, verbose=0)
-        marks.append(time.perf_counter())
-    return np.median(np.diff(marks)) / (len(features) / mlp.batch_size)
+    rows = np.arange(STEPS * mlp.batch_size) % len(known.features)
+    features, targets = known.features[rows], known.targets[rows].astype(np.float32)
+    return lambda: model.fit(features, targets, mlp.batch_size, verbose=0)
 
 
-def main(argv):
-    del argv
-    seconds = FLAGS.seconds
+def scikit_learn(mlp: MLP, known: Examples):
+    """`MLPClassifier` of the same width and batch, for as many steps, in whole epochs."""
+    from sklearn.neural_network import MLPClassifier
+
+    epochs = -(-STEPS * mlp.batch_size // len(known.features))
+    steps = epochs * len(known.features) / mlp.batch_size
+
+    def turn():
+        classifier = MLPClassifier((512,), batch_size=mlp.batch_size, max_iter=epochs, tol=0)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # it did not converge
+            _, seconds = contest.timed(lambda: classifier.fit(known.features, known.targets))
+        return contest.Cost(seconds * STEPS / steps)
+
+    return turn
+
+
+def main(_):
     keras.utils.set_random_seed(0)
-    known = examples(25860, 50, one_hot=False)
-    before = matrix_rate(seconds / 4)
-    step = our_step("MTT", known, seconds)
-    rate = (before + matrix_rate(seconds / 4)) / 2
-    products = 256 * 2 * (2 * DIMENSIONS * 512 + 3 * 512 * 50)  # no gradient of the input
-    print(f"matrix products: {rate / 1e9:.0f} GFLOP/s")
-    print(
-        f"MTT: {1e3 * step:.2f} ms a step, {products / step / 1e9:.0f} GFLOP/s, "
-        f"{products / step / rate:.0%} of the matrix products' rate; 30,000 steps in "
-        f"{30_000 * step / 60:.1f} min"
-    )
-    known = examples(64_000, 112, one_hot=True)
-    step = our_step("NSynth_P", known, seconds)
-    print(f"NSynth_P: {1e3 * step:.3f} ms a step; 800,000 steps in {800_000 * step / 60:.1f} min")
-    fits = {count: fit_step("NSynth_P", known, seconds / 2, count) for count in STEPS_PER_EXECUTION}
-    best = min(fits, key=fits.get)
-    print(f"Model.fit as it is: {1e3 * fits[1]:.2f} ms a step, {fits[1] / step:.1f} x ours")
-    print(
-        f"Model.fit with steps_per_execution={best}: {1e3 * fits[best]:.2f} ms a step, "
-        f"{fits[best] / step:.1f} x ours"
-    )
+    for name, known in {
+        "MTT": examples(25860, 50, one_hot=False),
+        "NSynth_P": examples(64_000, 112, one_hot=True),
+    }.items():
+        mlp = probe(name)
+        operations = 2 * MULTIPLICATIONS[name] * STEPS  # no gradient of the input
+        contestants = {
+            "mar": lambda mlp=mlp, known=known: ours(mlp, known),
+            "Model.fit": fit(mlp, known, 1),
+            "Model.fit, 100 steps an execution": fit(mlp, known, 100),
+            "matrix products": lambda operations=operations: contest.Cost(
+                operations / limits.products()
+            ),
+        }
+        if name == "MTT":
+            contestants["scikit-learn"] = scikit_learn(mlp, known)
+        contest.run(
+            f"probe-{name}",
+            f"{STEPS} steps of {name}'s probe",
+            contestants,
+            aims=dict.fromkeys({"Model.fit", "scikit-learn"} & {*contestants}, 5.0),
+            rounds=FLAGS.rounds,
+            limit="matrix products",
+            work=STEPS,
+            unit="steps",
+        )
 
 
 if __name__ == "__main__":

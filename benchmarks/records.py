@@ -1,10 +1,7 @@
-"""Speed and memory of TFRecords: random access beside the two conventional ways of reading them.
+"""TFRecords of a large catalogue: opening, reading, writing, and memory.
 
-    python benchmarks/records.py [speed] [catalogue] [disk] [writing] [--folder /tmp/benchmark]
+    python -m benchmarks.records [catalogue] [disk] [writing] [--folder /tmp/benchmark]
 
-speed      snippets/s and pairs/s as batches of 512 from 200 tracks of 18,300 × 96 float16 (files
-           cached); the same from TFRecordDataset + parse_single_example + random crop, and from
-           the best conventional layout: bytes cut before they are decoded, 16 crops a record.
 catalogue  a manifest of 1.8 M tracks in 50,000 (sparse) shards: seconds to open it, snippets/s,
            and the process's peak memory.
 disk       bytes that the disk delivers for each snippet, nothing cached, over the snippet's own.
@@ -26,7 +23,7 @@ import numpy as np
 import pyarrow as pa
 from absl import app, flags
 
-from mar.data.pipelines import PairDataset, SnippetDataset
+from mar.data.pipelines import SnippetDataset
 from mar.records import framing, schema
 from mar.records import manifest as manifests
 from mar.records.reader import RecordReader
@@ -37,13 +34,13 @@ flags.DEFINE_string("folder", "/tmp/benchmark_records", "Where the data sets are
 flags.DEFINE_bool("alone", False, "Run the one part that is named in this process.")
 flags.DEFINE_integer("tracks", 1_800_000, "Tracks of the catalogue.")
 
-FRAMES, N_MELS, SNIPPET, BATCH = 18_300, 96, 300, 512
+TRACKS, FRAMES, N_MELS, SNIPPET, BATCH = 200, 18_300, 96, 300, 512
 SNIPPET_BYTES = SNIPPET * N_MELS * 2
 FRONT_END = {"LogMel": {"sample_rate": 16000, "hop_length": 160, "n_mels": N_MELS}}
 VOCABULARY = [f"label {number}" for number in range(500)]
 
 
-def data_set(folder, tracks=200, per_shard=36):
+def data_set(folder, tracks=TRACKS, per_shard=36):
     """Random spectrograms, once."""
     if (folder / manifests.NAME).exists():
         return folder
@@ -93,67 +90,6 @@ def rate(dataset, seconds=6.0, warm_up=4):
     return count / (time.perf_counter() - begun)
 
 
-def parsed(tf, record):
-    features = {
-        "log_mel": tf.io.FixedLenFeature([], tf.string),
-        "labels": tf.io.VarLenFeature(tf.int64),
-    }
-    example = tf.io.parse_single_example(record, features)
-    labels = tf.reduce_max(tf.one_hot(example["labels"].values, 500), axis=0)
-    return example["log_mel"], labels
-
-
-def usual_pipeline(tf, files):
-    """Parse the record, decode it, crop at random."""
-
-    def crop(record):
-        data, labels = parsed(tf, record)
-        log_mel = tf.reshape(tf.io.decode_raw(data, tf.float16), (-1, N_MELS))
-        return tf.image.random_crop(log_mel, (SNIPPET, N_MELS)), labels
-
-    dataset = tf.data.TFRecordDataset(files, num_parallel_reads=tf.data.AUTOTUNE).repeat()
-    dataset = dataset.map(crop, num_parallel_calls=tf.data.AUTOTUNE)
-    return dataset.shuffle(1000).batch(BATCH).prefetch(tf.data.AUTOTUNE)
-
-
-def best_pipeline(tf, files):
-    """16 crops of each record that is read, cut from its bytes before they are decoded."""
-
-    def crops(record):
-        data, labels = parsed(tf, record)
-        starts = tf.random.uniform((16,), 0, FRAMES - SNIPPET + 1, tf.int32) * N_MELS * 2
-        cut = tf.map_fn(
-            lambda start: tf.strings.substr(data, start, SNIPPET_BYTES),
-            starts,
-            fn_output_signature=tf.string,
-        )
-        snippets = tf.reshape(tf.io.decode_raw(cut, tf.float16), (16, SNIPPET, N_MELS))
-        return snippets, tf.repeat(labels[None], 16, axis=0)
-
-    dataset = tf.data.TFRecordDataset(files, num_parallel_reads=tf.data.AUTOTUNE).repeat()
-    dataset = dataset.map(crops, num_parallel_calls=tf.data.AUTOTUNE).unbatch()
-    return dataset.shuffle(1000).batch(BATCH).prefetch(tf.data.AUTOTUNE)
-
-
-def speed(folder):
-    import tensorflow as tf
-
-    folder = data_set(folder / "cached")
-    files = sorted(map(str, folder.glob("*.tfrecord")))
-    for path in files:
-        pathlib.Path(path).read_bytes()  # into the page cache
-    snippets = rate(SnippetDataset(records=str(folder), batch_size=BATCH).build())
-    pairs = rate(PairDataset(records=str(folder), batch_size=BATCH).build())
-    memory = peak_memory()
-    usual = rate(usual_pipeline(tf, files), warm_up=1)
-    best = rate(best_pipeline(tf, files), warm_up=1)
-    print(f"SnippetDataset                  {snippets:10,.0f} snippets/s")
-    print(f"PairDataset                     {pairs:10,.0f} pairs/s")
-    print(f"parse, decode, random crop      {usual:10,.0f} snippets/s, {snippets / usual:.0f} ×")
-    print(f"cut bytes, 16 crops a record    {best:10,.0f} snippets/s, {snippets / best:.1f} ×")
-    print(f"peak memory                     {memory:10.2f} GB, of the first two")
-
-
 def catalogue(folder, per_shard=36):
     folder = folder / f"catalogue {FLAGS.tracks}"
     if not (folder / manifests.NAME).exists():
@@ -192,14 +128,14 @@ def simulate(folder, tracks, per_shard):
 def disk(folder, count=4000):
     folder = data_set(folder / "cached")
     reader = RecordReader(folder)
-    reader.read(np.arange(0, 200), np.zeros(200, int), 1)  # opens all shards
+    reader.read(np.arange(TRACKS), np.zeros(TRACKS, int), 1)  # opens all shards
     for path in folder.glob("*.tfrecord"):
         with open(path, "rb") as file:
             os.fsync(file.fileno())
             os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
     rng = np.random.default_rng(0)
     # Without replacement and overlap: what is read twice comes from the cache.
-    places = rng.choice(200 * (FRAMES // SNIPPET), count, replace=False)
+    places = rng.choice(TRACKS * (FRAMES // SNIPPET), count, replace=False)
     before = disk_bytes()
     reader.read(places // (FRAMES // SNIPPET), places % (FRAMES // SNIPPET) * SNIPPET, SNIPPET)
     share = (disk_bytes() - before) / count / SNIPPET_BYTES
@@ -273,7 +209,7 @@ def peak_memory():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
 
 
-PARTS = {part.__name__: part for part in (speed, catalogue, disk, writing)}
+PARTS = {part.__name__: part for part in (catalogue, disk, writing)}
 
 
 def main(argv):
@@ -281,7 +217,14 @@ def main(argv):
         if FLAGS.alone:
             PARTS[name](pathlib.Path(FLAGS.folder))
             continue
-        command = [sys.executable, __file__, name, "--alone", f"--folder={FLAGS.folder}"]
+        command = [
+            sys.executable,
+            "-m",
+            "benchmarks.records",
+            name,
+            "--alone",
+            f"--folder={FLAGS.folder}",
+        ]
         subprocess.run([*command, f"--tracks={FLAGS.tracks}"], check=True)
 
 

@@ -1,7 +1,7 @@
 """A row of benchmarks/agreement_table.py: the package mule-torch, with the weights of a model.
 
     python benchmarks/row_mule_torch.py convert MODEL FOLDER --python P
-    python benchmarks/agreement_table.py … \\
+    python -m benchmarks.agreement_table … \\
         --row "mule-torch, level mended=P benchmarks/row_mule_torch.py embed FOLDER halved" \\
         --row "mule-torch as it is=P benchmarks/row_mule_torch.py embed FOLDER mean"
 

@@ -1,6 +1,6 @@
 """A row of benchmarks/agreement_table.py: the published program, sxmp-mule 1.1.2.
 
-    python benchmarks/agreement_table.py … \\
+    python -m benchmarks.agreement_table … \\
         --row "sxmp-mule=P benchmarks/row_sxmp_mule.py MODEL mule_embedding_timeline.yml"
 
 P is an interpreter (Python 3.11 or earlier) that has sxmp-mule, which needs TensorFlow 2.13 and the

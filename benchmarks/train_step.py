@@ -1,12 +1,11 @@
 """Training steps of SF-NFNet-F0: what a step takes, and the first one.
 
-    python benchmarks/train_step.py [--batch 8] [--repeats 5]
-    KERAS_BACKEND=jax XLA_PYTHON_CLIENT_MEM_FRACTION=0.95 python benchmarks/train_step.py \
+    python -m benchmarks.train_step [--batch 8] [--repeats 5]
+    KERAS_BACKEND=jax XLA_PYTHON_CLIENT_MEM_FRACTION=0.95 python -m benchmarks.train_step \
         --backend jax --batch 1024,2048,3840 [--microbatch 128] [--peak_tflops 989]
 
 On TensorFlow, two ways to take the same supervised step are measured in turns: this package's, and
-the same network with Keras's own convolution, Adam, loss and `Model.fit`. Prints the median seconds
-of each, their ratio, and the seconds to build and to take the first step.
+the same network with Keras's own convolution, Adam, loss and `Model.fit`, a row of the table.
 
 On JAX, both objectives in bfloat16 on whatever accelerator JAX sees, for each batch (snippets; a
 pair is two), whole and in chunks of `--microbatch` rows. Prints snippets/s and the share of the
@@ -14,11 +13,12 @@ peak (25.5 GFLOP a snippet), or that the batch does not fit; at the end, the lar
 batch is a multiple of twice the microbatch; 3840 snippets are the paper's 1920 pairs.
 """
 
-import os
 import time
 
 import numpy as np
 from absl import app, flags
+
+from benchmarks import contest
 
 FLAGS = flags.FLAGS
 flags.DEFINE_enum("backend", "tensorflow", ["tensorflow", "jax"], "As KERAS_BACKEND has it.")
@@ -63,28 +63,16 @@ def arrays(objective, rows, blocks):
 
 
 def on_tensorflow(rows):
-    """Prints seconds of both ways."""
-    import tensorflow as tf
-
-    ways = {}
-    for name, build in (("Keras", keras_way), ("mar", mar_way)):
-        start = time.perf_counter()
-        step = build(rows)
-        built = time.perf_counter()
-        step()
-        first = time.perf_counter()
-        ways[name] = (step, [])
-        print(
-            f"{name}: built in {built - start:.1f} s, first step after {first - built:.1f} s more"
-        )
-    for _ in range(FLAGS.repeats):
-        for step, seconds in ways.values():
-            start = time.perf_counter()
-            step()
-            seconds.append(time.perf_counter() - start)
-    ours, theirs = (float(np.median(ways[name][1])) for name in ("mar", "Keras"))
-    print(f"TensorFlow {tf.__version__}, batch {rows}, {os.cpu_count()} CPUs")
-    print(f"step: mar {ours:.2f} s, Keras {theirs:.2f} s, {ours / theirs:.2f} ×")
+    """Both ways in turns."""
+    contest.run(
+        f"training-step-{rows}",
+        f"Supervised training step of the network, batch of {rows}",
+        {"mar": mar_way(rows), "Keras's Model.fit": keras_way(rows)},
+        aims={"Keras's Model.fit": 2.5},
+        rounds=FLAGS.repeats,
+        work=rows,
+        unit="snippets",
+    )
 
 
 def mar_way(rows):
@@ -93,7 +81,7 @@ def mar_way(rows):
 
     from mar.optim.adam import ScoochAdam
     from mar.training.objectives import SupervisedObjective
-    from mar.training.trainer import train_step
+    from mar.training.step import train_step
 
     tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
     objective, model, blocks = parts(SupervisedObjective)

@@ -5,6 +5,8 @@
 
 import importlib.util
 import os
+import re
+import sys
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -185,3 +187,22 @@ def test_what_needs_tensorflow_says_so_before_it_begins(chosen, tmp_path, monkey
         with pytest.raises(ConfigError, match=rf"needs TensorFlow, .* says {chosen}: set KERAS_B"):
             begun()
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("code", "needed"),
+    [
+        ("import mar; mar.Trainer", r"mar\.Trainer needs tensorflow, which is missing"),
+        ("import mar.embedding.hear", r"HEAR needs tensorflow, which is missing"),
+        ("import mar; mar.load_model", r"mar\.load_model .*KERAS_BACKEND=jax"),
+    ],
+)
+def test_what_needs_tensorflow_says_so_where_there_is_none(code, needed, tmp_path):
+    (tmp_path / "tensorflow.py").write_text(
+        "raise ModuleNotFoundError(\"No module named 'tensorflow'\", name='tensorflow')"
+    )
+    process = run_python(
+        "-c", code, fresh=True, PYTHONPATH=os.pathsep.join([str(tmp_path), *sys.path])
+    )
+    last = process.stderr.strip().splitlines()[-1]
+    assert re.search(rf"^mar\.errors\.ConfigError: .*{needed}", last)

@@ -27,7 +27,12 @@ LEFT = {
     "docs/tutorials/embed-and-search.md": ["embeddings", "map.png"],
     "docs/tutorials/pre-train.md": ["models/mine/model_card.md", "baseline"],
     "docs/tutorials/probe-your-labels.md": ["tags.csv"],
-    "docs/tutorials/reproduce.md": ["results/GTZAN/mule/0/result.json", "tables"],
+    "docs/tutorials/reproduce.md": [
+        "reproduction/index.html",
+        "reproduction/results/small/GTZAN/small.keras/0/result.json",
+        "reproduction/results/small/NSynth_P/small.keras/0/result.json",
+        "tables/table3.md",
+    ],
 }
 QUICK = ("README.md", "docs/start", "docs/how-to/add-a-task.md", "docs/how-to/read-outputs.md")
 

@@ -4,8 +4,19 @@ Names are loaded when they are first used, so that `import mar` is instant and i
 TensorFlow nor NumPy. They are listed in `__init__.pyi`, which editors and type checkers read too.
 """
 
+from typing import Any
+
 import lazy_loader
 
 __version__ = "0.2.0"
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+_public, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+
+
+def __getattr__(name: str) -> Any:
+    try:
+        return _public(name)
+    except ModuleNotFoundError as error:
+        from mar.util.backends import absence
+
+        raise absence(error, f"mar.{name}") from None

@@ -1,9 +1,20 @@
 from .audio.logmel import LogMel as LogMel
 from .audio.logmel import standardize as standardize
 from .audio.windows import Windows as Windows
+from .data.augmentations import FrequencyMask as FrequencyMask
+from .data.augmentations import PatchMask as PatchMask
+from .data.augmentations import TimeMask as TimeMask
+from .data.labelled_pairs import LabelledPairDataset as LabelledPairDataset
+from .data.levels import BandLimit as BandLimit
+from .data.levels import Equaliser as Equaliser
+from .data.levels import Gain as Gain
+from .data.levels import Noise as Noise
+from .data.levels import OtherTracks as OtherTracks
 from .data.mixup import Mixup as Mixup
 from .data.pipelines import PairDataset as PairDataset
 from .data.pipelines import SnippetDataset as SnippetDataset
+from .data.warping import PitchShift as PitchShift
+from .data.warping import TimeStretch as TimeStretch
 from .embedding.analysis import Analysis as Analysis
 from .embedding.catalogue import Catalogue as Catalogue
 from .embedding.checking import check_folder as check_folder
@@ -33,8 +44,15 @@ from .probing.result import Result as Result
 from .probing.results import Results as Results
 from .records.reader import RecordReader as RecordReader
 from .tasks import Task as Task
+from .training.linear_probe import LinearProbe as LinearProbe
 from .training.objectives import ContrastiveObjective as ContrastiveObjective
 from .training.objectives import SupervisedObjective as SupervisedObjective
+from .training.pair_objectives import JointObjective as JointObjective
+from .training.pair_objectives import RelativeObjective as RelativeObjective
+from .training.pair_objectives import (
+    SupervisedContrastiveObjective as SupervisedContrastiveObjective,
+)
+from .training.pair_objectives import SupervisedPairObjective as SupervisedPairObjective
 from .training.trainer import Trainer as Trainer
 
 __version__: str

@@ -177,9 +177,9 @@ def _positional(name: str) -> list[str]:
 
 
 def _tasks() -> list[str]:
-    from mar.tasks import TASKS
+    from mar.tasks import NAMED
 
-    return list(TASKS)
+    return list(NAMED)
 
 
 def _words(words: Iterable[str]) -> str:

@@ -4,7 +4,10 @@
     mar embed --model mule --output embeddings/ --task NSynth_P --audio nsynth/
 
 Models are files, runs of mar.train (`models/run`, `models/run@best`, `models/run@12000`), `mule`
-(the published weights), and the baselines logmel_mean, MTT_musicnn, MSD_musicnn and random.
+(the published weights), the baselines logmel_mean, MTT_musicnn, MSD_musicnn and random, and
+encoders of others: `package.module:name` in Python, `hear:module`, `file.onnx?sample_rate=16000`,
+or `command:program?sample_rate=16000`. Embeddings that others made, as .npz or Parquet files, are
+taken over without audio: `--model 'folder?made_by=NAME'`.
 Takes audio files, folders, lists (- for standard input) and folders of buckets (s3://…); or a task,
 whose items are embedded with its windows, unless --config or --set say others.
 
@@ -22,6 +25,7 @@ import sys
 from absl import flags
 
 from mar.embedding import model_names
+from mar.embedding.encoders import address as addresses
 from mar.errors import ConfigError
 from mar.util import cli
 
@@ -81,7 +85,12 @@ def main(argv: list[str]) -> int:
         return _dry_run(job, items, mirror.readable(FLAGS.output), shard)
     code, told = 0, {}
     with mirror.writable(FLAGS.output) as output:
-        if argv[1:] or FLAGS.task is not None:
+        if (theirs := _embeddings_of_others()) is not None:
+            from mar.embedding.encoders.imported import take_over
+
+            kept = FLAGS.store or "mean", FLAGS.format or "parquet"
+            code, told = _report(take_over(theirs, output, *kept), shown)
+        elif argv[1:] or FLAGS.task is not None:
             job, items = _job(argv[1:])
             code, told = _report(_embed(job, items, output, shard), shown)
         if FLAGS.prune:
@@ -98,6 +107,13 @@ def main(argv: list[str]) -> int:
 def _check_flags(inputs, shard):
     """Raises ConfigError where they cannot be meant together."""
     has_upkeep = FLAGS.prune or FLAGS.compact
+    if _embeddings_of_others() is not None:
+        if inputs or FLAGS.task or FLAGS.dry_run or FLAGS.ray_address or shard != (0, 1):
+            raise ConfigError(
+                f"expected --output, --store and --format alone with {FLAGS.model}, which is taken "
+                f"over as it is; got audio, a --task, --dry_run, --shard or --ray_address"
+            )
+        return
     if inputs and FLAGS.task is not None:
         raise ConfigError("expected audio files, folders or lists to embed, or a --task; got both")
     if not inputs and FLAGS.task is None and not has_upkeep:
@@ -108,6 +124,12 @@ def _check_flags(inputs, shard):
         raise ConfigError("--output: expected a folder on a disk with --shard or --ray_address")
     if has_upkeep and shard != (0, 1):
         raise ConfigError("--prune and --compact: expected no --shard; run them when all are done")
+
+
+def _embeddings_of_others():
+    """The address of a folder of embeddings that `--model` is; None for a model."""
+    address = addresses.parse(FLAGS.model)
+    return address if address is not None and address.kind == "folder" else None
 
 
 def _job(inputs):

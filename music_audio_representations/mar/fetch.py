@@ -1,8 +1,10 @@
 """Downloads the annotations and splits of evaluation tasks, as far as they are free to download.
 
     mar fetch MTT Jam-50
+    mar fetch probes
 
-Every file is verified. What has to be had elsewhere, the audio always, is listed.
+`probes` are the configurations of the paper's ninety probes, as they were published. Every file is
+verified. What has to be had elsewhere, the audio always, is listed.
 """
 
 from mar.errors import ConfigError
@@ -11,29 +13,40 @@ from mar.util import cli
 
 def more_help() -> str:
     """The tasks, for `--help`."""
-    from mar.tasks import TASKS
+    from mar.tasks import PROTOCOLS, TASKS
 
-    return "Tasks: " + ", ".join(TASKS)
+    return f"Tasks: {', '.join(TASKS)}; other protocols: {', '.join(PROTOCOLS)}"
 
 
 def main(argv: list[str]) -> int:
-    from mar.tasks import TASKS, fetched_folder, fetching, find_task, paper_task
+    from mar.tasks import NAMED, fetching, find_task, paper_task
     from mar.tasks.folder import is_own
 
     if len(argv) < 2:
-        raise ConfigError(f"expected tasks to fetch, of {', '.join(TASKS)}")
-    for name in argv[1:]:
+        raise ConfigError(f"expected tasks to fetch, of {', '.join(NAMED)}, or {fetching.PROBES}")
+    names = [name for name in argv[1:] if name != fetching.PROBES]
+    for name in names:
         if paper_task(name) is None and is_own(name):
-            raise ConfigError(f"{name}: expected one of {', '.join(TASKS)}, got a path")
-    tasks = [find_task(name) for name in argv[1:]]
+            raise ConfigError(f"{name}: expected one of {', '.join(NAMED)}, got a path")
+    tasks = [find_task(name) for name in names]
+    if fetching.PROBES in argv[1:]:
+        _fetch(fetching.PROBES, fetching.PROBES_LICENCE, fetching.PROBES_CITATION)
     for task in tasks:
-        paths = fetching.fetch(task.name)
-        print(f"{task.name}: {len(paths)} files in {fetched_folder(task.name)}")
-        print(f"  Licence: {task.licence}\n  Please cite: {task.citation}")
+        _fetch(task.name, task.licence, task.citation)
+        if task.differs:
+            print(f"  Protocol: {task.protocol}. {task.differs}")
         print("  To be had elsewhere:")
         for sentence in fetching.elsewhere(task.name):
             print(f"  - {sentence}")
     return 0
+
+
+def _fetch(name, licence, citation):
+    from mar.tasks import fetched_folder, fetching
+
+    paths = fetching.fetch(name)
+    print(f"{name}: {len(paths)} files in {fetched_folder(name)}")
+    print(f"  Licence: {licence}\n  Please cite: {citation}")
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@
 
 Writes Tables 1 to 4 as Markdown, LaTeX, CSV and HTML. Where there are results, also tables of all
 tasks and models, with their paired differences, and figures that compare them. Without any, the
-published numbers.
+published numbers. `--field` adds a table of what others publish on the data sets since then.
 """
 
 import os
@@ -20,6 +20,7 @@ FLAGS = flags.FLAGS
 flags.DEFINE_string("results", "results", "Folder of all results, as mar.probe wrote them.")
 flags.DEFINE_string("output", "tables", "Folder of the tables and figures.", short_name="o")
 flags.DEFINE_string("probes", None, "Probes' configurations of Table 2; by default the shipped.")
+flags.DEFINE_bool("field", False, "Also what others publish on the data sets, protocols apart.")
 flags.DEFINE_string("model", None, "Model to be drawn as Figure 1; by default the paper's.")
 flags.DEFINE_multi_string("records", [], "Data set to be drawn as Figure 2; repeatable.")
 
@@ -37,7 +38,8 @@ def main(argv: list[str]) -> int:
     from mar.reporting import writing
 
     found = results if results.is_dir() else None
-    written = writing.write_all(FLAGS.output, found, FLAGS.probes, FLAGS.model, FLAGS.records)
+    wanted = FLAGS.probes, FLAGS.model, FLAGS.records, FLAGS.field
+    written = writing.write_all(FLAGS.output, found, *wanted)
     for title, path in written:
         print(f"{title:<12} {path}")
     return 0

@@ -59,7 +59,8 @@ def _check_records():
         InputError: they cannot be read.
     """
     from mar.config import Configurable
-    from mar.data import pipelines
+    from mar.data.labelled_pairs import LabelledPairDataset  # noqa: F401 (which recipes name)
+    from mar.data.pipelines import RecordDataset
     from mar.records import manifest
     from mar.util import overrides, shipped, yaml_file
 
@@ -72,7 +73,7 @@ def _check_records():
     for name in ("dataset", "validation"):
         dataset = config.get("Trainer", {}).get(name)
         if isinstance(dataset, dict) and {*dataset} <= {*classes}:
-            manifest.read(pipelines.RecordDataset.from_config(dataset, str(path)).records)
+            manifest.read(RecordDataset.from_config(dataset, str(path)).records)
 
 
 if __name__ == "__main__":

@@ -42,3 +42,15 @@ def test_bands_narrower_than_a_bin_are_empty():
 def test_windows_are_those_of_scipy(name, length):
     expected = scipy.signal.get_window(name, length)
     np.testing.assert_allclose(filters.window(name, length), expected, atol=1e-15)
+
+
+@pytest.mark.parametrize(("n_fft", "length"), [(2048, 400), (801, 400), (64, 7)])
+def test_a_shorter_transform_gives_the_same_bands(n_fft, length):
+    bands = filters.mel(16000, n_fft, 12, 0.0, 8000.0, True, 2.0)
+    shorter = filters.for_transform(bands, n_fft, length)
+    generator, time = np.random.default_rng(0), np.arange(length)
+    sine = np.sin(0.2 * time) * filters.window("hann", length)  # its quiet bands are 1e-11 of it
+    for samples in (generator.standard_normal(length), sine, time == 3):
+        longer = bands @ np.abs(np.fft.rfft(samples, n_fft)) ** 2
+        ours = shorter @ np.abs(np.fft.rfft(samples, 2 * length)) ** 2
+        np.testing.assert_allclose(ours, longer, rtol=1e-9, atol=1e-13 * longer.max())

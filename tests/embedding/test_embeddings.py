@@ -223,7 +223,7 @@ def test_the_map_is_a_table(tmp_path):
     plane = embeddings.project()
     assert list(plane.columns) == ["path", "x", "y"]
     assert plane["path"].tolist() == embeddings.paths
-    pd.testing.assert_frame_equal(plane, embeddings.project(seed=0))
+    pd.testing.assert_frame_equal(plane, Embeddings(tmp_path).project())
     points = plane[["x", "y"]].to_numpy()
     distances = np.linalg.norm(points[:, None] - points[None], axis=-1)
     np.fill_diagonal(distances, np.inf)

@@ -44,6 +44,20 @@ def test_scene_embeddings(model, seconds):
         assert np.abs(embedding - expected).max() <= 1e-5 * np.abs(expected).max()
 
 
+def test_scene_embeddings_of_other_windows(tmp_path):
+    """NSynth's four windows of a second, and one of four."""
+    mar.save(plain_network(frames=None), tmp_path / "model.keras")
+    audio = sounds(2, 4.0)
+    for windows in (
+        mar.Windows(window_seconds=1.0, hop_seconds=1.0, first_centre_seconds=0.5),
+        mar.Windows(window_seconds=4.0, hop_seconds=4.0, first_centre_seconds=2.0),
+    ):
+        model = hear.load_model(str(tmp_path / "model.keras"), windows)
+        expected = [mar.Embedder(model.representation)(sound, RATE).mean for sound in audio.numpy()]
+        np.testing.assert_allclose(hear.get_scene_embeddings(audio, model), expected, rtol=1e-5)
+        assert model.representation.windows.length == round(100 * windows.window_seconds)
+
+
 @pytest.mark.parametrize("seconds", [0.51, 2.0])
 def test_timestamp_embeddings(model, seconds):
     audio = sounds(3, seconds)

@@ -10,6 +10,7 @@ import mar
 from helpers.networks import small_network
 from helpers.processes import run_python
 from helpers.signals import music
+from mar.audio.front_end import FrontEnd
 from mar.embedding import ahead, baselines, engine, files
 from mar.embedding.baselines import MusiCNNWindows
 from mar.embedding.embedder import Embedder
@@ -157,7 +158,7 @@ def test_random_is_the_untrained_network(monkeypatch):
 class Loudness:
     """One number a second, of no model at all."""
 
-    log_mel = mar.LogMel(sample_rate=8000, fmax=4000.0)
+    front_end = FrontEnd(sample_rate=8000)
     dimensions, shortest, piece_shape = 1, 8000, (8000,)
 
     @property

@@ -10,7 +10,7 @@ import pytest
 
 from helpers.processes import run_python
 from helpers.resources import DATA
-from mar.embedding import upkeep
+from mar.embedding import parts, upkeep
 from mar.embedding.rows import Row
 from mar.embedding.store import Embeddings
 from mar.embedding.writer import Writer
@@ -208,7 +208,7 @@ def test_what_version_010_wrote_is_compacted(tmp_path, kept):
 SCRIPT = """
 import sys
 from helpers import kills
-from mar.embedding import upkeep
+from mar.embedding import parts, upkeep
 names = kills.at_change(int(sys.argv[3]), sys.argv[4])
 getattr(upkeep, sys.argv[1])(sys.argv[2])
 print(len(names))
@@ -283,6 +283,20 @@ def test_a_reader_sees_one_state_or_says_that_it_changed(tmp_path):
     stop.set()
     reader.join()
     assert not wrong
+
+
+def test_a_part_that_is_replaced_while_it_is_opened_is_not_called_damaged(tmp_path, monkeypatch):
+    part = parts.open_all(in_parts(tmp_path / "set"))[0]
+    other = parts_of(in_parts(tmp_path / "other", rows=9))[0]
+    opens = pq.ParquetFile
+
+    def replaced(path, **options):
+        other.replace(path)
+        return opens(path, **options)
+
+    monkeypatch.setattr(pq, "ParquetFile", replaced)
+    with pytest.raises(InputError, match="open it anew"):
+        list(part.batches(part.columns))
 
 
 # --------------------------------------------------------------------------------------- refusals

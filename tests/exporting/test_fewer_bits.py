@@ -3,12 +3,17 @@
 import numpy as np
 import pytest
 import soundfile
+from onnx.numpy_helper import to_array
 
 import mar
 from helpers.exported import mono, small_file
+from mar.embedding import files
+from mar.embedding.catalogue import Catalogue
 from mar.errors import ConfigError, InputError
 from mar.onnx import exporting, quantization
 from mar.onnx.agreement import Agreement
+from mar.onnx.graph import Graph
+from mar.onnx.ranges import Range
 
 
 @pytest.fixture(scope="module")
@@ -27,15 +32,61 @@ def plan():
 
 
 def test_the_work_of_convolutions(plan):
-    work = quantization.work_of(exporting.network_file(plan))
+    network = exporting.network_file(plan)
+    work = quantization.work_of(network)
     assert sum(work.values()) == pytest.approx(1)
     assert len(work) == 72  # 8 in the stems, 8 in fusions, 8 blocks of 4, 8 shortcuts, 16 gates
-    groups = quantization.grouped(work, 4)
+    considered = quantization.worth_it(network)
+    assert {name for name in work if work[name] >= quantization.LITTLE} <= set(considered)
+    groups = quantization.grouped(work, considered, 4)
     shares = [sum(work[name] for name in group) for group in groups]
     assert 3 <= len(groups) <= 4
     assert max(shares) < 0.5
-    considered = [name for group in groups for name in group]
-    assert considered == [name for name in work if work[name] >= quantization.LITTLE_WORK]
+    assert [name for group in groups for name in group] == considered
+
+
+def test_a_convolution_in_int8_is_one_of_rounded_numbers():
+    """Every product of integers, as NumPy has it with 64 bits."""
+    graph = Graph()
+    graph.input("snippets", ("n", 5, 6))
+    rng = np.random.default_rng(0)
+    kernel, bias = rng.normal(size=(4, 1, 3, 3)), rng.normal(size=4)
+    constants = kernel.astype(np.float32), bias.astype(np.float32)
+    maps = graph("Unsqueeze", "snippets", np.array([1]))
+    convolved = graph("Conv", maps, *constants, name="c", kernel_shape=[3, 3], pads=[1] * 4)
+    graph.output("embedding", convolved, ("n", 4, 5, 6))
+    snippets = rng.normal(size=(3, 5, 6)).astype(np.float32)
+    made = quantization.Quantizer(graph.model(), snippets)(["c"])
+
+    (x, y), values = ranges_of(made), {each.name: to_array(each) for each in made.graph.initializer}
+    rounded = np.clip(np.rint(snippets / x.scale) + x.zero, 0, 255).astype(np.int64) - int(x.zero)
+    padded = np.pad(rounded, [(0, 0), (1, 1), (1, 1)])
+    patches = np.lib.stride_tricks.sliding_window_view(padded, (3, 3), axis=(1, 2))
+    sums = np.einsum("nhwij,ocij->nohw", patches, values["c/kernel"].astype(np.int64))
+    sums += values["c/bias"].astype(np.int64)[:, None, None]
+    steps = (sums * values["c/bias/steps"][:, None, None] / y.scale).round() + y.zero
+    expected = (np.clip(steps, 0, 255) - y.zero) * y.scale
+    found, _ = quantization.timed(made, snippets)
+    assert np.abs(found - expected).max() <= 1.01 * y.scale  # a half may be rounded either way
+    assert np.mean(np.abs(found - expected) > 1e-5) < 0.01
+
+
+def ranges_of(model):
+    """Those of the graph's bytes, in its order."""
+    constants = {each.name: to_array(each) for each in model.graph.initializer}
+    made = [node.input[1:] for node in model.graph.node if node.op_type == "QuantizeLinear"]
+    return [Range(*(constants[name][()] for name in names)) for names in made]
+
+
+def test_a_range_loses_less_than_that_of_all_values():
+    rng = np.random.default_rng(0)
+    values = np.append(rng.uniform(-1, 1, size=300_000), 3.0)
+    chosen, entire = Range.of(values), Range.between(values.min(), values.max())
+    assert chosen.loss(values) < 0.95 * entire.loss(values)
+    even = np.linspace(-1, 3, 1001)
+    assert Range.of(even) == pytest.approx(Range.between(-1, 3))  # nothing to clip
+    assert (0 - int(Range.of(values).zero)) * Range.of(values).scale <= 0  # 0 is one of them
+    assert Range.between(2.0, 3.0).zero == 0
 
 
 def test_layers_go_back_to_float_until_it_is_enough(plan, music):
@@ -72,8 +123,26 @@ def test_int8_that_disagrees_is_refused(plan, music, tmp_path):
     with pytest.raises(InputError, match=r"not written.*int8.*at least 1\.0.*--least_centred"):
         exporting.write_onnx(plan, tmp_path / "a.onnx", music, "int8", least=1.0)
     assert not list(tmp_path.iterdir())
-    with pytest.raises(ConfigError, match=r"int8.*--audio"):
-        exporting.write_onnx(plan, tmp_path / "a.onnx", (), "int8")
+
+
+def test_embedding_in_int8_is_with_a_file_that_is_made_once(music, tmp_path, monkeypatch):
+    """And the file can be used in its place."""
+    monkeypatch.setenv("MAR_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setitem(exporting._SIGNALS, "int8", 2)
+    model, store = small_file()[0], tmp_path / "store"
+    catalogue = Catalogue(precision="int8")
+    catalogue.run(model, files.find(music[:1]), store)
+    (made,) = (tmp_path / "cache").rglob("*.onnx")
+    before = made.stat().st_mtime_ns
+    catalogue.run(model, files.find(music[:2]), store)
+    assert made.stat().st_mtime_ns == before
+    Catalogue().run(made, files.find(music), store)
+    embeddings = mar.Embeddings(store)
+    assert embeddings.provenance["precision"] == "int8"
+    assert len(embeddings.paths) == len(music)
+    for path in music:
+        expected = mar.Embedder(model)(path).mean
+        assert Agreement.of(embeddings.mean(path.name)[None], expected[None]).cosine > 0.99
 
 
 def test_precisions_are_not_mixed_in_a_catalogue(plan, music, tmp_path):
@@ -87,9 +156,9 @@ def test_precisions_are_not_mixed_in_a_catalogue(plan, music, tmp_path):
         mar.Embedder(float16).embed_folder(music[:2], store)
 
 
-def test_int8_of_a_model_that_was_not_exported_names_the_command():
-    with pytest.raises(ConfigError, match=r"int8.*mar export --precision int8"):
-        mar.Embedder(small_file()[0], precision="int8")
+def test_float16_of_a_model_that_was_not_exported_names_the_command():
+    with pytest.raises(ConfigError, match=r"float16.*mar export --precision float16"):
+        mar.Embedder(small_file()[0], precision="float16")
 
 
 def test_another_calibration_is_another_quantisation(plan, music, tmp_path):

@@ -9,9 +9,9 @@ import onnxruntime
 import pytest
 
 import mar
-from helpers.exported import mono, small_file
+from helpers.exported import mono, small_file, write
 from mar.errors import InputError
-from mar.onnx import runtime
+from mar.onnx import exporting, runtime
 from mar.onnx.metadata import SCHEMA
 from mar.onnx.runtime import ExportedNetwork
 
@@ -149,3 +149,27 @@ def test_samples_that_are_not_finite(file):
     samples[1000] = np.nan
     with pytest.raises(InputError, match="NaN"):
         mar.Embedder(file)(samples, 16000)
+
+
+def test_a_processor_without_products_of_bytes_is_said_once(tmp_path, monkeypatch, caplog):
+    """Of such a processor only its list of features is at hand."""
+    processor, path = tmp_path / "cpuinfo", tmp_path / "small.int8.onnx"
+    write(exporting.Plan(small_file()[0]), path, "int8")
+    monkeypatch.setattr(runtime, "_PROCESSOR", processor)
+    for flags, said in (("avx2 avx512f", 1), ("avx2 avx_vnni", 0)):
+        processor.write_text(f"flags\t\t: fpu {flags}\n")
+        runtime._warn_once.cache_clear()
+        caplog.clear()
+        with caplog.at_level(logging.WARNING, "mar"):
+            embedders = [mar.Embedder(path), mar.Embedder(path)]
+        assert sum("VNNI" in record.getMessage() for record in caplog.records) == said
+        assert embedders[0](mono(4.0), 16000).values.shape == (2, embedders[0].dimensions)
+
+
+def test_one_sample(file):
+    """It is followed by silence."""
+    embedded = mar.Embedder(file)(np.ones(1, np.float32), 16000)
+    assert embedded.padded
+    np.testing.assert_array_equal(
+        embedded.values, mar.Embedder(file)(np.r_[1, np.zeros(9)].astype(np.float32), 16000).values
+    )

@@ -30,8 +30,8 @@ def test_a_few_of_each_kind(kind, tmp_path):
     assert not bad
 
 
-# Cases, by the numbers that `soak.inputs` gives them, that ended in a traceback, crashed the process
-# or were read as something else before what reads them was mended.
+# Cases, by their numbers in `soak.inputs`, that ended in a traceback, crashed the process or were
+# read as something else, before what reads them was mended.
 MENDED = {
     "shard, indexed": [36],
     "manifest": [4, 8, 32, 35],

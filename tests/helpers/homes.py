@@ -13,7 +13,7 @@ import soundfile
 import yaml
 
 import mar
-from helpers import distributions, published
+from helpers import distributions, published, reproduction
 from helpers.networks import plain_network, small_network
 from helpers.resources import DATA
 from helpers.signals import music as signal
@@ -60,6 +60,16 @@ def tracks(home, patch):
 def records(home, patch):
     """Records of noise, with labels."""
     data_set(home / "records", [1400] * 10)
+
+
+def theirs(home, patch):
+    """Embeddings of the music that others made."""
+    rng = np.random.default_rng(0)
+    music = home / "Music"
+    for name in (path.relative_to(music) for path in music.rglob("*.*")):
+        path = home / "theirs" / f"{name}.npz"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        np.savez(path, embedding=rng.standard_normal((4, 8)), timestamps=np.arange(4.0))
 
 
 def moods(home, patch):
@@ -126,6 +136,17 @@ def gtzan(home, patch):
         genres = {name.split("/")[0]: name for name in names}
         _clips(home / "GTZAN", genres.values())
     _serve(home, patch)
+
+
+def notes(home, patch):
+    """NSynth in its official format, of few notes."""
+    for number, path in enumerate(distributions.nsynth(home / "nsynth")):
+        reproduction.write_audio(home / "nsynth" / path, number, 4.0)
+
+
+def probes(home, patch):
+    """Those of Table 2, of few steps."""
+    reproduction.write_probes(home / "small")
 
 
 def _clips(folder, paths):

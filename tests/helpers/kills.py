@@ -1,5 +1,6 @@
 """Kills of a process at a chosen moment."""
 
+import itertools
 import os
 import signal
 
@@ -15,11 +16,12 @@ def at_change(moment, when):
         The list of the names so far, which grows.
     """
     names: list = []
+    numbers = itertools.count(1)  # threads draw each number once
 
     def counted(function):
         def call(name, *others, **options):
             names.append(name)
-            chosen = len(names) == moment
+            chosen = next(numbers) == moment
             if chosen and when == "before":
                 os.kill(os.getpid(), signal.SIGKILL)
             function(name, *others, **options)
@@ -32,25 +34,30 @@ def at_change(moment, when):
     return names
 
 
-def at_replace(moment, when, by=signal.SIGKILL):
+def at_replace(moment, when, by=signal.SIGKILL, of=""):
     """Kills this process where a file takes its name for the `moment`-th time, counted from 1.
 
     Args:
         moment: 0 for never.
         when: "before" or "after" it.
         by: the signal.
+        of: how the names end that are counted.
 
     Returns:
         The list of the names so far, which grows.
     """
     replace, names = os.replace, []
+    numbers = itertools.count(1)  # threads draw each number once
 
     def counted(source, target):
+        if not str(target).endswith(of):
+            return replace(source, target)
         names.append(target)
-        if len(names) == moment and when == "before":
+        chosen = next(numbers) == moment
+        if chosen and when == "before":
             os.kill(os.getpid(), by)
         replace(source, target)
-        if len(names) == moment and when == "after":
+        if chosen and when == "after":
             os.kill(os.getpid(), by)
 
     os.replace = counted

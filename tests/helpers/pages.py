@@ -48,10 +48,12 @@ SHRUNK = {
         *(f"{SCHEDULE}.warmup_steps=2", "--allow_missing", "--resamples=5"),
         f"{SCHEDULE}.schedule.ScoochCosineDecay.decay_steps=5",
     ],
+    "reproduce": ["--probes=small", "--allow_missing"],
 }
 # The published weights are 250 MB; those of any model stand for them.
 RENAMED = {
     "--model mule": "--model small.keras",
+    "reproduction/results/table2/": "reproduction/results/small/",
     '"mule"': '"small.keras"',
     "model_location=mule": "model_location=small.keras",
     "initial_weights=mule": "initial_weights=small.keras",

@@ -6,9 +6,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+import mar
 from helpers import small_records
 from helpers.networks import fill_golden
 from mar.audio.logmel import LogMel
+from mar.data.labelled_pairs import LabelledPairDataset
 from mar.data.pipelines import PairDataset, SnippetDataset
 from mar.models.layers import (
     NFBlock,
@@ -20,12 +22,34 @@ from mar.models.layers import (
 from mar.models.projectors import with_head
 from mar.models.sfnfnet import SfNfNetF0
 from mar.optim.adam import ScoochAdam
+from mar.optim.average import WeightAverage
 from mar.training.objectives import ContrastiveObjective, SupervisedObjective
-from mar.training.trainer import loss_gradients, train_step
+from mar.training.step import loss_gradients, train_step
 
 BATCH, SEED, FRAMES = 8, 3, 64
 tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})  # starts sooner
 HEAD = {"projector": {"Projector": {"hidden_units": [16]}}, "mixup": {"Mixup": {}}}
+
+
+# All objectives of pairs, after augmentations of each sort.
+JOINT = mar.JointObjective(
+    parts=(
+        mar.SupervisedContrastiveObjective(dimensions=8),
+        mar.SupervisedPairObjective(),
+        mar.RelativeObjective(),
+    ),
+    weights=(1.0, 2.0, 0.1),
+    augmentations=(
+        mar.OtherTracks(views=("positives",), probability=0.5),
+        mar.PitchShift(),
+        mar.TimeStretch(probability=0.7),
+        mar.Equaliser(),
+        mar.Noise(probability=0.5),
+        mar.TimeMask(),
+    ),
+    frames=FRAMES,
+    **HEAD,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,6 +79,8 @@ def parts(kind, records):
     data = {"records": records, "batch_size": BATCH, "snippet_frames": FRAMES}
     if kind == "supervised":
         return SupervisedObjective(**HEAD), SnippetDataset(**data)
+    if kind == "joint":
+        return JOINT, LabelledPairDataset(**{**data, "snippet_frames": 82})
     objective = ContrastiveObjective(**HEAD, dimensions=8)
     if kind == "hard_negatives":
         data |= {"hard_negatives": 1, "max_centre_distance_seconds": 0.2}
@@ -92,10 +118,16 @@ def short_network():
 def pretraining(objective, dataset):
     """Model and optimizer, from golden weights and a head that depends on nothing.
 
-    Adam's epsilon is large: it would turn the rounding of tiny gradients into whole steps.
+    Adam's epsilon is large: it would turn the rounding of tiny gradients into whole steps. Where
+    several objectives are learnt, blocks are computed again in the backward pass.
     """
     network = short_network()
-    head = objective.projector.build(network.output.shape[1], objective.output_size(dataset))
+    for block in network.layers:
+        if isinstance(block, NFBlock):
+            block.recompute = isinstance(objective, mar.JointObjective)
+    head = objective.projector.build(
+        network.output.shape[1], objective.output_size(len(small_records.VOCABULARY))
+    )
     rng = np.random.default_rng(0)
     head.set_weights([rng.normal(size=w.shape) / np.sqrt(w.shape[0]) for w in head.weights])
     model = with_head(network, head)
@@ -127,15 +159,17 @@ def train(strategy, kind, records, microbatch=None, steps=5):
     """Runs some steps under a strategy.
 
     Returns:
-        NumPy arrays by name: each measure by step; the final `weights`; by how much they `moved`.
+        NumPy arrays by name: each measure by step; the final `weights`, and their `average`; by how
+        much they `moved`.
     """
     objective, dataset = parts(kind, records)
     with strategy.scope():
         model, optimizer = pretraining(objective, dataset)
+        average = WeightAverage(0.5, [variable.value for variable in model.weights])
     start = _weights(model)
 
     def replica_step(batch, draws, number):
-        return train_step(model, optimizer, objective, batch, draws, number, microbatch)
+        return train_step(model, optimizer, objective, batch, draws, number, microbatch, average)
 
     @tf.function(autograph=False)
     def run_step(batch, draws, number):
@@ -152,7 +186,11 @@ def train(strategy, kind, records, microbatch=None, steps=5):
         for name, value in measures.items():
             history.setdefault(name, []).append(float(value))
     weights = _weights(model)
-    return {**history, "weights": weights, "moved": np.linalg.norm(weights - start)}
+    with average.in_place():
+        averages = _weights(model)
+    np.testing.assert_array_equal(_weights(model), weights)
+    moved = np.linalg.norm(weights - start)
+    return {**history, "weights": weights, "average": averages, "moved": moved}
 
 
 def _weights(model):
@@ -168,9 +206,8 @@ def logical_cpus(count):
 def assert_equal_runs(one, other):
     """Losses and what else is logged, and weights, of two runs of `train`."""
     assert one.keys() == other.keys()
-    for name in one.keys() - {"weights", "moved"}:
+    for name in one.keys() - {"weights", "average", "moved"}:
         np.testing.assert_allclose(other[name], one[name], rtol=2e-4, atol=1e-5, err_msg=name)
     assert one["moved"] > 0.01
-    np.testing.assert_array_less(
-        np.linalg.norm(one["weights"] - other["weights"]), 1e-3 * one["moved"]
-    )
+    for name in ("weights", "average"):
+        assert np.linalg.norm(one[name] - other[name]) < 1e-3 * one["moved"], name

@@ -14,7 +14,7 @@ from helpers.resources import DATA
 from mar.audio.logmel import standardize
 from mar.errors import InputError
 from mar.models.saving import fingerprint
-from mar.training.checkpoints import Checkpoints
+from mar.training.checkpoints import Checkpoints, state
 
 EARLIER = DATA / "earlier"
 BACKEND_SCRIPT = """
@@ -65,7 +65,9 @@ def test_a_stopped_run_is_what_it_resumes_from(stopped):
     described = trainer()
     network, pretraining = described.build()
     adam = described.optimizer.build(weight.value for weight in pretraining.trainable_variables)
-    saved = Checkpoints(stopped / "checkpoints", 3, pretraining, adam, described.facts(), None)
+    saved = Checkpoints(
+        stopped / "checkpoints", 3, state(pretraining, adam), described.facts(), None
+    )
     assert saved.restore() == 2
     for weight, theirs in zip(model.weights, network.weights, strict=True):
         np.testing.assert_array_equal(weight, theirs, err_msg=weight.path)

@@ -15,6 +15,8 @@ from helpers.networks import small_network
 from helpers.probe_runs import classes, noisy, tags, write_run
 from helpers.processes import run_python
 from helpers.resources import ROOT, reference
+from helpers.small_embeddings import PROVENANCE
+from mar.embedding import model_names
 from mar.errors import InputError
 from mar.probing.differences import compare, score_again
 from mar.probing.published import PublishedScores, write_table
@@ -104,16 +106,19 @@ def test_every_entry_of_the_published_numbers_is_complete():
 
 
 @pytest.mark.parametrize(
-    ("model", "source"),
+    ("made", "source"),
     [
-        ("mule", "Musicset-ULarge"),
-        ("Musicset Supervised", "Musicset-Sup"),
-        ("audioset_usmall", "Audioset-USmall"),
-        ("random", None),
+        ({"model_source": "mule"}, "Musicset-ULarge"),
+        (
+            {"model_source": "/home/me/other.keras", "model_file": model_names.MULE_SHA256},
+            "Musicset-ULarge",
+        ),
+        ({"model_source": "/home/me/mule", "model_file": "0" * 64}, None),
+        ({"model_source": "random"}, None),
     ],
 )
-def test_models_find_their_published_counterpart(model, source):
-    assert paper.counterpart(model) == source
+def test_the_published_model_is_known_by_its_file(made, source):
+    assert model_names.published_as(made) == source
 
 
 def test_results_in_the_published_form_stand_below_the_papers(tmp_path):
@@ -165,17 +170,19 @@ def test_the_published_files_stand_below_what_the_paper_made_of_them():
 def measured(tmp_path):
     """MTT of two models; one of them is the paper's."""
     targets = tags(60, 5)
-    for model, noise in (("mule", 0.4), ("my model", 2.0)):
-        write_run(tmp_path, "MTT", model, "multilabel", targets, noisy(targets, noise))
+    for model, source, noise in (("emb", "mule", 0.4), ("my model", "mine.keras", 2.0)):
+        made = {**PROVENANCE, "model_source": source}
+        predictions = noisy(targets, noise)
+        write_run(tmp_path, "MTT", model, "multilabel", targets, predictions, embeddings=made)
     return tmp_path
 
 
 def test_measured_values_stand_beside_the_published_ones(measured):
     rows = {cells[0].text: cells for cells in paper.table3(measured).rows}
-    assert list(rows)[2:4] == ["Musicset-ULarge", "mule (measured)"]
+    assert list(rows)[2:4] == ["Musicset-ULarge", "emb (measured)"]
     assert list(rows)[-1] == "my model (measured)"
-    ours, other = rows["mule (measured)"], rows["my model (measured)"]
-    test = {run.model: run for run in Results(measured).runs}["mule"].facts["test"]["map"]
+    ours, other = rows["emb (measured)"], rows["my model (measured)"]
+    test = {run.model: run for run in Results(measured).runs}["emb"].facts["test"]["map"]
     assert ours[1].value == test["value"]
     assert ours[1].text == f"{test['value']:.3f}"
     assert ours[1].difference == pytest.approx(test["value"] - 0.404)
@@ -184,16 +191,16 @@ def test_measured_values_stand_beside_the_published_ones(measured):
     assert other[1].difference is None
     assert all(cell == Cell() for cell in ours[3:] + other[3:]), "what was not run is not empty"
     # It is far above the published ones, so that none of these is among the best any more.
-    assert [name for name, cells in rows.items() if cells[1].bold] == ["mule (measured)"]
+    assert [name for name, cells in rows.items() if cells[1].bold] == ["emb (measured)"]
     assert [cell.text for cell in paper.table4(measured).rows[0]][:2] == ["Musicset-Sup", "0.363"]
     assert paper.table4(measured) == paper.table4()
 
 
 def test_what_makes_a_value_incomparable_is_told_below_the_table(measured):
-    path = measured / "MTT" / "mule" / "0" / "result.json"
+    path = measured / "MTT" / "emb" / "0" / "result.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "missing": 7}))
-    assert "mule, MTT: 7 items had no embedding." in paper.table3(measured).notes
-    assert not any("mule" in note for note in paper.table4(measured).notes)
+    assert "emb, MTT: 7 items had no embedding." in paper.table3(measured).notes
+    assert not any("emb, " in note for note in paper.table4(measured).notes)
 
 
 def test_bold_is_within_a_hundredth_of_the_best_of_the_column():
@@ -468,7 +475,7 @@ def test_the_command_writes_what_there_is_data_for(measured, tmp_path):
     assert finished.returncode == 0, finished.stderr
     names = ["table1", "table2", "table3", "table4", "overview", "scores", "differences"]
     expected = {f"{name}{suffix}" for name in names for suffix in formats.FORMATS}
-    expected |= {"figure1.svg", "figure2.svg", "tasks.svg", "per_label/MTT/mule_vs_my model.svg"}
+    expected |= {"figure1.svg", "figure2.svg", "tasks.svg", "per_label/MTT/emb_vs_my model.svg"}
     out = tmp_path / "out"
     assert {str(p.relative_to(out)) for p in out.rglob("*") if p.is_file()} == expected
     assert (out / "table3.md").read_text() == formats.markdown(paper.table3(measured))

@@ -139,6 +139,19 @@ def test_what_is_fetched_in_the_official_format_is_read(name, mirror, tmp_path, 
     check_fetched(name, mirror)
 
 
+def test_the_published_probes_are_the_ninety_of_the_release():
+    folder = reference("reference/release/configs/models/probes")
+    listed = {name: sha256 for name, _, sha256 in fetching.official_files(fetching.PROBES)}
+    of_release = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*.yml")}
+    assert len(listed) == 90
+    assert listed == {
+        name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in of_release.items()
+    }
+    assert {name.split("/")[0] for name in listed} == set(TASKS) - {"MTT_filtered"}
+    for name, address, _ in fetching.official_files(fetching.PROBES):
+        assert re.search(rf"/[0-9a-f]{{40}}/supporting_data/.*/{name}$", address)
+
+
 def test_an_altered_file_is_not_kept(mirror, tmp_path, monkeypatch):
     known = serve_form(mirror, "GTZAN", tmp_path / "form")
     monkeypatch.setattr(fetching, "official_files", lambda task: known)
@@ -154,11 +167,19 @@ def test_every_task_says_what_is_to_be_had_elsewhere(name):
 
 
 def test_the_command_fetches_and_says_the_rest(mirror, tmp_path):
-    known = json.dumps({"GTZAN": serve_form(mirror, "GTZAN", tmp_path / "form")})
+    probe, address, _ = fetching.official_files(fetching.PROBES)[0]
+    served = mirror / urllib.parse.urlsplit(address).path.lstrip("/")
+    served.parent.mkdir(parents=True)
+    served.write_text("MLP: {}\n")
+    probes = [(probe, address, hashlib.sha256(served.read_bytes()).hexdigest())]
+    known = serve_form(mirror, "GTZAN", tmp_path / "form")
+    known = json.dumps({"GTZAN": known, fetching.PROBES: probes})
     (tmp_path / "gtzan").mkdir()  # a folder of a task's name does not hide it
-    finished = run_python("-c", FETCH, known, "gtzan", "NSynth_P", cwd=tmp_path)
+    finished = run_python("-c", FETCH, known, "gtzan", "probes", "NSynth_P", cwd=tmp_path)
     assert finished.returncode == 0, finished.stderr
     assert "GTZAN: 3 files in" in finished.stdout
+    assert "probes: 1 files in" in finished.stdout
+    assert (tmp_path / "cache" / "tasks" / "probes" / probe).read_text() == "MLP: {}\n"
     assert "nsynth-{train,valid,test}.jsonwav.tar.gz" in finished.stdout
     wrong = run_python("-m", "mar.fetch", "GTZANN")
     assert wrong.returncode == 1

@@ -72,6 +72,53 @@ def test_albums_become_their_tracks(tmp_path):
     np.testing.assert_array_equal(loaded.targets[0], loaded.targets[1])
 
 
+def test_albums_without_a_track_are_left_out_and_tracks_of_several_counted_once(tmp_path, caplog):
+    mumu(tmp_path, albums=True)
+    table = tmp_path / "MuMu_dataset_multi-label.csv"
+    head, *rows = table.read_text().splitlines()
+    albums = {row.split(",")[0]: row.split(",")[2] for row in rows}
+    train, test = [album for album in albums if album.startswith("B00")], "B0" + f"2{0:015d}"
+    first, second, third = train[:3]
+    rows = [row for row in rows if not row.startswith(first)]
+    rows += [f'{album},m,{albums[second]},a,x,"Pop"' for album in (third, test)]
+    table.write_text("\n".join([head, *rows]) + "\n")
+    loaded = Task("MuMu", tmp_path)
+    assert len(set(loaded.items.ids)) == len(loaded.items.ids) == 2 * 48 - 2
+    shared = loaded.items.ids.index(albums[second])
+    assert loaded.splits[shared] == "test", "what is tested was trained on"
+    genres = np.load(tmp_path / "splits" / "y_train_class_4_MuMu.npy")
+    tested = np.load(tmp_path / "splits" / "y_test_class_4_MuMu.npy")
+    assert loaded.targets[shared].tolist() == np.max([*genres[1:3], tested[0]], axis=0).tolist()
+    assert (
+        f"left out 1 of 48 albums, of which MuMu_dataset_multi-label.csv has no track: {first}"
+        in (caplog.text)
+    )
+    assert "1 of 94 tracks are of several albums" in caplog.text
+
+
+@pytest.mark.parametrize("name", ["GTZAN", "Jam-MT", "MSD50", "NSynth_I"])
+def test_an_official_collection_may_lie_in_folders_below(name, tmp_path):
+    paths = WRITERS[name](tmp_path)
+    loaded = Task(name, tmp_path)
+    expected = [f"archive/of it/{path}" for path in paths]
+    assert loaded.locate(["notes.txt", *expected]) == expected
+    with pytest.raises(InputError, match="found as much of it in copy/ as in archive/of it/"):
+        loaded.locate([*expected, *(f"copy/{path}" for path in paths)])
+
+
+def test_a_table_of_ones_own_means_the_paths_that_it_has(tmp_path):
+    (tmp_path / "a.csv").write_text(
+        "path,label\n" + "".join(f"{n}.wav,{n % 2}\n" for n in range(40))
+    )
+    assert Task(tmp_path / "a.csv").locate([f"b/{n}.wav" for n in range(40)]) == [None] * 40
+
+
+def test_jamendos_smaller_files_have_names_of_their_own(tmp_path):
+    paths = WRITERS["Jam-MT"](tmp_path)
+    small = [path.replace(".mp3", ".low.mp3") for path in paths]
+    assert Task("Jam-MT", tmp_path).locate(small) == small
+
+
 def test_only_tracks_with_a_tag_of_the_vocabulary_count(tmp_path):
     paths = WRITERS["MSD500"](tmp_path)
     loaded = Task("MSD500", tmp_path)
@@ -86,7 +133,7 @@ def test_minzwons_arrays_of_mtt(tmp_path):
     for split, first in (("train", 0), ("valid", 6), ("test", 12)):
         entries = [f"{row}\t{names[row]}" for row in range(first, first + 6)]
         np.save(tmp_path / f"{split}.npy", np.array(entries))
-    loaded = Task("MTT_filtered", tmp_path)
+    loaded = Task("MTT_MTG", tmp_path)
     assert loaded.items.paths == names
     assert loaded.targets[4].tolist() == [0, 1, 0]
 

@@ -6,7 +6,13 @@ import pytest
 import tensorflow as tf
 
 from helpers.processes import run_python
-from mar.training.losses import binary_crossentropy, nt_xent, retrieval_measures
+from mar.training.losses import (
+    binary_crossentropy,
+    huber,
+    nt_xent,
+    retrieval_measures,
+    supervised_nt_xent,
+)
 
 
 def pairs(count=12, dimensions=5, seed=0):
@@ -191,3 +197,46 @@ print(*np.array(losses))
     expected = np.array(nt_xent(*pairs())[0])
     np.testing.assert_allclose([float(w) for w in process.stdout.split()], expected, rtol=1e-5)
     assert keras.backend.backend() == "tensorflow"
+
+
+def khosla_loop(anchors, positives, labels, temperature):
+    """L_out of Khosla et al. (2020), example by example; weights are shares of common labels."""
+    v = np.concatenate([anchors, positives]).astype(np.float64)
+    v /= np.linalg.norm(v, axis=1, keepdims=True)
+    owners = np.concatenate([labels, labels])
+    losses = []
+    for i in range(len(v)):
+        others = [k for k in range(len(v)) if k != i]
+        total = sum(np.exp(v[i] @ v[k] / temperature) for k in others)
+        weights = {}
+        for k in others:
+            union = np.sum(owners[i] | owners[k])
+            weights[k] = np.sum(owners[i] & owners[k]) / union if union else 0
+        weights[(i + len(anchors)) % len(v)] = 1
+        terms = [w * np.log(np.exp(v[i] @ v[k] / temperature) / total) for k, w in weights.items()]
+        losses.append(-sum(terms) / sum(weights.values()))
+    return np.array(losses)
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_supervised_nt_xent_is_khoslas_formula(count):
+    """With several labels each, some alike, some without any."""
+    anchors, positives = pairs()
+    labels = np.random.default_rng(1).random((12, count)) < 0.5
+    of_views = np.stack([labels, labels], axis=1).astype(np.float32)
+    losses, _ = supervised_nt_xent(anchors, positives, of_views, 0.2)
+    expected = khosla_loop(anchors, positives, labels, 0.2)
+    np.testing.assert_allclose(losses, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_without_labels_supervised_nt_xent_is_nt_xent():
+    anchors, positives = pairs()
+    for labels in (np.zeros((12, 2, 4), np.float32), np.repeat(np.eye(12)[:, None], 2, 1)):
+        ours, _ = supervised_nt_xent(anchors, positives, labels, 0.2)
+        np.testing.assert_allclose(ours, nt_xent(anchors, positives, 0.2)[0], rtol=1e-5)
+
+
+def test_hubers_loss_is_kerass():
+    errors = np.linspace(-3, 3, 25).astype(np.float32)
+    expected = [keras.losses.Huber()([[0.0]], [[error]]) for error in errors]
+    np.testing.assert_allclose(huber(errors), expected, rtol=1e-6)

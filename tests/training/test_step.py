@@ -14,7 +14,8 @@ from helpers.resources import ROOT
 from mar.audio.logmel import standardize
 from mar.training.losses import nt_xent
 
-KINDS = ["supervised", "contrastive", "hard_negatives"]  # the last is contrastive too
+KINDS = ["supervised", "contrastive", "hard_negatives", "joint"]
+FEW = ["supervised", "hard_negatives", "joint"]  # which is contrastive too
 # Trains some kinds under a strategy, in a process of its own: a process has one strategy for good.
 SCRIPT = """
 import sys
@@ -104,7 +105,8 @@ def test_chunks_have_the_gradients_of_the_whole_batch(records, kind):
         np.testing.assert_allclose(chunked_measures[name], value, rtol=1e-5, err_msg=name)
     squares = sum(np.sum((a - b) ** 2) for a, b in zip(whole, chunked, strict=True))
     total = sum(np.sum(np.square(a)) for a in whole)
-    assert np.sqrt(squares / total) < 1e-5
+    rounding = 1e-4 if kind == "joint" else 1e-5  # augmentations pass through powers and back
+    assert np.sqrt(squares / total) < rounding
     moving = [np.abs(gradient).max() > 0 for gradient in whole]
     assert np.mean(moving) > 0.9  # a standardised kernel of one weight stays
 
@@ -116,7 +118,7 @@ def test_chunks_on_jax_have_the_gradients_of_the_whole_batch():
 
 @pytest.mark.parametrize(
     ("replicas", "microbatch", "kinds"),
-    [(2, 2, KINDS[::2]), pytest.param(4, None, KINDS, marks=pytest.mark.slow)],
+    [(2, 2, FEW), pytest.param(4, None, KINDS, marks=pytest.mark.slow)],
 )
 def test_replicas_train_as_one_device_does(records, alone, tmp_path, replicas, microbatch, kinds):
     process = start(records, tmp_path / "replicas", replicas, microbatch or 0, *kinds)
@@ -132,13 +134,13 @@ def test_two_workers_train_as_one_device_does(records, alone, tmp_path):
     ]
     processes = [
         start(
-            *(records, tmp_path / f"worker{index}", "workers", 2, *KINDS[::2]),
+            *(records, tmp_path / f"worker{index}", "workers", 2, *FEW),
             TF_CONFIG=configuration,
         )
         for index, configuration in enumerate(configurations)
     ]
     for index, process in enumerate(processes):
-        assert_trained_as(alone, process, tmp_path / f"worker{index}", KINDS[::2])
+        assert_trained_as(alone, process, tmp_path / f"worker{index}", FEW)
 
 
 def test_draws_depend_on_seed_step_and_view_alone(records):

@@ -31,7 +31,8 @@ from mar.records import manifest
 from mar.training.checkpoints import warm_start
 from mar.training.checks import check_batches, check_records
 from mar.training.losses import nt_xent
-from mar.training.objectives import ContrastiveObjective, Objective, SupervisedObjective
+from mar.training.objective import Objective
+from mar.training.objectives import ContrastiveObjective, SupervisedObjective
 from mar.training.trainer import Trainer
 
 PRETRAIN = ROOT / "configs" / "pretrain"
@@ -43,7 +44,7 @@ TRAIN = """
 import os, resource, sys
 from helpers import training_runs  # its network
 from mar import train
-from mar.training.objectives import Objective
+from mar.training.objective import Objective
 from mar.util import cli
 number, at, limit = (int(sys.argv.pop(1)) for _ in range(3))
 draw = Objective.draw

@@ -92,6 +92,24 @@ def test_offline(served, tmp_path):
     assert len(served.requests) == count
 
 
+def test_commands_take_addresses(served, tmp_path):
+    """In processes that know the server by their variables alone."""
+    served.commit("me/exported", {"model.onnx": small_file()[1].read_bytes()}, "main")
+    soundfile.write(tmp_path / "a.wav", mono(4.0), 16000)
+    variables = {"HF_ENDPOINT": served.endpoint, "HF_HUB_CACHE": str(tmp_path / "hub")}
+    arguments = ("--model", "hf://me/exported", tmp_path / "a.wav")
+    for command, flag in (("embed", "--output"), ("similar", "--embeddings")):
+        process = run_python(
+            *("-m", "mar", command, flag, tmp_path / "out", *arguments),
+            fresh=True,
+            HF_HUB_DISABLE_XET="1",
+            **variables,
+        )
+        assert process.returncode == 0, process.stderr
+    made = mar.Embeddings(tmp_path / "out").provenance
+    assert made["model"] == fingerprint(small_file()[0])
+
+
 def test_a_download_that_broke_leaves_nothing(served):
     served.breaks_after = 100_000
     with pytest.raises(InputError, match="hf://me/other: .*the hub cannot be"):

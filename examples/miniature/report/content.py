@@ -15,8 +15,7 @@ from mar.reporting import item_map, page, paper
 from mar.reporting.diagram import plot_network
 from mar.reporting.figures import inline_svg
 from mar.reporting.item_map import Colouring
-from mar.training import logs
-from mar.training.model_card import draw_losses
+from mar.training import history
 
 NAMES = {
     "supervised": "Supervised",
@@ -69,7 +68,7 @@ def training(folder: pathlib.Path) -> dict:
     card = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     return {
         "name": NAMES[folder.name],
-        "losses": Markup(inline_svg(draw_losses, logs.read(folder))),
+        "losses": Markup(inline_svg(history.draw_losses, {folder.name: history.read(folder)})),
         "facts": {
             name.replace("_", " "): f"{value:,.1f}" if isinstance(value, float) else str(value)
             for name, value in card.items()

@@ -1,6 +1,6 @@
 """Windows and mel filters, as SciPy and librosa have them, with NumPy alone."""
 
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -42,8 +42,7 @@ def mel(
         htk: HTK's mel scale; false is Slaney's.
         norm: None; "slaney": filters of equal area; or the order of the norm that each has then.
     """
-    to_mel, to_hz = (_htk_mel, _htk_hz) if htk else (_slaney_mel, _slaney_hz)
-    edges = to_hz(np.linspace(to_mel(fmin), to_mel(fmax), n_mels + 2))
+    edges = mel_edges(n_mels, fmin, fmax, htk)
     frequencies = np.arange(1 + n_fft // 2) * (sample_rate / n_fft)
     distances, widths = edges[:, None] - frequencies, np.diff(edges)[:, None]
     rising, falling = -distances[:-2] / widths[:-1], distances[2:] / widths[1:]
@@ -56,18 +55,51 @@ def mel(
     return filters / np.where(lengths > 0, lengths, 1)
 
 
-def _htk_mel(hertz):
-    return 2595.0 * np.log10(1.0 + np.asarray(hertz) / 700.0)
+def mel_edges(n_mels: int, fmin: float, fmax: float, htk: bool) -> np.ndarray:
+    """Edges of the filters of `mel`, Hz, `(n_mels + 2,)`; those between the first and the last are
+    the filters' centres.
+    """
+    to_hz = _htk_hz if htk else _slaney_hz
+    return to_hz(np.linspace(to_mel(fmin, htk), to_mel(fmax, htk), n_mels + 2))
+
+
+def to_mel(hertz: Any, htk: bool, ops: Any = np) -> Any:
+    """Frequencies on the mel scale, of any shape; `ops` is NumPy or `keras.ops`."""
+    if htk:
+        return 2595.0 * ops.log10(1.0 + hertz / 700.0)
+    above = ops.log(ops.maximum(hertz, _BREAK_HZ) / _BREAK_HZ) / _LOG_STEP
+    return ops.minimum(hertz, _BREAK_HZ) / _LINEAR_HZ + above
+
+
+def for_transform(filters: np.ndarray, n_fft: int, length: int) -> np.ndarray:
+    """Filters that give, on the power spectrum of a shorter transform, what these give.
+
+    The power spectrum of `length` samples is the transform of their autocorrelation, which has no
+    lags of `length` and more. A transform of 2 · length samples holds all of it, so that every bin
+    of a longer one is a sum of its bins:
+
+        400 samples, filled up with zeros to 2,048    1,025 bins · filters       (96, 1025)
+        the same, filled up to 800                      401 bins · these         (96, 401)
+
+    Some of these weights are negative: use float64, in which nothing is lost where sums cancel.
+
+    Args:
+        filters: on the power spectrum of `n_fft` samples, `(n_mels, 1 + n_fft // 2)`.
+        n_fft: at least 2 · length.
+        length: of the window, samples.
+
+    Returns:
+        float64 `(n_mels, 1 + length)`, for a transform of 2 · length samples.
+    """
+    lags, bins = np.arange(length), np.arange(1 + length)
+    phases = np.outer(np.arange(filters.shape[1]), lags)
+    by_lag = filters @ np.cos(2 * np.pi / n_fft * phases) * np.where(lags > 0, 2, 1)
+    autocorrelation = np.cos(np.pi / length * np.outer(lags, bins)) / (2 * length)
+    return by_lag @ (autocorrelation * np.where(bins % length > 0, 2, 1))
 
 
 def _htk_hz(mels):
     return 700.0 * (10.0 ** (np.asarray(mels) / 2595.0) - 1.0)
-
-
-def _slaney_mel(hertz):
-    hertz = np.asarray(hertz, np.float64)
-    above = np.log(np.maximum(hertz, _BREAK_HZ) / _BREAK_HZ) / _LOG_STEP
-    return np.minimum(hertz, _BREAK_HZ) / _LINEAR_HZ + above
 
 
 def _slaney_hz(mels):

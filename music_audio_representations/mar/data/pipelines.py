@@ -22,7 +22,7 @@ _FOREVER = 2**63 - 1
 _PREFETCHED_STEPS = 2
 
 
-class _Field(NamedTuple):
+class Field(NamedTuple):
     """One array of a batch: the shape of an example in it, and its type."""
 
     shape: tuple[int, ...]
@@ -218,7 +218,7 @@ class RecordDataset(Configurable):
 
     def _snippet_field(self, *inner):
         header = self.manifest.header
-        return _Field((*inner, self.snippet_frames, header.n_mels), header.dtype)
+        return Field((*inner, self.snippet_frames, header.n_mels), header.dtype)
 
 
 class SnippetDataset(RecordDataset):
@@ -261,7 +261,7 @@ class SnippetDataset(RecordDataset):
         return self.snippet_frames
 
     def _fields(self):
-        labels = _Field((len(self.manifest.header.vocabulary),), "float32")
+        labels = Field((len(self.manifest.header.vocabulary),), "float32")
         return {"snippets": self._snippet_field(), "labels": labels}
 
 

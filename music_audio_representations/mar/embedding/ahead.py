@@ -202,7 +202,7 @@ def _of_item(
 
 def _pieces(embedder: "Embedder", decoder: IsolatedDecoder, path: str, row: Row) -> Iterator[tuple]:
     """Yields `(times, pieces)` of one file, and completes its `Row` but for the embeddings."""
-    info, blocks = decoder.open(path, **embedder.log_mel.decoding)
+    info, blocks = decoder.open(path, **embedder.front_end.decoding)
     with contextlib.closing(blocks):
         waveform = Waveform(blocks, embedder.representation.shortest)
         for times, pieces in embedder.representation.pieces(waveform):
@@ -212,5 +212,5 @@ def _pieces(embedder: "Embedder", decoder: IsolatedDecoder, path: str, row: Row)
     row.status, row.notes = "ok", decoder.condition.told
     row.damaged_seconds = decoder.condition.damaged_seconds
     row.reader, row.sample_rate, row.channels = info.reader, info.sample_rate, info.channels
-    row.duration = waveform.samples / embedder.log_mel.sample_rate
+    row.duration = waveform.samples / embedder.front_end.sample_rate
     row.silence, row.padded = waveform.silence, waveform.padded

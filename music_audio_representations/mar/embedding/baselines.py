@@ -52,8 +52,8 @@ class LogMelMean:
     shortest = 0
 
     def __init__(self) -> None:
-        self.log_mel = LogMel()
-        self.dimensions = 2 * self.log_mel.n_mels
+        self.front_end = LogMel()
+        self.dimensions = 2 * self.front_end.n_mels
         self.piece_shape = (self.dimensions,)
 
     @property
@@ -64,9 +64,9 @@ class LogMelMean:
     def pieces(self, mono_blocks: Iterable[np.ndarray]) -> Iterator[Group]:
         """The centre of the audio, and its features `(1, dimensions)`; memory does not grow."""
         scaler = StandardScaler()
-        for frames in self.log_mel.stream_blocks(mono_blocks):
+        for frames in self.front_end.stream_blocks(mono_blocks):
             scaler.partial_fit(frames)
-        seconds = scaler.n_samples_seen_ * self.log_mel.hop_seconds
+        seconds = scaler.n_samples_seen_ * self.front_end.hop_seconds
         features = np.concatenate([scaler.mean_, np.sqrt(scaler.var_)]).astype(np.float32)
         yield np.array([seconds / 2], np.float32), features[None]
 
@@ -90,7 +90,7 @@ class MusiCNNWindows:
         self, checkpoint: str, wheel: str | os.PathLike | None = None, batch_size: int = 32
     ) -> None:
         self.network = MusiCNN(checkpoint, wheel)
-        self.log_mel, self.dimensions = self.network.front_end, musicnn.EMBEDDING
+        self.front_end, self.dimensions = self.network.front_end, musicnn.EMBEDDING
         self._batch_size = batch_size
         _, embedding = self.network.model.outputs
         self._forward = compiled(keras.Model(self.network.model.inputs, embedding), batch_size)
@@ -104,9 +104,9 @@ class MusiCNNWindows:
     def pieces(self, mono_blocks: Iterable[np.ndarray]) -> Iterator[Group]:
         """The centres of the patches, and the patches `(k, frames, mels)`."""
         patches_before = 0
-        for patches in self.network.patches(self.log_mel.stream_blocks(mono_blocks)):
+        for patches in self.network.patches(self.front_end.stream_blocks(mono_blocks)):
             numbers = patches_before + np.arange(len(patches))
-            centres = (numbers + 0.5) * musicnn.FRAMES * self.log_mel.hop_seconds
+            centres = (numbers + 0.5) * musicnn.FRAMES * self.front_end.hop_seconds
             yield centres.astype(np.float32), patches
             patches_before += len(patches)
         if not patches_before:

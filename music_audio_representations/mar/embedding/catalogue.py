@@ -32,7 +32,8 @@ class Catalogue(Configurable):
     )
     precision: Literal["float32", "bfloat16", "float16", "int8"] | None = Param(
         default=None,
-        doc="Precision of the computation; null: float32, or that of an exported model.",
+        doc="Precision of the computation; null: float32, or that of an exported model. int8 is "
+        "computed on ONNX Runtime.",
     )
     batch_size: PositiveInt = Param(default=32, doc="Windows that are embedded at once.")
     workers: PositiveInt | None = Param(

@@ -11,11 +11,12 @@ import numpy as np
 
 import mar
 from mar.audio import decode, isolated
-from mar.audio.logmel import LogMel
+from mar.audio.front_end import FrontEnd
 from mar.audio.resampling import resample
 from mar.audio.windows import Windows
 from mar.embedding import engine, files
-from mar.embedding.model_names import is_baseline, is_exported
+from mar.embedding.encoders import address as addresses
+from mar.embedding.model_names import is_baseline, is_exported, told_by_file
 from mar.embedding.representations import Representation, representation
 from mar.embedding.store import Embeddings
 from mar.embedding.waveform import Waveform
@@ -101,9 +102,9 @@ class Embedder:
         return f"<mar.Embedder of {self._source}: {self.dimensions} dimensions>"
 
     @property
-    def log_mel(self) -> LogMel:
-        """The front end."""
-        return self.representation.log_mel
+    def front_end(self) -> FrontEnd:
+        """What files are decoded to."""
+        return self.representation.front_end
 
     @property
     def dimensions(self) -> int:
@@ -115,10 +116,11 @@ class Embedder:
         """How embeddings are made, as a data set records it; plain data."""
         return {
             "model_source": self._source,
-            "front_end": self.log_mel.hash(),
-            "front_end_config": self.log_mel.resolved(),
+            "front_end": self.front_end.hash(),
+            "front_end_config": self.front_end.resolved(),
             "dimensions": self.dimensions,
             **self.representation.provenance,
+            **told_by_file(self._source),
             "version": mar.__version__,
         }
 
@@ -139,16 +141,16 @@ class Embedder:
             InputError: the file or the samples cannot be used. Files are decoded in a process of
                 their own, so that one that crashes a decoder, hangs it or takes all memory is such.
         """
-        log_mel = self.log_mel
+        front_end = self.front_end
         if isinstance(audio, (str, bytes, os.PathLike)):
             if sample_rate is not None:
                 raise InputError("a file tells its own sample rate; sample_rate is for arrays")
             with isolated.decoder() as decoder:
-                info, blocks = decoder.open(audio, **log_mel.decoding)
+                info, blocks = decoder.open(audio, **front_end.decoding)
                 return self._embedding(blocks, decode.shown(audio), info.sample_rate)
-        rate, mono = _whole(sample_rate), decode.mix(_checked(audio), log_mel.downmix)
+        rate, mono = _whole(sample_rate), decode.mix(_checked(audio), front_end.downmix)
         mono_blocks = resample(
-            [mono], rate, log_mel.sample_rate, log_mel.resampler, log_mel.via_rate
+            [mono], rate, front_end.sample_rate, front_end.resampler, front_end.via_rate
         )
         return self._embedding(mono_blocks, "the samples", rate)
 
@@ -157,6 +159,9 @@ class Embedder:
         waveform = Waveform(blocks, self.representation.shortest)
         try:
             groups = list(self.representation.stream(self.representation.pieces(waveform)))
+            for _, embedded in groups:
+                if isinstance(embedded, InputError):
+                    raise embedded
         except InputError as error:
             if str(error).startswith(name):
                 raise
@@ -167,7 +172,7 @@ class Embedder:
         return Embedding(
             times=times,
             values=values,
-            duration_seconds=waveform.samples / self.log_mel.sample_rate,
+            duration_seconds=waveform.samples / self.front_end.sample_rate,
             sample_rate=rate,
             padded=waveform.padded,
             provenance=self.provenance,
@@ -211,6 +216,8 @@ class Embedder:
 
 def _located(name: str) -> str:
     """What stands for the same model later, and in another working folder."""
+    if (address := addresses.parse(name)) is not None:
+        return str(address.located())
     if is_baseline(name):
         return name
     if hub.is_address(name):

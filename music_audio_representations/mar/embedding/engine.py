@@ -14,9 +14,11 @@ from mar.embedding import changes
 from mar.embedding.ahead import Duplicates, Kept, OnDemand, groups
 from mar.embedding.changes import Known, Summary
 from mar.embedding.files import AudioItem
+from mar.embedding.representations import Embedded
 from mar.embedding.rows import Row
 from mar.embedding.stored import Stored
 from mar.embedding.writer import Writer, storable
+from mar.errors import InputError
 from mar.util.processes import processors
 from mar.util.progress import Progress
 
@@ -123,14 +125,22 @@ def rows(
                 times[item].append(told)
                 values[item].append(embeddings)
                 continue
+            of_windows = times.pop(item, []), values.pop(item, [])
             if told.status == "ok" and told.values is None:
-                told.times = np.concatenate(times[item])
-                told.values = np.concatenate(values[item])
-            times.pop(item, None), values.pop(item, None)
+                told = _whole(told, *of_windows)
             row = told if told.status == "gone" else kept.add(told)
             yield row
             for waiting in duplicates.finish(told.audio_hash):
                 yield kept.add(_of_finished(row, waiting, kept.known.get(waiting.path)))
+
+
+def _whole(row: Row, times: Sequence[np.ndarray], values: Sequence[Embedded]) -> Row:
+    """A row with its embeddings; or that failed, by the first of what could not be embedded."""
+    refused = next((value for value in values if isinstance(value, InputError)), None)
+    if refused is not None:
+        return dataclasses.replace(row, status="failed", reason=str(refused))
+    embedded = [value for value in values if not isinstance(value, InputError)]
+    return dataclasses.replace(row, times=np.concatenate(times), values=np.concatenate(embedded))
 
 
 def _of_finished(original: Row, row: Row, earlier: Known | None) -> Row:

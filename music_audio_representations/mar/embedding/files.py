@@ -208,7 +208,7 @@ def state(item: AudioItem) -> State:
 
 def is_there(folder: str | None) -> bool:
     """Whether a folder that was noted is there; of a bucket's that is supposed."""
-    return folder is not None and (storage.is_remote(folder) or os.path.isdir(_bytes(folder)))
+    return folder is not None and (storage.is_remote(folder) or os.path.isdir(as_bytes(folder)))
 
 
 def is_gone(folder: str, key: str) -> bool:
@@ -219,7 +219,7 @@ def is_gone(folder: str, key: str) -> bool:
     if storage.is_remote(folder):
         return True
     path = os.path.join(folder, key)
-    return all(map(_is_absent, (path, _bytes(path))))
+    return all(map(_is_absent, (path, as_bytes(path))))
 
 
 def _is_absent(path):
@@ -232,7 +232,7 @@ def _is_absent(path):
     return False
 
 
-def _bytes(text):
+def as_bytes(text: str) -> bytes:
     """The bytes of a path, of which `key` made text."""
     return re.sub(
         rb"\\x([89a-f][0-9a-f])", lambda found: bytes([int(found[1], 16)]), os.fsencode(text)
@@ -249,7 +249,7 @@ def vanished(item: AudioItem) -> bool:
         return not buckets.exists(item.bucket, item.key)
     if os.path.lexists(item.path):
         return False
-    with contextlib.suppress(OSError), os.scandir(_bytes(item.folder)) as entries:
+    with contextlib.suppress(OSError), os.scandir(as_bytes(item.folder)) as entries:
         if next(entries, None) is not None:
             return True
     raise InputError(

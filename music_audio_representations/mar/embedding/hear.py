@@ -2,17 +2,24 @@
 
     python -m heareval.embeddings.runner mar.embedding.hear --model MODEL
 
-A scene embedding is the mean over the paper's windows, 3 s every 2 s. A timestamp embedding is that
-of the 3 s around the timestamp; what reaches over an end of the sound is silent. The API asks for
-20 of them per second: that costs 40 times a scene embedding.
+A scene embedding is the mean over the paper's windows, 3 s every 2 s, or over others that
+`load_model(windows=mar.Windows(…))` is given. A timestamp embedding is that of a window, 3 s,
+around the timestamp; what reaches over an end of the sound is silent. The API asks for 20 of them
+per second: that costs 40 times a scene embedding.
 """
 
 import numpy as np
-import tensorflow as tf
 
+from mar.audio.windows import Windows
 from mar.embedding.representations import NetworkWindows, representation
 from mar.embedding.waveform import Waveform
 from mar.errors import ConfigError
+from mar.util.backends import absence
+
+try:
+    import tensorflow as tf
+except ModuleNotFoundError as error:
+    raise absence(error, "the API of HEAR") from None
 
 TIMESTAMP_HOP_MS = 50  # the API asks for at most this
 _GROUP = 32
@@ -29,14 +36,20 @@ class HearModel(tf.Module):
     def __init__(self, representation: NetworkWindows) -> None:
         super().__init__()
         self.representation = representation
-        self.sample_rate = representation.log_mel.sample_rate
+        self.sample_rate = representation.front_end.sample_rate
         self.scene_embedding_size = representation.dimensions
         self.timestamp_embedding_size = representation.dimensions
 
 
-def load_model(model_file_path: str = "") -> HearModel:
-    """Loads what `mar.load_model` takes; without a path, the published weights."""
-    network = representation(model_file_path or "mule")
+def load_model(model_file_path: str = "", windows: Windows | None = None) -> HearModel:
+    """Loads what `mar.load_model` takes; without a path, the published weights.
+
+    Args:
+        model_file_path: see `mar.load_model`.
+        windows: of scene embeddings, and the length of what timestamp embeddings are of; None for
+            the paper's.
+    """
+    network = representation(model_file_path or "mule", windows)
     if not isinstance(network, NetworkWindows):
         raise ConfigError(f"expected the path of a network, got {model_file_path}")
     return HearModel(network)
@@ -74,7 +87,7 @@ def get_timestamp_embeddings(audio: tf.Tensor, model: HearModel) -> tuple[tf.Ten
         timestamps at their centres, milliseconds, `(sounds, timestamps)`.
     """
     sounds = _sounds(audio)
-    log_mel, length = model.representation.log_mel, model.representation.windows.length
+    log_mel, length = model.representation.front_end, model.representation.windows.length
     seconds = sounds.shape[1] / log_mel.sample_rate
     times = np.arange(0, 1000 * seconds, TIMESTAMP_HOP_MS, dtype=np.float32)
     starts = np.round(times / 1000 / log_mel.hop_seconds).astype(int)

@@ -2,9 +2,14 @@
 
 import glob
 import os
+from collections.abc import Mapping
+from typing import Any
 
+from mar.embedding.encoders import address as addresses
 from mar.errors import InputError, nearest
 from mar.util import hub
+from mar.util.checksums import sha256
+from mar.util.mule import MULE_SHA256
 
 DIMENSIONS = {  # of their embeddings
     "mule": 1728,
@@ -31,7 +36,11 @@ def check(source: str) -> None:
 
     Raises:
         InputError: it is none.
+        ConfigError: it is an encoder of others, with options that are not its.
     """
+    if (address := addresses.parse(source)) is not None:
+        address.check()
+        return
     place, at, _ = source.rpartition("@")
     if (
         not hub.is_address(source)
@@ -41,6 +50,26 @@ def check(source: str) -> None:
         and not glob.glob(f"{glob.escape(source)}.*")  # of a checkpoint, whose files have endings
     ):
         raise InputError(
-            f"{source}: no such model: expected a file, the folder of a run, or one of "
-            f"{', '.join(NAMES)}{nearest(source, NAMES)}"
+            f"{source}: no such model: expected a file, the folder of a run, an encoder of others "
+            f"(package.module:name, hear:module, …), or one of {', '.join(NAMES)}"
+            f"{nearest(source, NAMES)}"
         )
+
+
+def told_by_file(source: str) -> dict[str, str]:
+    """What a provenance says of the file of a model, `model_file`; nothing of what is no file."""
+    path = hub.local(source)
+    return {"model_file": sha256(path)} if os.path.isfile(path) else {}
+
+
+def published_as(made: Mapping[str, Any]) -> str | None:
+    """The model of the paper's tables that embeddings are of; None where it is none of them.
+
+    That is told by the model's file, whatever it or its folder is called. One of the six was
+    published: MULE, "Musicset-ULarge".
+
+    Args:
+        made: the embeddings' provenance. `mule` is the published file, verified when downloaded.
+    """
+    file = MULE_SHA256 if made.get("model_source") == "mule" else made.get("model_file")
+    return "Musicset-ULarge" if file == MULE_SHA256 else None

@@ -104,11 +104,20 @@ def between(
     Raises:
         InputError: as `nearest`; or the two are opposite, so that there is no one arc.
     """
-    ends = seeds(embeddings, [start, end], model)
+    return way(embeddings, seeds(embeddings, [start, end], model), k, among)
+
+
+def way(
+    embeddings: "Embeddings",
+    ends: Sequence[Seed],
+    k: int = 10,
+    among: Collection[str] | None = None,
+) -> list[Neighbour]:
+    """As `between`, of two seeds."""
     one, other = units_of(np.stack([_checked(embeddings, seed.vector) for seed in ends]))
     angle = np.arccos(np.clip(one @ other, -1.0, 1.0))
     if angle > np.pi - 1e-3:
-        raise InputError(f"{start} and {end}: are opposite; expected tracks with a way between")
+        raise InputError("the two tracks are opposite; expected tracks with a way between")
     shares = np.arange(1, k + 1)[:, None] / (k + 1)
     points = _part_of_sine(1 - shares, angle) * one + _part_of_sine(shares, angle) * other
     known = [seed.path for seed in ends]

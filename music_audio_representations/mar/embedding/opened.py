@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from mar.embedding import mirror, parts
 from mar.embedding.latest import LatestRows
+from mar.embedding.rows import with_columns
 from mar.errors import InputError
 
 _VALUES = ("mean", "timeline")
@@ -125,6 +126,18 @@ class Opened:
             paths, seconds = batch["path"].to_pylist(), batch["duration"].to_pylist()
             durations.update(zip(paths, seconds, strict=True))
         return durations
+
+    def table(self, columns: Sequence[str]) -> pa.Table:
+        """The `path` and these columns of all that was embedded, see `mar.embedding.rows`.
+
+        A column that version 0.1.0 did not have is null where it is lacking, or left out.
+        """
+        schema = self._parts[0].schema.remove_metadata()
+        for part in self._parts[1:]:
+            schema = pa.unify_schemas([schema, part.schema.remove_metadata()])
+        wanted = pa.schema([schema.field(n) for n in ["path", *columns] if n in schema.names])
+        batches = (with_columns(batch, wanted) for batch in self._batches(columns))
+        return pa.Table.from_batches(batches, wanted)
 
     def times(self, path: str) -> np.ndarray:
         """The windows' centres of a file, float32 seconds `(windows,)`."""

@@ -116,11 +116,12 @@ class Part:
         present = [name for name in columns if name in self.columns]
         most = int(np.diff(self.group_ends, prepend=0).max(initial=1))
         try:
-            if _state(self.path) != self.state:
-                raise FileNotFoundError
             with pq.ParquetFile(
                 self.path, metadata=self.footer, page_checksum_verification=True
             ) as file:
+                # Asked of the path once the file is open: before that, another could take its place
+                if _state(self.path) != self.state:
+                    raise FileNotFoundError
                 yield from file.iter_batches(most, groups, present)
         except FileNotFoundError:
             raise InputError(f"{self.path}: gone; a run changes its folder: open it anew") from None

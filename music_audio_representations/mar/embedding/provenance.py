@@ -6,7 +6,7 @@ from typing import Any
 
 from mar.errors import ConfigError
 
-_NOT_COMPARED = ("version", "model_source", "front_end", "front_end_config")
+NOT_COMPARED = ("version", "model_source", "model_file", "front_end", "front_end_config")
 
 
 def difference(one: Mapping[str, Any], other: Mapping[str, Any]) -> str:
@@ -14,7 +14,7 @@ def difference(one: Mapping[str, Any], other: Mapping[str, Any]) -> str:
 
     ; front_end: fmin 0.0 there, fmin 20.0 here; model: mule (3f2ab01c…) there, m.keras (…) here
     """
-    names = [name for name in {**one, **other} if name not in _NOT_COMPARED]
+    names = [name for name in {**one, **other} if name not in NOT_COMPARED]
     differing = {
         name: (one.get(name), other.get(name)) for name in names if one.get(name) != other.get(name)
     }
@@ -43,8 +43,11 @@ def _front_ends(one, other):
         first, second = (_settings(made) for made in (one, other))
     except ConfigError:
         return one.get("front_end"), other.get("front_end")
-    names = [name for name in first if first[name] != second[name]]
-    return tuple(", ".join(f"{name} {each[name]}" for name in names) for each in (first, second))
+    names = [name for name in {**first, **second} if first.get(name) != second.get(name)]
+    return tuple(
+        ", ".join(f"{name} {each[name]}" for name in names if name in each)
+        for each in (first, second)
+    )
 
 
 def _same_front_end(one, other):
@@ -59,6 +62,8 @@ def _same_front_end(one, other):
 
 def _settings(made):
     """The parameters of a front end, defaults filled in; raises ConfigError where it is unknown."""
-    from mar.audio.logmel import LogMel
+    from mar.audio.front_end import FrontEnd
+    from mar.audio.logmel import LogMel  # noqa: F401 - one of them
 
-    return LogMel.from_config(made.get("front_end_config") or {}).resolved()["LogMel"]
+    (settings,) = FrontEnd.from_config(made.get("front_end_config") or {}).resolved().values()
+    return settings

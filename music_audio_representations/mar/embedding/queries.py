@@ -4,10 +4,11 @@ A track is the path of a file, as the data set has it or as the disk has it. Wha
 has is refused before a model is loaded.
 """
 
+import functools
 import os
 import pathlib
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from mar.embedding import files, provenance
 from mar.errors import InputError
 
 if TYPE_CHECKING:
+    from mar.audio.windows import Windows
     from mar.embedding.embedder import Embedder
     from mar.embedding.store import Embeddings
 
@@ -190,14 +192,13 @@ def _key(embeddings: "Embeddings", track: str, audio_hash: str) -> str | None:
 def _embedder(embeddings: "Embeddings", model: str | None) -> "Embedder":
     """The `Embedder` that a data set was made with."""
     from mar.audio.windows import Windows
-    from mar.embedding.embedder import Embedder
 
     made = embeddings.provenance
     source = model or made["model_source"]
     names = ("window_seconds", "hop_seconds", "first_centre_seconds")
     windows = Windows(**{name: made[name] for name in names if made.get(name) is not None})
     try:
-        embedder = Embedder(source, windows, precision=made["precision"])
+        embedder = _loaded(source, windows, made["precision"])
     except InputError as error:
         raise InputError(
             f"{error}. --model says where the model of {embeddings.folder} is"
@@ -208,3 +209,11 @@ def _embedder(embeddings: "Embeddings", model: str | None) -> "Embedder":
             f"{provenance.model(embedder.provenance)} here; --model says where the first one is"
         )
     return embedder
+
+
+@functools.lru_cache(maxsize=1)
+def _loaded(source: str, windows: "Windows", precision: Any) -> "Embedder":
+    """An `Embedder`, which takes seconds to load and stays for the next query."""
+    from mar.embedding.embedder import Embedder
+
+    return Embedder(source, windows, precision=precision)

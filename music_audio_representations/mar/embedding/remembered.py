@@ -2,17 +2,17 @@
 not be loaded to know that nothing is new.
 """
 
-import hashlib
 import json
 import os
 import pathlib
 from typing import Any
 
 import mar
+from mar.embedding.encoders import address as addresses
 from mar.embedding.model_names import is_baseline, is_exported
-from mar.errors import InputError
 from mar.util import hub, plain_data
 from mar.util.atomic import whole
+from mar.util.checksums import sha256
 
 NAME = ".model.json"  # in the folder of the data set
 _FORM = {"asked": dict, "made": dict, "files": tuple[object, ...]}
@@ -26,7 +26,9 @@ def asked(model: str | os.PathLike, **settings: Any) -> dict:
         **settings: what else decides how it embeds.
     """
     name = os.fspath(model)
-    if hub.is_address(name):
+    if (address := addresses.parse(name)) is not None:
+        name = str(address.located())
+    elif hub.is_address(name):
         name = hub.pinned(name)
     elif name != "mule" and not is_baseline(name):
         name = os.path.abspath(name)
@@ -66,6 +68,8 @@ def remember(folder: str | os.PathLike, wanted: dict, made: dict) -> None:
 
 def _files(name: str, source: str) -> list[pathlib.Path]:
     """The files from which a model follows; and the folders that say which these are."""
+    if (address := addresses.parse(name)) is not None:
+        return address.files
     if is_baseline(name):
         return []
     if hub.is_address(name):
@@ -98,7 +102,7 @@ def _state(path: pathlib.Path) -> dict:
         "path": os.fspath(path.absolute()),
         "size": status.st_size,
         "mtime_ns": status.st_mtime_ns,
-        "sha256": None if path.is_dir() else _sha256(path),
+        "sha256": None if path.is_dir() else sha256(path),
     }
 
 
@@ -107,15 +111,4 @@ def _is_same(noted: dict) -> bool:
     status = path.stat()
     if (status.st_size, status.st_mtime_ns) == (noted["size"], noted["mtime_ns"]):
         return True
-    return noted["sha256"] is not None and _sha256(path) == noted["sha256"]
-
-
-def _sha256(path: pathlib.Path) -> str:
-    digest = hashlib.sha256()
-    try:
-        with open(path, "rb") as file:
-            while content := file.read(2**20):
-                digest.update(content)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
-    return digest.hexdigest()
+    return noted["sha256"] is not None and sha256(path) == noted["sha256"]

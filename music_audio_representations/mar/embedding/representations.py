@@ -5,30 +5,34 @@
 `Representation`.
 """
 
+import importlib.util
 import os
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from mar.audio.front_end import FrontEnd
 from mar.audio.logmel import LogMel
 from mar.audio.windows import Windows
 from mar.embedding.batches import Tag
+from mar.embedding.encoders import address as addresses
 from mar.embedding.model_names import is_baseline, is_exported
-from mar.errors import ConfigError
+from mar.errors import ConfigError, InputError
 from mar.util import hub
 
 if TYPE_CHECKING:
     import keras
 
 Group = tuple[np.ndarray, np.ndarray]
+Embedded = np.ndarray | InputError
 
 
 class Representation(Protocol):
     """What an `Embedder` asks of a way to represent audio.
 
     Attributes:
-        log_mel: the front end, which says how files are decoded.
+        front_end: says how files are decoded.
         dimensions: of an embedding.
         shortest: samples that shorter audio is filled up to, with silence.
         piece_shape: of one of the `pieces`.
@@ -36,7 +40,7 @@ class Representation(Protocol):
             its embeddings but for the front end.
     """
 
-    log_mel: LogMel
+    front_end: FrontEnd
     dimensions: int
     shortest: int
 
@@ -59,11 +63,12 @@ class Representation(Protocol):
             InputError: it cannot be represented.
         """
 
-    def stream(self, groups: Iterable[tuple[Tag, np.ndarray]]) -> Iterator[tuple[Tag, np.ndarray]]:
+    def stream(self, groups: Iterable[tuple[Tag, np.ndarray]]) -> Iterator[tuple[Tag, Embedded]]:
         """Embeds pieces of any audio: `(tag, (k, …))` → `(tag, float32 (k, dimensions))`, in order.
 
         Groups may be taken ahead of those that are yielded, to be packed into batches. A group may
-        have no pieces (k = 0), and is yielded then without embeddings.
+        have no pieces (k = 0), and is yielded then without embeddings. An `InputError` in place of
+        embeddings says why a piece of audio has none.
         """
 
 
@@ -97,11 +102,11 @@ class NetworkWindows:
     """
 
     def __init__(self, network: WindowNetwork, windows: Windows) -> None:
-        self.network, self.log_mel = network, network.log_mel
-        self.windows = windows.in_frames(self.log_mel.hop_seconds)
+        self.network, self.front_end = network, network.log_mel
+        self.windows = windows.in_frames(self.front_end.hop_seconds)
         self.dimensions = self.network.dimensions
-        self.shortest = (self.windows.length - 1) * self.log_mel.hop_length
-        self.piece_shape = (self.windows.length, self.log_mel.n_mels)
+        self.shortest = (self.windows.length - 1) * self.front_end.hop_length
+        self.piece_shape = (self.windows.length, self.front_end.n_mels)
         self._windows = windows.resolved()["Windows"]
 
     @property
@@ -111,8 +116,8 @@ class NetworkWindows:
 
     def pieces(self, mono_blocks: Iterable[np.ndarray]) -> Iterator[Group]:
         """The windows' centres, and their snippets `(k, frames, mels)`."""
-        for starts, snippets in self.windows.cut(self.log_mel.stream_blocks(mono_blocks)):
-            centres = self.windows.centres(starts) * self.log_mel.hop_seconds
+        for starts, snippets in self.windows.cut(self.front_end.stream_blocks(mono_blocks)):
+            centres = self.windows.centres(starts) * self.front_end.hop_seconds
             yield centres.astype(np.float32), snippets
 
     def stream(self, groups: Iterable[tuple[Tag, np.ndarray]]) -> Iterator[tuple[Tag, np.ndarray]]:
@@ -131,11 +136,13 @@ def representation(
     Args:
         model: a file that `mar export` wrote, `.onnx`, which needs no Keras; what `mar.load_model`
             takes; `logmel_mean`, `MTT_musicnn` or `MSD_musicnn`; `random`, or `random:7`, the
-            untrained SF-NFNet-F0 of seed 0, or 7; a Keras model; or a `Representation`, which is
+            untrained SF-NFNet-F0 of seed 0, or 7; the address of another's encoder, see
+            `mar.embedding.encoders.address`; a Keras model; or a `Representation`, which is
             returned.
         windows: of a network; None for the paper's, or those that a file was exported with.
         batch_size: windows that are embedded at once.
-        precision: of a network's computation; None for float32, or that of an exported file.
+        precision: of a network's computation; None for float32, or that of an exported file. A
+            Keras model is computed in int8 by a file that is exported once.
 
     Raises:
         ConfigError: a seed that is none, or another precision or windows than what has but one.
@@ -143,6 +150,12 @@ def representation(
     """
     if isinstance(model, (str, os.PathLike)):
         model = hub.local(os.fspath(model))
+        if (address := addresses.parse(model)) is not None:
+            from mar.embedding.encoders.opening import opened
+
+            if precision not in (None, "float32"):
+                raise ConfigError(f"precision: expected float32 for {model}, got {precision}")
+            return opened(address, windows or Windows())
         name, _, seed = model.partition(":")
         if is_exported(name):
             return _exported(model, windows, batch_size, precision)
@@ -152,6 +165,8 @@ def representation(
             if precision not in (None, "float32"):
                 raise ConfigError(f"precision: expected float32 for {name}, got {precision}")
             return baseline(name, batch_size)
+        if precision == "int8":
+            _require_onnx()
         model = _model(name, seed, model)
     if hasattr(model, "pieces"):
         return model
@@ -160,6 +175,16 @@ def representation(
     if isinstance(model, keras.Model):
         return _of_keras(model, windows or Windows(), batch_size, precision or "float32")
     raise ConfigError(f"model: expected a name, a file or a model, got {model!r}")
+
+
+def _require_onnx():
+    """Raises InputError where what int8 is computed with is not installed."""
+    for name in ("onnx", "onnxruntime"):
+        if importlib.util.find_spec(name) is None:
+            raise InputError(
+                f"precision: int8 needs the package {name}: "
+                f"pip install 'music-audio-representations[onnx]'"
+            )
 
 
 def _model(name, seed, source):
@@ -177,11 +202,14 @@ def _of_keras(model, windows, batch_size, precision):
     from mar.embedding.network import Network
     from mar.models.saving import front_end
 
-    if precision in ("float16", "int8"):
+    if precision == "int8":
+        from mar.onnx.engine import int8
+
+        return NetworkWindows(int8(model, windows, batch_size), windows)
+    if precision == "float16":
         raise ConfigError(
-            f"precision: {precision} is that of an exported file: mar export --precision "
-            f"{precision} --audio MUSIC --output FILE.onnx makes one of this model, and --model "
-            f"FILE.onnx takes it"
+            "precision: float16 is that of an exported file: mar export --precision float16 "
+            "--output FILE.onnx makes one of this model, and --model FILE.onnx takes it"
         )
     frames = windows.in_frames(front_end(model).hop_seconds).length
     return NetworkWindows(Network(model, frames, batch_size, precision), windows)

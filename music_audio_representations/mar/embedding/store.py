@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from mar.embedding.duplicates import Group
     from mar.embedding.indexing import Summary
     from mar.embedding.search_index import SearchIndex
+    from mar.exploring.notebook import Page
 
 _SHOWN = 5
 _LOG = logging.getLogger(__name__)
@@ -308,18 +309,21 @@ class Embeddings(Opened):
 
         return selection.select(self, **conditions)
 
-    def project(self, seed: int = 0) -> "pandas.DataFrame":
-        """A map of all files, see `mar.embedding.projection.project`: columns `path`, `x`, `y`."""
-        import pandas
+    def project(self) -> "pandas.DataFrame":
+        """A map of all files, computed once: see `mar.embedding.stored_map`.
 
-        from mar.embedding.projection import project
+        Returns:
+            Columns `path`, `x` and `y`, within 0…1, sorted by path.
+        """
+        from mar.embedding.stored_map import stored_map
 
-        vectors: dict[str, np.ndarray] = {}
-        for names, rows in self.vectors():
-            vectors.update(zip(names, rows, strict=True))
-        paths = sorted(vectors)
-        x, y = project(np.stack([vectors[path] for path in paths]), seed).T
-        return pandas.DataFrame({"path": paths, "x": x, "y": y})
+        return stored_map(self).to_pandas()
+
+    def explore(self, **settings: Any) -> "Page":
+        """Shows the map in a cell of a notebook, or in a browser: see `mar.exploring.notebook`."""
+        from mar.exploring.notebook import Page
+
+        return Page(self, **settings)
 
     # ------------------------------------------------------------------------------------- private
 

@@ -5,6 +5,7 @@ Maps are NHWC: height is frequency, width is time.
 
 import contextlib
 import contextvars
+import functools
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -202,7 +203,13 @@ class NFBlock(keras.layers.Layer):
             `draws[i] >= drop_rate`; without draws, the layer makes its own.
 
     Output `(batch, ⌈height / frequency_stride⌉, width, channels)`.
+
+    Attributes:
+        recompute: whether what is within the block is computed again for the gradient instead of
+            being held (Chen et al., 2016); on TensorFlow.
     """
+
+    recompute = False
 
     def __init__(
         self,
@@ -261,6 +268,13 @@ class NFBlock(keras.layers.Layer):
         self.skip_gain = self.add_weight(name="skip_gain", shape=(), initializer=_initial("zeros"))
 
     def call(self, inputs: Any, draws: Any = None, training: bool = False) -> Any:
+        if self.recompute and training:
+            import tensorflow as tf
+
+            return tf.recompute_grad(functools.partial(self._output, training=True))(inputs, draws)
+        return self._output(inputs, draws, training)
+
+    def _output(self, inputs: Any, draws: Any, training: bool) -> Any:
         x = scaled_activation(inputs, self.activation, self.beta)
         skip = self._project(x) if self.transition else inputs
         residual = self.conv0(x)

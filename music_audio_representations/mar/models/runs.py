@@ -158,8 +158,10 @@ def _description(folder: pathlib.Path) -> tuple[dict, int, dict]:
     try:
         configuration, front_end = facts["configuration"], facts["data"]["front_end"]
         (dataset,) = configuration["dataset"].values()
-        plain_data.checked(dataset, {"snippet_frames": PositiveInt}, "its data set")
-        return configuration["model"], dataset["snippet_frames"], front_end
+        (objective,) = configuration["objective"].values()
+        frames = objective.get("frames") or dataset["snippet_frames"]
+        plain_data.checked({"frames": frames}, {"frames": PositiveInt}, "a snippet")
+        return configuration["model"], frames, front_end
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise InputError(f"{path}: not the facts of a run of mar.train ({error!r})") from None
 

@@ -18,7 +18,7 @@ from mar.audio.logmel import STD_FLOOR, LogMel
 from mar.audio.windows import Windows
 from mar.embedding.embedder import Embedder
 from mar.embedding.waveform import Waveform
-from mar.errors import ConfigError, InputError
+from mar.errors import InputError
 from mar.models.saving import fingerprint, front_end, save_waveform_model
 from mar.onnx.agreement import Agreement
 from mar.onnx.graph import Graph
@@ -27,14 +27,17 @@ from mar.onnx.layers import Tensor, converted
 from mar.onnx.metadata import About, sealed
 from mar.onnx.quantization import choices, float16
 from mar.onnx.runtime import ExportedNetwork
+from mar.onnx.signals import signals
 from mar.onnx.waveform import EMBEDDING, SNIPPETS, standardized, whole_graph
 from mar.probing.head import Head
 from mar.util.atomic import whole
 
 FLOAT32_DIFFERENCE = 1e-5  # of the largest value; embeddings are interchangeable up to there
 LEAST_CENTRED = 0.99  # centred cosine that float16 and int8 must reach
+QUANTIZATION = "signals 1"  # what int8 is calibrated on without audio, and how
 _FILES, _SECONDS = 32, 60  # of what is calibrated and compared on
-_SNIPPETS = 64  # that are calibrated on, and as many that are measured on
+_SIGNALS = {"int8": 32}  # in place of files, where there are none; of other precisions one
+_SNIPPETS = 96  # that are calibrated on, and as many that are measured on
 _LOG = logging.getLogger(__name__)
 
 
@@ -116,7 +119,7 @@ def whole_file(
         provenance={"model": fingerprint(plan.model), "precision": precision, **made},
         origin={"model": plan.source, "mar": mar.__version__},
     )
-    file = graph.model()
+    file = graph.model(network.opset_import)
     onnx.helper.set_model_props(file, about.entries())
     return sealed(file.SerializeToString())
 
@@ -124,16 +127,20 @@ def whole_file(
 # ---------------------------------------------------------------------------- what is compared on
 
 
-def waveforms(audio: Sequence[str | os.PathLike], log_mel: LogMel) -> list[np.ndarray]:
+def waveforms(
+    audio: Sequence[str | os.PathLike], log_mel: LogMel, precision: str = "float32"
+) -> list[np.ndarray]:
     """Mono samples at the front end's rate, a minute at most of each of `_FILES` files at most.
 
-    Of no files, a signal that stands for music.
+    Of no files, signals that stand for music, as many as a precision needs.
 
     Raises:
         InputError: a file cannot be read.
     """
     chosen = audio[:: -(-len(audio) // _FILES)] if audio else []
-    return [_excerpt(path, log_mel) for path in chosen] or [signal(log_mel.sample_rate)]
+    return [_excerpt(path, log_mel) for path in chosen] or signals(
+        _SIGNALS.get(precision, 1), log_mel.sample_rate
+    )
 
 
 def _excerpt(path, log_mel):
@@ -147,27 +154,11 @@ def _excerpt(path, log_mel):
     return np.concatenate(blocks)[:most]
 
 
-def signal(sample_rate: int, seconds: float = 13.0) -> np.ndarray:
-    """Chords that change every half second, over noise that comes and goes, float32."""
-    rng = np.random.default_rng(0)
-    time = np.arange(int(seconds * sample_rate)) / sample_rate
-    samples = 0.05 * rng.standard_normal(len(time)) * (1 + np.sin(2 * np.pi * 0.7 * time))
-    for start in np.arange(0, seconds, 0.5):
-        since = time - start
-        envelope = np.where(since >= 0, np.exp(-3 * np.maximum(since, 0)), 0)
-        for pitch in 110 * 2 ** rng.uniform(0, 4, 3):
-            samples += 0.08 * envelope * np.sin(2 * np.pi * pitch * since)
-    return samples.astype(np.float32)
-
-
 def original(plan: Plan, samples: Iterable[np.ndarray]) -> np.ndarray:
     """Embeddings of all windows of waveforms by the model itself, `(windows, dimensions)`."""
-    representation = Embedder(plan.model, plan.windows).representation
-    values = []
-    for waveform in samples:
-        pieces = representation.pieces(Waveform([waveform], representation.shortest))
-        values += [embeddings for _, embeddings in representation.stream(pieces)]
-    return np.concatenate(values)
+    embedder = Embedder(plan.model, plan.windows)
+    rate = embedder.front_end.sample_rate
+    return np.concatenate([embedder(waveform, rate).values for waveform in samples])
 
 
 # ----------------------------------------------------------------------------------------- writing
@@ -185,24 +176,25 @@ def write_onnx(
     Args:
         plan: what is exported.
         output: the file, `.onnx`.
-        audio: files to compare on; none for a signal that stands for music. int8 needs some: it is
-            calibrated on every other one (of one file: on its first half), compared on the others.
+        audio: files to compare on; none for signals that stand for music. int8 is calibrated on
+            every other one (of one file: on its first half), and compared on the others.
         precision: of the network's computation.
         least: centred cosine that float16 and int8 must reach; float32 has its own bound.
 
     Raises:
-        ConfigError: int8 without audio.
         InputError: it cannot be exported or written, or its embeddings are not the model's; then
             nothing is written.
     """
-    samples: Sequence[np.ndarray] = waveforms(audio, plan.log_mel)
+    samples: Sequence[np.ndarray] = waveforms(audio, plan.log_mel, precision)
     network, quantization = network_file(plan), None
     if precision == "int8":
-        if not audio:
-            raise ConfigError("int8: expected --audio, music to calibrate and to measure on")
         calibration, samples = halves(samples)
-        network = _int8(plan, network, calibration, samples, least)
-        quantization = hashlib.sha256(network.SerializeToString()).hexdigest()[:16]
+        choice = _int8(plan, network, calibration, samples, least)
+        network = choice.network
+        # Calibrated on signals it is the same everywhere, but for the last bits of its scales.
+        chosen = " ".join([QUANTIZATION, *choice.quantized]).encode()
+        what = network.SerializeToString() if audio else chosen
+        quantization = hashlib.sha256(what).hexdigest()[:16]
     elif precision == "float16":
         network = float16(network)
     with whole(output) as unfinished:
@@ -222,14 +214,14 @@ def write_onnx(
 
 
 def _int8(plan, network, calibration, held_out, least):
-    """The fastest int8 network that agrees well enough."""
+    """The fastest choice that agrees well enough."""
     calibrated_on, measured_on = snippets_of(plan, calibration), snippets_of(plan, held_out)
     choice = None
     for choice in choices(network, calibrated_on, measured_on, lambda c: c.centred >= least):
         _LOG.info("%s", choice)
     if choice is None:
-        raise InputError("int8: the network has no convolution that is worth it")
-    return choice.network
+        raise InputError("int8: the network has no convolution")
+    return choice
 
 
 def halves(samples: Sequence[np.ndarray]) -> tuple[Sequence[np.ndarray], Sequence[np.ndarray]]:

@@ -1,6 +1,6 @@
 """ONNX graphs, written node by node. Needs the package `onnx`; running a graph does not."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -8,6 +8,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 OPSET, IR = 17, 8  # what runtimes of 2022 read
+STANDARD = (helper.make_opsetid("", OPSET),)
 UNKNOWN = None  # shape of an input of any rank
 
 
@@ -68,7 +69,7 @@ class Graph:
                 self._known[key] = self.constant(array, self._new("constant"))
             return self._known[key]
         name = name or self._new("constant")
-        self.constants.append(numpy_helper.from_array(np.ascontiguousarray(array), name))
+        self.constants.append(numpy_helper.from_array(array.copy(order="C"), name))
         return name
 
     def input(self, name: str, shape: Any, kind: int = TensorProto.FLOAT) -> str:
@@ -87,11 +88,14 @@ class Graph:
         """All of it, as an attribute of a node takes it."""
         return helper.make_graph(self.nodes, name, self.inputs, self.outputs, self.constants)
 
-    def model(self, name: str = "mar") -> onnx.ModelProto:
-        """All of it, as a file holds it."""
-        opsets = [helper.make_opsetid("", OPSET)]
+    def model(self, opsets: Iterable[onnx.OperatorSetIdProto] = STANDARD) -> onnx.ModelProto:
+        """All of it, as a file holds it.
+
+        Args:
+            opsets: that its operators are of.
+        """
         return helper.make_model(
-            self.graph(name), opset_imports=opsets, ir_version=IR, producer_name="mar"
+            self.graph("mar"), opset_imports=opsets, ir_version=IR, producer_name="mar"
         )
 
     def _new(self, stem: str) -> str:

@@ -128,7 +128,8 @@ class About:
             there = ", ".join(sorted(entries)) or "none"
             raise InputError(
                 f"{path}: expected an ONNX file that mar export wrote, whose metadata have "
-                f"{', '.join(sorted(names))}; got {there} ({error!r})"
+                f"{', '.join(sorted(names))}; got {there} ({error!r}). "
+                f"Where others exported it: --model '{path}?sample_rate=16000'"
             ) from None
         if values["schema"] > SCHEMA:
             raise InputError(

@@ -26,6 +26,7 @@ _PROVIDERS = (
     "DmlExecutionProvider",
     "CPUExecutionProvider",
 )
+_PROCESSOR = pathlib.Path("/proc/cpuinfo")
 _ERRORS_ALONE = 3  # ONNX Runtime remarks on inputs that may be left out
 _LOG = logging.getLogger(__name__)
 
@@ -182,7 +183,7 @@ def _warn_once(message: str) -> None:
 def _lacks_vnni() -> bool:
     """Whether the processor is known to have no instructions for products of bytes."""
     with contextlib.suppress(OSError):
-        text = pathlib.Path("/proc/cpuinfo").read_text()
+        text = _PROCESSOR.read_text()
         if "flags" in text:
             return "vnni" not in text
     return False

@@ -42,6 +42,7 @@ FACTS: dict[str, type | tuple[type, ...]] = {
 # There may be also
 # `floor`, the scores of nearest neighbours, see `mar.probing.floor.floor_facts`;
 # `decisions`, where labels are decided on, see `mar.probing.judging.judge`;
+# `asked`, of `mar reproduce`: SHA-256 of all that the result follows from;
 # `turns`, where all items were tested by turns: {"repeats", "folds"}, see `mar.probing.repeats`.
 SCORE = ("value", "low", "high")  # of one metric on the test set
 _NUMBER = (int, float, NoneType)  # JSON has no NaN: what is undefined is null

@@ -2,7 +2,7 @@
 
 Until the output is written, the tables of finished pieces (`mar.embedding.pieces`) lie in a hidden
 folder beside it, under hashes of what they are made of: heads, settings and embeddings. So the same
-command goes on where a killed one was, and what other heads or embeddings left there is not taken.
+command resumes a killed one, and what other heads or embeddings left there is not taken.
 
     .tags.csv.labelling/3f2a….tags.parquet        a piece; it is finished once this is there
     .tags.csv.labelling/3f2a….segments.parquet    its segments

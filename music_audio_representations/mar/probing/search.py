@@ -29,6 +29,7 @@ logger = logging.getLogger(__name__)
 STEPS = (0.5, 0.75, 1.0, 1.25, 1.5)  # multiples of its number of steps
 L2 = (0.0, 1e-6, 2e-6, 5e-6, 1e-5, 2e-5, 1e-4)
 RATES = (1e-5, 1e-3)  # between these
+MARBLE_RATES = (5e-5, 1e-4, 5e-4, 1e-3, 5e-3, 1e-2)  # marble-bm.sheffield.ac.uk/submit
 DROPOUT = (0.0, 0.25, 0.5, 0.75)
 
 
@@ -41,7 +42,7 @@ def propose(trial: "optuna.Trial", base: MLP, constraint: str | None, dropout: b
         constraint: of Table 2. None: learning rate, steps and L2 are free (section 3). "[24]": so
             are standardisation, one hidden layer of 512 or none, and batches of 64 or 256, within
             the range that Castellon et al. draw their grid over. "[2]": linear, in batches of 64,
-            without dropout.
+            without dropout. "MARBLE": one of six learning rates, and the steps.
         dropout: whether dropout is free as well.
 
     Returns:
@@ -54,6 +55,11 @@ def propose(trial: "optuna.Trial", base: MLP, constraint: str | None, dropout: b
     def choice(name, values):
         return trial.suggest_categorical(name, sorted({*values, given[name]}))
 
+    if constraint == "MARBLE":
+        rate = choice("learning_rate", MARBLE_RATES)
+        factor = trial.suggest_categorical("steps", STEPS)
+        _set_schedule(mlp["optimizer"]["ScoochAdam"]["schedule"], rate, factor)
+        return config
     if constraint == "[2]":
         mlp["layer_widths"], mlp["batch_size"] = [], 64
         _set_dropout(mlp, 0.0)

@@ -6,6 +6,7 @@ from .comparison import runs_by_model as runs_by_model
 from .comparison import scores_table as scores_table
 from .comparison import summarize as summarize
 from .diagram import plot_network as plot_network
+from .field import field_table as field_table
 from .figures import plot_label_density as plot_label_density
 from .figures import plot_labels as plot_labels
 from .figures import plot_tasks as plot_tasks

@@ -5,7 +5,7 @@
 
 import itertools
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -14,6 +14,7 @@ from mar.errors import InputError
 from mar.probing.differences import compare, score_again
 from mar.probing.results import Results, Run
 from mar.reporting.formats import Cell, Table, interval_of, number, with_best_bold
+from mar.tasks import NAMED
 
 METRIC_NAMES = {
     "map": "mean average precision",
@@ -29,6 +30,11 @@ METRIC_NAMES = {
 _KEYS = ["task", "metric", "model"]
 _UNBALANCED = 1.5  # rate of the most frequent class, times the number of classes
 _GUESS = "constant guess"
+_NEIGHBOURS = "Nearest neighbours"
+_ABOUT_NEIGHBOURS = (
+    "Nearest neighbours: the mean of the nearest training items by the cosine, the square root of "
+    "their number, without a probe."
+)
 _ABOUT_GUESS = (
     "Constant guess: the same prediction for every item, the labels' frequencies (or the mean) in "
     "the test set; for accuracy, the rate of the most frequent class."
@@ -38,6 +44,12 @@ logger = logging.getLogger("mar")
 
 
 # ------------------------------------------------------------------------------------------- data
+
+
+def protocol_notes(tasks: Iterable[str]) -> list[str]:
+    """A sentence for each of the tasks whose protocol is not the paper's: why numbers differ."""
+    named = [NAMED[task] for task in tasks if task in NAMED]
+    return [f"{task.name} ({task.protocol}): {task.differs}" for task in named if task.differs]
 
 
 def metric_name(metric: str) -> str:
@@ -114,7 +126,8 @@ def summarize(
         The columns `task`, `metric`, `model`; `value`, `low` and `high`: the score of the run of
         the lowest seed and its 95 % interval over test items; `mean`, `deviation` and
         `seeds`: over the seeds of the probe, and how many; `guess`: what the same prediction for
-        every item scores. NaN where undefined.
+        every item scores; `neighbours`: what the nearest training items alone score, of which
+        nothing is trained. NaN where undefined.
 
     Raises:
         InputError: there is none of these.
@@ -124,14 +137,17 @@ def summarize(
     over_seeds = scores.groupby(_KEYS, sort=False)["value"]
     over_seeds = over_seeds.agg(mean="mean", deviation="std", seeds="size").reset_index()
     summary = first[[*_KEYS, "value", "low", "high"]].merge(over_seeds, on=_KEYS)
-    guesses = {
-        (task, metric, model): guess
-        for task, runs in runs_by_model(results, tasks, models).items()
-        for model, run in runs.items()
-        for metric, guess in run.facts["constant_guess"].items()
-    }
-    summary["guess"] = [guesses.get(key) for key in _tuples(summary, *_KEYS)]
-    return summary.astype({"guess": float})
+    guesses: dict[tuple, float | None] = {}
+    neighbours: dict[tuple, float | None] = {}
+    for task, runs in runs_by_model(results, tasks, models).items():
+        for model, run in runs.items():
+            floor = run.facts.get("floor") or {"test": {}}  # windows that exceed memory have none
+            for told, of in ((guesses, run.facts["constant_guess"]), (neighbours, floor["test"])):
+                told.update({(task, metric, model): value for metric, value in of.items()})
+    keys = _tuples(summary, *_KEYS)
+    summary["guess"] = [guesses.get(key) for key in keys]
+    summary["neighbours"] = [neighbours.get(key) for key in keys]
+    return summary.astype({"guess": float, "neighbours": float})
 
 
 def headlines(summary: pd.DataFrame) -> pd.DataFrame:
@@ -211,7 +227,8 @@ def overview_table(summary: pd.DataFrame) -> Table:
         "the best of the column."
     )
     names = [f"{task}, {metric_name(metric)}" for task, metric in columns]
-    return Table("overview", "Overview", caption, ["Model", *names], rows, [_ABOUT_GUESS])
+    notes = [_ABOUT_GUESS, *protocol_notes(shown["task"].unique())]
+    return Table("overview", "Overview", caption, ["Model", *names], rows, notes)
 
 
 def scores_table(summary: pd.DataFrame) -> Table:
@@ -223,14 +240,16 @@ def scores_table(summary: pd.DataFrame) -> Table:
             names = row.task, metric_name(row.metric), row.model
             count = Cell(str(row.seeds), float(row.seeds))
             over_seeds = number(row.mean), number(row.deviation), count
-            rows.append([*map(Cell, names), score, *over_seeds, number(row.guess)])
+            beside = number(row.neighbours), number(row.guess)
+            rows.append([*map(Cell, names), score, *over_seeds, *beside])
     caption = (
         "Scores on the test set [95 % interval over its items]; mean and standard "
         "deviation over the seeds of the probe. Bold: within 0.01 of the best of the task."
     )
     columns = ["Task", "Metric", "Model", "Score", "Mean", "Deviation", "Seeds"]
-    columns.append(_GUESS.capitalize())
-    return Table("scores", "Scores", caption, columns, rows, [_ABOUT_GUESS])
+    columns += [_NEIGHBOURS, _GUESS.capitalize()]
+    notes = [_ABOUT_NEIGHBOURS, _ABOUT_GUESS, *protocol_notes(summary["task"].unique())]
+    return Table("scores", "Scores", caption, columns, rows, notes)
 
 
 def differences_table(differences: pd.DataFrame) -> Table:

@@ -9,9 +9,13 @@ import dataclasses
 import html as html_module
 import io
 import math
+import os
+import pathlib
 import re
 from collections.abc import Callable
 from typing import Any
+
+from mar.util.atomic import whole
 
 CLOSE = 0.01  # "Models within 0.01 of SOTA are bold" (Tables 3 and 4)
 _EXACT = 1e-9  # 0.414 − 0.404 is within 0.01
@@ -202,6 +206,15 @@ FORMATS: dict[str, Callable[[Table], str]] = {
     ".csv": csv,
     ".html": page,
 }
+
+
+def write(table: Table, folder: str | os.PathLike) -> tuple[str, str]:
+    """Writes a table in every format into a folder; returns its title, and where it is."""
+    stem = pathlib.Path(folder, table.name)
+    for suffix, form in FORMATS.items():
+        with whole(stem.with_name(f"{stem.name}{suffix}")) as unfinished:
+            unfinished.write_text(form(table), "utf-8", "backslashreplace")
+    return table.title, f"{stem}{{{','.join(FORMATS)}}}"
 
 
 def _by_column(table):

@@ -79,9 +79,9 @@ def render(
     runs = comparison.runs_by_model(results, tasks, models)
     contrasts = _contrasts(headlines, differences, pairs)
     return _template(template).render(
-        css=_source("report.css"),
-        script=_source("report.js"),
-        map_script=_source("item_map.js"),
+        css=source("report.css"),
+        script=source("report.js"),
+        map_script=source("item_map.js"),
         tasks=list(runs),
         models=list(headlines["model"].unique()),
         names=names,
@@ -114,25 +114,36 @@ class _Names(dict):
         return self[model].lower() if model in self else model
 
 
-def _template(path):
+def environment(folder: str | os.PathLike | None = None) -> jinja2.Environment:
+    """What pages are made with: the templates that are shipped, and those in a folder.
+
+    Tables become HTML by the filter `table`.
+    """
     loaders: list[jinja2.BaseLoader] = [jinja2.PackageLoader("mar.reporting")]
-    if path is not None:
-        loaders.append(jinja2.FileSystemLoader(pathlib.Path(path).parent))
-    environment = jinja2.Environment(
+    if folder is not None:
+        loaders.append(jinja2.FileSystemLoader(folder))
+    made = jinja2.Environment(
         loader=jinja2.ChoiceLoader(loaders),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.policies["json.dumps_kwargs"] = {"allow_nan": False, "sort_keys": True}
-    environment.filters["table"] = _table
-    return environment.get_template("report.html" if path is None else pathlib.Path(path).name)
+    made.policies["json.dumps_kwargs"] = {"allow_nan": False, "sort_keys": True}
+    made.filters["table"] = _table
+    return made
 
 
-def _source(name):
-    source = importlib.resources.files("mar.reporting") / "templates" / name
-    return Markup(source.read_text(encoding="utf-8"))
+def _template(path):
+    if path is None:
+        return environment().get_template("report.html")
+    return environment(pathlib.Path(path).parent).get_template(pathlib.Path(path).name)
+
+
+def source(name: str) -> Markup:
+    """The text of a style or script that is shipped."""
+    text = importlib.resources.files("mar.reporting") / "templates" / name
+    return Markup(text.read_text(encoding="utf-8"))
 
 
 def _renamed(table, names):

@@ -15,6 +15,7 @@ import re
 
 import pandas as pd
 
+from mar.embedding.model_names import published_as
 from mar.probing.probe import MLP
 from mar.probing.published import METRICS as PUBLISHED_METRICS
 from mar.probing.published import read_table
@@ -69,13 +70,6 @@ def published(table: int) -> list[Published]:
     return [entry for entry in entries if entry.table == table]
 
 
-def counterpart(model: str) -> str | None:
-    """The published model that a model of this name is: `mule`, `musicset_sup`; None if none."""
-    name = _plain(model)
-    sources = {_plain(row.source): row.source for row in published(3)}
-    return sources.get({"mule": "musicsetularge"}.get(name, name))
-
-
 def measured(folder: str | os.PathLike) -> pd.DataFrame:
     """Scores of the paper's tasks in a folder of results.
 
@@ -84,8 +78,9 @@ def measured(folder: str | os.PathLike) -> pd.DataFrame:
             in which the paper's were published, `<folder>/<task>/<metric>.csv`, are taken.
 
     Returns:
-        The columns `model`, `task`, `metric`, `value`, `low`, `high`: of the run of the lowest
-        seed; and `incomparable`: None, or a sentence on why it does not compare with the paper's.
+        The columns `model`, `source`: which of the paper's it is, or None; `task`, `metric`,
+        `value`, `low`, `high`: of the run of the lowest seed; and `incomparable`: None, or a
+        sentence on why it does not compare with the paper's.
 
     Raises:
         InputError: a file is not what it should be.
@@ -99,7 +94,7 @@ def measured(folder: str | os.PathLike) -> pd.DataFrame:
             rows += itertools.chain.from_iterable(map(_scores_of_run, runs[name].values()))
         else:
             rows += _scores_in_published_layout(folder / name, TASKS[name])
-    columns = ["model", "task", "metric", "value", "low", "high", "incomparable"]
+    columns = ["model", "source", "task", "metric", "value", "low", "high", "incomparable"]
     table = pd.DataFrame(rows, columns=columns, dtype=object)
     return table.astype({name: float for name in ("value", "low", "high")})
 
@@ -107,12 +102,14 @@ def measured(folder: str | os.PathLike) -> pd.DataFrame:
 def _scores_of_run(run):
     missing = run.facts["missing"]
     problem = f"{run.model}, {run.task}: {missing} items had no embedding." if missing else None
+    source = published_as(run.facts["embeddings"])
     for metric, score in run.facts["test"].items():
-        address = {"model": run.model, "task": run.task, "metric": metric}
+        address = {"model": run.model, "source": source, "task": run.task, "metric": metric}
         yield {**address, **score, "incomparable": problem}
 
 
 def _scores_in_published_layout(folder, task):
+    sources = {_plain(row.source): row.source for row in published(3)}
     for path in sorted(folder / f"{name}.csv" for name in PUBLISHED_METRICS):
         if not path.exists():
             continue
@@ -121,7 +118,8 @@ def _scores_in_published_layout(folder, task):
         problem = f"{task.name}: {len(scores.labels)} of its {task.labels} labels."
         metric = {"precision": "accuracy"}.get(scores.metric, scores.metric)
         for model, value in zip(scores.models, scores.aggregates.tolist(), strict=True):
-            address = {"model": model, "task": task.name, "metric": metric}
+            source = sources.get(_plain(model))
+            address = {"model": model, "source": source, "task": task.name, "metric": metric}
             yield {**address, "value": value, "incomparable": problem if fewer else None}
 
 
@@ -187,20 +185,19 @@ def _scores(table, folder):
     printed: dict = {(row.source, row.task, row.metric): row for row in entries}
     ours = measured(folder).itertuples() if folder else []
     ours = [row for row in ours if (row.task, row.metric) in columns]
-    scores = {(row.model, row.task, row.metric): row for row in ours}
-    models = dict.fromkeys(row.model for row in ours)
+    scores = {(row.model, row.source, row.task, row.metric): row for row in ours}
+    models = dict.fromkeys((row.model, row.source) for row in ours)
     rows = []
     for source in [*dict.fromkeys(row.source for row in entries), None]:
         if source:
             cells = [_printed_cell(printed.get((source, *column))) for column in columns]
             rows.append([Cell(source), *cells])
-        for model in models:
-            if counterpart(model) == source:
-                cells = [
-                    _measured_cell(scores.get((model, *column)), printed.get((source, *column)))
-                    for column in columns
-                ]
-                rows.append([Cell(f"{model} (measured)"), *cells])
+        for model in [model for model, of_paper in models if of_paper == source]:
+            cells = [
+                _measured_cell(scores.get((model, source, *column)), printed.get((source, *column)))
+                for column in columns
+            ]
+            rows.append([Cell(f"{model} (measured)"), *cells])
     notes = [_MEASURED] if ours else []
     notes += dict.fromkeys(row.incomparable for row in ours if row.incomparable)
     notes += dict.fromkeys(row.note for row in entries if row.note)

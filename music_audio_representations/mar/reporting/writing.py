@@ -8,10 +8,9 @@ from collections.abc import Iterator, Sequence
 import mar
 from mar.probing.results import Results, refuse_earlier_layout, run_folders
 from mar.records import manifest
-from mar.reporting import comparison, diagram, figures, paper
-from mar.reporting.formats import FORMATS, Table
+from mar.reporting import comparison, diagram, field, figures, formats, paper
 from mar.training.objectives import ContrastiveObjective
-from mar.util.atomic import make_folder, whole
+from mar.util.atomic import make_folder
 
 
 def write_all(
@@ -20,6 +19,7 @@ def write_all(
     probes: str | os.PathLike | None = None,
     model: str | None = None,
     records: Sequence[str] = (),
+    others: bool = False,
 ) -> Iterator[tuple[str, str]]:
     """Writes tables and figures one by one.
 
@@ -29,6 +29,7 @@ def write_all(
         probes: folder of the probes' configurations, for Table 2; None for those that are shipped.
         model: to be drawn as Figure 1; None for the paper's.
         records: data sets to be drawn as Figure 2.
+        others: whether there is a table of what others publish, see `mar.reporting.field`.
 
     Yields:
         What was written: a title, and where it is.
@@ -41,12 +42,15 @@ def write_all(
     make_folder(output)
     if results is not None:
         refuse_earlier_layout(results)
-    yield _write(paper.table1(), output)
-    yield _write(paper.table2(probes), output)
-    yield _write(paper.table3(results), output)
-    yield _write(paper.table4(results), output)
-    if results is not None and run_folders(results):
-        yield from _write_comparison(Results(results), output)
+    yield formats.write(paper.table1(), output)
+    yield formats.write(paper.table2(probes), output)
+    yield formats.write(paper.table3(results), output)
+    yield formats.write(paper.table4(results), output)
+    measured = None if results is None or not run_folders(results) else Results(results)
+    if measured is not None:
+        yield from _write_comparison(measured, output)
+    if others:
+        yield formats.write(field.field_table(measured), output)
     yield _draw(diagram.plot_network(*_network(model)), output / "figure1.svg")
     if records:
         counts = {name: manifest.read(name).label_counts() for name in records}
@@ -55,11 +59,11 @@ def write_all(
 
 def _write_comparison(results, output):
     summary = comparison.summarize(results)
-    yield _write(comparison.overview_table(summary), output)
-    yield _write(comparison.scores_table(summary), output)
+    yield formats.write(comparison.overview_table(summary), output)
+    yield formats.write(comparison.scores_table(summary), output)
     differences = comparison.differences(results)
     if len(differences):  # of more than one model
-        yield _write(comparison.differences_table(differences), output)
+        yield formats.write(comparison.differences_table(differences), output)
     yield _draw(figures.plot_tasks(comparison.headlines(summary)), output / "tasks.svg")
     for task, runs in comparison.runs_by_model(results).items():
         for first, second in itertools.combinations(runs.values(), 2):
@@ -80,13 +84,6 @@ def _network(model):
         "binary cross-entropy": [*hidden, "labels"],
     }
     return mar.SfNfNetF0().build(300), heads
-
-
-def _write(table: Table, output: pathlib.Path) -> tuple[str, str]:
-    for suffix, form in FORMATS.items():
-        with whole(output / f"{table.name}{suffix}") as unfinished:
-            unfinished.write_text(form(table), "utf-8", "backslashreplace")
-    return table.title, f"{output / table.name}{{{','.join(FORMATS)}}}"
 
 
 def _draw(figure, path):

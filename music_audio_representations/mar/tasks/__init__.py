@@ -1,4 +1,4 @@
-"""The paper's fifteen evaluation tasks, and anyone's own."""
+"""The paper's fifteen evaluation tasks, other protocols on their data, and anyone's own."""
 
 import difflib
 import hashlib
@@ -21,10 +21,11 @@ from mar.tasks import (
     msd_cleaned,
     mumu,
     nsynth,
+    protocols,
 )
 from mar.tasks.base import Items, TaskInfo
 from mar.tasks.folder import Reading, is_own, own_task
-from mar.tasks.locating import alternatives, locate
+from mar.tasks.locating import alternatives, folder_of, locate
 from mar.util.download import cache_folder
 from mar.util.groups import Separation
 
@@ -33,6 +34,8 @@ _COLLECTIONS = (
     *(nsynth, gtzan, emomusic, giantsteps, jamendo),
 )
 TASKS = {task.name: task for collection in _COLLECTIONS for task in collection.TASKS}
+PROTOCOLS = {task.name: task for task in protocols.TASKS}
+NAMED = {**TASKS, **PROTOCOLS}
 
 
 class Task:
@@ -70,7 +73,7 @@ class Task:
         chosen = (label_column,) if isinstance(label_column, str) else tuple(label_column)
         reading = Reading(separated_by, chosen, label_separator)
         self.info = find_task(source, reading)
-        own = TASKS.get(self.info.name) is not self.info
+        own = NAMED.get(self.info.name) is not self.info
         if not own and reading != Reading():
             given = [name for name, value in reading._asdict().items() if value not in (None, ())]
             raise ConfigError(
@@ -145,13 +148,20 @@ class Task:
     def locate(self, paths: Iterable[str]) -> list[str | None]:
         """Which of `paths` is each item's audio; None where none is.
 
-        A collection that was converted is found too, see `mar.tasks.locating`.
+        A collection that was converted is found too, and an official one in a folder below, see
+        `mar.tasks.locating`.
 
         Raises:
             InputError: two paths fit one item.
         """
+        wanted, there = self.items.paths, list(paths)
         try:
-            return locate(self.items.paths, paths, self.items.with_suffixes)
+            located = locate(wanted, there, self.items.with_suffixes)
+            if any(located) or self.protocol == "own" or not (folder := folder_of(wanted, there)):
+                return located
+            below = (path.removeprefix(folder) for path in there if path.startswith(folder))
+            located = locate(wanted, below, self.items.with_suffixes)
+            return [None if path is None else f"{folder}{path}" for path in located]
         except InputError as error:
             raise InputError(f"{self.name}: {error}") from None
 
@@ -196,22 +206,26 @@ def find_task(name: str | os.PathLike, reading: Reading = Reading()) -> TaskInfo
         return task
     if is_own(name):
         return own_task(name, reading)
-    nearest = difflib.get_close_matches(str(name), TASKS, n=1)
+    nearest = difflib.get_close_matches(str(name), NAMED, n=1)
     raise InputError(
-        f"{name}: expected a task ({', '.join(TASKS)}), or a folder of class folders, a table of "
+        f"{name}: expected a task ({', '.join(NAMED)}), or a folder of class folders, a table of "
         f"labels, or tags:genre:FOLDER{f'; did you mean {nearest[0]}?' if nearest else ''}"
     )
 
 
 def paper_task(name: str | os.PathLike) -> TaskInfo | None:
-    """The paper's task of this name, in whatever case, also where a file is called so; or None."""
-    by_name = {_plain(title): task for title, task in TASKS.items()}
+    """The task of this name, in whatever case, also where a file is called so; or None.
+
+    It is one of the paper's, or another protocol on its data.
+    """
+    by_name = {_plain(title): task for title, task in NAMED.items()}
     return by_name.get(_plain(name))
 
 
 def fetched_folder(name: str) -> pathlib.Path:
-    """Where the official files of a task are put by `mar fetch`."""
-    return cache_folder() / "tasks" / name
+    """Where the official files of a task, or the published probes, are put by `mar fetch`."""
+    shared = NAMED[name].files_of if name in NAMED else None
+    return cache_folder() / "tasks" / (shared or name)
 
 
 def _plain(name: str | os.PathLike) -> str:

@@ -44,6 +44,7 @@ class Items:
         with_suffixes: whether the collection's own files tell the suffixes of the paths.
         folds: int `(repeats, items)`: of few examples, in which fold of each repetition an item is
             tested by what all other folds train; their split is "test". None where splits say.
+        seconds: of audio, as the collection's own files tell it; None where they do not.
     """
 
     ids: list[str]
@@ -54,6 +55,7 @@ class Items:
     artists: Sequence[str | tuple[str, ...]] | None = None
     with_suffixes: bool = True
     folds: np.ndarray | None = None
+    seconds: Sequence[float] | None = None
 
     @property
     def parts(self) -> tuple[str, ...]:
@@ -69,8 +71,11 @@ class TaskInfo:
         name: as in the paper's tables, e.g. "NSynth_P".
         read: function of a folder with the official files → `Items`.
         kind: "multilabel", "multiclass", "key" or "regression".
-        protocol: which of its splits and item lists: "paper" as the paper has them, "own" for a
-            collection of one's own, or another name.
+        protocol: which items, labels, split and probe: "paper" as the paper has them, "own" for a
+            collection of one's own, or another name, see `mar.tasks.protocols`.
+        source: who defined the protocol, where that is not who is to be cited for the data.
+        differs: a sentence on why numbers differ from those of the paper's protocol; empty for it.
+        files_of: the task whose official files it has; None for its own.
         labels: number of labels known; None for a collection of one's own.
         counts: known number of items of each split; or of all of them under "total".
         probe: name of its probe's shipped configuration, in `configs/probe`; None for `name`.
@@ -87,6 +92,9 @@ class TaskInfo:
     read: Callable[[pathlib.Path], Items]
     kind: Kind
     protocol: str = "paper"
+    source: str = ""
+    differs: str = ""
+    files_of: str | None = None
     labels: int | None = None
     counts: dict[str, int] = dataclasses.field(default_factory=dict)
     probe: str | None = None

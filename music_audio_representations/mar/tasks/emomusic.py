@@ -101,6 +101,7 @@ TASKS = (
         "regression",
         labels=2,
         counts={"train": 504, "valid": 115, "test": 125},
+        source="R. Castellon, C. Donahue, P. Liang, ISMIR 2021, the paper's [24]",
         disjoint=("train", "valid"),  # the evaluation set shares 43 artists with train
         citation="M. Soleymani, M. N. Caro, E. M. Schmidt, C.-Y. Sha, Y.-H. Yang, CrowdMM 2013",
         licence="For research; audio from the Free Music Archive",

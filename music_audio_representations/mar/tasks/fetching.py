@@ -1,4 +1,8 @@
-"""Official files that may be downloaded freely, and where the others are to be had."""
+"""Official files that may be downloaded freely, and where the others are to be had.
+
+`PROBES` stands for the configurations of the paper's ninety probes, by task and model, as they were
+published: `MTT/Musicset_ULarge.yml`.
+"""
 
 import csv
 import pathlib
@@ -7,6 +11,9 @@ from mar.tasks import fetched_folder
 from mar.util.download import download
 
 _FILES = pathlib.Path(__file__).with_name("official_files.csv")
+PROBES = "probes"
+PROBES_LICENCE = "CC BY-NC 4.0"
+PROBES_CITATION = "M. C. McCallum, F. Korzeniowski, S. Oramas, F. Gouyon, A. F. Ehmann, ISMIR 2022"
 _PREVIEWS = (
     "Audio: 30 to 60 s previews of the Million Song Dataset from 7digital, as "
     "<7digital path>.clip.mp3 or <id[2]>/<id[3]>/<id[4]>/<track id>.mp3; they are not distributed."
@@ -44,6 +51,11 @@ ELSEWHERE = {
         "mirg.city.ac.uk/codeapps/the-magnatagatune-dataset; join them with cat, then unzip: "
         "folders 0 to f.",
     ),
+    "MTT_MTG": (
+        "train.npy, valid.npy, test.npy, binary.npy and tags.npy, in split/mtat of "
+        "github.com/minzwon/sota-music-tagging-models; into one folder, which is --metadata.",
+        "Audio: as of MTT.",
+    ),
     "NSynth_P": (
         "nsynth-{train,valid,test}.jsonwav.tar.gz from magenta.tensorflow.org/datasets/nsynth, "
         "labels and audio; unpack them into one folder, and give it as --metadata and as --audio.",
@@ -69,19 +81,24 @@ _SAME = {
 
 
 def official_files(task: str) -> list[tuple[str, str, str]]:
-    """`(name, address, sha256)` of the files of a task that may be downloaded freely."""
+    """`(name, address, sha256)` of the files of a task, or `PROBES`, that may be downloaded."""
     with open(_FILES, encoding="utf-8", newline="") as file:
-        rows = [row for row in csv.DictReader(file) if row["task"] == task]
+        rows = [row for row in csv.DictReader(file) if row["task"] == _files_of(task)]
     return [(row["name"], row["address"], row["sha256"]) for row in rows]
 
 
 def elsewhere(task: str) -> tuple[str, ...]:
     """Sentences on what else the task needs, and where it is to be had."""
-    return ELSEWHERE[_SAME.get(task, task)]
+    return ELSEWHERE[_SAME.get(_files_of(task), _files_of(task))]
+
+
+def _files_of(task: str) -> str:
+    """The task whose official files a task has."""
+    return fetched_folder(task).name
 
 
 def fetch(task: str) -> list[pathlib.Path]:
-    """Downloads the files of a task, each once and verified.
+    """Downloads the files of a task, or `PROBES`, each once and verified.
 
     Returns:
         The paths, in the folder that `mar.Task` reads by default.

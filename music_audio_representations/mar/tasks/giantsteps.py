@@ -92,6 +92,7 @@ TASKS = (
         "key",
         labels=24,
         counts={"train": 923, "valid": 236, "test": 604},
+        source="R. Castellon, C. Donahue, P. Liang, ISMIR 2021, the paper's [24]",
         disjoint=("train", "valid"),
         citation="P. Knees, A. Faraldo, P. Herrera, R. Vogl, S. Böck et al., ISMIR 2015",
         licence="No licence stated; audio previews from Beatport",

@@ -20,8 +20,13 @@ def read(folder: pathlib.Path) -> Items:
         splits += [split] * len(listed)
     genres = [name.split("/")[0] for name in names]
     labels = sorted(set(genres))
-    paths = [(name, f"genres/{name}", name.split("/")[-1]) for name in names]
+    paths = [paths_of(name) for name in names]
     return Items(names, paths, splits, labels, one_hot(genres, labels))
+
+
+def paths_of(name: str) -> tuple[str, ...]:
+    """Where the clip `genre/genre.000NN.wav` may lie."""
+    return name, f"genres/{name}", name.split("/")[-1]
 
 
 TASKS = (
@@ -30,6 +35,7 @@ TASKS = (
         read,
         "multiclass",
         labels=10,
+        source="C. Kereliuk, B. L. Sturm, J. Larsen, IEEE TMM 17(11), 2015: fault-filtered",
         counts={"train": 443, "valid": 197, "test": 290},
         unreadable=("jazz/jazz.00054.wav",),
         citation="G. Tzanetakis, P. Cook, IEEE TSAP 10(5), 2002",

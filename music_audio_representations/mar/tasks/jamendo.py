@@ -1,7 +1,8 @@
 """MTG-Jamendo (Bogdanov et al., 2019): all 183 tags, the top 50, and 56 moods and themes.
 
 Files: `data/splits/split-0/autotagging[_top50tags|_moodtheme]-{train,validation,test}.tsv`, in
-which each tag of a row has a field of its own.
+which each tag of a row has a field of its own. Audio: `14/214.mp3`, or `14/214.low.mp3` of the set
+`audio-low`.
 """
 
 import functools
@@ -25,7 +26,7 @@ def read(folder: pathlib.Path, subset: str) -> Items:
         folder: of the official files.
         subset: how the names of the three files begin, such as "autotagging_moodtheme".
     """
-    ids, paths, splits, artists, tags = [], [], [], [], []
+    ids, paths, splits, artists, seconds, tags = [], [], [], [], [], []
     for split, part in _PARTS.items():
         path = readers.find(folder, f"data/splits/split-0/{subset}-{part}.tsv")
         header, *rows = readers.read_lines(path)
@@ -41,11 +42,13 @@ def read(folder: pathlib.Path, subset: str) -> Items:
                 )
             ids.append(fields[0])
             artists.append(fields[1])
-            paths.append(fields[3])
+            paths.append((fields[3], f"{fields[3].removesuffix('.mp3')}.low.mp3"))
+            seconds.append(float(fields[4]))
             tags.append(fields[5:])
             splits.append(split)
     labels = sorted({tag for names in tags for tag in names})
-    return Items(ids, paths, splits, labels, multi_hot(tags, labels), artists)
+    targets = multi_hot(tags, labels)
+    return Items(ids, paths, splits, labels, targets, artists, seconds=seconds)
 
 
 def _task(name: str, subset: str, **settings: Any) -> TaskInfo:

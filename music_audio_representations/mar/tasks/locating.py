@@ -9,10 +9,14 @@ alone is taken, unless two would fit:
     a/0.wav    a/0.flac              a/0.flac
     a/0.wav    a/0.mp3, a/0.flac     an error that names both
     a/0.wav, and of another item a/0.flac: neither is taken for the other
+
+An official collection may also lie in a folder below, as its archive unpacks: `folder_of` tells it.
 """
 
 import collections
+import itertools
 import os
+import posixpath
 from collections.abc import Callable, Iterable, Sequence
 
 from mar.embedding.files import AUDIO
@@ -67,6 +71,36 @@ def locate(
         return fitting[0] if fitting else None
 
     return [next(filter(None, map(of, alternatives(candidates))), None) for candidates in wanted]
+
+
+def folder_of(wanted: Sequence[Paths], paths: Iterable[str]) -> str:
+    """The folder among `paths` below which most of the items' audio lies; "" where none does.
+
+        wanted     blues/0.wav, blues/1.wav
+        there are  gtzan/genres/blues/0.wav, gtzan/genres/blues/1.wav
+        folder     gtzan/genres/
+
+    Raises:
+        InputError: two folders have as many.
+    """
+    by_name = collections.defaultdict(set)
+    for path in itertools.chain.from_iterable(map(alternatives, wanted)):
+        by_name[posixpath.basename(stem(path))].add(stem(path))
+    counts: collections.Counter[str] = collections.Counter()
+    for path in map(stem, paths):
+        for name in by_name.get(posixpath.basename(path), ()):
+            folder = path.removesuffix(name)
+            if folder != path and folder.endswith("/"):
+                counts[folder] += 1
+    most = max(counts.values(), default=0)
+    best = sorted((folder for folder, count in counts.items() if count == most), key=len)
+    for other in best[1:]:
+        if not other.startswith(best[0]):
+            raise InputError(
+                f"expected the collection in one folder, found as much of it in {best[0]} as in "
+                f"{other}; give the one that is meant"
+            )
+    return best[0] if best else ""
 
 
 def _grouped(paths: Iterable[str], name: Callable[[str], str]) -> dict[str, list[str]]:

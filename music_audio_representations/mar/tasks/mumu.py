@@ -6,6 +6,7 @@ the items are albums (Amazon ids), `MuMu_dataset_multi-label.csv` gives their tr
 evaluates tracks.
 """
 
+import logging
 import pathlib
 
 import numpy as np
@@ -16,6 +17,8 @@ from mar.tasks.base import Items, TaskInfo
 from mar.tasks.msd import audio_paths
 
 _PARTS = {"train": "train", "valid": "val", "test": "test"}
+_SHOWN = 5
+logger = logging.getLogger(__name__)
 
 
 def read(folder: pathlib.Path) -> Items:
@@ -33,12 +36,43 @@ def read(folder: pathlib.Path) -> Items:
         splits += [split] * len(listed)
         parts.append(readers.read_flags(path, (len(listed), len(labels))))
     targets = np.concatenate(parts)
-    tracks = _tracks_of_albums(folder)
-    if tracks and all(id in tracks for id in ids):
-        rows = [row for row, id in enumerate(ids) for _ in tracks[id]]
-        ids = [track for id in ids for track in tracks[id]]
-        splits, targets = [splits[row] for row in rows], targets[rows]
+    albums = _tracks_of_albums(folder)
+    if any(id in albums for id in ids):
+        ids, splits, targets = _of_tracks(folder, albums, ids, splits, targets)
     return Items(ids, audio_paths(ids, folder), splits, labels, targets, with_suffixes=False)
+
+
+def _of_tracks(
+    folder: pathlib.Path,
+    albums: dict[str, list[str]],
+    ids: list[str],
+    splits: list[str],
+    targets: np.ndarray,
+) -> tuple[list[str], list[str], np.ndarray]:
+    """Ids, splits and targets of the tracks of albums.
+
+    Albums of which no track is known are left out. A track of several albums has the genres of all
+    of them, and the last of their splits: so that nothing is tested that was trained on.
+    """
+    absent = [id for id in ids if id not in albums]
+    if absent:
+        logger.warning(
+            "%s: left out %d of %d albums, of which MuMu_dataset_multi-label.csv has no track: %s",
+            *(folder, len(absent), len(ids), ", ".join(absent[:_SHOWN])),
+        )
+    rows: dict[str, list[int]] = {}
+    for row, id in enumerate(ids):
+        for track in dict.fromkeys(albums.get(id, ())):
+            rows.setdefault(track, []).append(row)
+    shared = [track for track, of_track in rows.items() if len(of_track) > 1]
+    if shared:
+        logger.warning(
+            "%s: %d of %d tracks are of several albums, and have the genres of all of them: %s",
+            *(folder, len(shared), len(rows), ", ".join(shared[:_SHOWN])),
+        )
+    of_tracks = list(rows.values())
+    merged = np.stack([targets[of_track].max(axis=0) for of_track in of_tracks])
+    return list(rows), [splits[of_track[-1]] for of_track in of_tracks], merged
 
 
 def _tracks_of_albums(folder: pathlib.Path) -> dict[str, list[str]]:

@@ -14,6 +14,7 @@ from mar.errors import ConfigError, InputError
 from mar.models.loading import load_model
 from mar.models.runs import BEST, CHECKPOINTS, FACTS
 from mar.models.saving import front_end
+from mar.optim.average import WeightAverage
 from mar.optim.fused_adam import FusedAdam
 from mar.util import plain_data
 from mar.util.atomic import whole
@@ -29,8 +30,7 @@ class Checkpoints:
     Args:
         folder: is made where it is missing.
         keep: number of the latest checkpoints that stay.
-        model: the Keras model that is trained.
-        adam: its `FusedAdam`.
+        state: what is saved beside the step, as `state` returns it.
         facts: nested dictionary of what a checkpoint must have in common with the run.
         lock: of the run's folder, of the process that writes; None in the others.
     """
@@ -39,18 +39,14 @@ class Checkpoints:
         self,
         folder: str | os.PathLike[str],
         keep: int,
-        model: keras.Model,
-        adam: FusedAdam,
+        state: dict[str, Any],
         facts: dict[str, Any],
         lock: FolderLock | None,
     ) -> None:
         self._folder, self._facts, self._lock = pathlib.Path(folder), facts, lock
         self._step = tf.Variable(0, dtype=tf.int64, trainable=False)
         self._score = tf.Variable(float("-inf"), trainable=False)
-        weights = {variable.path: variable.value for variable in model.weights}
-        self._checkpoint = tf.train.Checkpoint(
-            weights=weights, adam=adam, step=self._step, score=self._score
-        )
+        self._checkpoint = tf.train.Checkpoint(**state, step=self._step, score=self._score)
         self._last = tf.train.CheckpointManager(self._checkpoint, self._folder, keep)
         self._best = tf.train.CheckpointManager(self._checkpoint, self._folder / BEST, 1)
 
@@ -132,6 +128,24 @@ class Checkpoints:
                 f"{self._folder}: its checkpoints are of another run: {told}; give "
                 "another --output, or --fresh to set them aside and start anew"
             )
+
+
+def state(
+    model: keras.Model, adam: FusedAdam, average: WeightAverage | None = None
+) -> dict[str, Any]:
+    """What a run is resumed from, as arguments of a `tf.train.Checkpoint`.
+
+    Args:
+        model: the Keras model that is trained.
+        adam: its optimizer.
+        average: of its weights. Then `weights`, which are those of the model that a checkpoint
+            is, are the average, and what is trained is beside it.
+    """
+    trained = {variable.path: variable.value for variable in model.weights}
+    if average is None:
+        return {"weights": trained, "adam": adam}
+    averages = dict(zip(trained, average.averages, strict=True))
+    return {"weights": averages, "trained": trained, "adam": adam}
 
 
 def differences(old: Any, new: Any, path: str = "") -> Iterator[str]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pyarrow.compute as pc
 
 from mar.errors import ConfigError, InputError
+from mar.training.objectives import check_labels
 
 if TYPE_CHECKING:
     from mar.training.trainer import Trainer
@@ -25,6 +26,13 @@ def check_datasets(trainer: "Trainer") -> None:
         trainer.objective.check(given)
     if dataset.windows != "random":
         raise ConfigError("Trainer.dataset: expected windows: random, got fixed")
+    frames = trainer.objective.network_frames(dataset)
+    for name, probed in _probed(trainer):
+        if probed.snippet_frames != frames:
+            raise ConfigError(
+                f"{name}: expected snippet_frames of the network's {frames}, got "
+                f"{probed.snippet_frames}"
+            )
     if validation is None:
         return
     if validation.windows != "fixed":
@@ -47,15 +55,13 @@ def check_records(trainer: "Trainer") -> None:
     dataset, validation = trainer.dataset, trainer.validation
     for given in filter(None, (dataset, validation)):
         trainer.objective.check_records(given)
+    for name, probed in _probed(trainer):
+        _check_header(name, probed, dataset, "front_end")
+        check_labels(probed, name)
     if validation is None:
         return
-    for name in ("front_end", "vocabulary"):
-        ours, theirs = (getattr(given.manifest.header, name) for given in (dataset, validation))
-        if ours != theirs:
-            raise ConfigError(
-                f"Trainer.validation: expected the {name} of {dataset.records}, got another in "
-                f"{validation.records}"
-            )
+    for field in ("front_end", "vocabulary"):
+        _check_header("Trainer.validation", validation, dataset, field)
     learnt, tested = (given.manifest.ids.take(given.tracks) for given in (dataset, validation))
     shared = pc.sum(pc.is_in(tested, value_set=learnt)).as_py()
     if shared:
@@ -75,7 +81,8 @@ def check_batches(trainer: "Trainer", replicas: int) -> None:
             not a multiple of the microbatch.
     """
     dataset, microbatch = trainer.dataset, trainer.microbatch
-    for given in filter(None, (dataset, trainer.validation)):
+    probed = [given for _, given in _probed(trainer)]
+    for given in filter(None, (dataset, trainer.validation, *probed)):
         given.check_replicas(replicas)
     rows = dataset.batch_size // replicas
     if microbatch is not None and rows % microbatch:
@@ -106,4 +113,19 @@ def check_workers(folder: pathlib.Path, steps: list[int]) -> None:
         raise InputError(
             f"{folder}: expected the same checkpoints in all workers, got those of steps {steps}; "
             "is --output on a file system that they share?"
+        )
+
+
+def _probed(trainer):
+    """What the trainer's probe learns from and is tested on, with their names."""
+    if trainer.probe is None:
+        return []
+    return [(f"LinearProbe.{part}", getattr(trainer.probe, part)) for part in ("train", "test")]
+
+
+def _check_header(name, given, dataset, field):
+    """That records have what the data set's have."""
+    if getattr(given.manifest.header, field) != getattr(dataset.manifest.header, field):
+        raise ConfigError(
+            f"{name}: expected the {field} of {dataset.records}, got another in {given.records}"
         )

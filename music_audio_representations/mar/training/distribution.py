@@ -145,9 +145,16 @@ def shares(batch: dict, draws: dict) -> tuple[dict, dict]:
     size = tf.shape(next(iter(batch.values())))[0]
     first = context.replica_id_in_sync_group * size
     own_draws = tf.nest.map_structure(lambda draw: draw[first : first + size], draws)
-    if not any("partners" in of_view for of_view in draws.values()):
+    if not _has_partners(draws):
         return own_draws, batch
     # An input has no device yet, and the gathering of several workers asks for it.
     return own_draws, {
         name: context.all_gather(tf.identity(part), axis=0) for name, part in batch.items()
     }
+
+
+def _has_partners(draws):
+    """Whether any draws, nested dictionaries, are rows of the global batch."""
+    return "partners" in draws or any(
+        _has_partners(of) for of in draws.values() if isinstance(of, dict)
+    )

@@ -5,15 +5,13 @@ import json
 import os
 import pathlib
 import time
-from typing import Any
 
 import tensorflow as tf
 
 from mar.errors import InputError
-from mar.util import plain_data, progress
+from mar.training.history import METRICS, read
+from mar.util import progress
 from mar.util.atomic import whole
-
-METRICS = "metrics.jsonl"
 
 
 class Logs:
@@ -58,7 +56,7 @@ class Logs:
         self._snippets_per_step = batch_size * views
 
     def advance(self) -> None:
-        """Counts a step. The first, which compiles, and the first after a validation set the clock
+        """Counts a step. The first, which compiles, and the first after scores set the clock
         from which the others are timed.
         """
         if not self._writes:
@@ -88,14 +86,14 @@ class Logs:
         self._shown = shown
         self._write(step, measures, "train")
 
-    def validation(self, step: int, scores: dict[str, float]) -> None:
-        """Logs the scores of a validation."""
+    def scores(self, step: int, part: str, scores: dict[str, float]) -> None:
+        """Logs the scores of a part of the run that is not training: `validation`, `probe`."""
         if not self._writes:
             return
         self._since = None
         shown = ", ".join(f"{name} {value:.4f}" for name, value in scores.items())
-        progress.write(f"step {step}: validation {shown}")
-        self._write(step, scores, "validation")
+        progress.write(f"step {step}: {part} {shown}")
+        self._write(step, scores, part)
 
     def close(self) -> None:
         """Ends the files and the line."""
@@ -129,16 +127,3 @@ class Logs:
 
 def _is_before(record, step):
     return record["step"] < step or (record["step"] == step and record["part"] == "train")
-
-
-def read(folder: str | os.PathLike[str]) -> list[dict[str, Any]]:
-    """The records of `metrics.jsonl`, dictionaries; a last line cut short by a kill is left out."""
-    path = pathlib.Path(folder) / METRICS
-    if not path.exists():
-        return []
-    lines = path.read_text(encoding="utf-8").split("\n")
-    try:
-        form = {"step": int, "part": str}
-        return [plain_data.checked(plain_data.parsed(line), form) for line in lines[:-1]]
-    except ValueError as error:
-        raise InputError(f"{path}: a line is damaged: {error}") from None

@@ -80,6 +80,46 @@ def nt_xent(
     return ops.logsumexp(others, axis=1) - partner, similarities
 
 
+def supervised_nt_xent(
+    anchors: Any, positives: Any, labels: Any, temperature: float = 0.1
+) -> tuple[Any, Similarities]:
+    """Supervised contrastive loss (Khosla et al., 2020, their L_out), for any number of labels.
+
+    Each example is to find all examples of its labels, as far as the labels agree: the weight of
+    another is their Tanimoto coefficient, `a·b / (a·a + b·b - a·b)`, the share of common labels
+    where each is there or not. That of the partner is 1. Without labels it is `nt_xent`, with one
+    label each Khosla's. Over replicas it behaves as `nt_xent` does.
+
+    Args:
+        anchors: `(n, d)` projections, in each replica as many.
+        positives: `(n, d)`, their partners'.
+        labels: `(n, 2, labels)` in 0 to 1, of the anchors and of the positives; mixtures lie in
+            between.
+        temperature: divides the cosine similarities.
+
+    Returns:
+        float32 `(2n,)`: the losses of the anchors, then of the positives; and the similarities
+        that they were computed from.
+    """
+    similarities = _similarities(anchors, positives, None)
+    columns = ops.shape(similarities.cosines)[1]
+    logits = similarities.cosines / temperature
+    itself = ops.one_hot(similarities.own, columns, dtype="bool")
+    log_shares = logits - ops.logsumexp(ops.where(itself, -1e9, logits), axis=1, keepdims=True)
+    of_views = ops.unstack(ops.cast(labels, "float32"), axis=1)
+    agreement = _tanimoto(ops.concatenate(of_views), ops.concatenate(_of_all_replicas(of_views)[0]))
+    partner = ops.one_hot(similarities.partners, columns, dtype="bool")
+    weights = ops.where(partner, 1.0, ops.where(itself, 0.0, agreement))
+    return -ops.sum(weights * log_shares, axis=1) / ops.sum(weights, axis=1), similarities
+
+
+def huber(errors: Any) -> Any:
+    """Huber's loss: half the square up to 1, and linear from there; of any shape."""
+    sizes = ops.abs(errors)
+    within = ops.minimum(sizes, 1.0)
+    return within * (sizes - 0.5 * within)
+
+
 def retrieval_measures(similarities: Similarities) -> dict[str, Any]:
     """How well partners are found, as means over the examples, scalars by name.
 
@@ -123,6 +163,13 @@ def _similarities(anchors, positives, negatives):
         ops.concatenate([own, partners]),
         ops.concatenate([partners, own]),
     )
+
+
+def _tanimoto(rows, columns):
+    """`(n, labels)` and `(N, labels)` to `(n, N)`; 0 without labels."""
+    common = ops.matmul(rows, ops.transpose(columns))
+    lengths = [ops.sum(ops.square(labels), axis=1) for labels in (rows, columns)]
+    return common / ops.maximum(lengths[0][:, None] + lengths[1] - common, 1e-6)
 
 
 def _unit(vectors):

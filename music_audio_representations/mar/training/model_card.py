@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 import tensorflow as tf
-from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
 import mar
 from mar.errors import InputError
@@ -16,7 +14,7 @@ from mar.models import runs
 from mar.models.loading import load_model
 from mar.models.runs import BEST_MODEL, BEST_STEP, CARD_FACTS, MODEL, STEPS
 from mar.models.saving import fingerprint, front_end, save, save_waveform_model
-from mar.training import logs
+from mar.training import history
 from mar.util.atomic import whole
 
 if TYPE_CHECKING:
@@ -75,7 +73,8 @@ def write(trainer: "Trainer", network: keras.Model, folder: pathlib.Path, hardwa
     Raises:
         InputError: the disk is full; the checkpoints are there.
     """
-    model = trainer.model.build(trainer.dataset.snippet_frames, front_end(network))
+    frames = trainer.objective.network_frames(trainer.dataset)
+    model = trainer.model.build(frames, front_end(network))
     model.set_weights(network.get_weights())
     try:
         save(model, folder / MODEL)
@@ -89,7 +88,7 @@ def write(trainer: "Trainer", network: keras.Model, folder: pathlib.Path, hardwa
             f"{folder}: the model cannot be written: {str(error).strip().splitlines()[0]}; it is "
             "trained, and the same command writes it from the last checkpoint"
         ) from None
-    records = logs.read(folder)
+    records = history.read(folder)
     described = facts(trainer, model, records, folder.resolve().name, hardware, best_step)
     with whole(folder / CARD_FACTS) as unfinished:
         text = json.dumps(described, indent=1, ensure_ascii=False)
@@ -97,7 +96,7 @@ def write(trainer: "Trainer", network: keras.Model, folder: pathlib.Path, hardwa
     with whole(folder / "model_card.md") as unfinished:
         unfinished.write_text(card(described), "utf-8", "backslashreplace")
     with whole(folder / "loss.png") as unfinished:
-        draw_losses(records).savefig(unfinished, format="png", dpi=150)
+        history.draw_losses({"": records}).savefig(unfinished, format="png", dpi=150)
 
 
 def facts(
@@ -113,7 +112,7 @@ def facts(
     Args:
         trainer: of the run.
         model: as it was saved.
-        records: as `mar.training.logs.read` returns them.
+        records: as `mar.training.history.read` returns them.
         name: of the model.
         hardware: of the last session, in words.
         best_step: after which the run was best by validation.
@@ -171,23 +170,3 @@ def card(described: dict[str, Any]) -> str:
         measures_table="\n".join(measures),
         front_end_list="\n".join(f"* {k}: {v}" for k, v in described["front_end"].items()),
     )
-
-
-def draw_losses(records: list[dict[str, Any]]) -> Figure:
-    """The losses of a run by step, of training and of validation.
-
-    Args:
-        records: as `mar.training.logs.read` returns them.
-    """
-    figure = Figure(figsize=(4.6, 2.8), layout="constrained")
-    axes = figure.subplots()
-    for part, label, style in (("train", "training", "-"), ("validation", "validation", "o--")):
-        losses = [(record["step"], record["loss"]) for record in records if record["part"] == part]
-        if losses:
-            axes.plot(*zip(*losses, strict=True), style, label=label, markersize=4)
-    axes.set(xlabel="step", ylabel="loss")
-    axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True, steps=[1, 2, 5, 10]))
-    axes.spines[["top", "right"]].set_visible(False)
-    if axes.lines:
-        axes.legend(frameon=False)
-    return figure

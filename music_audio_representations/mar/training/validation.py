@@ -1,15 +1,16 @@
 """Scores of a model on tracks that it does not learn from."""
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from mar.data.pipelines import RecordDataset
-from mar.errors import ConfigError, InputError
+from mar.errors import InputError
 from mar.training import distribution
-from mar.training.objectives import Objective
+from mar.training.objective import Objective
 
 
 def scorer(
@@ -37,12 +38,7 @@ def scorer(
     outputs_of = distribution.compiled(strategy, replica_outputs, reduce_retracing=True)
 
     def batches(latest: str | None) -> Iterator[dict[str, np.ndarray]]:
-        assert dataset.steps is not None  # with fixed windows
-        examples = iter(distribution.batches(strategy, dataset, seed=0))
-        if dataset.steps is None:
-            raise ConfigError("Trainer.validation: expected windows: fixed, got random")
-        for _ in range(dataset.steps):
-            batch = {name: part.numpy() for name, part in outputs_of(next(examples)).items()}
+        for batch in passed(strategy, outputs_of, dataset):
             if not np.isfinite(batch["outputs"]).all():
                 raise InputError(
                     f"Trainer.validation: expected finite outputs, got others for "
@@ -52,6 +48,16 @@ def scorer(
             yield batch
 
     return lambda latest: objective.scores(batches(latest))
+
+
+def passed(
+    strategy: tf.distribute.Strategy, function: Callable[..., Any], dataset: RecordDataset
+) -> Iterator[dict[str, np.ndarray]]:
+    """Yields what a function, compiled for all replicas, makes of each batch of fixed windows."""
+    assert dataset.steps is not None  # with fixed windows
+    examples = iter(distribution.batches(strategy, dataset, seed=0))
+    for _ in range(dataset.steps):
+        yield {name: part.numpy() for name, part in function(next(examples)).items()}
 
 
 def outputs(model: keras.Model, objective: Objective, batch: dict) -> dict[str, tf.Tensor]:
@@ -68,19 +74,27 @@ def outputs(model: keras.Model, objective: Objective, batch: dict) -> dict[str, 
         `outputs`, float32 `(N, views, outputs)`, and what the data set yields beside the views.
     """
     rows = tf.shape(next(iter(batch.values())))[0]
-    # Of a last batch, some replicas have nothing; convolutions want at least a row.
-    snippets = {view: _at_least_one(batch[view]) for view in objective.views}
+    snippets = {view: at_least_one(batch[view]) for view in objective.views}
     kept = tf.ones((tf.maximum(rows, 1), model.inputs[1].shape[1]))
     draws = {view: {"depth": kept} for view in objective.views}
     beside = {name: part for name, part in batch.items() if name not in snippets}
-    parts = {"outputs": objective.outputs(model, snippets, draws, snippets)[:rows], **beside}
+    return gathered(
+        {"outputs": objective.outputs(model, snippets, draws, snippets)[:rows], **beside}
+    )
+
+
+def gathered(parts: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+    """Those of all replicas, `(N, …)`."""
     context = tf.distribute.get_replica_context()
     if context.num_replicas_in_sync == 1:
         return parts
     return {name: context.all_gather(tf.identity(part), axis=0) for name, part in parts.items()}
 
 
-def _at_least_one(rows):
-    """The rows, and a row of zeros where there is none."""
+def at_least_one(rows: tf.Tensor) -> tf.Tensor:
+    """The rows, and a row of zeros where there is none.
+
+    Of a last batch, some replicas have nothing; convolutions want at least a row.
+    """
     missing = tf.maximum(1 - tf.shape(rows)[0], 0)
     return tf.pad(rows, [[0, missing], *[[0, 0]] * (rows.shape.rank - 1)])

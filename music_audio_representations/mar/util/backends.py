@@ -30,6 +30,21 @@ def require_tensorflow(what: str) -> None:
         raise ConfigError(f"{what} needs TensorFlow, which is missing: pip install tensorflow")
 
 
+def absence(error: ModuleNotFoundError, what: str) -> Exception:
+    """What to raise where a module is missing: of TensorFlow and Keras, one that says what to do.
+
+    Args:
+        error: of the import.
+        what: needs it, for the message: "mar.Trainer".
+    """
+    if error.name not in ("tensorflow", "keras"):
+        return error
+    return ConfigError(
+        f"{what} needs {error.name}, which is missing: pip install {error.name}. To embed, JAX or "
+        f"PyTorch will do (KERAS_BACKEND=jax or torch), and a file of mar export needs none of them"
+    )
+
+
 def _chosen() -> tuple[str, str]:
     """The backend, and what says so; Keras need not be imported."""
     file = pathlib.Path(os.environ.get("KERAS_HOME", "~/.keras"), "keras.json").expanduser()

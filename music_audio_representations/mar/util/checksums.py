@@ -1,11 +1,30 @@
-"""CRC-32C (Castagnoli), as TensorFlow's files and ours hold it."""
+"""What tells data from other data: CRC-32C (Castagnoli), as TensorFlow's files hold it; SHA-256."""
 
+import hashlib
 import os
 import struct
 
 import google_crc32c
 
+from mar.errors import InputError
+
 _PIECE_BYTES = 2**22
+
+
+def sha256(path: str | os.PathLike[str]) -> str:
+    """The SHA-256 of a file, in hexadecimal.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    digest = hashlib.sha256()
+    try:
+        with open(path, "rb") as file:
+            while content := file.read(2**20):
+                digest.update(content)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
+    return digest.hexdigest()
 
 
 def crc32c(data: bytes | memoryview) -> int:

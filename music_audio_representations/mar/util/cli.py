@@ -15,6 +15,7 @@ from absl import flags
 
 from mar.errors import ConfigError, InputError
 from mar.util import groups, overrides, shipped, terminal, usage, yaml_file
+from mar.util.backends import absence
 
 
 def define_config_flags(required: bool = True) -> None:
@@ -208,7 +209,7 @@ def _guarded(main, argv):
             arguments = flags.FLAGS(argv)
             terminal.take(flags.FLAGS.verbose)
             _refuse_gone_flags()
-            code = main(arguments)
+            code = _called(main, arguments)
         sys.stdout.flush()
         return code
     except BrokenPipeError:
@@ -224,6 +225,13 @@ def _guarded(main, argv):
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 128 + signal.SIGINT
+
+
+def _called(main, arguments):
+    try:
+        return main(arguments)
+    except ModuleNotFoundError as error:
+        raise absence(error, "this command") from None
 
 
 def _refuse_gone_flags():

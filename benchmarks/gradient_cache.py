@@ -1,0 +1,75 @@
+"""A contrastive step in chunks: its time and memory beside the whole batch at once.
+
+    python -m benchmarks.gradient_cache [--pairs 128] [--rounds 3]
+
+The network at an eighth of its width, so that the whole batch fits into memory. A process for each
+turn, which takes the second step that it makes: the first one compiles.
+"""
+
+import functools
+
+import numpy as np
+from absl import app, flags
+
+from benchmarks import contest
+
+FLAGS = flags.FLAGS
+flags.DEFINE_integer("pairs", 128, "Pairs in a batch.")
+flags.DEFINE_integer("rounds", 3, "Turns of each.")
+WIDTH, CHUNKS = 0.125, (16, 32, 64)
+
+
+def step_seconds(pairs: int, microbatch: int | None) -> float:
+    """Of the trainer's step on random pairs."""
+    import tensorflow as tf
+
+    from mar.models.projectors import with_head
+    from mar.models.sfnfnet import SfNfNetF0
+    from mar.optim.adam import ScoochAdam
+    from mar.training.objectives import ContrastiveObjective
+    from mar.training.step import train_step
+
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+    objective = ContrastiveObjective(mixup={"Mixup": {}})
+    network = SfNfNetF0(width=WIDTH).build(300, explicit_draws=True)
+    head = objective.projector.build(network.output.shape[1], objective.dimensions)
+    model = with_head(network, head)
+    adam = ScoochAdam().build(variable.value for variable in model.trainable_variables)
+    generator = np.random.default_rng(0)
+    batch = {
+        view: generator.random((pairs, 300, 96)).astype(np.float16) for view in objective.views
+    }
+    drawn = objective.draw(0, 0, pairs, model.inputs[1].shape[1])
+    batch, draws = tf.nest.map_structure(tf.constant, (batch, drawn))
+
+    @tf.function(autograph=False)
+    def step(number):
+        taken = train_step(model, adam, objective, batch, draws, number, microbatch=microbatch)
+        return taken["loss"]
+
+    step(tf.constant(0, tf.int64)).numpy()
+    _, seconds = contest.timed(lambda: step(tf.constant(1, tf.int64)).numpy())
+    return seconds
+
+
+def main(_):
+    contestants = {
+        f"chunks of {chunk} pairs": functools.partial(
+            contest.child, step_seconds, FLAGS.pairs, chunk
+        )
+        for chunk in CHUNKS
+    }
+    contestants["whole batch"] = functools.partial(contest.child, step_seconds, FLAGS.pairs, None)
+    contest.run(
+        "gradient-cache",
+        f"Contrastive step of {FLAGS.pairs} pairs, an eighth of the network's width",
+        contestants,
+        aims={"whole batch": 1 / 1.4},
+        rounds=FLAGS.rounds,
+        work=FLAGS.pairs,
+        unit="pairs",
+    )
+
+
+if __name__ == "__main__":
+    app.run(main)

@@ -1,0 +1,159 @@
+// The map: points that are panned, zoomed, hovered, clicked and lassoed.
+
+import createScatterplot from "./vendor/regl-scatterplot.js";
+
+const MARGIN = 0.95;
+const DENSE = 20000; // points from which on they become translucent where many lie
+const MANY = 200000; // from which on they are plain squares
+
+export function createMap(canvas, places, on) {
+  const count = places.length / 2;
+  const x = new Float32Array(count);
+  const y = new Float32Array(count);
+  for (let row = 0; row < count; row += 1) {
+    x[row] = (2 * places[2 * row] - 1) * MARGIN;
+    y[row] = (2 * places[2 * row + 1] - 1) * MARGIN;
+  }
+  const dark = matchMedia("(prefers-color-scheme: dark)");
+  const ink = () => (dark.matches ? "#ffffff" : "#000000");
+  const { width, height } = canvas.getBoundingClientRect();
+  const plot = createScatterplot({
+    canvas,
+    width,
+    height,
+    spatialIndexUseWorker: false, // a worker would be code that is made on the way
+    pointSize: count < 1000 ? 9 : count < 5000 ? 6 : count < DENSE ? 4 : 2,
+    pointSizeSelected: 3,
+    opacity: 0.9,
+    opacityBy: count < DENSE ? null : "density",
+    performanceMode: count >= MANY,
+    deselectOnEscape: false,
+    deselectOnDblClick: false,
+    lassoMinDelay: 8,
+    lassoLineWidth: 2,
+  });
+  let lassoing = false;
+  let filter = null;
+  let drawn = Promise.resolve();
+  let wanted = null; // what is drawn next, when what is being drawn has been
+
+  const theme = () => plot.set({
+    backgroundColor: dark.matches ? "#16171a" : "#fbfbfa",
+    pointColorActive: ink(),
+    pointColorHover: ink(),
+    lassoColor: ink(),
+    annotationLineColor: ink(),
+  });
+  theme();
+  dark.addEventListener("change", theme);
+  new ResizeObserver(([{ contentRect }]) => {
+    plot.set({ width: contentRect.width, height: contentRect.height });
+  }).observe(canvas.parentElement);
+
+  plot.subscribe("lassoStart", () => { lassoing = true; });
+  plot.subscribe("lassoEnd", () => {
+    lassoing = false;
+    on.lassoEnd();
+  });
+  plot.subscribe("pointover", (row) => on.hover(row, plot.getScreenPosition(row)));
+  plot.subscribe("pointout", () => on.hover(null));
+  plot.subscribe("view", () => on.hover(null));
+  plot.subscribe("select", ({ points }) => {
+    if (lassoing) on.lasso([...points]);
+    else on.click(points[points.length - 1]);
+  });
+  byTouch(canvas);
+
+  async function redraw() {
+    const { codes, colours } = wanted;
+    wanted = null;
+    plot.set({ colorBy: "valueA", pointColor: colours });
+    const options = { preventFilterReset: true, zDataType: "categorical" };
+    const index = plot.get("spatialIndex");
+    if (index) options.spatialIndex = index;
+    await plot.draw({ x, y, valueA: codes }, options);
+    if (filter) plot.filter(filter, { preventEvent: true });
+  }
+
+  return {
+    count,
+    x,
+    y,
+    colour(codes, colours) {
+      wanted = { codes, colours };
+      drawn = drawn.then(() => wanted && redraw());
+      return drawn;
+    },
+    filter(rows) {
+      filter = rows;
+      if (rows) plot.filter(rows, { preventEvent: true });
+      else plot.unfilter({ preventEvent: true });
+    },
+    select(rows) {
+      if (rows.length) plot.select(rows, { preventEvent: true });
+      else plot.deselect({ preventEvent: true });
+    },
+    lasso(active) { plot.set({ mouseMode: active ? "lasso" : "panZoom" }); },
+    zoom(factor) {
+      plot.zoomToLocation(plot.get("cameraTarget"), plot.get("cameraDistance") / factor,
+        { transition: true, transitionDuration: 150 });
+    },
+    reset() { plot.reset(); },
+    look(rows) {
+      plot.zoomToPoints(rows, { padding: 0.6, transition: true, transitionDuration: 300 });
+    },
+    position: (row) => plot.getScreenPosition(row),
+    // A cross where a file belongs, or a line from track to track; null for neither.
+    mark(place) {
+      if (!place) return plot.clearAnnotations();
+      const [left, top] = [place.x, place.y].map((value) => (2 * value - 1) * MARGIN);
+      const size = 0.04;
+      return plot.drawAnnotations([
+        { vertices: [[left - size, top], [left + size, top]], lineWidth: 3 },
+        { vertices: [[left, top - size], [left, top + size]], lineWidth: 3 },
+      ]);
+    },
+    way(rows) {
+      return plot.drawAnnotations([{ vertices: rows.map((row) => [x[row], y[row]]), lineWidth: 2 }]);
+    },
+  };
+}
+
+// Fingers as a mouse: one drags or draws, two zoom. The library knows the mouse alone.
+function byTouch(canvas) {
+  const fingers = new Map();
+  const spread = () => {
+    const [one, other] = [...fingers.values()];
+    return Math.hypot(one.clientX - other.clientX, one.clientY - other.clientY);
+  };
+  const mouse = (type, event, buttons) => canvas.dispatchEvent(new MouseEvent(type, {
+    bubbles: true, cancelable: true, view: window, buttons,
+    clientX: event.clientX, clientY: event.clientY,
+  }));
+  canvas.addEventListener("pointerdown", (event) => {
+    if (event.pointerType !== "touch") return;
+    event.preventDefault(); // the browser's own mouse events, which would be second ones
+    fingers.set(event.pointerId, event);
+    if (fingers.size === 1) {
+      mouse("mousemove", event, 0);
+      mouse("mousedown", event, 1);
+    }
+  });
+  canvas.addEventListener("pointermove", (event) => {
+    if (!fingers.has(event.pointerId)) return;
+    const before = fingers.size === 2 ? spread() : 0;
+    fingers.set(event.pointerId, event);
+    if (fingers.size === 1) mouse("mousemove", event, 1);
+    if (fingers.size === 2) {
+      canvas.dispatchEvent(new WheelEvent("wheel", {
+        bubbles: true, cancelable: true, deltaY: 2 * (before - spread()),
+        clientX: event.clientX, clientY: event.clientY,
+      }));
+    }
+  });
+  for (const type of ["pointerup", "pointercancel"]) {
+    canvas.addEventListener(type, (event) => {
+      if (fingers.delete(event.pointerId) && !fingers.size) mouse("mouseup", event, 0);
+    });
+  }
+}

@@ -1,0 +1,348 @@
+"""From an empty folder to the paper's tables, killed on the way."""
+
+import functools
+import json
+import re
+import shutil
+import signal
+
+import pytest
+import yaml
+
+import mar
+from helpers import reproduction
+from helpers.browser import assert_fits_a_phone, assert_silent
+from helpers.processes import UNREAD, run_python, start_python, wait_for
+from helpers.resources import DATA, reference
+from mar.errors import ConfigError
+from mar.reporting import paper
+from mar.reproducing import collections, probes, state, workers
+from mar.tasks import TASKS, Task, fetched_folder, fetching
+from mar.tasks.locating import alternatives
+from mar.util import shipped
+
+ALL = collections.TASKS
+SOME = ["GTZAN", "NSynth_P", "NSynth_I", "MSD50", "MSD100", "AMM"]
+
+# `mar reproduce` that notes what it decodes, keeps what it embeds in small parts, and is killed.
+RUN = """
+import sys
+from helpers import kills
+from mar.embedding import ahead, writer
+from mar.__main__ import main
+
+log, moment, of = open(sys.argv.pop(1), "a"), int(sys.argv.pop(1)), sys.argv.pop(1)
+pieces = ahead._pieces
+
+def noted(embedder, decoder, path, row):
+    log.write(f"{embedder.representation.provenance['window_seconds']} {path}\\n")
+    log.flush()
+    return pieces(embedder, decoder, path, row)
+
+ahead._pieces, writer._PART_ROWS = noted, 4
+kills.at_replace(moment, "after", of=of)
+sys.exit(main())
+"""
+
+
+class Runs:
+    """Runs in one folder, and what they decode."""
+
+    def __init__(self, home, tasks, *options):
+        self.home, self.tasks, self.log = home, tasks, home / "decoded.txt"
+        self.arguments = [
+            *("reproduce", "--audio=collections.yaml", "--model=small.keras", "--output=out"),
+            *("--probes=small", f"--tasks={','.join(tasks)}", "--workers=2", *options),
+        ]
+
+    def script(self, moment=0, of=""):
+        self.log.unlink(missing_ok=True)
+        return "-c", RUN, self.log, moment, of, *self.arguments
+
+    def embedded(self):
+        """What is on the disk: `(windows, path)`."""
+        there = set()
+        for folder in (self.home / "out" / "embeddings" / "small.keras").glob("*"):
+            if any(folder.glob("*.parquet")):
+                embeddings = mar.Embeddings(folder)
+                root = self.home / "audio" / folder.name.partition("_")[0]
+                seconds = embeddings.provenance["window_seconds"]
+                there |= {(seconds, str(root / path)) for path in embeddings.paths}
+        return there
+
+    def decoded(self):
+        lines = self.log.read_text().splitlines() if self.log.exists() else []
+        pairs = [line.partition(" ")[::2] for line in lines]
+        assert len(set(pairs)) == len(pairs), "a file is decoded twice in one run"
+        return {(float(seconds), path) for seconds, path in pairs}
+
+    def scores(self):
+        return {
+            path.parts[-4]: json.loads(path.read_text())["test"]
+            for path in (self.home / "out" / "results").glob("*/*/*/*/result.json")
+        }
+
+    def has_scores(self, tasks):
+        return len(self.scores()) >= tasks
+
+    def page(self):
+        return (self.home / "out" / "index.html").read_text()
+
+
+def prepare(home, tasks):
+    reproduction.write_probes(home / "small")
+    reproduction.write_model(home / "small.keras")
+    return reproduction.write_collections(home, tasks)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """Some collections after a run that was killed once, and another."""
+    home = tmp_path_factory.mktemp("some")
+    written = prepare(home, SOME)
+    (home / "audio" / "GTZAN").rename(home / "audio" / "of GTZAN")  # its archive's own folder
+    (home / "audio" / "GTZAN").mkdir()
+    (home / "audio" / "of GTZAN").rename(home / "audio" / "GTZAN" / "unpacked")
+    runs = Runs(home, SOME)
+    killed = run_python(*runs.script(5, ".parquet"), cwd=home)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    runs.before = runs.embedded()
+    assert len(runs.before) == 20
+    assert "embedding" in runs.page()
+    runs.ended = run_python(*runs.script(), cwd=home)
+    assert runs.ended.returncode == 0, runs.ended.stdout + runs.ended.stderr
+    runs.written = written
+    return runs
+
+
+def test_a_killed_run_goes_on_and_decodes_nothing_twice(finished):
+    assert finished.decoded().isdisjoint(finished.before)
+    assert finished.decoded() | finished.before == finished.embedded()
+    by_windows = {seconds: 0 for seconds, _ in finished.embedded()}
+    for seconds, _ in finished.embedded():
+        by_windows[seconds] += 1
+    shared = len(finished.written["MillionSong"])  # of three tasks
+    notes = len(finished.written["NSynth"])  # with the windows of either task
+    assert by_windows == {3.0: len(finished.written["GTZAN"]) + shared, 1.0: notes, 4.0: notes}
+    assert set(finished.scores()) == set(SOME)
+
+
+def test_what_is_done_is_not_done_again(finished):
+    results = [*(finished.home / "out" / "results").rglob("result.json")]
+    before = [path.stat().st_mtime_ns for path in results]
+    again = run_python(*finished.script(), cwd=finished.home)
+    assert again.returncode == 0, again.stderr
+    assert finished.decoded() == set()
+    assert [path.stat().st_mtime_ns for path in results] == before
+
+
+def test_the_page_has_the_tables_and_fits_a_phone(finished, chromium):
+    page = finished.home / "out" / "index.html"
+    chromium.get(page.as_uri())
+    text = chromium.find_element("tag name", "body").text
+    assert "6 measured. Nothing runs any more." in text
+    score = finished.scores()["GTZAN"]["accuracy"]["value"]
+    rows = [row.text for row in chromium.find_elements("css selector", "#tasks tbody tr")]
+    (row,) = [row for row in rows if row.startswith("GTZAN")]
+    assert f"measured GTZAN {score:.3f}" in row
+    audio = [row.text for row in chromium.find_elements("css selector", "#audio tbody tr")]
+    assert "GTZAN 48 48 48 0" in audio  # of one second, where thirty are expected
+    assert "expected 29 to 31 s" in text
+    for number in (1, 2, 3, 4):
+        assert chromium.find_element("id", f"table{number}").is_displayed()
+    assert 'http-equiv="refresh"' not in page.read_text(), "nothing runs any more"
+    assert_silent(chromium, page)
+    assert_fits_a_phone(chromium)
+
+
+def test_what_is_missing_is_told_and_prevents_nothing_else(finished, tmp_path):
+    home = tmp_path / "home"
+    shutil.copytree(finished.home, home)
+    places = yaml.safe_load((home / "collections.yaml").read_text())
+    (lost,) = (home / "audio" / "GTZAN").rglob("blues.00000.wav")
+    lost.unlink()
+    for path in (home / "metadata" / "AMM").rglob("mood_target.npy"):
+        path.unlink()
+    places["NSynth"]["audio"] = None
+    (home / "collections.yaml").write_text(yaml.safe_dump(places))
+    process = run_python(*Runs(home, SOME, "--json").script(), cwd=home)
+    assert process.returncode == 2, process.stderr
+    told = json.loads(process.stdout)["tasks"]
+    assert {name: told[name]["state"] for name in told} == {
+        **{"GTZAN": "missing", "AMM": "missing", "MSD50": "measured", "MSD100": "measured"},
+        **{"NSynth_P": "left out", "NSynth_I": "left out"},
+    }
+    assert "1 of 48 items have no embedding, such as blues/blues.00000.wav" in told["GTZAN"]["why"]
+    assert "--allow_missing" in told["GTZAN"]["why"]
+    assert "mood_target.npy" in told["AMM"]["why"]
+    assert "mood_target.npy" in (home / "out" / "index.html").read_text()
+
+
+def test_a_worker_searches_and_notes_what_was_asked(finished, tmp_path):
+    job = workers.Job(
+        "GTZAN",
+        finished.home / "metadata" / "GTZAN",
+        finished.home / "out" / "embeddings" / "small.keras" / "GTZAN",
+        finished.home / "small" / "GTZAN.yaml",
+        *(2, tmp_path / "results", "some", "f" * 64),
+    )
+    workers.probe(job)
+    (run,) = mar.Results(tmp_path / "results").runs
+    assert (run.facts["trials"], run.facts["asked"]) == (2, "f" * 64)
+    assert run.facts["test"]["accuracy"]["value"] >= 0
+
+
+@pytest.mark.parametrize(
+    ("kind", "trials", "name", "file"),
+    [
+        ("table2", 0, "table2", shipped.configuration("probe/GTZAN")),
+        ("search", 7, "search", shipped.configuration("probe/GTZAN")),
+        ("published", 0, "published", fetched_folder("probes") / "GTZAN/Musicset_ULarge.yml"),
+        (str(DATA), 0, "data", DATA / "GTZAN.yaml"),
+    ],
+)
+def test_probes_by_their_kinds(kind, trials, name, file):
+    choice = probes.chosen(kind, 7)
+    assert (choice.name, choice.trials) == (name, trials)
+    assert choice.path(TASKS["GTZAN"], "Musicset-ULarge") == file
+    if kind == "published":
+        names = {name for name, _, _ in fetching.official_files(fetching.PROBES)}
+        assert {f"{task}/Musicset_ULarge.yml" for task in ALL} <= names
+
+
+def test_the_time_that_is_left_is_scaled_by_what_was_measured():
+    before = state.probing_seconds(["MTT", "GTZAN"], {}, 0, 1)
+    assert before == 60 * (7 + 4)  # as `configs/probe` say of two cores
+    assert state.probing_seconds(["MTT"], {"GTZAN": 8 * 60.0}, 0, 1) == 2 * 7 * 60
+    assert state.probing_seconds(["MTT", "GTZAN"], {}, 9, 2) == 10 * before / 2
+    for task in ALL:
+        told = shipped.configuration(f"probe/{task}").read_text()
+        minutes = re.search(r"about ([\d.]+) (min|h)", told)
+        expected = float(minutes[1]) * {"min": 1, "h": 60}[minutes[2]]
+        assert state.probing_seconds([task], {}, 0, 1) == pytest.approx(60 * expected)
+
+
+@pytest.mark.slow
+def test_all_fifteen_survive_ten_kills(tmp_path):
+    written = prepare(tmp_path, ALL)
+    runs = Runs(tmp_path, ALL, "--allow_missing")  # of MSDS, whose 201,680 are listed
+    embedded = set()
+    for moment in (3, 9, 17, 25, 30, 11, 2):
+        killed = run_python(*runs.script(moment, ".parquet"), cwd=tmp_path)
+        assert killed.returncode == -signal.SIGKILL, killed.stderr
+        assert runs.decoded().isdisjoint(embedded)
+        assert runs.embedded() > embedded
+        embedded = runs.embedded()
+    for results in (1, 5, 10):
+        with start_python(*runs.script(), cwd=tmp_path, **UNREAD) as process:
+            wait_for(functools.partial(runs.has_scores, results), process)
+            process.kill()
+        assert runs.decoded().isdisjoint(embedded)
+        embedded = runs.embedded()
+    ended = run_python(*runs.script(), cwd=tmp_path)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert runs.decoded().isdisjoint(embedded)
+    files = {name: len(paths) for name, paths in written.items()}
+    assert len(runs.embedded()) == sum(files.values()) + files["NSynth"]
+    assert set(runs.scores()) == set(ALL)
+    whole = tmp_path / "undisturbed"
+    whole.mkdir()
+    for name in ("audio", "metadata", "small", "small.keras", "collections.yaml"):
+        (whole / name).symlink_to(tmp_path / name)
+    undisturbed = Runs(whole, ALL, "--allow_missing", "--jobs=2")
+    assert run_python(*undisturbed.script(), cwd=whole).returncode == 0
+    for task, scores in undisturbed.scores().items():
+        for metric, score in scores.items():
+            assert runs.scores()[task][metric] == pytest.approx(score, abs=1e-3, nan_ok=True)
+    page = runs.page()
+    for task in ALL:
+        assert re.search(rf"<tr><th scope=\"row\">{re.escape(task)}</th>.*measured", page)
+
+
+OFFICIAL = {
+    **{"MTT": "mtt", "GTZAN": "gtzan", "Emo": "emo", "GS_Key": "giantsteps"},
+    **{"Jam-50": "jamendo", "Jam-All": "jamendo", "Jam-MT": "jamendo"},
+}
+
+
+@pytest.mark.slow
+def test_official_annotations_lead_to_the_page(tmp_path):
+    """Their real files, with the audio of some items of every part."""
+    places = {}
+    for name, folder in OFFICIAL.items():
+        metadata = reference(f"datasets/{folder}")
+        collection = collections.of_task(name)
+        place = places.setdefault(
+            collection.name, {"audio": f"audio/{collection.name}", "metadata": {}}
+        )
+        place["metadata"][name] = str(metadata)
+        task = Task(name, metadata)
+        for split in ("train", "valid", "test"):
+            for row in task.rows(split)[::97][:12]:
+                path = tmp_path / place["audio"] / alternatives(task.items.paths[row])[0]
+                reproduction.write_audio(path, int(row), 1.0)
+    (tmp_path / "collections.yaml").write_text(yaml.safe_dump(places))
+    reproduction.write_probes(tmp_path / "small")
+    reproduction.write_model(tmp_path / "small.keras")
+    runs = Runs(tmp_path, list(OFFICIAL), "--allow_missing")
+    ended = run_python(*runs.script(), cwd=tmp_path)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert not re.search(r"expected \d+ (items|labels)", ended.stderr), "counts are the known ones"
+    assert set(runs.scores()) == set(OFFICIAL)
+    page = runs.page()
+    for number in ("25,860", "930", "744", "1,763", "55,525"):  # files that are expected
+        assert f'<td data-value="{number.replace(",", "")}.0">{number}</td>' in page
+
+
+# ------------------------------------------------------------------------------- the file of places
+
+
+def test_the_template_is_read_and_names_every_task(tmp_path):
+    collections.write_template(tmp_path / "c.yaml")
+    places = collections.read(tmp_path / "c.yaml")
+    assert all(place == collections.Place() for place in places.values())
+    assert set(ALL) == {entry.task for entry in paper.published(1)}
+    text = (tmp_path / "c.yaml").read_text()
+    assert all(f"    {task}:\n" in text for task in ALL)
+    assert text.count("Licence") >= len(collections.COLLECTIONS)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("GTZN: {}", "GTZN.*did you mean 'GTZAN'"),
+        ("GTZAN: {audio: nowhere}", "GTZAN: audio: .*nowhere: expected a folder, found none"),
+        ("GTZAN: {audio: [1]}", "GTZAN: audio: expected a folder, got"),
+        ("GTZAN: {metadata: {MTT: .}}", "GTZAN: metadata: expected tasks .GTZAN., got 'MTT'"),
+        ("GTZAN: 3", "GTZAN: expected entries .audio, metadata., got 3"),
+    ],
+)
+def test_places_that_cannot_be_meant_are_refused(tmp_path, text, message):
+    (tmp_path / "c.yaml").write_text(text)
+    with pytest.raises(ConfigError, match=message):
+        collections.read(tmp_path / "c.yaml")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--probes=nowhere"], "--probes: expected table2, published, search, or a folder"),
+        (["--tasks=MTT_filtered"], "--tasks: expected tasks of the paper's tables"),
+        (["--probes=published", "--model=random"], "expected the published model .mule, or its"),
+        (["--audio=empty.yaml"], "expected the folder of some collection, as `audio`"),
+    ],
+)
+def test_wrong_use_is_told_before_any_work(tmp_path, options, message):
+    (tmp_path / "audio").mkdir()
+    (tmp_path / "c.yaml").write_text("GTZAN: {audio: audio}")
+    collections.write_template(tmp_path / "empty.yaml")
+    process = run_python("-m", "mar.reproduce", "--audio=c.yaml", *options, cwd=tmp_path)
+    assert process.returncode == 1
+    assert re.search(f"error: .*{message}", process.stderr)
+    assert not (tmp_path / "reproduction").exists()
+
+
+def test_the_first_call_writes_the_file_of_places(tmp_path):
+    process = run_python("-m", "mar.reproduce", "--audio=c.yaml", cwd=tmp_path)
+    assert process.returncode == 0, process.stderr
+    assert (tmp_path / "c.yaml").read_text() == collections.template()
