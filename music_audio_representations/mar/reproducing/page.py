@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 import mar
-from mar.errors import InputError
 from mar.probing.results import Results, run_folders
 from mar.reporting import formats, paper
 from mar.reporting import page as report
@@ -167,12 +166,9 @@ def _duration(seconds: float) -> str:
 
 def _hashes(reproduction: "Reproduction") -> dict[str, str]:
     """SHA-256 of the weights, by the data sets that were made with them."""
-    hashes = {}
-    for each in reproduction.sets:
-        try:
-            embeddings = each.opened()
-        except InputError:
-            continue
-        if embeddings is not None:
-            hashes[each.folder.name] = str(embeddings.provenance["model"])
-    return hashes
+    opened = {each.folder.name: each.opened() for each in reproduction.sets}
+    return {
+        name: str(embeddings.provenance["model"])
+        for name, embeddings in opened.items()
+        if embeddings is not None
+    }
