@@ -134,7 +134,8 @@ def child(name, options):
         with contextlib.suppress(ValueError):  # InputError and ConfigError are
             target(data)
 
-    one(b"")  # and imports what it needs
+    for seed in (b"", *SEEDS.get(name, [])):
+        one(seed)  # and imports what it needs
     atheris.Setup([sys.argv[0], *options], one)
     atheris.Fuzz()
 

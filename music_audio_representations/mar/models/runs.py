@@ -161,6 +161,7 @@ def _description(folder: pathlib.Path) -> tuple[dict, int, dict]:
         (objective,) = configuration["objective"].values()
         plain_data.checked(dataset, {"snippet_frames": PositiveInt}, "its data set")
         frames = objective.get("frames") or dataset["snippet_frames"]
+        plain_data.checked({"frames": frames}, {"frames": PositiveInt}, "a snippet")
         return configuration["model"], frames, front_end
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise InputError(f"{path}: not the facts of a run of mar.train ({error!r})") from None

@@ -189,7 +189,7 @@ def _read_columns(path: Path, separator: str, separated_by: Separation | None) -
 def _read_parquet(path: Path) -> dict[str, list]:
     """Columns by name, each row once, as `tables.read` has them of text."""
     try:
-        table = pq.read_table(path)
+        table = pq.read_table(path, page_checksum_verification=True)
     except (pa.ArrowException, OSError) as error:
         raise InputError(f"{path}: cannot be read: {error}") from None
     names = [name for name in ("id", "path", "labels", *COLUMNS) if name in table.column_names]

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 METRICS = "metrics.jsonl"
-_FORM = {"step": int, "part": str}
+_RECORD = {"step": int, "part": str}
 
 
 def read(folder: str | os.PathLike[str]) -> list[dict[str, Any]]:
@@ -26,7 +26,7 @@ def read(folder: str | os.PathLike[str]) -> list[dict[str, Any]]:
         return []
     lines = path.read_text(encoding="utf-8").split("\n")
     try:
-        return [plain_data.checked(plain_data.parsed(line), _FORM) for line in lines[:-1]]
+        return [plain_data.checked(plain_data.parsed(line), _RECORD) for line in lines[:-1]]
     except ValueError as error:
         raise InputError(f"{path}: a line is damaged: {error}") from None
 
