@@ -54,7 +54,7 @@ def test_bash_offers_every_command_and_flag(scripts):
     [
         ("mar embed --store=", ["mean", "timeline"]),
         ("mar embed --store ti", ["timeline"]),
-        ("mar probe -t GS", ["GS_Key"]),
+        ("mar probe -t Jam-M", ["Jam-MT"]),
         ("mar fetch NS", ["NSynth_P", "NSynth_I"]),
         ("mar train --config pretrain/sm", ["pretrain/small"]),
         ("mar records write --dtype=float3", ["float32"]),
@@ -74,9 +74,9 @@ def test_zsh_completes(scripts, how):
         "mar emb": "mar embed ",
         "mar records wr": "mar records write ",
         "mar embed --store=me": "mar embed --store=mean ",
-        "mar probe --task GS": "mar probe --task GS_Key ",
+        "mar probe --task Jam-M": "mar probe --task Jam-MT ",
         "mar records write --vocab": "mar records write --vocabulary=",
-        "mar fetch GT": "mar fetch GTZAN ",
+        "mar fetch AM": "mar fetch AMM ",
     }
     begin = "autoload -U compinit; compinit -D -u"
     if how == "eval":

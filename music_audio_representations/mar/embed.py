@@ -3,11 +3,9 @@
     mar embed --model mule --output embeddings/ ~/Music
     mar embed --model mule --output embeddings/ --task MTT --audio MagnaTagATune/
 
-Models are files, runs of mar.train (`models/run`, `models/run@best`, `models/run@12000`), `mule`
-(the published weights), the baselines logmel_mean, MTT_musicnn, MSD_musicnn and random, and
-encoders of others: `package.module:name` in Python, `hear:module`, `file.onnx?sample_rate=16000`,
-or `command:program?sample_rate=16000`. Embeddings that others made, as .npz or Parquet files, are
-taken over without audio: `--model 'folder?made_by=NAME'`.
+Models are files, runs of mar.train (`models/run`, `models/run@best`), `mule` (the published
+weights), the baselines logmel_mean, MTT_musicnn, MSD_musicnn and random, and encoders of others:
+`package.module:name`, `hear:module`, `x.onnx?sample_rate=16000`, `command:…`, `folder?made_by=me`.
 Takes audio files, folders, lists (- for standard input) and folders of buckets (s3://…); or a task,
 whose items are embedded with its windows, unless --config or --set say others.
 

@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mar.audio import decode
+from mar.audio import decode, isolated
 from mar.audio.deformations import CONTAINERS, DEFORMATIONS, Samples, write_wav
 from mar.embedding import files
 from mar.embedding.embedder import Embedder
@@ -148,6 +148,8 @@ def excerpt(item: AudioItem, seconds: float | None) -> tuple[Samples, int]:
         rates.append(rate)
 
     with files.on_disk(item) as path:
+        for _ in isolated.blocks(path):  # in a process of its own first: it may crash its decoder
+            pass
         for _ in decode.blocks(path, observe=note):
             pass
     if len({(block.shape[1], rate) for block, rate in zip(blocks, rates, strict=True)}) > 1:
