@@ -130,7 +130,7 @@ def configuration() -> str:
 def _component(cls):
     text = (cls.__doc__ or "").partition("\n\nArgs:")[0]
     lines = [f"({_anchor(cls)})=", f"### {cls.__name__}", "", _fenced(text), ""]
-    if kinds_of_it := [c for c in components().values() if cls in c.__bases__]:
+    if kinds_of_it := [c for c in components().values() if issubclass(c, cls) and c is not cls]:
         lines += [f"One of: {_links(kinds_of_it)}.", ""]
     rows = [_parameter(name, getattr(cls, name)) for name in cls.__PARAMS__]
     return lines + (_table(["Parameter", "Type", "Default", "Meaning"], rows) if rows else [])
@@ -148,10 +148,14 @@ def _kind(kind):
     """As `kinds.named`, with links to components."""
     if kinds.is_component(kind):
         return _links([kind])
-    if any(map(kinds.is_component, typing.get_args(kind))):
+    if _names_component(kind):
         parts = [_kind(part) for part in typing.get_args(kind) if part is not Ellipsis]
         return ("list of " if typing.get_origin(kind) is tuple else "") + " or ".join(parts)
     return _plain(kinds.named(kind))
+
+
+def _names_component(kind):
+    return kinds.is_component(kind) or any(map(_names_component, typing.get_args(kind)))
 
 
 def _default(parameter):
