@@ -1,7 +1,7 @@
 """Embeds audio files into one data set; run again, it brings that up to date.
 
     mar embed --model mule --output embeddings/ ~/Music
-    mar embed --model mule --output embeddings/ --task NSynth_P --audio nsynth/
+    mar embed --model mule --output embeddings/ --task MTT --audio MagnaTagATune/
 
 Models are files, runs of mar.train (`models/run`, `models/run@best`, `models/run@12000`), `mule`
 (the published weights), the baselines logmel_mean, MTT_musicnn, MSD_musicnn and random, and

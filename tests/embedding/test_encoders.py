@@ -15,7 +15,7 @@ from examples.encoders import spectrum
 from helpers.processes import run_python
 from helpers.resources import ROOT
 from helpers.signals import music
-from mar.embedding import model_names
+from mar.embedding import model_names, provenance
 from mar.embedding.embedder import Embedder
 from mar.embedding.encoders import address as addresses
 from mar.embedding.representations import representation
@@ -110,6 +110,7 @@ def test_frames_in_a_window_are_pooled(sound, pooling):
     np.testing.assert_allclose(found.times, [2, 4, 6, 8, 9.5])
     made = found.provenance
     assert (made["model"], made["pooling"], made["frame_rate"]) == (SPECTRUM, pooling, 20.0)
+    assert provenance.pooling(made) == f"{pooling} of 20 frames a second"
     assert made["front_end_config"]["FrontEnd"]["sample_rate"] == 16000
 
 

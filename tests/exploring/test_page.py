@@ -7,8 +7,8 @@ import pytest
 import soundfile
 
 import mar
-from exploring.conftest import KINDS, RATE, sound
 from helpers.processes import wait_for
+from helpers.three_kinds import KINDS, RATE, sound
 from mar import Embeddings
 
 PHONE = {"width": 360, "height": 740, "deviceScaleFactor": 1, "mobile": True}

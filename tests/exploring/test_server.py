@@ -15,9 +15,9 @@ import pytest
 import soundfile
 
 import mar
-from exploring.conftest import HOSTILE, RATE, SECONDS, sound, write_catalogue
 from helpers.processes import run_python, start_python
 from helpers.small_embeddings import write_store
+from helpers.three_kinds import HOSTILE, RATE, SECONDS, sound, write_catalogue
 from mar import Embeddings
 from mar.embedding import files
 from mar.embedding.catalogue import Catalogue

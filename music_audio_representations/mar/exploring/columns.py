@@ -10,7 +10,7 @@ import itertools
 import os
 import pathlib
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -52,6 +52,19 @@ class Values:
         names = texts.value_counts().index.tolist()  # without those that are missing
         codes = pd.Categorical(texts, names).codes.astype(np.float32)
         return cls(names, np.where(codes < 0, np.float32(np.nan), codes))
+
+    def legend(self) -> dict[str, Any]:
+        """`categories` and how many tracks have each, `counts`; or the range, `low` to `high`,
+        that all but a hundredth of the numbers lie in, at either end.
+        """
+        finite = self.numbers[np.isfinite(self.numbers)]
+        if self.categories is not None:
+            counts = np.bincount(finite.astype(np.int64), minlength=len(self.categories))
+            return {"categories": self.categories, "counts": counts.tolist()}
+        if not len(finite):
+            return {"categories": [], "counts": []}
+        low, high = np.percentile(finite, [1, 99]).tolist()
+        return {"low": low, "high": high if high > low else low + 1.0}
 
 
 @dataclasses.dataclass(frozen=True)

@@ -7,7 +7,7 @@ import os
 import pathlib
 import re
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -179,7 +179,9 @@ class Explorer:
     # -------------------------------------------------------------------------------------- labels
 
     def teach(self, label: str, yes: Sequence[int], no: Sequence[int]) -> Trained:
-        """Trains a label anew from all examples of it."""
+        """Trains a label anew from all examples of it; raises as `mar.exploring.training.train`."""
+        if not label.strip():
+            raise InputError("expected the name of a label, got none")
         for row in (*yes, *no):
             self._path(row)
         with self._busy:
@@ -232,15 +234,3 @@ class Explorer:
             for similarity, path in tracks
             if path in self._row_of
         ]
-
-
-def described(values: Values) -> Mapping[str, Any]:
-    """What a legend needs of values: their categories, or their range."""
-    if values.categories is not None:
-        counts = np.bincount(values.numbers[np.isfinite(values.numbers)].astype(np.int64))
-        return {"categories": values.categories, "counts": counts.tolist()}
-    finite = values.numbers[np.isfinite(values.numbers)]
-    if not len(finite):
-        return {"categories": [], "counts": []}
-    low, high = np.percentile(finite, [1, 99]).tolist()
-    return {"low": low, "high": high if high > low else low + 1.0}

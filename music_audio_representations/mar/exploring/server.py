@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mar.errors import InputError
-from mar.exploring.explorer import Explorer, Format, described
+from mar.exploring.explorer import Explorer, Format
 from mar.exploring.guard import Guard
 from mar.exploring.sound import Wave
 
@@ -85,7 +85,7 @@ def application(explorer: Explorer) -> FastAPI:
 
     @app.get("/columns/{column}")
     def column(column: str) -> Any:
-        return described(explorer.values(column))
+        return explorer.values(column).legend()
 
     @app.get("/columns/{column}/values")
     def values(column: str) -> Response:
@@ -166,7 +166,7 @@ class _TrackFile(FileResponse):
     async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
         try:
             await super().__call__(scope, receive, send)
-        except (RuntimeError, OSError):  # it was deleted since it was looked for
+        except (RuntimeError, FileNotFoundError):  # deleted since it was looked for
             gone = JSONResponse({"error": "the file is not there any more"}, 404)
             await gone(scope, receive, send)
 

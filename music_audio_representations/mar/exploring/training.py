@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from mar.embedding.store import Embeddings
 
 _OTHERS = 1000  # tracks that stand for what the label is not
-_OF_OTHERS = 0.2  # how much one of them counts beside an example: it may have the label
 _MOST = 10_000  # examples of a kind
 _FOLDS = 5
 _INVERSE_REGULARIZATION = 10.0  # of a variance of 1 in all; from 1 to 100 it matters little
@@ -53,7 +52,7 @@ def train(coordinates: np.ndarray, yes: Collection[int], no: Collection[int]) ->
     """Trains a label.
 
     Beside the examples, tracks that are drawn from all stand for what it is not, the same ones each
-    time, with a small weight.
+    time. Together they count as much as the examples that have it: some of them may have it, too.
 
     Args:
         coordinates: of all tracks, `(tracks, components)`.
@@ -79,8 +78,8 @@ def train(coordinates: np.ndarray, yes: Collection[int], no: Collection[int]) ->
     ]
     rows = np.concatenate([*kinds, others])
     targets = np.arange(len(rows)) < len(kinds[0])
-    counts = np.where(np.isin(rows, others), _OF_OTHERS, 1.0)
-    weights = counts / np.where(targets, counts[targets].sum(), counts[~targets].sum())
+    of_one = len(kinds[0]) / max(1, len(others))
+    weights = np.where(np.isin(rows, others), of_one, 1.0)
     features = np.asarray(coordinates[np.sort(rows)], np.float64)[np.argsort(np.argsort(rows))]
     scale = np.sqrt(features.var(axis=0).sum()) or 1.0
     kernel, bias = _fit(features / scale, targets, weights)
@@ -123,7 +122,7 @@ def head(
         "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         "embeddings": embeddings.provenance,
         "dimensions": dimensions,
-        "unit": None,
+        "unit": "",
         "licence": None,
         "calibrated": False,
         "uncalibrated_labels": list(labels),
@@ -138,7 +137,8 @@ def _fit(
     """Kernel and bias of a logistic regression; both kinds of targets count the same."""
     from sklearn.linear_model import LogisticRegression
 
-    counted = weights / weights.sum() * 2 * targets.sum()  # as if each example had a counterpart
+    against = weights[~targets].sum()
+    counted = np.where(targets, weights, weights * targets.sum() / against)
     fitted = LogisticRegression(C=_INVERSE_REGULARIZATION, max_iter=1000)
     fitted.fit(features, targets, counted)
     return fitted.coef_[0], float(fitted.intercept_[0])

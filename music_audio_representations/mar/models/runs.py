@@ -159,6 +159,7 @@ def _description(folder: pathlib.Path) -> tuple[dict, int, dict]:
         configuration, front_end = facts["configuration"], facts["data"]["front_end"]
         (dataset,) = configuration["dataset"].values()
         (objective,) = configuration["objective"].values()
+        plain_data.checked(dataset, {"snippet_frames": PositiveInt}, "its data set")
         frames = objective.get("frames") or dataset["snippet_frames"]
         plain_data.checked({"frames": frames}, {"frames": PositiveInt}, "a snippet")
         return configuration["model"], frames, front_end

@@ -6,6 +6,7 @@ import os
 import keras
 import pandas as pd
 
+from mar.embedding import provenance
 from mar.probing import pictures, published, results
 from mar.probing.head import FILE, Head
 from mar.probing.probe import MLP
@@ -84,6 +85,8 @@ class Result:
             lines.append(f"  {metric:<22} {value}{interval}")
         counts = " / ".join(map(str, facts["items"].values()))
         lines.append(f"  {counts} items to train / validate / test, {facts['missing']} missing")
+        if pooled := provenance.pooling(facts["embeddings"]):
+            lines.append(f"  embeddings of {provenance.model(facts['embeddings'])}: {pooled}")
         if facts["undefined_labels"]:
             lines.append(f"  undefined, left out: {', '.join(facts['undefined_labels'])}")
         if floor := facts.get("floor"):

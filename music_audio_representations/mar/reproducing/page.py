@@ -96,11 +96,12 @@ def _tasks_table(reproduction: "Reproduction", measured: pd.DataFrame) -> Table:
             difference = None if published is None else row.value - published
             interval = formats.interval_of(row.low, row.high)
             score = formats.number(row.value, difference=difference, interval=interval)
-        texts = task, metric_name(metric), told[task], of_task(task).name
-        scores = Cell() if row is None else score, formats.number(published)
-        rows.append([*map(Cell, texts), *scores])
+        scores = [Cell() if row is None else score]
+        scores += [formats.number(published)] if printed else []
+        texts = task, told[task], metric_name(metric)
+        rows.append([*map(Cell, texts), *scores, Cell(of_task(task).name)])
     caption = "Measured on the official test items: (difference) [95 % interval over them]."
-    names = ["Task", "Metric", "State", "Collection", "Measured", "Published"]
+    names = ["Task", "State", "Metric", "Measured", *(["Published"] if printed else []), "Audio"]
     return Table("tasks", "Tasks", caption, names, rows)
 
 

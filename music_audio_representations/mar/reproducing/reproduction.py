@@ -69,8 +69,8 @@ class Reproduction:
         self._guard = threading.Lock()
 
     def run(self) -> bool:
-        """Does what is left to do; returns whether all was measured that was asked for and whose
-        audio is at hand.
+        """Does what is left to do; returns whether all was measured (of a shard: embedded) that was
+        asked for and whose audio is at hand.
 
         Raises:
             InputError: the output cannot be written, or the published probes cannot be had.
@@ -91,8 +91,8 @@ class Reproduction:
             for probe in probes:
                 if (error := probe.exception()) and not isinstance(error, _TOLD):
                     raise error
-        stages = [self.states[name].stage for name in request.tasks]
-        return all(stage in ("measured", "left out") for stage in stages)
+        done = ["measured", "left out", *(["waiting"] if request.shard != (0, 1) else [])]
+        return all(self.states[name].stage in done for name in request.tasks)
 
     # -------------------------------------------------------------------------------- what is there
 
@@ -212,7 +212,9 @@ class Reproduction:
         error = None if future.cancelled() else future.exception()
         if isinstance(error, _TOLD):
             self._tell([name], State("missing", str(error)))
-        elif not error and not future.cancelled():
+        elif error or future.cancelled():  # by Ctrl-C, or by a defect that `run` raises
+            self._tell([name], State("waiting"))
+        else:
             self._tell([name], State("measured", problem))
 
     # -------------------------------------------------------------------------------------- telling

@@ -7,6 +7,7 @@ import logging
 import multiprocessing
 import os
 import pathlib
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any
@@ -55,7 +56,7 @@ def workers(count: int) -> Iterator[Submit]:
         A function of a `Job` and of what is called when it begins, which returns its future. That
         raises ConfigError or InputError where the probe cannot be trained.
     """
-    others = set(multiprocessing.active_children())
+    others, stopped = set(multiprocessing.active_children()), threading.Event()
     context = multiprocessing.get_context("spawn")
     with (
         concurrent.futures.ProcessPoolExecutor(count, context, _begin) as processes,
@@ -67,6 +68,8 @@ def workers(count: int) -> Iterator[Submit]:
             try:
                 processes.submit(probe, job).result()
             except BrokenProcessPool:
+                if stopped.is_set():
+                    raise concurrent.futures.CancelledError from None
                 raise InputError(
                     "the process of a probe was killed (out of memory?); run again, with fewer "
                     "--jobs"
@@ -75,6 +78,7 @@ def workers(count: int) -> Iterator[Submit]:
         try:
             yield lambda job, began: threads.submit(run, job, began)
         except BaseException:
+            stopped.set()
             threads.shutdown(wait=False, cancel_futures=True)
             for process in set(multiprocessing.active_children()) - others:
                 process.kill()  # or its probe would be waited for

@@ -20,7 +20,7 @@ def sha256(path: str | os.PathLike[str]) -> str:
     digest = hashlib.sha256()
     try:
         with open(path, "rb") as file:
-            while content := file.read(2**20):
+            while content := file.read(_PIECE_BYTES):
                 digest.update(content)
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from None

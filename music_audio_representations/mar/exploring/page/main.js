@@ -184,7 +184,7 @@ async function hover(row, position) {
   if (hovered !== row) return;
   tip.textContent = names.get(row);
   tip.hidden = false;
-  const box = byId("map").getBoundingClientRect();
+  const box = byId("plot").getBoundingClientRect();
   const [left, top] = position;
   tip.style.left = `${Math.max(4, Math.min(left + 12, box.width - tip.offsetWidth - 4))}px`;
   tip.style.top = `${Math.max(4, Math.min(top + 12, box.height - tip.offsetHeight - 4))}px`;
