@@ -437,7 +437,7 @@ def test_a_damaged_npz_is_named(tmp_path):
     content = bytearray(file.read_bytes())
     content[content.index(b"\x93NUMPY") + 140] ^= 4
     file.write_bytes(content)
-    with pytest.raises(InputError, match="a.npz: cannot be read: .*CRC"):
+    with pytest.raises(InputError, match=r"a\.npz: not an archive of arrays.*CRC"):
         Embeddings(tmp_path).mean("a")
 
 

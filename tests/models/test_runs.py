@@ -171,7 +171,7 @@ def test_what_is_missing_is_named(stopped, tmp_path):
     with pytest.raises(InputError, match=r"run.json: not the facts of a run"):
         mar.load_model(tmp_path)
     facts.write_text("{")
-    with pytest.raises(InputError, match=r"run.json: cannot be read"):
+    with pytest.raises(InputError, match=r"run.json: damaged"):
         mar.load_model(tmp_path)
 
 
