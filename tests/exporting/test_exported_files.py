@@ -5,6 +5,7 @@ import pytest
 
 import mar
 from helpers.exported import mono, small_file, small_model, write
+from mar.audio.logmel import PUBLISHED
 from mar.errors import ConfigError
 from mar.onnx import exporting
 from mar.onnx.runtime import ExportedNetwork
@@ -91,3 +92,12 @@ def test_other_windows_of_the_same_length(both):
         mar.Embedder(path, mar.Windows(window_seconds=4.0))
     with pytest.raises(ConfigError, match=r"float32.*int8.*mar export --precision int8"):
         mar.Embedder(path, precision="int8")
+
+
+def test_what_comes_out_of_the_resampler_is_not_resampled_again():
+    """The published front end goes by 44.1 kHz, which takes what is near 8 kHz."""
+    plan = exporting.Plan(small_model(PUBLISHED))
+    samples = mono(4.0) + 0.2 * np.sin(np.pi * 0.98 * np.arange(64_000)).astype(np.float32)
+    snippets = exporting.snippets_of(plan, [samples])
+    expected = np.asarray(plan.model(mar.standardize(snippets)))
+    close(exporting.original(plan, [samples]), expected)

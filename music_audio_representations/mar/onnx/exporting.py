@@ -155,10 +155,18 @@ def _excerpt(path, log_mel):
 
 
 def original(plan: Plan, samples: Iterable[np.ndarray]) -> np.ndarray:
-    """Embeddings of all windows of waveforms by the model itself, `(windows, dimensions)`."""
-    embedder = Embedder(plan.model, plan.windows)
-    rate = embedder.front_end.sample_rate
-    return np.concatenate([embedder(waveform, rate).values for waveform in samples])
+    """Embeddings of all windows by the model itself, `(windows, dimensions)`.
+
+    Args:
+        plan: what is exported.
+        samples: mono, as they come out of the front end's resampler.
+    """
+    representation = Embedder(plan.model, plan.windows).representation
+    values = []
+    for waveform in samples:
+        pieces = representation.pieces(Waveform([waveform], representation.shortest))
+        values += [embeddings for _, embeddings in representation.stream(pieces)]
+    return np.concatenate(values)
 
 
 # ----------------------------------------------------------------------------------------- writing
