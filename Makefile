@@ -8,6 +8,7 @@
 # make quickstart, make miniature: the paper on a small data set, see examples/miniature/rules.mk
 # make soak: kills, hostile files, memory over time, see tests/soak/rules.mk
 # make docs, make dist: the documentation and the package, see docs/rules.mk, release/rules.mk
+# make benchmarks: how fast it is, see benchmarks/rules.mk
 # PYTHON chooses the interpreter (3.10 to 3.13), VENV where the environment lies.
 
 PYTHON ?= python3
@@ -71,4 +72,4 @@ $(VENV)/installed: setup.py
 clean:
 	rm -rf $(VENV) .venv-torch .venv-io build *.egg-info
 
-include examples/miniature/rules.mk docs/rules.mk release/rules.mk tests/soak/rules.mk
+include examples/miniature/rules.mk docs/rules.mk release/rules.mk tests/soak/rules.mk benchmarks/rules.mk

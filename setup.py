@@ -53,6 +53,7 @@ EXTRAS = {
     "notebooks": ["jupyterlab", "nbclient", "ipykernel"],
     # Sphinx itself comes with SCOOCH.
     "docs": ["furo", "myst-parser>=4", "sphinx-copybutton", "sphinx-design"],
+    "benchmarks": ["grain>=0.2", "array-record>=0.5"],  # what ours is compared with
     "test": [
         "pytest",
         "pytest-xdist",

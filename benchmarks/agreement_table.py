@@ -98,11 +98,11 @@ def rows(
         subprocess.run(command, check=True)
 
     def sxmp_mule():
-        python = environments.interpreter("sxmp-mule", "sxmp-mule==1.1.2", "tensorflow==2.13.1")
+        python = environments.of_sxmp_mule()
         return Row(python, ("row_sxmp_mule.py", model, str(CONFIG)), {})
 
     def mule_torch(level):
-        python = environments.interpreter("mule-torch", "mule-torch==0.2.0", "soundfile", "soxr")
+        python = environments.of_mule_torch()
         converted = folder / "mule-torch"
         if not converted.exists():
             script = [HERE / "row_mule_torch.py", "convert", model, converted, "--python", python]

@@ -17,10 +17,10 @@ import tempfile
 import numpy as np
 import onnx
 import onnxruntime
-import soundfile
 from absl import app, flags
 
 import mar
+from benchmarks import audio as made
 from benchmarks import contest, environments, limits
 from mar.embedding.network import Network
 from mar.onnx import exporting
@@ -32,7 +32,7 @@ FLAGS = flags.FLAGS
 flags.DEFINE_string("model", None, "What mar.load_model takes.", required=True)
 flags.DEFINE_list("rows", ["network", "embed", "similar", "hour"], "What is measured.")
 flags.DEFINE_integer("rounds", 3, "Turns of each.")
-SNIPPETS, SIZE, RATE = 32, 2048, 44100
+SNIPPETS, SIZE = 32, 2048
 
 
 def of_bytes():
@@ -95,19 +95,6 @@ def network(model, files):
     )
 
 
-def song(path, minutes):
-    """Writes chords over noise, a minute that is repeated, as an MP3."""
-    rng = np.random.default_rng(0)
-    seconds = np.arange(60 * RATE) / RATE
-    minute = 0.05 * rng.standard_normal((len(seconds), 2))
-    for pitch in 110 * 2 ** rng.uniform(0, 4, 8):
-        minute += 0.1 * np.sin(2 * np.pi * pitch * seconds)[:, None] * rng.uniform(0, 1, 2)
-    with soundfile.SoundFile(path, "w", RATE, 2) as file:
-        for _ in range(minutes):
-            file.write(minute)
-    return path
-
-
 def commands(row, files, folder):
     """One command with each way to run the model."""
     ways = {f"ONNX {name}": (environments.of_onnx(), path) for name, path in files.items()}
@@ -126,11 +113,11 @@ def commands(row, files, folder):
     def similar(audio, name):
         return run(name, "similar", "--embeddings", folder / name, audio)
 
-    audio = song(folder / "song.mp3", 60 if row == "hour" else 3)
+    audio = made.song(folder / "song.mp3", 60 if row == "hour" else 3)
     if row == "similar":
         for name in ways:
             embed(audio, name)
-        audio = song(folder / "short.mp3", 1)
+        audio = made.song(folder / "short.mp3", 1)
     if row == "hour":
         del ways["ONNX int8"], ways["TensorFlow"]
     what = {

@@ -1,6 +1,6 @@
 """Seconds and memory of `python -m mar.embed`, start to exit.
 
-    python benchmarks/embed_command.py MODEL [--minutes 3,120]
+    python -m benchmarks.embed_command MODEL [--minutes 3,120]
 
 For each length, makes a stereo MP3 and embeds it in a new process. Prints the seconds, and the peak
 memory of the process and its largest child; the last line is the difference from first to last.
@@ -12,26 +12,12 @@ import sys
 import tempfile
 import time
 
-import numpy as np
-import soundfile
 from absl import app, flags
+
+from benchmarks.audio import song
 
 FLAGS = flags.FLAGS
 flags.DEFINE_list("minutes", ["3", "120"], "Lengths of the files.")
-
-RATE = 44100
-
-
-def make(path, minutes):
-    """Writes chords over noise, a minute that is repeated."""
-    rng = np.random.default_rng(0)
-    seconds = np.arange(60 * RATE) / RATE
-    minute = 0.05 * rng.standard_normal((len(seconds), 2))
-    for pitch in 110 * 2 ** rng.uniform(0, 4, 8):
-        minute += 0.1 * np.sin(2 * np.pi * pitch * seconds)[:, None] * rng.uniform(0, 1, 2)
-    with soundfile.SoundFile(path, "w", RATE, 2) as file:
-        for _ in range(minutes):
-            file.write(minute)
 
 
 def embed(model, path, output):
@@ -52,8 +38,8 @@ def main(argv):
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
         for minutes in map(int, FLAGS.minutes):
-            make(folder / f"{minutes}.mp3", minutes)
-            seconds, peak = embed(argv[1], str(folder / f"{minutes}.mp3"), str(folder / "out"))
+            path = song(folder / f"{minutes}.mp3", minutes)
+            seconds, peak = embed(argv[1], str(path), str(folder / "out"))
             peaks.append(peak)
             print(f"{minutes} min of audio: {seconds:.1f} s, peak memory {peak:.0f} MB", flush=True)
     print(f"peak memory, last − first: {peaks[-1] - peaks[0]:.0f} MB")

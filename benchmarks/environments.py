@@ -47,6 +47,16 @@ def of_onnx() -> str:
     return interpreter("onnx", "-r", os.fspath(ROOT / "requirements-onnx.txt"))
 
 
+def of_sxmp_mule() -> str:
+    """Path of a Python (3.11 or earlier) that has the published program."""
+    return interpreter("sxmp-mule", "sxmp-mule==1.1.2", "tensorflow==2.13.1")
+
+
+def of_mule_torch() -> str:
+    """Path of a Python that has mule-torch, and what reads and resamples for it."""
+    return interpreter("mule-torch", "mule-torch==0.2.0", "soundfile", "soxr")
+
+
 def megabytes(python: str) -> int:
     """Of all packages in an environment."""
     code = "import sysconfig; print(sysconfig.get_path('purelib'))"

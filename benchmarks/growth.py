@@ -12,26 +12,14 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 
-import numpy as np
-import soundfile
 from absl import app
 
 from benchmarks import contest, records
+from benchmarks.audio import song
 from mar.models import saving
 from mar.models.sfnfnet import SfNfNetF0
 
-RATE = 44100
 Point = tuple[float, contest.Cost]
-
-
-def noise(path: pathlib.Path, seconds: float) -> None:
-    """Writes chords in noise, a second that is repeated."""
-    generator = np.random.default_rng(0)
-    second = 0.05 * generator.standard_normal((RATE, 2))
-    second += 0.3 * np.sin(2 * np.pi * 220 / RATE * np.arange(RATE))[:, None]
-    with soundfile.SoundFile(path, "w", RATE, 2) as file:
-        for _ in range(round(seconds)):
-            file.write(second)
 
 
 def embedding(model: pathlib.Path, music: pathlib.Path, output: pathlib.Path) -> contest.Cost:
@@ -44,7 +32,7 @@ def files(folder: pathlib.Path, model: pathlib.Path) -> Iterator[Point]:
     for count in (100, 400, 1600):
         music = folder / f"{count} files"
         music.mkdir()
-        noise(music / "0.flac", 5)
+        song(music / "0.flac", 5 / 60)
         for number in range(1, count):
             (music / f"{number}.flac").symlink_to(f"{music}/0.flac")
         yield count, embedding(model, music, folder / f"of {count} files")
@@ -54,7 +42,7 @@ def minutes(folder: pathlib.Path, model: pathlib.Path) -> Iterator[Point]:
     """Length of one file."""
     for count in (10, 40, 160):
         path = folder / f"{count}.flac"
-        noise(path, 60 * count)
+        song(path, count)
         yield count, embedding(model, path, folder / f"of {count} minutes")
 
 

@@ -1,9 +1,7 @@
 """A row of benchmarks/agreement_table.py: the package mule-torch, with the weights of a model.
 
     python benchmarks/row_mule_torch.py convert MODEL FOLDER --python P
-    python -m benchmarks.agreement_table … \\
-        --row "mule-torch, level mended=P benchmarks/row_mule_torch.py embed FOLDER halved" \\
-        --row "mule-torch as it is=P benchmarks/row_mule_torch.py embed FOLDER mean"
+    P benchmarks/row_mule_torch.py embed FOLDER mean|halved OUTPUT.npz FILE…
 
 P is an interpreter that has mule-torch 0.2, soundfile and soxr. `convert` runs where `mar` is, and
 writes the weights by mule-torch's names, with what it has besides made by itself. mule-torch takes

@@ -1,7 +1,6 @@
 """A row of benchmarks/agreement_table.py: the published program, sxmp-mule 1.1.2.
 
-    python -m benchmarks.agreement_table … \\
-        --row "sxmp-mule=P benchmarks/row_sxmp_mule.py MODEL mule_embedding_timeline.yml"
+    P benchmarks/row_sxmp_mule.py MODEL mule_embedding_timeline.yml OUTPUT.npz FILE…
 
 P is an interpreter (Python 3.11 or earlier) that has sxmp-mule, which needs TensorFlow 2.13 and the
 program FFmpeg; MODEL is a published `.keras` file, and the configuration the release's. Its command
