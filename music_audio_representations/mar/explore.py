@@ -5,7 +5,7 @@
 
 Prints the address of a page, on this machine alone, and serves it until Ctrl-C. The first time, the
 map of a large data set is computed, and kept in the folder .map of it; so is the index of
-mar.index. Where that is interrupted, it goes on the next time; tracks that came since are placed
+mar.index. Where that is interrupted, it resumes the next time; tracks that came since are placed
 on the map that there is.
 
 Tracks can be coloured by what the data set knows of them, by the columns of every --table

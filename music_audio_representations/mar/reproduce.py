@@ -7,7 +7,7 @@ is left empty is left out. Annotations are fetched, the audio is checked and emb
 once however many tasks share it, and the tasks are probed. `reproduction/index.html` has Tables 1
 to 4 with what was measured, what runs, what is missing and why.
 
-A run that was interrupted goes on when the same command is given again; nothing is done twice.
+The same command resumes a run that was interrupted; nothing is done twice.
 `--probes` are those of Table 2 (table2), the published model's own (published), searched within
 what Table 2 allows (search), or in a folder with a TASK.yaml of each task. The exit code is 0, 2
 where a task whose audio is given was not measured, or 1 where nothing could be done.

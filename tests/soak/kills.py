@@ -5,7 +5,7 @@
 
 A command is started, ended by a signal at a random moment, and started again, up to six times in a
 row; then it may finish. What was seen goes into the table of faults (`soak.table`), after each run;
-one that was interrupted goes on from there.
+one that was interrupted resumes.
 """
 
 import argparse

@@ -3,7 +3,7 @@
     python -m examples.miniature.dataset --output quickstart/data
 
 Compositions from the corpus of music21, played with the soundfont of pretty_midi; README.md in the
-output says what they are and are not. An interrupted build goes on when the command is given again.
+output says what they are and are not. The same command resumes an interrupted build.
 """
 
 from absl import flags

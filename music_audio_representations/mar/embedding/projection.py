@@ -34,7 +34,7 @@ def project(
     Args:
         vectors: `(items, dimensions)`, at least three items.
         seed: of the optimisation.
-        unfinished: folder by which PaCMAP goes on where it was interrupted; what it keeps stays.
+        unfinished: folder by which PaCMAP resumes; what it keeps stays.
 
     Returns:
         float64 `(items, 2)`, within 0…1; both axes have one scale. Embeddings that are all alike

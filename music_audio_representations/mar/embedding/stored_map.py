@@ -6,7 +6,7 @@ It lies in the hidden folder `.map` of the data set, which stays the truth, and 
         about.json    how the data set was made; how many points PaCMAP or t-SNE laid out
         rows.arrow    path and hash of the audio of each row
         components.npz, coordinates.npy    their principal components, float32 `(rows, components)`
-        unfinished/   what an interrupted PaCMAP goes on with
+        unfinished/   what an interrupted PaCMAP is resumed from
         points.npy    float32 `(rows, 2)`; it is the last to appear
 
 Tracks that came since are placed where those lie that sound most like them, so that the others
@@ -178,7 +178,7 @@ def _coordinates(
 
 
 def _lay_out(state: pathlib.Path) -> None:
-    """Computes the points of the rows that were written, or goes on with that."""
+    """Computes the points of the rows that were written, or resumes that."""
     rows = StoredMap(state)
     unfinished = state / "unfinished"
     make_folder(unfinished)

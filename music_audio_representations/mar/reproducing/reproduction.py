@@ -5,7 +5,7 @@
         embeddings/MODEL/COLLECTION/          data sets, as mar embed writes them
         results/PROBES/TASK/MODEL/0/          runs, as mar probe writes them
 
-All that is known lies in these folders, so that a run that was killed goes on where it was.
+All that is known lies in these folders, so that a run that was killed is resumed.
 """
 
 import concurrent.futures
