@@ -2,7 +2,7 @@
 
     python -m examples.miniature.ablation paper noise [--scale quickstart] [--seed 0 --seed 1]
 
-Each row of configs/ablation.yaml changes the contrastive recipe of the scale. It is trained with
+Each row of ablation.yaml changes the contrastive recipe of the scale. It is trained with
 every seed, then the tracks and notes of the parts for training and validation are embedded and
 probed; the test part is not touched. Whatever is interrupted goes on where it was. What is there is
 put into SCALE/ablation/table.md: scores, the minutes that pre-training took, and at the end how far
@@ -25,7 +25,7 @@ flags.DEFINE_enum("scale", "miniature", ["quickstart", "miniature"], "Recipe, an
 flags.DEFINE_string("folder", None, "Of the scale, as make left it; by default the scale's name.")
 flags.DEFINE_multi_integer("seed", [0, 1], "Of pre-training; repeatable.", lower_bound=0)
 flags.DEFINE_multi_string("set", [], "Change of every row, as mar train takes it; repeatable.")
-CONFIGS = pathlib.Path(__file__).with_name("configs")
+CONFIGS, ROWS = (pathlib.Path(__file__).with_name(name) for name in ("configs", "ablation.yaml"))
 TASKS = {  # and what each is measured by
     **{"key": "weighted", "instrument": "accuracy", "genre": "accuracy"},
     **{"meter": "balanced_accuracy", "tempo": "r2", "pitch": "accuracy"},
@@ -34,7 +34,7 @@ _HELD_OUT = 10  # of so many tracks one sets the probes' thresholds
 
 
 def main(argv: list[str]) -> None:
-    rows = yaml.safe_load((CONFIGS / "ablation.yaml").read_text(encoding="utf-8"))
+    rows = yaml.safe_load(ROWS.read_text(encoding="utf-8"))
     names = argv[1:]
     unknown = [name for name in names if name not in rows]
     if unknown or not names:

@@ -12,7 +12,7 @@ from examples.miniature import ablation
 from helpers.resources import ROOT
 from mar.training.trainer import Trainer
 
-ROWS = yaml.safe_load((ablation.CONFIGS / "ablation.yaml").read_text())
+ROWS = yaml.safe_load(ablation.ROWS.read_text())
 
 
 def tasks(folder, items=60):
