@@ -16,7 +16,9 @@ from mar.util import yaml_file
 
 NAMES = {name: getattr(mar, name) for name in mar.__all__} | vars(analysis)
 SHIPPED = sorted(
-    itertools.chain((ROOT / "configs").rglob("*.yaml"), (ROOT / "examples").glob("*/configs/**/*.yaml"))
+    itertools.chain(
+        (ROOT / "configs").rglob("*.yaml"), (ROOT / "examples").glob("*/configs/**/*.yaml")
+    )
 )
 
 

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 
 import keras
 import numpy as np
+import sklearn
 from sklearn.preprocessing import StandardScaler
 
 from mar.audio.logmel import LogMel
@@ -64,8 +65,10 @@ class LogMelMean:
     def pieces(self, mono_blocks: Iterable[np.ndarray]) -> Iterator[Group]:
         """The centre of the audio, and its features `(1, dimensions)`; memory does not grow."""
         scaler = StandardScaler()
-        for frames in self.front_end.stream_blocks(mono_blocks):
-            scaler.partial_fit(frames)
+        # Features that are not finite are refused where those of all models are.
+        with sklearn.config_context(assume_finite=True):
+            for frames in self.front_end.stream_blocks(mono_blocks):
+                scaler.partial_fit(frames)
         seconds = scaler.n_samples_seen_ * self.front_end.hop_seconds
         features = np.concatenate([scaler.mean_, np.sqrt(scaler.var_)]).astype(np.float32)
         yield np.array([seconds / 2], np.float32), features[None]

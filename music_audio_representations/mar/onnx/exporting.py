@@ -162,10 +162,12 @@ def original(plan: Plan, samples: Iterable[np.ndarray]) -> np.ndarray:
         samples: mono, as they come out of the front end's resampler.
     """
     representation = Embedder(plan.model, plan.windows).representation
-    values = []
+    values: list[np.ndarray] = []
     for waveform in samples:
         pieces = representation.pieces(Waveform([waveform], representation.shortest))
-        values += [embeddings for _, embeddings in representation.stream(pieces)]
+        for _, embeddings in representation.stream(pieces):
+            assert isinstance(embeddings, np.ndarray)  # encoders of others alone give errors
+            values.append(embeddings)
     return np.concatenate(values)
 
 
