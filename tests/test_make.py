@@ -50,7 +50,16 @@ def clone(tmp_path):
     pytest.importorskip("music21", reason="needs the extra quickstart")
     if not (pathlib.Path(sys.prefix) / "installed").exists():
         pytest.skip("needs an environment that make has made")
-    for name in ("Makefile", "setup.py", "configs", "docs", "examples", "release", "tests"):
+    for name in (
+        "Makefile",
+        "setup.py",
+        "benchmarks",
+        "configs",
+        "docs",
+        "examples",
+        "release",
+        "tests",
+    ):
         (tmp_path / name).symlink_to(ROOT / name)
     return tmp_path
 
