@@ -32,6 +32,8 @@ def test_what_is_lost_is_noticed(tmp_path, monkeypatch):
     monkeypatch.setattr(table, "JSON", tmp_path / "none.json")
     monkeypatch.setattr(kills, "SIGNALS", ["SIGKILL"])
     monkeypatch.setitem(commands.COMMANDS, "forgetful", Forgetful())
-    *_, (entry, lost) = kills.survey("forgetful", 1, tmp_path / "work")
-    assert entry["lost"] == 1
-    assert "expected 'x'" in lost
+    runs = list(kills.survey("forgetful", 3, tmp_path / "work"))
+    told = [lost for _, lost in runs if lost]
+    assert told
+    assert all("expected 'x'" in lost for lost in told)
+    assert runs[-1][0]["lost"] == len(told)

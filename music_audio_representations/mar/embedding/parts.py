@@ -29,7 +29,7 @@ _FORM = {
     **{"schema": NonNegativeInt, "written": NonNegativeInt, "dimensions": PositiveInt},
     **{"store": Literal["mean", "timeline"], "format": Literal["parquet", "npz"], "model": str},
 }
-_NEVER_NULL = ("path", "times", "duration", "mean", "timeline")  # of what was embedded
+_NEVER_NULL = ("path", "times", "mean", "timeline")  # of what was embedded; durations others lack
 
 
 @dataclasses.dataclass(frozen=True)

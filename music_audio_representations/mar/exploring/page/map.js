@@ -21,6 +21,7 @@ export function createMap(canvas, places, on) {
     canvas,
     width,
     height,
+    cameraDistance: Math.max(1, height / width), // which fits the height alone otherwise
     spatialIndexUseWorker: false, // a worker would be code that is made on the way
     pointSize: count < 1000 ? 9 : count < 5000 ? 6 : count < DENSE ? 4 : 2,
     pointSizeSelected: 3,

@@ -51,7 +51,7 @@ export function createTeaching(page) {
       ? "Too few examples to tell how good it is: five of a kind are needed."
       : `Tells examples it was not trained on from others in ${Math.round(100 * label.score)} % ` +
         "of the pairs (50 % is chance).";
-    if (!byId("head").value) byId("head").value = active;
+    byId("head").placeholder = active; // what it is called unless one says otherwise
   }
 
   function likely() {
@@ -104,8 +104,9 @@ export function createTeaching(page) {
   byId("select-likely").onclick = () => page.select(likely());
   byId("saving").onsubmit = (event) => {
     event.preventDefault();
-    const trained = [...labels].filter(([, label]) => label.probabilities).map(([name]) => name);
-    page.tell(server.save(byId("head").value.trim(), trained).then(({ file }) =>
+    const trained = [...labels].filter(([, label]) => label.probabilities).map(([label]) => label);
+    const name = byId("head").value.trim() || byId("head").placeholder;
+    page.tell(server.save(name, trained).then(({ file }) =>
       page.say(`Saved. Label with it: mar tag --head "${file}" --output tags.parquet …`)));
   };
 
