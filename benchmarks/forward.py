@@ -3,13 +3,12 @@
     python -m benchmarks.forward [--rounds 7]
 
 Against the same network with Keras's own convolution, and as a file on ONNX Runtime; and the share
-of what the machine does in products of matrices of that type, 12.6 GFLOP a snippet (`gflop`).
+of what the machine does in products of matrices of that type, of as many operations.
 """
 
 import tempfile
 from pathlib import Path
 
-import keras
 import numpy as np
 import onnx
 from absl import app, flags
@@ -20,23 +19,11 @@ from mar.embedding.network import Network
 from mar.models import layers
 from mar.models.sfnfnet import SfNfNetF0
 from mar.onnx import exporting, runtime
+from mar.onnx.quantization import products_of
 
 FLAGS = flags.FLAGS
 flags.DEFINE_integer("rounds", 7, "Turns of each.")
 SNIPPETS = 32
-
-
-def gflop(model: keras.Model) -> float:
-    """Of the convolutions and dense layers, for one snippet: a product and a sum for each weight
-    and place.
-    """
-    total = 0
-    for layer in model.layers:
-        kernel = getattr(layer, "kernel", None)
-        if kernel is not None:
-            places = np.prod(layer.output.shape[1:-1])
-            total += 2 * np.prod(kernel.shape) * places
-    return total / 1e9
 
 
 def through_keras(x, kernel, strides):
@@ -45,7 +32,8 @@ def through_keras(x, kernel, strides):
 
 def main(_):
     model = SfNfNetF0().build(300)
-    operations = SNIPPETS * 1e9 * gflop(model)
+    network = exporting.network_file(exporting.Plan(model))
+    operations = 2 * SNIPPETS * sum(products_of(network).values())
     snippets = np.random.default_rng(0).uniform(0, 3, (SNIPPETS, 300, 96)).astype(np.float32)
 
     def limit(precision):
@@ -53,7 +41,7 @@ def main(_):
 
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "network.onnx")
-        onnx.save(exporting.network_file(exporting.Plan(model)), file)
+        onnx.save(network, file)
         session = runtime.session(file)
         (name,) = (given.name for given in session.get_inputs())
         direct, layers._convolve = layers._convolve, through_keras

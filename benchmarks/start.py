@@ -43,6 +43,7 @@ def main(_):
             ],
             "mar embed, nothing to do": lambda: [
                 "embed",
+                "--store=timeline",
                 "--model",
                 MODEL,
                 "--output",
