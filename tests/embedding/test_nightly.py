@@ -227,21 +227,22 @@ def test_a_copy_waits_for_one_that_vanishes(music_folder, tmp_path, monkeypatch)
     first, copy = music_folder / "jazz" / "1.flac", music_folder / "jazz" / "2.flac"
     soundfile.write(first, music(20.0, 16000, seed=40), 16000)
     shutil.copy(first, copy)
-    pieces, both = ahead._pieces, threading.Event()
+    pieces, is_first = ahead._pieces, ahead.Duplicates.is_first
+    came = {path: threading.Event() for path in ("jazz/1.flac", "jazz/2.flac")}
 
     def vanishing(embedder, decoder, path, row):
         if row.path == "jazz/1.flac":
-            both.wait(20)
+            came["jazz/2.flac"].wait()
             first.unlink()
             raise InputError("cannot be read")
         yield from pieces(embedder, decoder, path, row)
 
-    is_first = ahead.Duplicates.is_first
-
     def noting(self, row):
-        answer = is_first(self, row)
         if row.path == "jazz/2.flac":
-            both.set()
+            came["jazz/1.flac"].wait()  # the workers come in any order
+        answer = is_first(self, row)
+        if row.path in came:
+            came[row.path].set()
         return answer
 
     with monkeypatch.context() as patch:
