@@ -206,3 +206,47 @@ def test_what_needs_tensorflow_says_so_where_there_is_none(code, needed, tmp_pat
     )
     last = process.stderr.strip().splitlines()[-1]
     assert re.search(rf"^mar\.errors\.ConfigError: .*{needed}", last)
+
+
+def test_every_way_in_says_what_is_missing_where_little_is_installed(tmp_path):
+    """Public names, models, and commands, with what requirements-onnx.txt lists alone."""
+    script = """
+import sys
+import numpy as np
+from helpers.without_tensorflow import ABSENT, block
+block()
+import mar
+from mar.errors import ConfigError
+
+def remedy(needing, call):
+    try:
+        call()
+    except ConfigError as error:
+        text = str(error)
+        assert text.startswith(f"{needing} needs "), text
+        package = text.removeprefix(f"{needing} needs ").partition(",")[0]
+        assert package in ABSENT, text
+        assert f"is missing: pip install {package}" in text, text
+        return 1
+    return 0
+
+refused = sum(remedy(f"mar.{name}", lambda: getattr(mar, name)) for name in mar.__all__)
+models = ["mule", "random", "logmel_mean", *sys.argv[1:]]
+for model in models:
+    refused += remedy(model, lambda: mar.Embedder(model))
+    refused += remedy(model, lambda: mar.Catalogue().run(model, [], "out"))
+try:
+    mar.Embedder(object())
+except ConfigError as error:
+    assert "expected a name, a file or a model" in str(error)
+print(refused, len(models), len(mar.__all__))
+"""
+    models = [RUN / "model.keras", RUN, f"{RUN}@2"]
+    process = run_python("-c", script, *models, fresh=True, cwd=tmp_path)
+    assert process.returncode == 0, process.stderr
+    refused, count, names = map(int, process.stdout.split())
+    assert 2 * count < refused < 2 * count + names  # some names need nothing
+    command = ("-m", "helpers.without_tensorflow", "mar.export", "--model", RUN, "-o", "a.onnx")
+    process = run_python(*command, fresh=True, cwd=tmp_path)
+    assert process.returncode == 1
+    assert re.fullmatch(r"error: .* needs keras, which is missing: pip .*\n", process.stderr)

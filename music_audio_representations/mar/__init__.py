@@ -14,9 +14,7 @@ _public, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
 
 
 def __getattr__(name: str) -> Any:
-    try:
-        return _public(name)
-    except ModuleNotFoundError as error:
-        from mar.util.backends import absence
+    from mar.util.backends import needed_by
 
-        raise absence(error, f"mar.{name}") from None
+    with needed_by(f"mar.{name}"):
+        return _public(name)

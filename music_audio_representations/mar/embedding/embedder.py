@@ -22,6 +22,7 @@ from mar.embedding.store import Embeddings
 from mar.embedding.waveform import Waveform
 from mar.errors import ConfigError, InputError
 from mar.util import hub
+from mar.util.backends import needed_by
 
 if TYPE_CHECKING:
     import keras
@@ -224,8 +225,8 @@ def _located(name: str) -> str:
         return hub.pinned(name)
     if is_exported(name):
         return os.path.abspath(name)
-    from mar.models.loading import located
-
+    with needed_by(name):
+        from mar.models.loading import located
     return located(name)
 
 

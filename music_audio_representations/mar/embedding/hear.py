@@ -14,12 +14,10 @@ from mar.audio.windows import Windows
 from mar.embedding.representations import NetworkWindows, representation
 from mar.embedding.waveform import Waveform
 from mar.errors import ConfigError
-from mar.util.backends import absence
+from mar.util.backends import needed_by
 
-try:
+with needed_by("the API of HEAR"):
     import tensorflow as tf
-except ModuleNotFoundError as error:
-    raise absence(error, "the API of HEAR") from None
 
 TIMESTAMP_HOP_MS = 50  # the API asks for at most this
 _GROUP = 32

@@ -7,6 +7,7 @@
 
 import importlib.util
 import os
+import sys
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -20,6 +21,7 @@ from mar.embedding.encoders import address as addresses
 from mar.embedding.model_names import is_baseline, is_exported
 from mar.errors import ConfigError, InputError
 from mar.util import hub
+from mar.util.backends import needed_by
 
 if TYPE_CHECKING:
     import keras
@@ -145,34 +147,45 @@ def representation(
             Keras model is computed in int8 by a file that is exported once.
 
     Raises:
-        ConfigError: a seed that is none, or another precision or windows than what has but one.
+        ConfigError: a seed that is none, or another precision or windows than what has but one; a
+            package that it needs, such as Keras, is missing.
         InputError: the model cannot be loaded.
     """
     if isinstance(model, (str, os.PathLike)):
-        model = hub.local(os.fspath(model))
-        if (address := addresses.parse(model)) is not None:
-            from mar.embedding.encoders.opening import opened
+        name = os.fspath(model)
+        with needed_by(name):
+            return _named(hub.local(name), windows, batch_size, precision)
+    return _given(model, windows, batch_size, precision)
 
-            if precision not in (None, "float32"):
-                raise ConfigError(f"precision: expected float32 for {model}, got {precision}")
-            return opened(address, windows or Windows())
-        name, _, seed = model.partition(":")
-        if is_exported(name):
-            return _exported(model, windows, batch_size, precision)
-        if is_baseline(name) and name != "random":
-            from mar.embedding.baselines import baseline
 
-            if precision not in (None, "float32"):
-                raise ConfigError(f"precision: expected float32 for {name}, got {precision}")
-            return baseline(name, batch_size)
-        if precision == "int8":
-            _require_onnx()
-        model = _model(name, seed, model)
+def _named(model, windows, batch_size, precision):
+    """What a name or a file stands for; on disk, where it was on the hub."""
+    if (address := addresses.parse(model)) is not None:
+        from mar.embedding.encoders.opening import opened
+
+        if precision not in (None, "float32"):
+            raise ConfigError(f"precision: expected float32 for {model}, got {precision}")
+        return opened(address, windows or Windows())
+    name, _, seed = model.partition(":")
+    if is_exported(name):
+        return _exported(model, windows, batch_size, precision)
+    if is_baseline(name) and name != "random":
+        from mar.embedding.baselines import baseline
+
+        if precision not in (None, "float32"):
+            raise ConfigError(f"precision: expected float32 for {name}, got {precision}")
+        return baseline(name, batch_size)
+    if precision == "int8":
+        _require_onnx()
+    return _given(_model(name, seed, model), windows, batch_size, precision)
+
+
+def _given(model, windows, batch_size, precision):
+    """What a Keras model stands for, or a representation, which is one."""
     if hasattr(model, "pieces"):
         return model
-    import keras
-
-    if isinstance(model, keras.Model):
+    keras = sys.modules.get("keras")  # there are no models of it where nobody imported it
+    if keras is not None and isinstance(model, keras.Model):
         return _of_keras(model, windows or Windows(), batch_size, precision or "float32")
     raise ConfigError(f"model: expected a name, a file or a model, got {model!r}")
 

@@ -6,6 +6,7 @@ import json
 import os
 import pathlib
 import zlib
+from collections.abc import Iterator
 
 from mar.errors import ConfigError
 from mar.util.download import cache_folder
@@ -30,18 +31,36 @@ def require_tensorflow(what: str) -> None:
         raise ConfigError(f"{what} needs TensorFlow, which is missing: pip install tensorflow")
 
 
-def absence(error: ModuleNotFoundError, what: str) -> Exception:
-    """What to raise where a module is missing: of TensorFlow and Keras, one that says what to do.
+@contextlib.contextmanager
+def needed_by(what: str) -> Iterator[None]:
+    """Within it, what is imported may be missing; then that is said, with what to do about it.
+
+    Of an exported model little is installed (requirements-onnx.txt), and of Keras' backends one.
 
     Args:
-        error: of the import.
         what: needs it, for the message: "mar.Trainer".
+
+    Raises:
+        ConfigError: a package is missing. A missing module of our own stays the defect that it is.
     """
-    if error.name not in ("tensorflow", "keras"):
-        return error
-    return ConfigError(
-        f"{what} needs {error.name}, which is missing: pip install {error.name}. To embed, JAX or "
-        f"PyTorch will do (KERAS_BACKEND=jax or torch), and a file of mar export needs none of them"
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package in ("", "mar", "tfrecord_tools"):
+            raise
+        raise ConfigError(f"{what} needs {package}, which is missing: {_remedy(package)}") from None
+
+
+def _remedy(package: str) -> str:
+    """What to do where a package is missing."""
+    if package == "keras":
+        package = "keras tensorflow"
+    elif package not in ("tensorflow", "jax", "torch"):
+        return f"pip install {package}, or all of it: pip install 'music-audio-representations'"
+    return (
+        f"pip install {package}. Embedding runs on JAX and PyTorch too (KERAS_BACKEND=jax or "
+        f"torch), and a file of mar export needs none of them"
     )
 
 

@@ -15,7 +15,7 @@ from absl import flags
 
 from mar.errors import ConfigError, InputError
 from mar.util import groups, overrides, shipped, terminal, usage, yaml_file
-from mar.util.backends import absence
+from mar.util.backends import needed_by
 
 
 def define_config_flags(required: bool = True) -> None:
@@ -209,7 +209,8 @@ def _guarded(main, argv):
             arguments = flags.FLAGS(argv)
             terminal.take(flags.FLAGS.verbose)
             _refuse_gone_flags()
-            code = _called(main, arguments)
+            with needed_by("this command"):
+                code = main(arguments)
         sys.stdout.flush()
         return code
     except BrokenPipeError:
@@ -225,13 +226,6 @@ def _guarded(main, argv):
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 128 + signal.SIGINT
-
-
-def _called(main, arguments):
-    try:
-        return main(arguments)
-    except ModuleNotFoundError as error:
-        raise absence(error, "this command") from None
 
 
 def _refuse_gone_flags():
