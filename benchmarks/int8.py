@@ -2,17 +2,20 @@
 
     python benchmarks/int8.py --model MODEL --music FOLDER [--least 0.99]
 
-Prints a line for each choice of `mar.onnx.quantization.choices`, from all convolutions in int8 to
-almost none: their share of the work, the centred cosine on music that was not calibrated on, and
-the processor's time as a share of float32's. The first is calibrated on signals, as the engine of
-mar embed is, the others on one half of the music; all are measured on the other half.
+Prints first what mar embed --precision int8 takes, which is calibrated on signals and chosen by
+them, with its centred cosine on music and the processor's time as a share of float32's; and how
+like music the signals are. Then a line for each choice of `mar.onnx.quantization.choices`, from all
+convolutions in int8 to almost none, calibrated on one half of the music. All are measured on the
+other half.
 """
 
+import numpy as np
 from absl import app, flags
 
 import mar
 from mar.embedding import files
 from mar.onnx import exporting, quantization
+from mar.onnx.agreement import Agreement
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("model", None, "The model: what mar.load_model takes.", required=True)
@@ -20,19 +23,44 @@ flags.DEFINE_string("music", None, "Folder of real music.", required=True)
 flags.DEFINE_float("least", 1.0, "Centred cosine after which nothing is tried.")
 
 
+def described(snippets: np.ndarray) -> str:
+    """Log-mel `(n, frames, mels)` in numbers that music and signals should have in common."""
+    mean, deviation = snippets.mean((1, 2)), snippets.std((1, 2))
+    standard = (snippets - mean[:, None, None]) / np.maximum(deviation, 0.01)[:, None, None]
+    bass, treble = (part.mean() for part in (standard[..., :24], standard[..., -24:]))
+    lasting = standard.std(axis=1).mean()
+    steps = np.abs(np.diff(standard, axis=2)).mean()
+    between = standard.mean(axis=1).std(axis=0).mean()
+    return (
+        f"{len(snippets)} windows: mean {mean.mean():.2f}, deviation {deviation.mean():.2f}; "
+        f"standardised: lowest quarter of the bands {bass:.2f}, highest {treble:.2f}, deviation "
+        f"over a window's time {lasting:.2f}, between windows {between:.2f}, step from band to "
+        f"band {steps:.2f}"
+    )
+
+
 def main(_):
     plan = exporting.Plan(mar.load_model(FLAGS.model))
     audio = [item.path for item in files.find([FLAGS.music]) if item.expected]
     network = exporting.network_file(plan)
-    calibration, held_out = exporting.halves(exporting.waveforms(audio, plan.log_mel))
-    signals, _ = exporting.halves(exporting.waveforms((), plan.log_mel, "int8"))
-    parts = (signals, calibration, held_out)
-    of_signals, of_music, measured = (exporting.snippets_of(plan, part) for part in parts)
-    print(f"{len(of_music)} windows to calibrate on, {len(measured)} to measure on")
-    first = quantization.choices(network, of_signals, measured, lambda _: True)
-    print(f"calibrated on {len(of_signals)} windows of signals: {next(first)}", flush=True)
+    parts = [
+        *exporting.halves(exporting.waveforms((), plan.log_mel, "int8")),
+        *exporting.halves(exporting.waveforms(audio, plan.log_mel)),
+    ]
+    signals, other_signals, music, measured = (exporting.snippets_of(plan, part) for part in parts)
+    print("signals,", described(signals))
+    print("music,", described(music), flush=True)
+
+    *_, default = quantization.choices(
+        network, signals, other_signals, lambda each: each.centred >= exporting.LEAST_CENTRED
+    )
+    reference, seconds = quantization.timed(network, measured)
+    embeddings, took = quantization.timed(default.network, measured)
+    centred = Agreement.of(embeddings, reference).centred
+    print(f"the default, on signals: {default}")
+    print(f"the default, on music: {centred:.4f}, {took / seconds:.2f} of the time", flush=True)
     for choice in quantization.choices(
-        network, of_music, measured, lambda each: each.centred >= FLAGS.least
+        network, music, measured, lambda each: each.centred >= FLAGS.least
     ):
         print(choice, flush=True)
 

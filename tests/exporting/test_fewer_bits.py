@@ -14,6 +14,7 @@ from mar.onnx import exporting, quantization
 from mar.onnx.agreement import Agreement
 from mar.onnx.graph import Graph
 from mar.onnx.ranges import Range
+from mar.onnx.signals import signals
 
 
 @pytest.fixture(scope="module")
@@ -119,6 +120,22 @@ def test_an_int8_file(plan, music, tmp_path):
     assert found.provenance["quantization"]
 
 
+def test_signals_are_like_music_where_it_matters(plan):
+    """Bounds around what `benchmarks/int8.py` printed of game music."""
+    made = signals(8, 16000)
+    assert [each.shape for each in made] == [(13 * 16000,)] * 8
+    assert all(np.isfinite(each).all() and 0 < np.abs(each).max() <= 1 for each in made)
+    np.testing.assert_array_equal(made[3], signals(4, 16000)[3])
+    snippets = exporting.snippets_of(plan, made)
+    mean, deviation = (getattr(snippets, of)((1, 2), keepdims=True) for of in ("mean", "std"))
+    standard = (snippets - mean) / deviation
+    bands = standard.mean((0, 1))
+    assert bands[:24].mean() > 0.5
+    assert bands[-24:].mean() < -0.5
+    assert 0.3 < standard.std(axis=1).mean() < 0.6  # what is loud lasts
+    assert standard.mean(axis=1).std(axis=0).mean() > 0.2  # windows differ
+
+
 def test_int8_that_disagrees_is_refused(plan, music, tmp_path):
     with pytest.raises(InputError, match=r"not written.*int8.*at least 1\.0.*--least_centred"):
         exporting.write_onnx(plan, tmp_path / "a.onnx", music, "int8", least=1.0)
@@ -160,12 +177,17 @@ def test_float16_of_a_model_that_was_not_exported_names_the_command():
         mar.Embedder(small_file()[0], precision="float16")
 
 
-def test_another_calibration_is_another_quantisation(plan, music, tmp_path):
+def test_another_calibration_is_another_quantisation(plan, music, tmp_path, monkeypatch, caplog):
+    """And int8 that saves no time is said, as often as that is so."""
     made = []
-    for number, audio in enumerate((music[:2], music[2:])):
-        path = tmp_path / f"{number}.onnx"
+    for audio, most, said in ((music[:2], 0.0, 1), (music[2:], 1e9, 0)):
+        caplog.clear()
+        monkeypatch.setattr(exporting, "_NOT_FASTER", most)
+        path = tmp_path / f"{said}.onnx"
         exporting.write_onnx(plan, path, audio, "int8", least=-1.0)
         made.append(mar.Embedder(path).provenance["quantization"])
+        warnings = [each.getMessage() for each in caplog.records if each.levelname == "WARNING"]
+        assert sum("of the time of float32" in text for text in warnings) == said
     assert made[0] != made[1]
 
 
