@@ -6,21 +6,30 @@ Prints first what mar embed --precision int8 takes, which is calibrated on signa
 them, with its centred cosine on music and the processor's time as a share of float32's; and how
 like music the signals are. Then a line for each choice of `mar.onnx.quantization.choices`, from all
 convolutions in int8 to almost none, calibrated on one half of the music. All are measured on the
-other half.
+other half. Last, in which operators the time of both is spent.
 """
 
+import collections
+import json
+import pathlib
+import tempfile
+
 import numpy as np
+import onnx
+import onnxruntime
 from absl import app, flags
 
 import mar
 from mar.embedding import files
 from mar.onnx import exporting, quantization
 from mar.onnx.agreement import Agreement
+from mar.onnx.waveform import EMBEDDING, SNIPPETS
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("model", None, "The model: what mar.load_model takes.", required=True)
 flags.DEFINE_string("music", None, "Folder of real music.", required=True)
 flags.DEFINE_float("least", 1.0, "Centred cosine after which nothing is tried.")
+ROUNDS, BATCH = 10, 8  # of which the fastest counts; windows at once
 
 
 def described(snippets: np.ndarray) -> str:
@@ -37,6 +46,33 @@ def described(snippets: np.ndarray) -> str:
         f"over a window's time {lasting:.2f}, between windows {between:.2f}, step from band to "
         f"band {steps:.2f}"
     )
+
+
+def spent(network: onnx.ModelProto, snippets: np.ndarray) -> dict[str, float]:
+    """Milliseconds of one thread in each kind of operator, the most first.
+
+    A node counts with the least that it took in any of some runs.
+    """
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.enable_profiling = True
+    with tempfile.TemporaryDirectory() as folder:
+        options.profile_file_prefix = f"{folder}/"
+        session = onnxruntime.InferenceSession(
+            network.SerializeToString(), options, providers=["CPUExecutionProvider"]
+        )
+        for _ in range(ROUNDS):
+            session.run([EMBEDDING], {SNIPPETS: snippets})
+        events = json.loads(pathlib.Path(session.end_profiling()).read_text(encoding="utf-8"))
+    least: dict[tuple[str, str], float] = {}
+    for event in events:
+        if event["name"].endswith("_kernel_time"):
+            node = event["args"]["op_name"], event["name"]
+            least[node] = min(event["dur"] / 1000, least.get(node, np.inf))
+    total: collections.Counter[str] = collections.Counter()
+    for (kind, _), milliseconds in least.items():
+        total[kind] += milliseconds
+    return dict(total.most_common())
 
 
 def main(_):
@@ -63,6 +99,10 @@ def main(_):
         network, music, measured, lambda each: each.centred >= FLAGS.least
     ):
         print(choice, flush=True)
+    for name, made in (("float32", network), ("the default", default.network)):
+        kinds = spent(made, measured[:BATCH])
+        parts = [f"{kind} {milliseconds:.3g}" for kind, milliseconds in kinds.items()]
+        print(f"{name}, {BATCH} windows, {sum(kinds.values()):.3g} ms: {', '.join(parts[:7])}")
 
 
 if __name__ == "__main__":
