@@ -5,7 +5,6 @@ takes PyTorch's build for processors where it is told to, for example by a PIP_C
 """
 
 import importlib.metadata
-import os
 import pathlib
 import re
 import subprocess
@@ -44,7 +43,8 @@ def of_keras(backend: str) -> str:
 
 def of_onnx() -> str:
     """Path of a Python that has what mar needs to run exported models."""
-    return interpreter("onnx", "-r", os.fspath(ROOT / "requirements-onnx.txt"))
+    lines = (ROOT / "requirements-onnx.txt").read_text(encoding="utf-8").splitlines()
+    return interpreter("onnx", *(line for line in lines if not line.startswith("#")))
 
 
 def of_sxmp_mule() -> str:
