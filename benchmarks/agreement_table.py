@@ -3,10 +3,11 @@
     python -m benchmarks.agreement_table --model MODEL.keras --weights "golden" --music FOLDER \\
         --output docs/reference/agreement.md [--files 12] [--seconds 20] [--rows TensorFlow,JAX]
 
-MODEL is a published `.keras` file. Of every other file of the music the first seconds are embedded;
-the files between them calibrate int8. Every row runs in a process of its own, in an environment of
-its own (benchmarks/environments.py), whose installed megabytes are counted; what it runs is
-exported first, into a temporary folder. Rows are compared with the first. The machine is named.
+MODEL is a published `.keras` file. Of every file of the music, or of some, the first seconds are
+embedded. Every row runs in a process of its own, in an environment of its own
+(benchmarks/environments.py), whose installed megabytes are counted; what it runs is exported first,
+into a temporary folder: int8 calibrated on signals, as it is by default. Rows are compared with the
+first. The machine is named.
 """
 
 import os
@@ -69,9 +70,7 @@ class Row(NamedTuple):
     environment: dict[str, str]
 
 
-def rows(
-    model: str, calibration: pathlib.Path, folder: pathlib.Path
-) -> dict[str, Callable[[], Row]]:
+def rows(model: str, folder: pathlib.Path) -> dict[str, Callable[[], Row]]:
     """What makes each row ready."""
 
     def of_keras(backend, *program):
@@ -83,8 +82,7 @@ def rows(
 
     def exported(precision):
         path = folder / f"{precision}.onnx"
-        music = ("--audio", calibration) if precision == "int8" else ()
-        export("--precision", precision, *music, "--output", path)
+        export("--precision", precision, "--output", path)
         return Row(
             environments.of_onnx(), ("row_mar.py", "embedder", str(path)), environments.SOURCES
         )
@@ -156,12 +154,9 @@ def main(_):
     lines, reference = [], None
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
-        others = paths[1::2]
-        chosen = others[:: max(1, len(others) // FLAGS.files)][: FLAGS.files]
+        chosen = paths[:: max(1, len(paths) // FLAGS.files)][: FLAGS.files]
         music = excerpts(chosen, folder)
-        calibration = folder / "calibration.txt"
-        calibration.write_text("\n".join(paths[::2]))
-        for name, ready in rows(os.path.abspath(FLAGS.model), calibration, folder).items():
+        for name, ready in rows(os.path.abspath(FLAGS.model), folder).items():
             if FLAGS.rows and name not in (FIRST, *FLAGS.rows):
                 continue
             row = ready()
