@@ -9,6 +9,7 @@ import shlex
 import sys
 
 import numpy as np
+import pandas as pd
 import pytest
 import yaml
 
@@ -118,6 +119,21 @@ def test_a_program_gets_its_column(small):
     function = small("examples.encoders.spectrum:encode", "function")
     command = shlex.join([sys.executable, spectrum.__file__])
     assert_same_column(small(f"command:{command}?sample_rate=16000", "program"), function)
+
+
+def test_a_search_begins_with_the_probe_of_table_2(small, monkeypatch):
+    """Whose steps are few here."""
+    few = pathlib.Path("small").absolute()
+    monkeypatch.setattr(
+        probes.shipped, "configuration", lambda name: few / f"{pathlib.Path(name).name}.yaml"
+    )
+    facts = small("examples.encoders.spectrum:encode", "a", choice=probes.chosen("search", 2))
+    assert facts["trials"] == 2
+    trials = pd.read_csv("out/results/search/GTZAN/a/0/trials.csv")
+    assert len(trials) == 2
+    schedule = yaml.safe_load((few / "GTZAN.yaml").read_text())["MLP"]["optimizer"]["ScoochAdam"]
+    rate = schedule["schedule"]["WarmupSchedule"]["warm_learning_rate"]
+    assert trials["learning_rate"][0] == pytest.approx(float(rate)) != trials["learning_rate"][1]
 
 
 def test_the_published_model_gets_its_own_probes(small, tmp_path, monkeypatch):
