@@ -15,7 +15,7 @@ import pytest
 from helpers.distributions import cp_list
 from helpers.resources import reference
 from mar.probing.metrics import undefined_labels
-from mar.tasks import TASKS, Task, msd, readers
+from mar.tasks import TASKS, Task, json_stream, msd, readers
 from mar.tasks.keys import parse_key
 from mar.tasks.magnatagatune import CORRUPT
 
@@ -288,7 +288,7 @@ def test_the_real_excerpts_are_read():
     assert len(rows) == 20370
     assert all(row["track_id"].startswith("TR") for row in rows)
     notes = dict(
-        readers.stream_object(reference("datasets/nsynth/nsynth-test/examples.first23.json"), 700)
+        json_stream.entries(reference("datasets/nsynth/nsynth-test/examples.first23.json"), 700)
     )
     assert len(notes) == 23
     assert all(note == entry["note_str"] for note, entry in notes.items())
