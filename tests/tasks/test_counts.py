@@ -7,13 +7,12 @@ import gzip
 import json
 import logging
 import shutil
-import tarfile
 
 import numpy as np
 import pytest
 
 from helpers.distributions import cp_list
-from helpers.resources import reference
+from helpers.resources import reference, unpacked_giantsteps
 from mar.probing.metrics import undefined_labels
 from mar.tasks import TASKS, Task, json_stream, msd, readers
 from mar.tasks.keys import parse_key
@@ -163,15 +162,7 @@ def test_emo(source, counts):
 @pytest.fixture(scope="module")
 def giantsteps(tmp_path_factory):
     """Both repositories, as they are cloned."""
-    folder = tmp_path_factory.mktemp("giantsteps")
-    source = reference("datasets/giantsteps")
-    for name in ("giantsteps-key-dataset", "giantsteps-mtg-key-dataset"):
-        with tarfile.open(source / name / "annotations_key_genre_md5.tar.gz") as archive:
-            archive.extractall(folder, filter="data")
-    mtg = "giantsteps-mtg-key-dataset/annotations"
-    for name in ("annotations.txt", "beatport_metadata.txt"):
-        shutil.copy(source / mtg / name, folder / mtg / name)
-    return folder
+    return unpacked_giantsteps(tmp_path_factory.mktemp("giantsteps"))
 
 
 @pytest.mark.usefixtures("no_warning")
