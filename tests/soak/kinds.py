@@ -470,7 +470,7 @@ def head():
 def head_parts():
     from mar.probing.calibration import Calibration, Rule
     from mar.probing.dense import Layers
-    from mar.probing.head import Parts
+    from mar.probing.head_file import Parts
 
     rng = np.random.default_rng(0)
     layers = Layers(

@@ -25,7 +25,8 @@ from mar.probing.dense import Layers
 from mar.probing.description import about, machine_facts, probe_facts, task_facts
 from mar.probing.fitting import Aim
 from mar.probing.floor import floor_facts, vote
-from mar.probing.head import Head, Parts
+from mar.probing.head import Head
+from mar.probing.head_file import Parts
 from mar.probing.joining import EmbeddedTask, join
 from mar.probing.judging import by_decision, judge
 from mar.probing.outputs import check_loss
