@@ -143,7 +143,8 @@ def test_the_published_probes_run_as_they_were_published(tmp_path):
     prepare(tmp_path, ["Jam-MT"])
     shutil.copytree(probes, tmp_path / "cache" / "tasks" / "probes")
     runs = Runs(tmp_path, ["Jam-MT"], "--probes=published")
-    ended = run_python("-c", PUBLISHED, *runs.arguments, cwd=tmp_path, MAR_CACHE=tmp_path / "cache")
+    cache = str(tmp_path / "cache")
+    ended = run_python("-c", PUBLISHED, *runs.arguments, cwd=tmp_path, MAR_CACHE=cache)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     (run,) = mar.Results(tmp_path / "out" / "results" / "published").runs
     published = yaml.safe_load((probes / "Jam-MT" / "Musicset_ULarge.yml").read_text())
