@@ -2,6 +2,7 @@
 
     python -m soak.growth embed --minutes 30     `make soak-embed`
     python -m soak.growth train --minutes 30     `make soak-train`
+    python -m soak.growth explore --minutes 30   `make soak-explore`
 
 Memory is that of the process and of those that it started, without what they share with others.
 What was seen goes into the table of faults (`soak.table`), and into a plot beside it.
@@ -19,6 +20,7 @@ import time
 import psutil
 from matplotlib.figure import Figure
 
+from helpers import three_kinds
 from helpers.processes import start_python
 from soak import commands, table
 
@@ -33,6 +35,31 @@ embedder = mar.Embedder(model)
 while True:
     embedder.embed_folder(music, output)
     shutil.rmtree(output)
+    print("round", flush=True)
+"""
+
+# Serves a page, and asks everything that a user who looks, listens and teaches asks.
+EXPLORE = """
+import json, sys, urllib.request
+from mar import Embeddings
+embeddings, heads = sys.argv[1:]
+page = Embeddings(embeddings).explore(output=heads)
+
+def ask(path, body=None):
+    kind = {"content-type": "application/json"} if body else {}
+    data = json.dumps(body).encode() if body else None
+    with urllib.request.urlopen(urllib.request.Request(page.address + path, data, kind)) as answer:
+        return answer.read()
+
+while True:
+    for path in ("", "points", "about", "search?text=low", "between/0/9"):
+        ask(path)
+    for row in range(20):
+        for path in (f"tracks/{row}", f"nearest/{row}", f"sound/{row}", f"wave/{row}"):
+            ask(path)
+    ask("labels", {"label": "deep", "yes": [0, 1, 2], "no": [20, 21]})
+    ask("probabilities?label=deep")
+    ask("export", {"rows": [0, 1, 2], "format": "csv", "label": "deep"})
     print("round", flush=True)
 """
 
@@ -52,7 +79,17 @@ def training(inputs, output):
     return start_python(*arguments)
 
 
-WORK = {"embed": ("mar.Embedder.embed_folder", embedding), "train": ("mar train", training)}
+def exploring(inputs, output):
+    """A program that serves a page and asks it everything; it prints a line after each round."""
+    three_kinds.write_catalogue(inputs)
+    return start_python("-c", EXPLORE, inputs / "emb", output)
+
+
+WORK = {
+    "embed": ("mar.Embedder.embed_folder", embedding),
+    "train": ("mar train", training),
+    "explore": ("mar.Embeddings.explore", exploring),
+}
 
 
 def sample(process):

@@ -16,8 +16,9 @@ HEAD = """\
 # What it survives
 
 What was done to it, how often, and what was lost. `make soak` does all of it again, in parts:
-`make soak-inputs`, `soak-kills`, `soak-embed`, `soak-train`, each of which resumes where it was
-interrupted. To begin anew, delete `docs/design/faults.json`. `make test` has one of each kind.
+`make soak-inputs`, `soak-kills`, `soak-embed`, `soak-train`, `soak-explore`, each of which resumes
+where it was interrupted. To begin anew, delete `docs/design/faults.json`. `make test` has one of
+each kind.
 """
 KILLS = """\
 ## Kills
