@@ -26,7 +26,7 @@ Point = tuple[float, contest.Cost]
 
 
 def sizes(*whole: int) -> list[int]:
-    return [size // FLAGS.divide for size in whole]
+    return [max(1, size // FLAGS.divide) for size in whole]
 
 
 def embedding(model: pathlib.Path, music: pathlib.Path, output: pathlib.Path) -> contest.Cost:
