@@ -63,6 +63,10 @@ REASONS: dict[tuple[str, str], str] = {
         "memory. On the clock the share is less, and less still on a machine that does other work: "
         "each of the 700 operations waits for the later of the threads."
     ),
+    ("snippets", "cut bytes, 16 crops a record"): (
+        "It takes sixteen snippets of each track that it reads, one after the other; ours are each "
+        "of a track of its own, as a batch of contrastive pairs must be."
+    ),
     ("forward-bfloat16", "matrix products"): (
         "Products in bfloat16 are twice as fast and more, and what is beside them is not: "
         "activations are computed in float32 (in bfloat16 their erf took seven times as long), and "

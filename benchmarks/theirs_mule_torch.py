@@ -48,8 +48,10 @@ def probe(items, labels, steps, batch, hidden, dimensions):
     )
     features = torch.randn(items, dimensions)
     targets = (torch.rand(items, labels) < 0.05).float()
-    layers = [torch.nn.Linear(dimensions, hidden), torch.nn.ReLU(), torch.nn.Linear(hidden, labels)]
-    model = torch.nn.Sequential(*layers) if hidden else torch.nn.Linear(dimensions, labels)
+    model = torch.nn.Linear(hidden or dimensions, labels)
+    if hidden:
+        first = torch.nn.Linear(dimensions, hidden)
+        model = torch.nn.Sequential(first, torch.nn.ReLU(), model)
     optimizer, loss = torch.optim.Adam(model.parameters()), torch.nn.BCEWithLogitsLoss()
 
     def turn():
