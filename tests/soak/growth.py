@@ -25,7 +25,8 @@ from helpers.processes import start_python
 from soak import commands, table
 
 SAMPLES = 200
-GROWTH_MIB, GROWTH_FILES = 64, 8  # from the first tenth to the end, at most
+STARTING = 0.75  # minutes in which a program may still grow
+GROWTH_MIB, GROWTH_FILES = 64, 8  # after the start, at most
 # Embeds the same files again and again, into data sets that are removed.
 EMBED = """
 import shutil, sys
@@ -136,7 +137,8 @@ def _copy(source, target):
 
 def entry(what, minutes, samples, rounds):
     """What the table says."""
-    settled = samples[len(samples) // 10 :]
+    begun = min(max(minutes / 10, STARTING), minutes / 2)
+    settled = [sample for sample in samples if sample[0] >= begun]
     return {
         "command": WORK[what][0],
         "minutes": round(minutes, 1),

@@ -47,8 +47,8 @@ else without a word.
 GROWTH = """\
 ## Memory and descriptors
 
-One process worked for the time that is given. The figures are those after its first tenth and at
-its end; the plot shows all.
+One process worked for the time that is given. The figures are those after its start, a tenth of
+the time, and at its end; the plot shows all.
 
 | What | Minutes | Rounds | MiB, then and at the end | Open files, then and at the end |
 |---|---|---|---|---|
