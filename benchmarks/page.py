@@ -163,7 +163,7 @@ def readme(measured: dict[str, contest.Row]) -> list[str]:
         if key in measured:
             row = measured[key]
             others = (
-                f"{name.partition(',')[0]} {statistics.median(row.ratios(name)):.2g}"
+                f"{name.partition(',')[0]} {_times(row.ratios(name))}"
                 for name in row.aims
                 if name != row.limit
             )
@@ -180,6 +180,11 @@ def machines(measured: dict[str, contest.Row]) -> list[str]:
             f"Machine: {machine}. Load while measured: {min(loads):.0f} to {max(loads):.0f}."
         )
     return lines
+
+
+def _times(ratios: list[float]) -> str:
+    middle = statistics.median(ratios)
+    return f"{middle:,.0f}" if middle >= 10 else f"{middle:.2g}"
 
 
 def scales(measured: dict[str, contest.Row], growth: dict | None) -> list[str]:
