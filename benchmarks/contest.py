@@ -6,6 +6,7 @@ the ratios of the rounds, and keeps all seconds in benchmarks/results/ROW.json, 
 """
 
 import concurrent.futures
+import contextlib
 import dataclasses
 import json
 import multiprocessing
@@ -16,10 +17,11 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.metadata import version
 
-RESULTS = pathlib.Path(__file__).parent / "results"
+ROOT = pathlib.Path(__file__).parents[1]
+RESULTS = ROOT / "benchmarks" / "results"
 _LIBRARIES = ("tensorflow", "keras", "numpy", "onnxruntime", "jax")
 
 
@@ -83,6 +85,7 @@ def run(
     what: str,
     contestants: Mapping[str, Callable[[], object]],
     rounds: int = 5,
+    warm_up: bool = True,
     aims: Mapping[str, float] | None = None,
     limit: str | None = None,
     work: float | None = None,
@@ -93,12 +96,13 @@ def run(
     Args:
         row: name of the file of the result.
         contestants: ours first. A call is a turn; it is timed, unless it returns its `Cost`.
-        rounds: turns of each that count; one before them does not, in which much is compiled.
+        rounds: turns of each that count.
+        warm_up: whether a turn before them does not, in which much is compiled.
         aims, limit, work, unit: see `Row`.
     """
     before = os.getloadavg()[0]
     costs: dict[str, list[Cost]] = {name: [] for name in contestants}
-    for number in range(rounds + 1):
+    for number in range(0 if warm_up else 1, rounds + 1):
         for name, contestant in contestants.items():
             result, seconds = timed(contestant)
             cost = result if isinstance(result, Cost) else Cost(seconds)
@@ -179,6 +183,34 @@ def process(command: Sequence[str | os.PathLike[str]], **environment: str) -> Co
     if code:
         raise SystemExit(f"{command}: ended with {code}")
     return Cost(seconds, megabytes)
+
+
+@contextlib.contextmanager
+def program(command: Sequence[str | os.PathLike[str]]) -> Iterator[Callable[[], Cost]]:
+    """Starts a program that calls `benchmarks.turns.take`, in whatever environment.
+
+    Yields:
+        a contestant: a call is a turn.
+
+    Raises:
+        SystemExit: it ended.
+    """
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    with subprocess.Popen([*map(str, command)], env=environment, **pipes) as process:
+
+        def answer() -> list[str]:
+            line = process.stdout.readline()
+            if not line:
+                raise SystemExit(f"{command}: ended with {process.wait()}")
+            return line.split()
+
+        def turn() -> Cost:
+            print(file=process.stdin, flush=True)
+            return Cost(*map(float, answer()))
+
+        answer()
+        yield turn
 
 
 def child(function: Callable[..., float], *arguments: object) -> Cost:

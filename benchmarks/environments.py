@@ -57,6 +57,25 @@ def of_mule_torch() -> str:
     return interpreter("mule-torch", "mule-torch==0.2.0", "soundfile", "soxr")
 
 
+def sxmp_mule(*arguments: object) -> list[str]:
+    """The command that runs benchmarks/theirs_sxmp_mule.py."""
+    return [of_sxmp_mule(), "-m", "benchmarks.theirs_sxmp_mule", *map(str, arguments)]
+
+
+def mule_torch(*arguments: object) -> list[str]:
+    """The command that runs benchmarks/theirs_mule_torch.py."""
+    return [of_mule_torch(), "-m", "benchmarks.theirs_mule_torch", *map(str, arguments)]
+
+
+def mule_torch_weights(model: os.PathLike[str], folder: pathlib.Path) -> pathlib.Path:
+    """Those of a model in the format of mule-torch, in a folder."""
+    from benchmarks import row_mule_torch
+
+    path = folder / "torch"
+    row_mule_torch.convert(os.fspath(model), str(path), "--python", of_mule_torch())
+    return path
+
+
 def megabytes(python: str) -> int:
     """Of all packages in an environment."""
     code = "import sysconfig; print(sysconfig.get_path('purelib'))"

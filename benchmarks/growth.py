@@ -1,25 +1,32 @@
-"""How time and memory grow: with files, their length, tracks in a manifest, labels, and replicas.
+"""How time and memory grow: with files, their length, tracks in a manifest, labels, and workers.
 
-    python -m benchmarks.growth
+    python -m benchmarks.growth [--divide 1]
 
 Each size is a process of its own. The network has an eighth of its width where it is not the point.
 The sizes and what they took are kept in benchmarks/results/growth.json.
 """
 
+import csv
 import json
 import pathlib
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
 
-from absl import app
+from absl import app, flags
 
 from benchmarks import contest, records
 from benchmarks.audio import song
 from mar.models import saving
 from mar.models.sfnfnet import SfNfNetF0
 
+FLAGS = flags.FLAGS
+flags.DEFINE_integer("divide", 1, "Divisor of all sizes, to try this script.")
 Point = tuple[float, contest.Cost]
+
+
+def sizes(*whole: int) -> list[int]:
+    return [max(1, size // FLAGS.divide) for size in whole]
 
 
 def embedding(model: pathlib.Path, music: pathlib.Path, output: pathlib.Path) -> contest.Cost:
@@ -29,7 +36,7 @@ def embedding(model: pathlib.Path, music: pathlib.Path, output: pathlib.Path) ->
 
 def files(folder: pathlib.Path, model: pathlib.Path) -> Iterator[Point]:
     """Files of five seconds."""
-    for count in (100, 400, 1600):
+    for count in sizes(50, 200, 800):
         music = folder / f"{count} files"
         music.mkdir()
         song(music / "0.flac", 5 / 60)
@@ -40,7 +47,7 @@ def files(folder: pathlib.Path, model: pathlib.Path) -> Iterator[Point]:
 
 def minutes(folder: pathlib.Path, model: pathlib.Path) -> Iterator[Point]:
     """Length of one file."""
-    for count in (10, 40, 160):
+    for count in sizes(5, 20, 80):
         path = folder / f"{count}.flac"
         song(path, count)
         yield count, embedding(model, path, folder / f"of {count} minutes")
@@ -54,7 +61,7 @@ def open_manifest(folder: str) -> float:
 
 def tracks(folder: pathlib.Path, _: pathlib.Path) -> Iterator[Point]:
     """Tracks in a manifest that is opened."""
-    for count in (100_000, 400_000, 1_600_000):
+    for count in sizes(100_000, 400_000, 1_600_000):
         records.simulate(folder / f"{count} tracks", count, per_shard=36)
         yield count, contest.child(open_manifest, str(folder / f"{count} tracks"))
 
@@ -68,8 +75,22 @@ def probe_seconds(labels: int) -> float:
 
 def labels(_: pathlib.Path, __: pathlib.Path) -> Iterator[Point]:
     """Labels of a probe, 500 steps."""
-    for count in (50, 200, 800):
+    for count in sizes(50, 200, 800):
         yield count, contest.child(probe_seconds, count)
+
+
+def workers(folder: pathlib.Path, _: pathlib.Path) -> Iterator[Point]:
+    """Worker processes that write records of forty files of half a minute."""
+    rows = [("id", "path", "labels")]
+    for number in range(max(4, 40 // FLAGS.divide)):
+        path = song(folder / f"{number}.flac", 0.5, number)
+        rows.append((str(number), path.name, "a"))
+    with open(folder / "tracks.csv", "w", newline="") as file:
+        csv.writer(file).writerows(rows)
+    write = [sys.executable, "-m", "tfrecord_tools.write", "--table", folder / "tracks.csv"]
+    for count in (1, 2, 4):
+        output = folder / f"by {count}"
+        yield count, contest.process([*write, "--output", output, "--workers", str(count)])
 
 
 MEASURED: dict[str, Callable[[pathlib.Path, pathlib.Path], Iterator[Point]]] = {
@@ -77,6 +98,7 @@ MEASURED: dict[str, Callable[[pathlib.Path, pathlib.Path], Iterator[Point]]] = {
     "minutes of one file": minutes,
     "tracks in a manifest": tracks,
     "labels of a probe": labels,
+    "workers": workers,
 }
 
 

@@ -1,47 +1,45 @@
-"""Seconds until the published weights can be used.
+"""Loading 250 MB of weights, once everything is imported.
 
-    python benchmarks/load_model.py MODEL [--repeats 3]
+    python -m benchmarks.load_model [--model MODEL.keras] [--rounds 1]
 
-MODEL is a published `.keras` file or SavedModel folder, or `mule`. Each repetition is a new
-process, and prints the seconds for `import mar`, for the imports that loading needs (TensorFlow,
-most of it), for `mar.load_model`, and for a first forward pass of one snippet.
+MODEL is a published `.keras` file; without it the weights are those of the tests. sxmp-mule's are
+loaded by Keras 2, as there, and mule-torch's from its own format.
 """
 
-import statistics
-import subprocess
-import sys
+import pathlib
+import tempfile
 
 from absl import app, flags
 
+import mar
+from benchmarks import contest, environments, golden
+
 FLAGS = flags.FLAGS
-flags.DEFINE_integer("repeats", 3, "Processes.")
-
-SCRIPT = """
-import sys, time
-marks = [time.perf_counter()]
-import mar; marks.append(time.perf_counter())
-mar.load_model; marks.append(time.perf_counter())
-model = mar.load_model(sys.argv[1]); marks.append(time.perf_counter())
-import numpy
-model(numpy.zeros((1, 96, 300, 1), "float32")); marks.append(time.perf_counter())
-print(*(b - a for a, b in zip(marks, marks[1:])))
-"""
+flags.DEFINE_string("model", None, "A published .keras file.")
+flags.DEFINE_integer("rounds", 1, "Turns of each; sxmp-mule takes a minute.")
 
 
-def main(argv):
-    if len(argv) != 2:
-        raise app.UsageError("expected one model")
-    runs = []
-    for _ in range(FLAGS.repeats):
-        command = [sys.executable, "-c", SCRIPT, argv[1]]
-        output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-        runs.append([float(word) for word in output.split()])
-    for name, *seconds in zip(
-        ("import mar", "imports for loading", "load_model", "first forward pass"),
-        *runs,
-        strict=True,
-    ):
-        print(f"{name}: {statistics.median(seconds):.2f} s (of {FLAGS.repeats} processes)")
+def main(_):
+    with tempfile.TemporaryDirectory() as place, golden.model(FLAGS.model) as model:
+        folder = pathlib.Path(place)
+        weights = environments.mule_torch_weights(model, folder)
+        config = golden.pipeline(model, folder)
+        with (
+            contest.program(environments.sxmp_mule("load", config)) as published,
+            contest.program(environments.mule_torch("load", weights)) as torch,
+        ):
+            contest.run(
+                "load-model",
+                "Loading 250 MB of weights",
+                {
+                    "mar": lambda: mar.load_model(model),
+                    "sxmp-mule": published,
+                    "mule-torch": torch,
+                },
+                aims={"sxmp-mule": 10.0},
+                rounds=FLAGS.rounds,
+                warm_up=False,
+            )
 
 
 if __name__ == "__main__":

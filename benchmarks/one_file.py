@@ -1,10 +1,10 @@
 """One file of three minutes, from a command's start to its end, beside other programs.
 
-    python -m benchmarks.one_file --model MODEL.keras [--rounds 3]
+    python -m benchmarks.one_file [--model MODEL.keras] [--minutes 3] [--rounds 1]
 
-MODEL is a published `.keras` file. sxmp-mule (1.1.2) is the published program; mule-torch (0.2)
-leaves reading and resampling to its users: soundfile and soxr here. Both have environments of their
-own (benchmarks/environments.py), and the same weights.
+MODEL is a published `.keras` file; without it the weights are those of the tests. The others are
+sxmp-mule (the published program) and mule-torch, in environments of their own
+(benchmarks/environments.py), with the same weights.
 """
 
 import pathlib
@@ -13,51 +13,36 @@ import tempfile
 
 from absl import app, flags
 
-from benchmarks import contest, environments, row_mule_torch
+from benchmarks import contest, environments, golden
 from benchmarks.audio import song
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string("model", None, "A published .keras file.", required=True)
-flags.DEFINE_integer("rounds", 3, "Turns of each.")
-CONFIG = environments.ROOT / "tests/data/published/configs/mule_embedding_timeline.yml"
-BY_MULE_TORCH = """
-import sys, numpy as np, soundfile, soxr, torch
-from mule_torch import MuleModel
-model = MuleModel.from_pretrained(model_dir=sys.argv[1]).eval()
-samples, rate = soundfile.read(sys.argv[2], dtype="float32", always_2d=True)
-samples = soxr.resample(samples.mean(axis=1), rate, 16000)
-with torch.no_grad():
-    np.save(sys.argv[3], np.asarray(model.embed_timeline(torch.tensor(samples)[None])))
-"""
+flags.DEFINE_string("model", None, "A published .keras file.")
+flags.DEFINE_float("minutes", 3.0, "Length of the file.")
+flags.DEFINE_integer("rounds", 1, "Turns of each.")
 
 
 def main(_):
-    with tempfile.TemporaryDirectory() as place:
+    with tempfile.TemporaryDirectory() as place, golden.model(FLAGS.model) as model:
         folder = pathlib.Path(place)
-        path = song(folder / "song.mp3", 3)
-        config = folder / "mule.yml"
-        described = CONFIG.read_text(encoding="utf-8")
-        config.write_text(
-            described.replace("./supporting_data/model/model.keras", str(FLAGS.model))
-        )
+        path = song(folder / "song.mp3", FLAGS.minutes)
         published = pathlib.Path(environments.of_sxmp_mule()).parent / "mule"
-        torch = environments.of_mule_torch()
-        row_mule_torch.convert(FLAGS.model, str(folder / "torch"), "--python", torch)
-        analyze = ["analyze", "--config", config, "-i", path, "-o"]
+        weights = environments.mule_torch_weights(model, folder)
+        theirs = environments.mule_torch("files", weights, path)
+        analyze = ["analyze", "--config", golden.pipeline(model, folder), "-i", path, "-o"]
         contest.run(
             "one-file",
-            "One file of three minutes, from start to end",
+            f"One file of {FLAGS.minutes:g} minutes, from start to end of a command",
             {
                 "mar": lambda: contest.process(
                     [sys.executable, "-m", "mar", *analyze, folder / "ours.npy"]
                 ),
                 "sxmp-mule": lambda: contest.process([published, *analyze, folder / "theirs.npy"]),
-                "mule-torch": lambda: contest.process(
-                    [torch, "-c", BY_MULE_TORCH, folder / "torch", path, folder / "torch.npy"]
-                ),
+                "mule-torch": lambda: contest.process(theirs, PYTHONPATH=str(contest.ROOT)),
             },
             aims={"sxmp-mule": 5.0, "mule-torch": 1.2},
             rounds=FLAGS.rounds,
+            warm_up=False,
         )
 
 

@@ -4,8 +4,8 @@
 
 MTT's probe of Table 2 (25,860 × 1728, batches of 256, 512 hidden units, 50 labels) and NSynth_P's
 linear one (1728 to 112, batches of 64), 500 steps of each. The same by Keras's `Model.fit`, as it
-is and with 100 steps an execution; MTT's by scikit-learn's `MLPClassifier`. The limit are the
-products of matrices that a step has.
+is and with 100 steps an execution; by PyTorch; MTT's by scikit-learn's `MLPClassifier`. The limit
+are the products of matrices that a step has.
 """
 
 import contextlib
@@ -17,7 +17,7 @@ import keras
 import numpy as np
 from absl import app, flags
 
-from benchmarks import contest, limits
+from benchmarks import contest, environments, limits
 from mar.probing.mlp import MLP
 from mar.probing.probe import Examples, train
 
@@ -26,6 +26,7 @@ flags.DEFINE_integer("rounds", 3, "Turns of each.")
 
 CONFIGS = pathlib.Path(__file__).parents[1] / "configs" / "probe"
 DIMENSIONS, STEPS = 1728, 500
+HIDDEN = {50: 512, 112: 0}  # units, by the number of labels
 MULTIPLICATIONS = {
     "MTT": 256 * (2 * DIMENSIONS * 512 + 3 * 512 * 50),
     "NSynth_P": 64 * 2 * DIMENSIONS * 112,
@@ -69,7 +70,9 @@ def ours(mlp: MLP, known: Examples) -> contest.Cost:
 def fit(mlp: MLP, known: Examples, steps_per_execution: int):
     """`Model.fit` over as many items."""
     model = mlp.build(DIMENSIONS, known.targets.shape[1])
-    model.compile(mlp.optimizer.build(), mlp.loss.build(), steps_per_execution=steps_per_execution)
+    model.compile(
+        keras.optimizers.Adam(), mlp.loss.build(), steps_per_execution=steps_per_execution
+    )
     rows = np.arange(STEPS * mlp.batch_size) % len(known.features)
     features, targets = known.features[rows], known.targets[rows].astype(np.float32)
     return lambda: model.fit(features, targets, mlp.batch_size, verbose=0)
@@ -92,6 +95,12 @@ def scikit_learn(mlp: MLP, known: Examples):
     return turn
 
 
+def pytorch(mlp: MLP, known: Examples):
+    """A loop as anyone would write it, in an environment that has PyTorch: a program."""
+    sizes = (*known.targets.shape, STEPS, mlp.batch_size, HIDDEN[known.targets.shape[1]])
+    return contest.program(environments.mule_torch("probe", *sizes, DIMENSIONS))
+
+
 def main(_):
     keras.utils.set_random_seed(0)
     for name, known in {
@@ -99,27 +108,32 @@ def main(_):
         "NSynth_P": examples(64_000, 112, one_hot=True),
     }.items():
         mlp = probe(name)
-        operations = 2 * MULTIPLICATIONS[name] * STEPS  # no gradient of the input
-        contestants = {
-            "mar": lambda mlp=mlp, known=known: ours(mlp, known),
-            "Model.fit": fit(mlp, known, 1),
-            "Model.fit, 100 steps an execution": fit(mlp, known, 100),
-            "matrix products": lambda operations=operations: contest.Cost(
-                operations / limits.products()
-            ),
-        }
-        if name == "MTT":
-            contestants["scikit-learn"] = scikit_learn(mlp, known)
-        contest.run(
-            f"probe-{name}",
-            f"{STEPS} steps of {name}'s probe",
-            contestants,
-            aims=dict.fromkeys({"Model.fit", "scikit-learn"} & {*contestants}, 5.0),
-            rounds=FLAGS.rounds,
-            limit="matrix products",
-            work=STEPS,
-            unit="steps",
-        )
+        with pytorch(mlp, known) as others:
+            measure(name, mlp, known, {"PyTorch": others})
+
+
+def measure(name: str, mlp: MLP, known: Examples, others: dict) -> None:
+    """A row."""
+    operations = 2 * MULTIPLICATIONS[name] * STEPS  # no gradient of the input
+    contestants = {
+        "mar": lambda: ours(mlp, known),
+        "Model.fit": fit(mlp, known, 1),
+        "Model.fit, 100 steps an execution": fit(mlp, known, 100),
+        **others,
+        "matrix products": lambda: contest.Cost(operations / limits.products()),
+    }
+    if name == "MTT":
+        contestants["scikit-learn"] = scikit_learn(mlp, known)
+    contest.run(
+        f"probe-{name}",
+        f"{STEPS} steps of {name}'s probe",
+        contestants,
+        aims=dict.fromkeys({"Model.fit", "scikit-learn", "PyTorch"} & {*contestants}, 5.0),
+        rounds=FLAGS.rounds,
+        limit="matrix products",
+        work=STEPS,
+        unit="steps",
+    )
 
 
 if __name__ == "__main__":

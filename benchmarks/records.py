@@ -121,6 +121,7 @@ def simulate(folder, tracks, per_shard):
         "frames": np.full(tracks, FRAMES),
         "labels": pa.ListArray.from_arrays(np.arange(tracks + 1, dtype=np.int32) * 10, labels),
         "checksum": np.zeros(tracks, np.uint32),
+        "group": pa.nulls(tracks, manifests.SCHEMA.field("group").type),
     }
     write_manifest(folder, shards, pa.table(columns))
 

@@ -1,6 +1,6 @@
 """Random snippets out of TFRecords, beside what people have.
 
-    python -m benchmarks.sampling [--rounds 5]
+    python -m benchmarks.sampling [--rounds 3]
 
 200 spectrograms of three minutes, in the page cache; batches of 512 snippets of three seconds. The
 same from `TFRecordDataset`, parse and random crop; from the best conventional layout, in which
@@ -20,7 +20,7 @@ from mar.data.pipelines import PairDataset, SnippetDataset
 from mar.records.reader import RecordReader
 
 FLAGS = flags.FLAGS
-flags.DEFINE_integer("rounds", 5, "Turns of each.")
+flags.DEFINE_integer("rounds", 3, "Turns of each.")
 FRAMES, MELS, SNIPPET, BATCH = records.FRAMES, records.N_MELS, records.SNIPPET, records.BATCH
 
 

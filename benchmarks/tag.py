@@ -35,22 +35,30 @@ PROVENANCE = {
 }
 
 
-def write_store(folder, tracks, rng):
-    folder.mkdir()
+def noise(tracks, rng):
+    """Random means of so many tracks, a thousand at a time."""
     for first in range(0, tracks, 1000):
+        yield rng.normal(size=(min(1000, tracks - first), DIMENSIONS)).astype(np.float32)
+
+
+def write_store(folder, batches):
+    """A data set of means, a file for each batch `(n, DIMENSIONS)`."""
+    folder.mkdir()
+    first = 0
+    for batch in batches:
         rows = [
             kept.Row(
                 f"album {number // 12}/{number}.flac",
                 "ok",
+                audio_hash=str(number),
                 duration=200.0,
                 times=np.zeros(1, np.float32),
                 values=values[None],
             )
-            for number, values in enumerate(
-                rng.normal(size=(min(1000, tracks - first), DIMENSIONS)).astype(np.float32), first
-            )
+            for number, values in enumerate(batch, first)
         ]
         kept.write(folder / f"part-{first:09d}.parquet", PROVENANCE, rows, 0)
+        first += len(batch)
 
 
 def write_head(path, task, rng):
@@ -116,8 +124,8 @@ def main(argv):
     rng = np.random.default_rng(0)
     with tempfile.TemporaryDirectory() as temporary:
         few, many = (pathlib.Path(temporary, name) for name in ("few", "many"))
-        write_store(few, 12, rng)
-        write_store(many, tracks, rng)
+        write_store(few, noise(12, rng))
+        write_store(many, noise(tracks, rng))
         heads = [pathlib.Path(temporary, f"{number}.safetensors") for number in range(3)]
         for number, path in enumerate(heads):
             write_head(path, f"task {number}", rng)

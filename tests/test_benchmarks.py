@@ -66,10 +66,55 @@ def test_processes_tell_their_memory_and_failures():
     assert cost.megabytes > 300
 
 
+def test_a_program_takes_turns_and_what_it_prints_is_no_answer():
+    turn = "print('noise'); time.sleep(0.02)"
+    script = f"import time; from benchmarks import turns; turns.take(lambda: exec({turn!r}))"
+    with contest.program([sys.executable, "-c", script]) as contestant:
+        costs = [contestant() for _ in range(2)]
+    assert all(0.02 <= cost.seconds < 5 for cost in costs)
+    assert all(cost.megabytes > 1 for cost in costs)
+    with (
+        pytest.raises(SystemExit, match="ended with 3"),
+        contest.program([sys.executable, "-c", "raise SystemExit(3)"]),
+    ):
+        pass
+
+
+def row_of(aims, limit=None):
+    seconds = {"mar": [1.0, 1.0], "slow": [4.0, 6.0], "machine": [0.5, 0.5]}
+    return contest.Row("A thing", seconds, {}, aims, limit, 3600, "rows", "a machine", (0, 0))
+
+
+def test_the_page_names_what_is_missed_and_why(monkeypatch):
+    rows = {"a-row": row_of({"slow": 10, "machine": 0.8}, "machine"), "other": row_of({})}
+    monkeypatch.setitem(page.REASONS, ("a-row", "machine"), "It waits for memory.")
+    assert page.missed(rows) == [
+        "* *A thing, slow*: 5, aim 10. The reason is not known.",
+        "* *A thing, machine*: 0.5, aim 0.8. It waits for memory.",
+    ]
+    assert page.table(rows)[2:] == [
+        "| A thing | 1 s | slow | 5 (4–6) | 10 |",
+        "|  |  | the limit: machine | 50% of it | 80% |",
+    ]
+    assert len(page.without_aims(rows)) == 3
+
+
+def test_what_large_catalogues_take_is_computed():
+    points = [{"size": size, "seconds": size / 1e6, "megabytes": 100} for size in (1e6, 2e6)]
+    lines = page.scales({"tag": row_of({"slow": 1})}, {"tracks in a manifest": points})
+    assert "| Hours of this machine: a head's labels | 1 |" in lines  # 3600 tracks a second: 0.77
+    assert "| Opening the records' manifest, seconds | 10 |" in lines
+    assert "| Opening the records' manifest, MB | 100 |" in lines
+
+
 def test_the_committed_page_is_that_of_the_committed_results(tmp_path, monkeypatch):
     committed = page.FOLDER
     monkeypatch.setattr(page, "FOLDER", tmp_path)
+    readme = page.README.read_text(encoding="utf-8")
+    monkeypatch.setattr(page, "README", tmp_path / "README.md")
+    page.README.write_text(readme, encoding="utf-8")
     page.main()
+    assert page.README.read_text(encoding="utf-8") == readme
     text = (tmp_path / "speed.md").read_text(encoding="utf-8")
     assert text == (committed / "speed.md").read_text(encoding="utf-8")
     assert {path.name for path in pathlib.Path(tmp_path).glob("*.svg")} <= {

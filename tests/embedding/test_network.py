@@ -73,6 +73,18 @@ def test_bfloat16(model, snippets, expected):
     assert 1e-4 < difference.max() < 0.05  # computed in bfloat16 indeed, and rightly
 
 
+def test_bfloat16_activates_in_float32_on_a_cpu(model, snippets, monkeypatch):
+    kinds, gelu = set(), keras.ops.gelu
+
+    def noting(x, **settings):
+        kinds.add(keras.backend.standardize_dtype(x.dtype))
+        return gelu(x, **settings)
+
+    monkeypatch.setattr(keras.ops, "gelu", noting)
+    Network(model, 300, precision="bfloat16")(snippets[:1])
+    assert kinds == {"float32"}
+
+
 def test_without_standardisation_and_with_softmax(model, snippets):
     plain = keras.ops.convert_to_numpy(model(snippets.transpose(0, 2, 1)[..., None]))
     assert close(Network(model, 300, standardized=False)(snippets), plain)

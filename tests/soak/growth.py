@@ -2,6 +2,7 @@
 
     python -m soak.growth embed --minutes 30     `make soak-embed`
     python -m soak.growth train --minutes 30     `make soak-train`
+    python -m soak.growth explore --minutes 30   `make soak-explore`
 
 Memory is that of the process and of those that it started, without what they share with others.
 What was seen goes into the table of faults (`soak.table`), and into a plot beside it.
@@ -19,11 +20,13 @@ import time
 import psutil
 from matplotlib.figure import Figure
 
+from helpers import three_kinds
 from helpers.processes import start_python
 from soak import commands, table
 
 SAMPLES = 200
-GROWTH_MIB, GROWTH_FILES = 64, 8  # from the first tenth to the end, at most
+STARTING = 0.75  # minutes in which a program may still grow
+GROWTH_MIB, GROWTH_FILES = 64, 8  # after the start, at most
 # Embeds the same files again and again, into data sets that are removed.
 EMBED = """
 import shutil, sys
@@ -33,6 +36,31 @@ embedder = mar.Embedder(model)
 while True:
     embedder.embed_folder(music, output)
     shutil.rmtree(output)
+    print("round", flush=True)
+"""
+
+# Serves a page, and asks everything that a user who looks, listens and teaches asks.
+EXPLORE = """
+import json, sys, urllib.request
+from mar import Embeddings
+embeddings, heads = sys.argv[1:]
+page = Embeddings(embeddings).explore(output=heads)
+
+def ask(path, body=None):
+    kind = {"content-type": "application/json"} if body else {}
+    data = json.dumps(body).encode() if body else None
+    with urllib.request.urlopen(urllib.request.Request(page.address + path, data, kind)) as answer:
+        return answer.read()
+
+while True:
+    for path in ("", "points", "about", "search?text=low", "between/0/9"):
+        ask(path)
+    for row in range(20):
+        for path in (f"tracks/{row}", f"nearest/{row}", f"sound/{row}", f"wave/{row}"):
+            ask(path)
+    ask("labels", {"label": "deep", "yes": [0, 1, 2], "no": [20, 21]})
+    ask("probabilities?label=deep")
+    ask("export", {"rows": [0, 1, 2], "format": "csv", "label": "deep"})
     print("round", flush=True)
 """
 
@@ -52,7 +80,17 @@ def training(inputs, output):
     return start_python(*arguments)
 
 
-WORK = {"embed": ("mar.Embedder.embed_folder", embedding), "train": ("mar train", training)}
+def exploring(inputs, output):
+    """A program that serves a page and asks it everything; it prints a line after each round."""
+    three_kinds.write_catalogue(inputs)
+    return start_python("-c", EXPLORE, inputs / "emb", output)
+
+
+WORK = {
+    "embed": ("mar.Embedder.embed_folder", embedding),
+    "train": ("mar train", training),
+    "explore": ("mar.Embeddings.explore", exploring),
+}
 
 
 def sample(process):
@@ -99,7 +137,8 @@ def _copy(source, target):
 
 def entry(what, minutes, samples, rounds):
     """What the table says."""
-    settled = samples[len(samples) // 10 :]
+    begun = min(max(minutes / 10, STARTING), minutes / 2)
+    settled = [sample for sample in samples if sample[0] >= begun]
     return {
         "command": WORK[what][0],
         "minutes": round(minutes, 1),

@@ -1,9 +1,9 @@
 # What it survives, included by the Makefile at the top; the table is docs/design/faults.md.
 #
-# make soak          all parts, one after the other: about three hours on two cores
+# make soak          all parts, one after the other: three and a half hours on two cores
 # make soak-inputs   60 damaged and hostile files of each kind, read in processes that are watched
 # make soak-kills    50 kills of each command; goes on where it was interrupted
-# make soak-embed, make soak-train: half an hour of work in one process; memory and descriptors
+# make soak-embed, soak-train, soak-explore: half an hour of work each, memory and descriptors
 # make soak-fuzz     coverage-guided, of the parsers that are ours: needs atheris, Python 3.11
 #
 # CASES, KILLS and MINUTES say how many, and how long.
@@ -13,9 +13,9 @@ KILLS ?= 50
 MINUTES ?= 30
 SOAK := PYTHONPATH=tests:. TF_CPP_MIN_LOG_LEVEL=3 $(BIN)/python -m
 
-.PHONY: soak soak-inputs soak-kills soak-embed soak-train soak-fuzz
+.PHONY: soak soak-inputs soak-kills soak-embed soak-train soak-explore soak-fuzz
 
-soak: soak-inputs soak-kills soak-embed soak-train
+soak: soak-inputs soak-kills soak-embed soak-train soak-explore
 
 soak-inputs: $(VENV)/installed
 	$(SOAK) soak.inputs --count $(CASES)
@@ -23,7 +23,7 @@ soak-inputs: $(VENV)/installed
 soak-kills: $(VENV)/installed
 	$(SOAK) soak.kills --kills $(KILLS)
 
-soak-embed soak-train: soak-%: $(VENV)/installed
+soak-embed soak-train soak-explore: soak-%: $(VENV)/installed
 	$(SOAK) soak.growth $* --minutes $(MINUTES)
 
 soak-fuzz: $(VENV)/installed

@@ -16,8 +16,9 @@ HEAD = """\
 # What it survives
 
 What was done to it, how often, and what was lost. `make soak` does all of it again, in parts:
-`make soak-inputs`, `soak-kills`, `soak-embed`, `soak-train`, each of which resumes where it was
-interrupted. To begin anew, delete `docs/design/faults.json`. `make test` has one of each kind.
+`make soak-inputs`, `soak-kills`, `soak-embed`, `soak-train`, `soak-explore`, each of which resumes
+where it was interrupted. To begin anew, delete `docs/design/faults.json`. `make test` has one of
+each kind.
 """
 KILLS = """\
 ## Kills
@@ -46,8 +47,8 @@ else without a word.
 GROWTH = """\
 ## Memory and descriptors
 
-One process worked for the time that is given. The figures are those after its first tenth and at
-its end; the plot shows all.
+One process worked for the time that is given. The figures are those after its start, a tenth of
+the time, and at its end; the plot shows all.
 
 | What | Minutes | Rounds | MiB, then and at the end | Open files, then and at the end |
 |---|---|---|---|---|

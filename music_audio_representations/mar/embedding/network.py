@@ -11,7 +11,7 @@ from keras import ops
 from mar.audio.logmel import LogMel, standardize
 from mar.embedding.batches import Tag, in_batches
 from mar.errors import ConfigError
-from mar.models.layers import undrawn
+from mar.models.layers import NFBlock, undrawn
 from mar.models.saving import fingerprint, front_end
 from mar.util.backends import keep_compiled
 
@@ -92,13 +92,24 @@ def _fitted(model, frames, precision):
         config = layer.get_config()
         if isinstance(layer, keras.Layer) and layer.name != "pooled":  # means are taken in float32
             config["dtype"] = _POLICIES[precision]
-        return type(layer).from_config(config)
+        made = type(layer).from_config(config)
+        if isinstance(made, NFBlock):
+            made.wide = _is_tensorflow_on_cpu()
+        return made
 
     with undrawn():
         copy = keras.models.clone_model(model, spectrogram, clone_function=copied)
     for variable, original in zip(copy.variables, model.variables, strict=True):
         variable.assign(original)
     return copy
+
+
+def _is_tensorflow_on_cpu():
+    if keras.backend.backend() != "tensorflow":
+        return False
+    import tensorflow as tf
+
+    return not tf.config.list_logical_devices("GPU")
 
 
 def compiled(model: keras.Model, batch_size: int) -> Callable[[np.ndarray], np.ndarray]:

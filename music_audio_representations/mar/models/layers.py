@@ -207,9 +207,11 @@ class NFBlock(keras.layers.Layer):
     Attributes:
         recompute: whether what is within the block is computed again for the gradient instead of
             being held (Chen et al., 2016); on TensorFlow.
+        wide: whether activations are computed in float32, whatever the compute type. A CPU takes
+            a seventh of the time for the erf of them that it takes in bfloat16.
     """
 
-    recompute = False
+    recompute = wide = False
 
     def __init__(
         self,
@@ -275,17 +277,23 @@ class NFBlock(keras.layers.Layer):
         return self._output(inputs, draws, training)
 
     def _output(self, inputs: Any, draws: Any, training: bool) -> Any:
-        x = scaled_activation(inputs, self.activation, self.beta)
+        x = self._activate(inputs, self.beta)
         skip = self._project(x) if self.transition else inputs
         residual = self.conv0(x)
-        residual = self.conv1(scaled_activation(residual, self.activation))
-        residual = self.conv2(scaled_activation(residual, self.activation))
-        residual = self.conv3(scaled_activation(residual, self.activation))
+        residual = self.conv1(self._activate(residual))
+        residual = self.conv2(self._activate(residual))
+        residual = self.conv3(self._activate(residual))
         residual = self.squeeze_excite(residual)
         weight = self.skip_gain * self.alpha
         if training and self.drop_rate:
             weight = weight * self._keep(ops.shape(inputs)[0], draws)
         return skip + residual * weight
+
+    def _activate(self, x: Any, scale: float = 1.0) -> Any:
+        if not self.wide:
+            return scaled_activation(x, self.activation, scale)
+        activated = scaled_activation(ops.cast(x, "float32"), self.activation, scale)
+        return ops.cast(activated, self.compute_dtype)
 
     def _project(self, x: Any) -> Any:
         if self.frequency_stride > 1:
