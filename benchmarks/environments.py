@@ -5,6 +5,7 @@ takes PyTorch's build for processors where it is told to, for example by a PIP_C
 """
 
 import importlib.metadata
+import os
 import pathlib
 import re
 import subprocess
