@@ -33,6 +33,12 @@ def folder(tmp_path):
     return write_store(tmp_path / "emb", tracks(FIRST), name="0")
 
 
+def flipped(data):
+    """The bytes, of which one in the middle has another bit."""
+    middle = len(data) // 2
+    return data[:middle] + bytes([data[middle] ^ 4]) + data[middle + 1 :]
+
+
 def points_of(folder):
     table = Embeddings(folder).project().set_index("path")
     return {path: (row.x, row.y) for path, row in zip(table.index, table.itertuples(), strict=True)}
@@ -113,6 +119,28 @@ def test_that_of_another_model_is_not_extended(folder, tmp_path):
     assert points_of(other) == expected
 
 
+def test_a_damaged_map_says_so(folder, tmp_path):
+    points_of(folder)
+    write_store(folder, tracks(["b/new.wav"], kind=1), name="1")  # which all files are read for
+    damages = [
+        ("about.json", lambda data: data[:-9]),
+        *[(name, flipped) for name in ("rows.arrow", "coordinates.npy", "components.npz")],
+        *[("points.npz", damage) for damage in (flipped, lambda data: data[:-9], lambda _: b"")],
+        ("coordinates.npy", None),
+    ]
+    for number, (name, damage) in enumerate(damages):
+        copy = shutil.copytree(folder, tmp_path / str(number))
+        (path,) = (copy / ".map").rglob(name)
+        if damage is None:
+            path.unlink()
+        else:
+            path.write_bytes(damage(path.read_bytes()))
+        with pytest.raises(InputError, match=r"\.map: damaged \(.*delete it, and the map is made"):
+            points_of(copy)
+    shutil.rmtree(copy / ".map")
+    assert set(points_of(copy)) == {*FIRST, "b/new.wav"}
+
+
 def test_two_tracks_are_no_map(tmp_path):
     write_store(tmp_path, tracks(["a.wav", "b.wav"]))
     with pytest.raises(InputError, match="at least three tracks for a map, got 2"):
@@ -175,6 +203,11 @@ def test_many_are_laid_out_in_steps_and_resumed_to_the_same(tmp_path, monkeypatc
         patched.setattr(library, "find_weight", lambda *a, **_: dying(*a))
         with pytest.raises(KeyboardInterrupt):
             projection.project(vectors, unfinished=tmp_path)
+    whole = (tmp_path / "state.npz").read_bytes()
+    (tmp_path / "state.npz").write_bytes(flipped(whole))
+    with pytest.raises(InputError, match=r"state\.npz: damaged.*delete .*, and the map is"):
+        projection.project(vectors, unfinished=tmp_path)
+    (tmp_path / "state.npz").write_bytes(whole)
     resumed = projection.project(vectors, unfinished=tmp_path)
     np.testing.assert_array_equal(resumed, expected)
     with np.load(tmp_path / "state.npz") as state:
