@@ -7,6 +7,7 @@ import pytest
 from sklearn.decomposition import PCA
 from sklearn.metrics.pairwise import cosine_similarity
 
+from helpers.processes import run_python
 from helpers.small_embeddings import write_store
 from mar import Embeddings, InputError
 from mar.embedding import projection, stored_map
@@ -212,3 +213,50 @@ def test_many_are_laid_out_in_steps_and_resumed_to_the_same(tmp_path, monkeypatc
     np.testing.assert_array_equal(resumed, expected)
     with np.load(tmp_path / "state.npz") as state:
         assert state["done"] == 450
+
+
+KILLED = """
+import sys
+from helpers import kills
+from mar.embedding import projection
+from mar.embedding.store import Embeddings
+projection.SMALL = 100
+kills.at_replace(int(sys.argv[2]), sys.argv[3])
+Embeddings(sys.argv[1]).project()
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_kill_at_any_file_leads_to_the_same_map(tmp_path, monkeypatch, when):
+    pytest.importorskip("pacmap")
+    monkeypatch.setattr(projection, "SMALL", 100)
+    names = [f"a/{number:03}.wav" for number in range(240)]
+    folder = write_store(tmp_path / "emb", tracks(names))
+    expected = points_of(shutil.copytree(folder, tmp_path / "undisturbed"))
+    moment, killed = 0, -9
+    while killed == -9:
+        moment += 1
+        copy = shutil.copytree(folder, tmp_path / f"killed {moment}")
+        killed = run_python("-c", KILLED, copy, moment, when).returncode
+        is_made = any(copy.glob(".map/*/points.npz"))
+        assert points_of(copy) == expected
+        (state,) = (copy / ".map").iterdir()
+        if not (is_made and killed):
+            assert {path.name for path in state.iterdir()} == stored_map._FILES
+    assert killed == 0
+    assert moment > 20
+
+
+@pytest.mark.slow
+def test_zeros_and_duplicates_by_the_thousand_have_places(tmp_path):
+    pytest.importorskip("pacmap")
+    names = [f"a/{number:04}.wav" for number in range(1500)]
+    same = {f"same/{n:04}.wav": KINDS[:1] for n in range(1500)}
+    zeros = {f"zeros/{n:04}.wav": np.zeros((1, 16)) for n in range(1500)}
+    points = points_of(write_store(tmp_path, {**tracks(names), **same, **zeros}))
+    places = {kind: np.array([points[p] for p in points if p.startswith(kind)]) for kind in "asz"}
+    assert all(np.isfinite(place).all() for place in places.values())
+    silent = places["z"].mean(axis=0)  # they lie together, apart from what is heard
+    others = np.linalg.norm(np.concatenate([places["a"], places["s"]]) - silent, axis=1)
+    assert np.linalg.norm(places["z"] - silent, axis=1).max() < np.quantile(others, 0.05)

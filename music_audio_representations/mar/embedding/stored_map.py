@@ -46,6 +46,7 @@ if TYPE_CHECKING:
 FOLDER = ".map"
 _ABOUT, _ROWS, _POINTS = "about.json", "rows.arrow", "points.npz"
 _COMPONENTS, _COORDINATES = "components.npz", "coordinates.npy"
+_FILES = {_ABOUT, _ROWS, _POINTS, _COMPONENTS, _COORDINATES}
 _ABOUT_FORM = {
     "provenance": Mapping[str, object],
     "laid_out": int,
@@ -167,10 +168,18 @@ def stored_map(embeddings: "Embeddings") -> StoredMap:
             _reduce(embeddings, state)
         if not _is_finished(state):
             _lay_out(state)
-        for other in folder.iterdir():
-            if other != state and other.is_dir():
-                shutil.rmtree(other)
+        _remove_others(folder, state)
     return StoredMap(state)
+
+
+def _remove_others(folder: pathlib.Path, state: pathlib.Path) -> None:
+    """Removes other states, and what a run that was killed had not finished."""
+    for other in folder.iterdir():
+        if other != state and other.is_dir():
+            shutil.rmtree(other)
+    for path in state.iterdir():
+        if path.name not in _FILES:
+            shutil.rmtree(path)
 
 
 def _is_finished(state: pathlib.Path) -> bool:
