@@ -197,7 +197,7 @@ class SearchIndex:
         self.missing = sorted(hashes)
 
     def __len__(self) -> int:
-        return sum(int(kept.sum()) for kept in self.kept)
+        return sum(int(np.count_nonzero(kept)) for kept in self.kept)
 
     @functools.cached_property
     def _row_of(self) -> dict[str, tuple[int, int]]:
@@ -214,7 +214,7 @@ class SearchIndex:
     ) -> list[Neighbour]:
         """The tracks that are chosen for a unit vector, out of all that it has, or of some."""
         wanted = self.kept if among is None else self._masks(frozenset(among))
-        count = sum(int(mask.sum()) for mask in wanted)
+        count = sum(int(np.count_nonzero(mask)) for mask in wanted)
         if count <= max(_SCANNED, 10 * choice.k):
             rows = [np.flatnonzero(mask) for mask in wanted]
             return choice.best(self._tracks(rows, target, choice))
