@@ -81,7 +81,8 @@ class StoredMap:
     @functools.cached_property
     def rows(self) -> pa.Table:
         """The columns `path` and `audio_hash`, in the order of the points."""
-        with self._reading(), pa.memory_map(self._checked(_ROWS)) as file:
+        path = self._checked(_ROWS)
+        with self._reading(), pa.memory_map(path) as file:
             return pa.ipc.open_file(file).read_all()
 
     @functools.cached_property
@@ -94,8 +95,9 @@ class StoredMap:
     @functools.cached_property
     def coordinates(self) -> np.ndarray:
         """float32 `(rows, components)`, memory-mapped."""
+        path = self._checked(_COORDINATES)
         with self._reading():
-            return np.load(self._checked(_COORDINATES), mmap_mode="r")
+            return np.load(path, mmap_mode="r")
 
     @functools.cached_property
     def components(self) -> Components:
@@ -105,9 +107,10 @@ class StoredMap:
             return Components(*arrays.read_npz(self.folder / _COMPONENTS, names))
 
     def _checked(self, name: str) -> str:
-        path = self.folder / name
-        if file_crc32c(path) != self.about["checksums"].get(name):
-            raise ValueError(f"the checksum of {name} differs")
+        path, known = self.folder / name, self.about["checksums"].get(name)
+        with self._reading():
+            if file_crc32c(path) != known:
+                raise ValueError(f"the checksum of {name} differs")
         return str(path)
 
     @contextlib.contextmanager
