@@ -112,6 +112,7 @@ def test_a_cover_between_two_files_is_no_damage(contents, tmp_path):
     assert condition.damaged_seconds < 0.1
 
 
+SLOW = pytest.mark.slow
 CONTAINERS = [
     ("ac3", "matroska"),
     ("aac", "matroska"),
@@ -125,8 +126,8 @@ CONTAINERS = [
 ]
 
 
+@pytest.mark.parametrize(("first", "last"), [(0.4, 0.6), pytest.param(0.7, 1.0, marks=SLOW)])
 @pytest.mark.parametrize(("codec", "container"), CONTAINERS)
-@pytest.mark.parametrize(("first", "last"), [(0.4, 0.6), (0.7, 1.0)])
 def test_a_container_that_lost_much_is_refused(contents, tmp_path, codec, container, first, last):
     content = bytearray(contents(codec, container))
     begin, end = int(first * len(content)), int(last * len(content))

@@ -73,7 +73,7 @@ def correlation(ours, theirs):
     return np.corrcoef(np.ravel(ours), np.ravel(theirs))[0, 1]
 
 
-@pytest.mark.parametrize("semitones", [-4, -2, 1, 3, 5])
+@pytest.mark.parametrize("semitones", [-4, 1, 5])
 def test_a_pitch_shift_is_what_was_transposed(semitones):
     found = [
         correlation(

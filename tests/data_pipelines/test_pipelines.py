@@ -248,7 +248,8 @@ def test_what_is_wrong_with_a_shard_reaches_the_consumer(tmp_path):
         list(batches)
 
 
-def test_a_process_ends_with_endless_batches_under_way(folder):
+@pytest.mark.parametrize("times", [1, pytest.param(10, marks=pytest.mark.slow)])
+def test_a_process_ends_with_endless_batches_under_way(folder, times):
     """Calls of Python by TensorFlow's threads must not keep the interpreter from ending."""
     script = """
 import sys
@@ -258,7 +259,7 @@ for _ in range(20):
     next(batches)
 print("done", flush=True)
 """
-    for _ in range(3):  # a fresh one ends as any, and frees all that it has
+    for _ in range(times):  # a fresh one ends as any, and frees all that it has
         process = run_python("-c", script, folder, fresh=True)
         assert (process.returncode, process.stdout) == (0, "done\n")
 

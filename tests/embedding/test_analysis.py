@@ -42,9 +42,14 @@ def embedding(location, mel=(), **slices):
     )
 
 
-@pytest.mark.parametrize(
-    "configuration", published.configurations("mule*.yml"), ids=lambda path: path.stem
-)
+def configurations():
+    """Ours in the published form, and for the loops the published ones where they are had."""
+    for path in published.configurations("mule*.yml"):
+        marks = [] if path.is_relative_to(published.FOLDER) else [pytest.mark.slow]
+        yield pytest.param(path, marks=marks, id=path.stem)
+
+
+@pytest.mark.parametrize("configuration", configurations())
 def test_published_pipelines_run_unchanged(golden_model, signals, tmp_path, configuration):
     """As a user of the release would: in its folder, with its weights file (here, golden)."""
     folder = tmp_path / "supporting_data" / "model"

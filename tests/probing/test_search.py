@@ -42,15 +42,14 @@ def test_mtt_stays_within_the_range_of_castellon_et_al():
 
 @pytest.mark.parametrize("name", sorted({path.stem for path in OURS} & TASKS.keys()))
 def test_the_row_of_table_2_is_what_is_tried_first(name, tmp_path):
-    """Exactly, whatever its dropouts, rates and batches are, and whether dropout is searched."""
+    """Exactly, whatever its dropouts and rates are; half of them search for dropout."""
     base = MLP.load(ROOT / "configs" / "probe" / f"{name}.yaml")
-    for dropout in (False, True):
-        best, trials = search(
-            *(base, TASKS[name].constraint, lambda mlp: float(mlp == base)),
-            *(tmp_path / f"{dropout}.sqlite3", "name", 1, 0, dropout),
-        )
-        assert best == base
-        assert trials["value"].tolist() == [1.0]
+    best, trials = search(
+        *(base, TASKS[name].constraint, lambda mlp: float(mlp == base)),
+        *(tmp_path / "trials.sqlite3", "name", 1, 0, bool(len(name) % 2)),
+    )
+    assert best == base
+    assert trials["value"].tolist() == [1.0]
 
 
 def test_nsynth_is_linear_without_dropout_in_batches_of_64():
