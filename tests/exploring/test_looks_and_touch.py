@@ -134,6 +134,8 @@ def test_answers_need_not_wait_for_the_training(opened):
     click(opened, "#teach")
     wait_for(lambda: opened.find_element("id", "skip").is_displayed())
     assert not opened.find_element("id", "yes").is_enabled()  # of no track is it asked
+    opened.find_element("id", "canvas").send_keys("y")
+    assert text(opened, "#status").startswith("No track is asked about")
     click(opened, "#skip")
     for _ in range(3):
         wait_for(lambda: opened.find_element("id", "no").is_enabled())

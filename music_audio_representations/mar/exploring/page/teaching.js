@@ -97,7 +97,11 @@ export function createTeaching(page) {
 
   // The next question need not wait for the training.
   async function answer(has) {
-    if (active === null || asked === null) return;
+    if (active === null) return;
+    if (asked === null) {
+      page.say(`No track is asked about. ${NO_TRACK}`); // to keys: the buttons are off
+      return;
+    }
     const training = add(active, [asked], has);
     skip();
     await training;
