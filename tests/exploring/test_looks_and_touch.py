@@ -77,16 +77,12 @@ def apart(spots):
 
 
 @on_a_phone
-def test_fingers_choose_move_zoom_and_draw(fingers, placed):
+def test_fingers_choose_zoom_and_draw(fingers, placed):
     spots = {path: (x, y) for path, x, y in places(placed, fingers) if is_seen(fingers, x, y)}
     (one, (x, y)), (other, (other_x, other_y)) = apart(spots)
     tap(fingers, (x, y), one)
 
-    left, top, width, height = canvas(fingers)
-    across = 40 if other_x < left + width / 2 else -40
-    down = 40 if other_y < top + height / 2 else -40
-    touch(fingers, *[[spot] for spot in between((x, y), (x + across, y + down))])
-    tap(fingers, (other_x + across, other_y + down), other)  # it came along
+    tap(fingers, (other_x, other_y), other)
 
     before = pixels(fingers)
     ways = between((x, y - 20), (x, y - 60)), between((x, y + 20), (x, y + 60))

@@ -174,6 +174,7 @@ function byTouch(canvas) {
   for (const type of ["pointerup", "pointercancel"]) {
     canvas.addEventListener(type, (event) => {
       if (!fingers.delete(event.pointerId) || !alone) return;
+      sent = sent.then(frames); // in which it still sees the last of a drag
       send("mouseup", event, 0);
       if (type === "pointerup") send("click", event, 0);
     });
