@@ -18,7 +18,8 @@ import numpy as np
 from absl import app, flags
 
 from benchmarks import contest, limits
-from mar.probing.probe import MLP, Examples, train
+from mar.probing.mlp import MLP
+from mar.probing.probe import Examples, train
 
 FLAGS = flags.FLAGS
 flags.DEFINE_integer("rounds", 3, "Turns of each.")

@@ -24,7 +24,8 @@ from mar.embedding.store import Embeddings
 from mar.probing import tagging
 from mar.probing.calibration import Rule, uncalibrated
 from mar.probing.dense import Layers
-from mar.probing.head import Head, Parts
+from mar.probing.head import Head
+from mar.probing.head_file import Parts
 from mar.util import table_files
 
 DIMENSIONS, HIDDEN, LABELS = 1728, 512, 50

@@ -20,7 +20,8 @@ from helpers.signals import music
 from mar.embedding.store import Embeddings
 from mar.errors import ConfigError
 from mar.probing.dense import Layers
-from mar.probing.head import Head, Parts
+from mar.probing.head import Head
+from mar.probing.head_file import Parts
 
 RUN = DATA / "earlier" / "run"
 TENSORFLOWS = DATA / "backends.npz"

@@ -56,6 +56,7 @@ def test_bash_offers_every_command_and_flag(scripts):
         ("mar embed --store ti", ["timeline"]),
         ("mar probe -t Jam-M", ["Jam-MT"]),
         ("mar fetch NS", ["NSynth_P", "NSynth_I"]),
+        ("mar fetch pr", ["probes"]),
         ("mar train --config pretrain/sm", ["pretrain/small"]),
         ("mar records write --dtype=float3", ["float32"]),
         ("mar completion z", ["zsh"]),

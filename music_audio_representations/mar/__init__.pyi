@@ -34,12 +34,12 @@ from .optim.schedules import ScoochCosineDecay as ScoochCosineDecay
 from .optim.schedules import WarmupSchedule as WarmupSchedule
 from .probing.experiment import Probe as Probe
 from .probing.head import Head as Head
+from .probing.mlp import MLP as MLP
 from .probing.outputs import ScoochAUC as ScoochAUC
 from .probing.outputs import ScoochBinaryCrossentropy as ScoochBinaryCrossentropy
 from .probing.outputs import ScoochCategoricalAccuracy as ScoochCategoricalAccuracy
 from .probing.outputs import ScoochCategoricalCrossentropy as ScoochCategoricalCrossentropy
 from .probing.outputs import ScoochMeanSquaredError as ScoochMeanSquaredError
-from .probing.probe import MLP as MLP
 from .probing.result import Result as Result
 from .probing.results import Results as Results
 from .records.reader import RecordReader as RecordReader

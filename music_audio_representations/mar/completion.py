@@ -170,7 +170,9 @@ def _values(flag: flags.Flag) -> list[str]:
 def _positional(name: str) -> list[str]:
     """What the arguments of a command may be, where they are not files."""
     if name == "fetch":
-        return _tasks()
+        from mar.tasks.fetching import PROBES
+
+        return [*_tasks(), PROBES]
     if name == "configs":
         return ["show", *shipped.configurations()]
     return ["bash", "zsh"] if name == "completion" else []

@@ -83,7 +83,7 @@ def main(argv: list[str]) -> int:
         return _dry_run(job, items, mirror.readable(FLAGS.output), shard)
     code, told = 0, {}
     with mirror.writable(FLAGS.output) as output:
-        if (theirs := _embeddings_of_others()) is not None:
+        if (theirs := addresses.of_embeddings(FLAGS.model)) is not None:
             from mar.embedding.encoders.imported import take_over
 
             kept = FLAGS.store or "mean", FLAGS.format or "parquet"
@@ -105,7 +105,7 @@ def main(argv: list[str]) -> int:
 def _check_flags(inputs, shard):
     """Raises ConfigError where they cannot be meant together."""
     has_upkeep = FLAGS.prune or FLAGS.compact
-    if _embeddings_of_others() is not None:
+    if addresses.of_embeddings(FLAGS.model) is not None:
         if inputs or FLAGS.task or FLAGS.dry_run or FLAGS.ray_address or shard != (0, 1):
             raise ConfigError(
                 f"expected --output, --store and --format alone with {FLAGS.model}, which is taken "
@@ -122,12 +122,6 @@ def _check_flags(inputs, shard):
         raise ConfigError("--output: expected a folder on a disk with --shard or --ray_address")
     if has_upkeep and shard != (0, 1):
         raise ConfigError("--prune and --compact: expected no --shard; run them when all are done")
-
-
-def _embeddings_of_others():
-    """The address of a folder of embeddings that `--model` is; None for a model."""
-    address = addresses.parse(FLAGS.model)
-    return address if address is not None and address.kind == "folder" else None
 
 
 def _job(inputs):

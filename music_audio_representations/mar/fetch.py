@@ -7,7 +7,7 @@
 verified. What has to be had elsewhere, the audio always, is listed.
 """
 
-from mar.errors import ConfigError
+from mar.errors import ConfigError, nearest
 from mar.util import cli
 
 
@@ -19,16 +19,12 @@ def more_help() -> str:
 
 
 def main(argv: list[str]) -> int:
-    from mar.tasks import NAMED, fetching, find_task, paper_task
-    from mar.tasks.folder import is_own
+    from mar.tasks import NAMED, fetching
 
+    known = [*NAMED, fetching.PROBES]
     if len(argv) < 2:
-        raise ConfigError(f"expected tasks to fetch, of {', '.join(NAMED)}, or {fetching.PROBES}")
-    names = [name for name in argv[1:] if name != fetching.PROBES]
-    for name in names:
-        if paper_task(name) is None and is_own(name):
-            raise ConfigError(f"{name}: expected one of {', '.join(NAMED)}, got a path")
-    tasks = [find_task(name) for name in names]
+        raise ConfigError(f"expected what to fetch, of {', '.join(known)}")
+    tasks = [_task(name, known) for name in argv[1:] if name != fetching.PROBES]
     if fetching.PROBES in argv[1:]:
         _fetch(fetching.PROBES, fetching.PROBES_LICENCE, fetching.PROBES_CITATION)
     for task in tasks:
@@ -39,6 +35,15 @@ def main(argv: list[str]) -> int:
         for sentence in fetching.elsewhere(task.name):
             print(f"  - {sentence}")
     return 0
+
+
+def _task(name, known):
+    """The task of a name; raises ConfigError where there is none."""
+    from mar.tasks import paper_task
+
+    if (task := paper_task(name)) is None:
+        raise ConfigError(f"{name}: expected one of {', '.join(known)}{nearest(name, known)}")
+    return task
 
 
 def _fetch(name, licence, citation):

@@ -80,7 +80,7 @@ def main(argv: list[str]) -> int:
     _check_distinct("task", FLAGS.task, [task.name for task in tasks])
 
     from mar.probing import results
-    from mar.probing.head import FILE
+    from mar.probing.head_file import FILE
 
     aim, told = _aim(), []
     probes = [_probe(task) for task in tasks]

@@ -7,6 +7,9 @@ is left empty is left out. Annotations are fetched, the audio is checked and emb
 once however many tasks share it, and the tasks are probed. `reproduction/index.html` has Tables 1
 to 4 with what was measured, what runs, what is missing and why.
 
+`--model` is what mar embed takes; of a folder of embeddings that others made, THEIRS?made_by=NAME,
+those of GTZAN lie in THEIRS/GTZAN/, and so on, and audio is not needed.
+
 The same command resumes a run that was interrupted; nothing is done twice.
 `--probes` are those of Table 2 (table2), the published model's own (published), searched within
 what Table 2 allows (search), or in a folder with a TASK.yaml of each task. The exit code is 0, 2
@@ -18,6 +21,7 @@ import pathlib
 from absl import flags
 
 from mar.embedding import model_names
+from mar.embedding.encoders import address as addresses
 from mar.errors import ConfigError
 from mar.util import cli
 from mar.util.backends import require_tensorflow
@@ -56,7 +60,12 @@ def main(argv: list[str]) -> int:
         cli.summarize(template=FLAGS.audio)
         return 0
     places = collections.read(FLAGS.audio)
-    if not any(place.audio for place in places.values()):
+    if addresses.of_embeddings(FLAGS.model) is not None:
+        if shard != (0, 1) or FLAGS.ray_address:
+            raise ConfigError(
+                f"expected no --shard or --ray_address with {FLAGS.model}, which is taken over"
+            )
+    elif not any(place.audio for place in places.values()):
         raise ConfigError(f"{FLAGS.audio}: expected the folder of some collection, as `audio`")
 
     from mar.reproducing.reproduction import Reproduction

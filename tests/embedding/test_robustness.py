@@ -17,7 +17,8 @@ from mar.embedding import robustness
 from mar.embedding.embedder import Embedder
 from mar.probing.calibration import Rule, uncalibrated
 from mar.probing.dense import Layers
-from mar.probing.head import Head, Parts
+from mar.probing.head import Head
+from mar.probing.head_file import Parts
 from mar.reporting.robustness import measure, robustness_table
 
 MODEL = "examples.encoders.spectrum:encode"

@@ -1,14 +1,18 @@
 """Whole files: a waveform in, and what `mar.Embedder` makes of it out."""
 
+import hashlib
+
 import numpy as np
 import pytest
 
 import mar
 from helpers.exported import mono, small_file, small_model, write
 from mar.audio.logmel import PUBLISHED
-from mar.errors import ConfigError
+from mar.embedding.model_names import published_as, told_by_file
+from mar.errors import ConfigError, InputError
 from mar.onnx import exporting
 from mar.onnx.runtime import ExportedNetwork
+from mar.util.mule import MULE_SHA256
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +54,30 @@ def test_the_embedder_takes_the_file_like_the_model(both, tmp_path):
     np.testing.assert_array_equal(found.times, expected.times)
     of_the_file = {"model_source": None, "model_file": None}
     assert {**found.provenance, **of_the_file} == {**expected.provenance, **of_the_file}
+
+
+def test_a_file_tells_what_it_was_exported_from(both, tmp_path):
+    """A file, or the weights of a SavedModel; by their hash, wherever they lie later."""
+    weights = tmp_path / "saved" / "variables" / "variables.data-00000-of-00001"
+    weights.parent.mkdir(parents=True)
+    weights.write_bytes(b"of a model")
+    (tmp_path / "a.keras").write_bytes(b"of a model")
+    its_hash = hashlib.sha256(b"of a model").hexdigest()
+    for source, told in (
+        (str(tmp_path / "a.keras"), {"model_file": its_hash}),
+        (str(tmp_path / "saved"), {"model_file": its_hash}),
+        ("mule", {"model_file": MULE_SHA256}),
+        ("a Keras model", {}),
+    ):
+        assert told_by_file(source) == told
+        path = write(exporting.Plan(small_file()[0], source=source), tmp_path / "b.onnx")
+        assert told_by_file(str(path)) == told
+    assert mar.Embedder(path).provenance.get("model_file") is None
+    write(exporting.Plan(small_file()[0], source="mule"), path)
+    assert published_as(mar.Embedder(path).provenance) == "Musicset-ULarge"
+    path.write_bytes(path.read_bytes()[:1000])
+    with pytest.raises(InputError, match="b.onnx: expected a whole ONNX file"):
+        told_by_file(str(path))
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,8 @@ from mar.onnx.graph import Graph
 from mar.onnx.heads import add_head
 from mar.probing.calibration import Calibration, Rule
 from mar.probing.dense import ACTIVATIONS, Layers
-from mar.probing.head import Head, Parts
+from mar.probing.head import Head
+from mar.probing.head_file import Parts
 
 DIMENSIONS, LABELS = 12, 4
 

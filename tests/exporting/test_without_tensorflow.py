@@ -15,7 +15,8 @@ from helpers.signals import music
 from mar.audio.logmel import PUBLISHED
 from mar.probing.calibration import Rule, uncalibrated
 from mar.probing.dense import Layers
-from mar.probing.head import Head, Parts
+from mar.probing.head import Head
+from mar.probing.head_file import Parts
 
 LABELS = ["calm", "loud", "odd"]
 NAMES = ["a.flac", "b/c.ogg", "short.wav"]

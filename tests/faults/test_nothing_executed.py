@@ -20,7 +20,7 @@ from mar.embedding import files, npz
 from mar.embedding.catalogue import Catalogue
 from mar.errors import ConfigError, InputError
 from mar.records import manifest
-from mar.tasks import readers
+from mar.tasks import json_stream, readers
 from mar.util import tables
 
 
@@ -247,7 +247,7 @@ def test_a_device_and_a_pipe_are_refused(marker):
         for read in (
             readers.read_array, readers.read_list, readers.read_mapping, readers.read_json,
             mar.load_model, mar.Head, mar.Embeddings, mar.RecordReader, Catalogue.load,
-            lambda path: list(readers.stream_object(path)),
+            lambda path: list(json_stream.entries(path)),
             lambda path: tables.read(path, ["path"]),
         ):  # fmt: skip
             with pytest.raises((InputError, ConfigError)):

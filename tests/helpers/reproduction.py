@@ -1,5 +1,7 @@
 """All fifteen collections, tiny and in their official layouts, for `mar reproduce`."""
 
+import json
+
 import numpy as np
 import soundfile
 import yaml
@@ -66,3 +68,74 @@ def write_probes(folder):
 def write_model(path):
     """A plain network with the published front end."""
     mar.save(plain_network(300, PUBLISHED), path)
+
+
+# `mar reproduce` that notes what it decodes, keeps what it embeds in small parts, and is killed.
+RUN = """
+import sys
+from helpers import kills
+from mar.embedding import ahead, writer
+from mar.__main__ import main
+
+log, moment, of = open(sys.argv.pop(1), "a"), int(sys.argv.pop(1)), sys.argv.pop(1)
+pieces = ahead._pieces
+
+def noted(embedder, decoder, path, row):
+    log.write(f"{embedder.representation.provenance['window_seconds']} {path}\\n")
+    log.flush()
+    return pieces(embedder, decoder, path, row)
+
+ahead._pieces, writer._PART_ROWS = noted, 4
+kills.at_replace(moment, "after", of=of)
+sys.exit(main())
+"""
+
+
+class Runs:
+    """Runs in one folder, and what they decode."""
+
+    def __init__(self, home, tasks, *options):
+        self.home, self.tasks, self.log = home, tasks, home / "decoded.txt"
+        self.arguments = [
+            *("reproduce", "--audio=collections.yaml", "--model=small.keras", "--output=out"),
+            *("--probes=small", f"--tasks={','.join(tasks)}", "--workers=2", *options),
+        ]
+
+    def script(self, moment=0, of=""):
+        self.log.unlink(missing_ok=True)
+        return "-c", RUN, self.log, moment, of, *self.arguments
+
+    def embedded(self):
+        """What is on the disk: `(windows, path)`."""
+        there = set()
+        for folder in (self.home / "out" / "embeddings" / "small.keras").glob("*"):
+            if any(folder.glob("*.parquet")):
+                embeddings = mar.Embeddings(folder)
+                root = self.home / "audio" / folder.name.partition("_")[0]
+                seconds = embeddings.provenance["window_seconds"]
+                there |= {(seconds, str(root / path)) for path in embeddings.paths}
+        return there
+
+    def decoded(self):
+        lines = self.log.read_text().splitlines() if self.log.exists() else []
+        pairs = [line.partition(" ")[::2] for line in lines]
+        assert len(set(pairs)) == len(pairs), "a file is decoded twice in one run"
+        return {(float(seconds), path) for seconds, path in pairs}
+
+    def scores(self):
+        return {
+            path.parts[-4]: json.loads(path.read_text())["test"]
+            for path in (self.home / "out" / "results").glob("*/*/*/*/result.json")
+        }
+
+    def has_scores(self, tasks):
+        return len(self.scores()) >= tasks
+
+    def page(self):
+        return (self.home / "out" / "index.html").read_text()
+
+
+def prepare(home, tasks):
+    write_probes(home / "small")
+    write_model(home / "small.keras")
+    return write_collections(home, tasks)

@@ -2,6 +2,8 @@
 
 import importlib.util
 import pathlib
+import shutil
+import tarfile
 
 import pytest
 
@@ -22,6 +24,18 @@ def reference(name):
     if path is None:
         pytest.skip(f"needs ../shared/{name}")
     return path
+
+
+def unpacked_giantsteps(folder):
+    """Both repositories of GiantSteps, as they are cloned; returns the folder."""
+    source = reference("datasets/giantsteps")
+    for name in ("giantsteps-key-dataset", "giantsteps-mtg-key-dataset"):
+        with tarfile.open(source / name / "annotations_key_genre_md5.tar.gz") as archive:
+            archive.extractall(folder, filter="data")
+    mtg = "giantsteps-mtg-key-dataset/annotations"
+    for name in ("annotations.txt", "beatport_metadata.txt"):
+        shutil.copy(source / mtg / name, folder / mtg / name)
+    return folder
 
 
 def needs(*packages):

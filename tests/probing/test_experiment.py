@@ -22,7 +22,7 @@ from mar.embedding.store import Embeddings
 from mar.errors import ConfigError, InputError
 from mar.probing import differences, joining, published, results
 from mar.probing.experiment import Probe
-from mar.probing.probe import MLP
+from mar.probing.mlp import MLP
 from mar.tasks import TASKS, Task, msd
 from mar.util.lock import FolderLock
 

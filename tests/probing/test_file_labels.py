@@ -22,7 +22,8 @@ from mar.errors import ConfigError
 from mar.probing import file_labels
 from mar.probing.calibration import Rule, uncalibrated
 from mar.probing.dense import Layers
-from mar.probing.head import FILE, Head, Parts
+from mar.probing.head import Head
+from mar.probing.head_file import FILE, Parts
 from mar.tasks.keys import KEYS
 
 NAMES = ["a/1.mp3", "a/2.flac", "b/3.ogg", "4.m4a", "5.wav"]

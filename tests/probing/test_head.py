@@ -13,9 +13,10 @@ from mar.embedding.embedder import Embedding
 from mar.errors import ConfigError, InputError
 from mar.probing.dense import ACTIVATIONS, Layers
 from mar.probing.fitting import Aim, rule
-from mar.probing.head import FILE, Head, Parts
+from mar.probing.head import Head
+from mar.probing.head_file import FILE, Parts
+from mar.probing.mlp import MLP
 from mar.probing.outputs import ScoochBinaryCrossentropy, ScoochCategoricalCrossentropy
-from mar.probing.probe import MLP
 
 LABELS = ["calm, slow", 'the "loud" one', "🎸", "Café"]
 

@@ -20,7 +20,7 @@ from mar.embedding import pieces
 from mar.embedding.store import Embeddings
 from mar.errors import InputError
 from mar.probing import tagging
-from mar.probing.head import FILE
+from mar.probing.head_file import FILE
 from mar.probing.labelling import Labelling
 from mar.util.lock import FolderLock
 

@@ -8,7 +8,8 @@ from helpers import published
 from helpers.optimizers import keras_adam
 from helpers.resources import ROOT, reference
 from mar.errors import ConfigError
-from mar.probing.probe import MLP, Examples, predict, report, train
+from mar.probing.mlp import MLP
+from mar.probing.probe import Examples, predict, report, train
 from mar.tasks import TASKS
 
 WARMUP = "MLP.optimizer.ScoochAdam.schedule.WarmupSchedule"

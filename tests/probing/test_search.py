@@ -6,7 +6,8 @@ from test_probe import OURS, probe
 
 from helpers.resources import ROOT
 from mar.errors import ConfigError
-from mar.probing.probe import MLP, DivergedError
+from mar.probing.mlp import MLP
+from mar.probing.probe import DivergedError
 from mar.probing.search import propose, search
 from mar.tasks import TASKS
 

@@ -13,7 +13,8 @@ from mar.embedding.writer import write_part
 from mar.errors import ConfigError, InputError
 from mar.probing import tagging
 from mar.probing.dense import Layers
-from mar.probing.head import FILE, Head, Parts
+from mar.probing.head import Head
+from mar.probing.head_file import FILE, Parts
 from mar.tasks.keys import KEYS, camelot, open_key
 
 PATHS = [f"album {n % 3}/{n}.flac" for n in range(40)]

@@ -113,6 +113,10 @@ def test_every_entry_of_the_published_numbers_is_complete():
             {"model_source": "/home/me/other.keras", "model_file": model_names.MULE_SHA256},
             "Musicset-ULarge",
         ),
+        (
+            {"model_source": "/home/me/old", "model_file": model_names.MULE_SAVED_MODEL_SHA256},
+            "Musicset-ULarge",
+        ),
         ({"model_source": "/home/me/mule", "model_file": "0" * 64}, None),
         ({"model_source": "random"}, None),
     ],

@@ -1,6 +1,5 @@
 """From an empty folder to the paper's tables, killed on the way."""
 
-import functools
 import json
 import re
 import shutil
@@ -10,89 +9,18 @@ import pytest
 import yaml
 
 import mar
-from helpers import reproduction
 from helpers.browser import assert_fits_a_phone, assert_silent
-from helpers.processes import UNREAD, run_python, start_python, wait_for
-from helpers.resources import DATA, reference
+from helpers.processes import run_python
+from helpers.reproduction import Runs, prepare
+from helpers.resources import DATA
 from mar.errors import ConfigError
 from mar.reporting import paper
 from mar.reproducing import collections, probes, state, workers
-from mar.tasks import TASKS, Task, fetched_folder, fetching
-from mar.tasks.locating import alternatives
+from mar.tasks import TASKS, fetched_folder, fetching
 from mar.util import shipped
 
 ALL = collections.TASKS
 SOME = ["GTZAN", "NSynth_P", "NSynth_I", "MSD50", "AMM"]
-
-# `mar reproduce` that notes what it decodes, keeps what it embeds in small parts, and is killed.
-RUN = """
-import sys
-from helpers import kills
-from mar.embedding import ahead, writer
-from mar.__main__ import main
-
-log, moment, of = open(sys.argv.pop(1), "a"), int(sys.argv.pop(1)), sys.argv.pop(1)
-pieces = ahead._pieces
-
-def noted(embedder, decoder, path, row):
-    log.write(f"{embedder.representation.provenance['window_seconds']} {path}\\n")
-    log.flush()
-    return pieces(embedder, decoder, path, row)
-
-ahead._pieces, writer._PART_ROWS = noted, 4
-kills.at_replace(moment, "after", of=of)
-sys.exit(main())
-"""
-
-
-class Runs:
-    """Runs in one folder, and what they decode."""
-
-    def __init__(self, home, tasks, *options):
-        self.home, self.tasks, self.log = home, tasks, home / "decoded.txt"
-        self.arguments = [
-            *("reproduce", "--audio=collections.yaml", "--model=small.keras", "--output=out"),
-            *("--probes=small", f"--tasks={','.join(tasks)}", "--workers=2", *options),
-        ]
-
-    def script(self, moment=0, of=""):
-        self.log.unlink(missing_ok=True)
-        return "-c", RUN, self.log, moment, of, *self.arguments
-
-    def embedded(self):
-        """What is on the disk: `(windows, path)`."""
-        there = set()
-        for folder in (self.home / "out" / "embeddings" / "small.keras").glob("*"):
-            if any(folder.glob("*.parquet")):
-                embeddings = mar.Embeddings(folder)
-                root = self.home / "audio" / folder.name.partition("_")[0]
-                seconds = embeddings.provenance["window_seconds"]
-                there |= {(seconds, str(root / path)) for path in embeddings.paths}
-        return there
-
-    def decoded(self):
-        lines = self.log.read_text().splitlines() if self.log.exists() else []
-        pairs = [line.partition(" ")[::2] for line in lines]
-        assert len(set(pairs)) == len(pairs), "a file is decoded twice in one run"
-        return {(float(seconds), path) for seconds, path in pairs}
-
-    def scores(self):
-        return {
-            path.parts[-4]: json.loads(path.read_text())["test"]
-            for path in (self.home / "out" / "results").glob("*/*/*/*/result.json")
-        }
-
-    def has_scores(self, tasks):
-        return len(self.scores()) >= tasks
-
-    def page(self):
-        return (self.home / "out" / "index.html").read_text()
-
-
-def prepare(home, tasks):
-    reproduction.write_probes(home / "small")
-    reproduction.write_model(home / "small.keras")
-    return reproduction.write_collections(home, tasks)
 
 
 @pytest.fixture(scope="module")
@@ -240,78 +168,6 @@ def test_the_time_that_is_left_is_scaled_by_what_was_measured():
         assert state.probing_seconds([task], {}, 0, 1) == pytest.approx(60 * expected)
 
 
-@pytest.mark.slow
-def test_all_fifteen_survive_ten_kills(tmp_path):
-    written = prepare(tmp_path, ALL)
-    runs = Runs(tmp_path, ALL, "--allow_missing")  # of MSDS, whose 201,680 are listed
-    embedded = set()
-    for moment in (3, 9, 17, 25, 30, 11, 2):
-        killed = run_python(*runs.script(moment, ".parquet"), cwd=tmp_path)
-        assert killed.returncode == -signal.SIGKILL, killed.stderr
-        assert runs.decoded().isdisjoint(embedded)
-        assert runs.embedded() > embedded
-        embedded = runs.embedded()
-    for results in (1, 5, 10):
-        with start_python(*runs.script(), cwd=tmp_path, **UNREAD) as process:
-            wait_for(functools.partial(runs.has_scores, results), process)
-            process.kill()
-        assert runs.decoded().isdisjoint(embedded)
-        embedded = runs.embedded()
-    ended = run_python(*runs.script(), cwd=tmp_path)
-    assert ended.returncode == 0, ended.stdout + ended.stderr
-    assert runs.decoded().isdisjoint(embedded)
-    files = {name: len(paths) for name, paths in written.items()}
-    assert len(runs.embedded()) == sum(files.values()) + files["NSynth"]
-    assert set(runs.scores()) == set(ALL)
-    whole = tmp_path / "undisturbed"
-    whole.mkdir()
-    for name in ("audio", "metadata", "small", "small.keras", "collections.yaml"):
-        (whole / name).symlink_to(tmp_path / name)
-    undisturbed = Runs(whole, ALL, "--allow_missing", "--jobs=2")
-    assert run_python(*undisturbed.script(), cwd=whole).returncode == 0
-    for task, scores in undisturbed.scores().items():
-        for metric, score in scores.items():
-            assert runs.scores()[task][metric] == pytest.approx(score, abs=1e-3, nan_ok=True)
-    page = runs.page()
-    for task in ALL:
-        assert re.search(rf"<tr><th scope=\"row\">{re.escape(task)}</th>.*measured", page)
-
-
-OFFICIAL = {
-    **{"MTT": "mtt", "GTZAN": "gtzan", "Emo": "emo", "GS_Key": "giantsteps"},
-    **{"Jam-50": "jamendo", "Jam-All": "jamendo", "Jam-MT": "jamendo"},
-}
-
-
-@pytest.mark.slow
-def test_official_annotations_lead_to_the_page(tmp_path):
-    """Their real files, with the audio of some items of every part."""
-    places = {}
-    for name, folder in OFFICIAL.items():
-        metadata = reference(f"datasets/{folder}")
-        collection = collections.of_task(name)
-        place = places.setdefault(
-            collection.name, {"audio": f"audio/{collection.name}", "metadata": {}}
-        )
-        place["metadata"][name] = str(metadata)
-        task = Task(name, metadata)
-        for split in ("train", "valid", "test"):
-            for row in task.rows(split)[::97][:12]:
-                path = tmp_path / place["audio"] / alternatives(task.items.paths[row])[0]
-                reproduction.write_audio(path, int(row), 1.0)
-    (tmp_path / "collections.yaml").write_text(yaml.safe_dump(places))
-    reproduction.write_probes(tmp_path / "small")
-    reproduction.write_model(tmp_path / "small.keras")
-    runs = Runs(tmp_path, list(OFFICIAL), "--allow_missing")
-    ended = run_python(*runs.script(), cwd=tmp_path)
-    assert ended.returncode == 0, ended.stdout + ended.stderr
-    assert not re.search(r"expected \d+ (items|labels)", ended.stderr), "counts are the known ones"
-    assert set(runs.scores()) == set(OFFICIAL)
-    page = runs.page()
-    for number in ("25,860", "930", "744", "1,763", "55,525"):  # files that are expected
-        assert f'<td data-value="{number.replace(",", "")}.0">{number}</td>' in page
-
-
 # ------------------------------------------------------------------------------- the file of places
 
 
@@ -348,6 +204,7 @@ def test_places_that_cannot_be_meant_are_refused(tmp_path, text, message):
         (["--tasks=MTT_filtered"], "--tasks: expected tasks of the paper's tables"),
         (["--probes=published", "--model=random"], "expected the published model .mule, or its"),
         (["--audio=empty.yaml"], "expected the folder of some collection, as `audio`"),
+        (["--model=audio?made_by=x", "--shard=0/2"], "expected no --shard or --ray_address with"),
     ],
 )
 def test_wrong_use_is_told_before_any_work(tmp_path, options, message):

@@ -78,9 +78,9 @@ def pickles():
 
 def streamed():
     """A large JSON object."""
-    from mar.tasks import readers
+    from mar.tasks import json_stream
 
-    return _in_file("a.json")(lambda path: list(readers.stream_object(path, 16)))
+    return _in_file("a.json")(lambda path: list(json_stream.entries(path, 16)))
 
 
 def user_tables():

@@ -470,7 +470,7 @@ def head():
 def head_parts():
     from mar.probing.calibration import Calibration, Rule
     from mar.probing.dense import Layers
-    from mar.probing.head import Parts
+    from mar.probing.head_file import Parts
 
     rng = np.random.default_rng(0)
     layers = Layers(
@@ -596,7 +596,7 @@ def file_list():
 
 
 def table_file(name, content, wrong, reader):
-    """A file that one function reads, of `mar.tasks.readers` or of `mar.util.tables`."""
+    """A file that one function reads, of `mar.tasks` or of `mar.util.tables`."""
 
     def read(path):
         from mar.tasks import readers
@@ -605,6 +605,12 @@ def table_file(name, content, wrong, reader):
         return reader(readers, tables, path)
 
     return lambda: (lambda folder: written(folder, name, content), read)
+
+
+def _streamed(path):
+    from mar.tasks import json_stream
+
+    return sorted(key for key, _ in json_stream.entries(path, 64))
 
 
 def _npy():
@@ -635,7 +641,7 @@ READERS = {
     "JSON": ("a.json", JSON, mutations.in_json, lambda r, t, p: r.read_json(p)),
     "JSON, streamed": (
         *("a.json", JSON, mutations.in_json),
-        lambda r, t, p: sorted(key for key, _ in r.stream_object(p, 64)),
+        lambda r, t, p: _streamed(p),
     ),
 }
 for _name, _entry in READERS.items():

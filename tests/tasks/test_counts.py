@@ -7,15 +7,14 @@ import gzip
 import json
 import logging
 import shutil
-import tarfile
 
 import numpy as np
 import pytest
 
 from helpers.distributions import cp_list
-from helpers.resources import reference
+from helpers.resources import reference, unpacked_giantsteps
 from mar.probing.metrics import undefined_labels
-from mar.tasks import TASKS, Task, msd, readers
+from mar.tasks import TASKS, Task, json_stream, msd, readers
 from mar.tasks.keys import parse_key
 from mar.tasks.magnatagatune import CORRUPT
 
@@ -163,15 +162,7 @@ def test_emo(source, counts):
 @pytest.fixture(scope="module")
 def giantsteps(tmp_path_factory):
     """Both repositories, as they are cloned."""
-    folder = tmp_path_factory.mktemp("giantsteps")
-    source = reference("datasets/giantsteps")
-    for name in ("giantsteps-key-dataset", "giantsteps-mtg-key-dataset"):
-        with tarfile.open(source / name / "annotations_key_genre_md5.tar.gz") as archive:
-            archive.extractall(folder, filter="data")
-    mtg = "giantsteps-mtg-key-dataset/annotations"
-    for name in ("annotations.txt", "beatport_metadata.txt"):
-        shutil.copy(source / mtg / name, folder / mtg / name)
-    return folder
+    return unpacked_giantsteps(tmp_path_factory.mktemp("giantsteps"))
 
 
 @pytest.mark.usefixtures("no_warning")
@@ -288,7 +279,7 @@ def test_the_real_excerpts_are_read():
     assert len(rows) == 20370
     assert all(row["track_id"].startswith("TR") for row in rows)
     notes = dict(
-        readers.stream_object(reference("datasets/nsynth/nsynth-test/examples.first23.json"), 700)
+        json_stream.entries(reference("datasets/nsynth/nsynth-test/examples.first23.json"), 700)
     )
     assert len(notes) == 23
     assert all(note == entry["note_str"] for note, entry in notes.items())

@@ -181,6 +181,7 @@ def test_the_command_fetches_and_says_the_rest(mirror, tmp_path):
     assert "probes: 1 files in" in finished.stdout
     assert (tmp_path / "cache" / "tasks" / "probes" / probe).read_text() == "MLP: {}\n"
     assert "nsynth-{train,valid,test}.jsonwav.tar.gz" in finished.stdout
-    wrong = run_python("-m", "mar.fetch", "GTZANN")
-    assert wrong.returncode == 1
-    assert "did you mean GTZAN" in wrong.stderr
+    for given, meant in (("GTZANN", "GTZAN"), ("prob", "probes")):
+        wrong = run_python("-m", "mar.fetch", given)
+        assert wrong.returncode == 1
+        assert f"did you mean '{meant}'" in wrong.stderr

@@ -14,7 +14,7 @@ import pytest
 from helpers.distributions import ITEMS, WRITERS, cp_list, mumu
 from mar.audio.windows import Windows
 from mar.errors import ConfigError, InputError
-from mar.tasks import TASKS, Task, emomusic, find_task, readers
+from mar.tasks import TASKS, Task, emomusic, find_task, json_stream, readers
 from mar.tasks.giantsteps import parse_key
 from mar.tasks.locating import locate
 
@@ -771,7 +771,7 @@ def test_damaged_compressed_files_are_told(tmp_path, flipped):
     packed = bytearray(gzip.compress(json.dumps({str(n): n * n for n in range(999)}).encode()))
     packed[flipped] ^= 255
     path.write_bytes(packed)
-    for read in (readers.read_bytes, lambda path: list(readers.stream_object(path))):
+    for read in (readers.read_bytes, lambda path: list(json_stream.entries(path))):
         with pytest.raises(InputError, match=r"x\.json\.gz: (cannot be read|not valid JSON)"):
             read(path)
 
@@ -883,5 +883,5 @@ def test_lists_are_read_whatever_is_in_the_names(tmp_path):
 def test_a_large_object_is_streamed_in_any_pieces(tmp_path, chunk):
     text = '{ "a" : {"x": [1, 2, {"y": "}{"}]} ,\n"b":12345, "c": "ü\\"", "d": {} }\n'
     (tmp_path / "x.json").write_text(text, encoding="utf-8")
-    found = list(readers.stream_object(tmp_path / "x.json", chunk))
+    found = list(json_stream.entries(tmp_path / "x.json", chunk))
     assert found == [("a", {"x": [1, 2, {"y": "}{"}]}), ("b", 12345), ("c", 'ü"'), ("d", {})]

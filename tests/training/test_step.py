@@ -132,6 +132,7 @@ def test_replicas_train_as_one_device_does(records, alone, tmp_path, replicas, m
     assert_trained_as(alone, process, tmp_path / "replicas", kinds)
 
 
+@pytest.mark.slow
 def test_two_workers_train_as_one_device_does(records, alone, tmp_path):
     """Two processes, each with its half of the batch, which they go through in chunks."""
     cluster = {"worker": [f"localhost:{free_port()}" for _ in range(2)]}

@@ -337,7 +337,17 @@ def expected_labels(path):
     return objective.get("labels", 7)
 
 
-@pytest.mark.parametrize("path", sorted(PRETRAIN.glob("*.yaml")), ids=lambda path: path.stem)
+def one_of_each_kind():
+    """All shipped configurations; those that only differ in settings from another are slow."""
+    kinds = set()
+    for path in sorted(PRETRAIN.glob("*.yaml")):
+        described = yaml.safe_load(path.read_text())["Trainer"]
+        kind = (*described["objective"], *described["dataset"])
+        yield pytest.param(path, marks=[pytest.mark.slow] if kind in kinds else [], id=path.stem)
+        kinds.add(kind)
+
+
+@pytest.mark.parametrize("path", one_of_each_kind())
 def test_shipped_configurations_train(path, tmp_path):
     """Two steps of each, shrunk but for what it is about."""
     labels = expected_labels(path)

@@ -7,9 +7,10 @@ from typing import Any
 
 from mar.embedding.encoders import address as addresses
 from mar.errors import InputError, nearest
+from mar.onnx import metadata
 from mar.util import hub
 from mar.util.checksums import sha256
-from mar.util.mule import MULE_SHA256
+from mar.util.mule import MULE_SAVED_MODEL_SHA256, MULE_SHA256
 
 DIMENSIONS = {  # of their embeddings
     "mule": 1728,
@@ -19,6 +20,8 @@ DIMENSIONS = {  # of their embeddings
     "random": 1728,
 }
 NAMES = tuple(DIMENSIONS)
+_VARIABLES = "variables", "variables.data-00000-of-00001"  # of a SavedModel
+_MULE = MULE_SHA256, MULE_SAVED_MODEL_SHA256
 
 
 def is_baseline(name: str) -> bool:
@@ -57,19 +60,35 @@ def check(source: str) -> None:
 
 
 def told_by_file(source: str) -> dict[str, str]:
-    """What a provenance says of the file of a model, `model_file`; nothing of what is no file."""
+    """What a provenance says of the file that a model's weights lie in, by SHA-256: `model_file`.
+
+    Of a SavedModel that is the file of its variables; of a file that `mar export` wrote, the one
+    that it was exported from. Nothing of what has no such file.
+
+    Raises:
+        InputError: it cannot be read, or is not a whole file.
+    """
+    if source == "mule":
+        return {"model_file": MULE_SHA256}
     path = hub.local(source)
-    return {"model_file": sha256(path)} if os.path.isfile(path) else {}
+    if os.path.isfile(variables := os.path.join(path, *_VARIABLES)):
+        path = variables
+    if not os.path.isfile(path):
+        return {}
+    if is_exported(path):
+        origin = metadata.origin(path)
+        return {name: origin[name] for name in ("model_file",) if name in origin}
+    return {"model_file": sha256(path)}
 
 
 def published_as(made: Mapping[str, Any]) -> str | None:
     """The model of the paper's tables that embeddings are of; None where it is none of them.
 
-    That is told by the model's file, whatever it or its folder is called. One of the six was
-    published: MULE, "Musicset-ULarge".
+    That is told by the file of the model's weights, whatever it or its folder is called. One of the
+    six was published: MULE, "Musicset-ULarge", in two formats.
 
     Args:
         made: the embeddings' provenance. `mule` is the published file, verified when downloaded.
     """
-    file = MULE_SHA256 if made.get("model_source") == "mule" else made.get("model_file")
-    return "Musicset-ULarge" if file == MULE_SHA256 else None
+    is_mule = made.get("model_source") == "mule" or made.get("model_file") in _MULE
+    return "Musicset-ULarge" if is_mule else None

@@ -16,7 +16,8 @@ from mar.embedding.components import Components
 from mar.errors import InputError
 from mar.probing.calibration import Rule, uncalibrated
 from mar.probing.dense import Layers, expit
-from mar.probing.head import Head, Parts
+from mar.probing.head import Head
+from mar.probing.head_file import Parts
 
 if TYPE_CHECKING:
     from mar.embedding.store import Embeddings

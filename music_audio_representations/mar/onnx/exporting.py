@@ -17,6 +17,7 @@ from mar.audio import isolated
 from mar.audio.logmel import STD_FLOOR, LogMel
 from mar.audio.windows import Windows
 from mar.embedding.embedder import Embedder
+from mar.embedding.model_names import told_by_file
 from mar.embedding.waveform import Waveform
 from mar.errors import InputError
 from mar.models.saving import fingerprint, front_end, save_waveform_model
@@ -117,7 +118,7 @@ def whole_file(
         heads=heads,
         licence=plan.licence,
         provenance={"model": fingerprint(plan.model), "precision": precision, **made},
-        origin={"model": plan.source, "mar": mar.__version__},
+        origin={"model": plan.source, **told_by_file(plan.source), "mar": mar.__version__},
     )
     file = graph.model(network.opset_import)
     onnx.helper.set_model_props(file, about.entries())

@@ -14,7 +14,7 @@ from mar.util.protobuf import Span, field, spans
 
 SCHEMA = 1
 # Numbers of fields in onnx/onnx.proto.
-_GRAPH, _PROPERTIES = 7, 14  # of a model
+_GRAPH, _PROPERTIES = 7, 14  # of a model, whose properties have a key, 1, and a value, 2
 _NODES, _ARRAYS = 1, 5  # of a graph
 _ATTRIBUTES = 5  # of a node
 _OF_ARRAYS, _OF_GRAPHS = (5, 10), (6, 11)  # of an attribute
@@ -63,6 +63,26 @@ def check(path: str | os.PathLike[str]) -> None:
         raise InputError(f"{path}: expected its data beside it, found them at {odd[0]!r}")
 
 
+def origin(path: str | os.PathLike[str]) -> dict[str, str]:
+    """`About.origin` of a file, which is not loaded; empty of one that others exported.
+
+    Raises:
+        InputError: it cannot be read, or is not a whole file.
+    """
+    data = files.read(path)
+    try:
+        for entry in spans(data, (0, len(data)), _PROPERTIES):
+            key, value = (
+                b"".join(data[slice(*span)] for span in spans(data, entry, number))
+                for number in (1, 2)
+            )
+            if key == b"origin":
+                return plain_data.checked(plain_data.parsed(value), {}, "origin")
+    except ValueError as error:
+        raise InputError(f"{path}: expected a whole ONNX file: {error}") from None
+    return {}
+
+
 def _outside(data: bytes, graph: Span) -> Iterator[str]:
     """Where a graph, and those within it, say that arrays lie which are not in the file."""
     arrays = spans(data, graph, _ARRAYS)
@@ -91,7 +111,8 @@ class About:
         heads: of each the output's name, task, kind, labels, thresholds and unit.
         licence: of the weights.
         provenance: `model`, the fingerprint of the weights, and whatever else changes embeddings.
-        origin: where the weights came from, and which version of mar exported them.
+        origin: where the weights came from, `model` and, of a file, `model_file`: its SHA-256; and
+            which version of mar exported them.
         schema: version of these entries.
     """
 

@@ -70,7 +70,7 @@ class Layers:
 
     @classmethod
     def of(cls, network: "keras.Model", activation: str, output: str) -> "Layers":
-        """Those of a network that `mar.probing.probe.MLP.build` made.
+        """Those of a network that `mar.probing.mlp.MLP.build` made.
 
         Args:
             network: the Keras model.

@@ -8,7 +8,7 @@ import numpy as np
 import mar
 from mar.probing import metrics, results
 from mar.probing.joining import EmbeddedTask
-from mar.probing.probe import MLP
+from mar.probing.mlp import MLP
 from mar.tasks import Task
 
 

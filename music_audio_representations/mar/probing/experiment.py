@@ -25,11 +25,13 @@ from mar.probing.dense import Layers
 from mar.probing.description import about, machine_facts, probe_facts, task_facts
 from mar.probing.fitting import Aim
 from mar.probing.floor import floor_facts, vote
-from mar.probing.head import Head, Parts
+from mar.probing.head import Head
+from mar.probing.head_file import Parts
 from mar.probing.joining import EmbeddedTask, join
 from mar.probing.judging import by_decision, judge
+from mar.probing.mlp import MLP
 from mar.probing.outputs import check_loss
-from mar.probing.probe import MLP, Examples, layers_of, logits, predict, report, train
+from mar.probing.probe import Examples, layers_of, logits, predict, report, train
 from mar.probing.result import Result
 from mar.probing.results import Predictions
 from mar.probing.search import search

@@ -8,8 +8,9 @@ import pandas as pd
 
 from mar.embedding import provenance
 from mar.probing import pictures, published, results
-from mar.probing.head import FILE, Head
-from mar.probing.probe import MLP
+from mar.probing.head import Head
+from mar.probing.head_file import FILE
+from mar.probing.mlp import MLP
 from mar.probing.results import Predictions, Run
 from mar.util.atomic import whole
 

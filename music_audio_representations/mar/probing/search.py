@@ -18,7 +18,8 @@ import pandas as pd
 
 from mar.errors import ConfigError
 from mar.optim.schedules import ScoochCosineDecay
-from mar.probing.probe import MLP, DivergedError
+from mar.probing.mlp import MLP
+from mar.probing.probe import DivergedError
 
 if TYPE_CHECKING:
     import optuna

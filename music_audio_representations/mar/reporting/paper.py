@@ -16,7 +16,7 @@ import re
 import pandas as pd
 
 from mar.embedding.model_names import published_as
-from mar.probing.probe import MLP
+from mar.probing.mlp import MLP
 from mar.probing.published import METRICS as PUBLISHED_METRICS
 from mar.probing.published import read_table
 from mar.probing.results import Results, refuse_earlier_layout, run_folders

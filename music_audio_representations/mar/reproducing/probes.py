@@ -7,6 +7,7 @@ import os
 import pathlib
 
 from mar.embedding import provenance
+from mar.embedding.encoders import imported
 from mar.embedding.store import Embeddings
 from mar.errors import ConfigError, InputError
 from mar.reproducing.audio import Located
@@ -85,8 +86,17 @@ def hash_of(located: Located, embeddings: Embeddings, config: pathlib.Path, tria
     """SHA-256 (hex) of all that a result follows from."""
     if not config.is_file():
         raise ConfigError(f"{config}: expected the configuration of a probe, found none")
-    hashes, made = embeddings.audio_hashes(), embeddings.provenance
-    of_items = [hashes.get(path or "") for path in located.paths]
+    made = embeddings.provenance
     model = {name: value for name, value in made.items() if name not in provenance.NOT_COMPARED}
-    parts = [located.task.hash(), of_items, model, made["front_end"], sha256(config), trials]
+    of_items = _hashes_of_items(located, embeddings)
+    parts = [located.task.hash(), of_items, model, made.get("front_end"), sha256(config), trials]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def _hashes_of_items(located: Located, embeddings: Embeddings) -> list[str | None]:
+    """What tells the embeddings of items, made in one way: those of their audio, where known."""
+    if embeddings.provenance.get("interface") == imported.INTERFACE:
+        there = [path for path in located.paths if path is not None and path in embeddings]
+        return [hashlib.sha256(embeddings.means(there).tobytes()).hexdigest()]
+    hashes = embeddings.audio_hashes()
+    return [hashes.get(path or "") for path in located.paths]

@@ -10,6 +10,7 @@ All that is known lies in these folders, so that a run that was killed is resume
 
 import concurrent.futures
 import contextlib
+import dataclasses
 import functools
 import logging
 import pathlib
@@ -19,6 +20,8 @@ from collections.abc import Iterator, Sequence
 from mar.audio.windows import Windows
 from mar.embedding import cluster, files
 from mar.embedding.catalogue import Catalogue
+from mar.embedding.encoders.address import Address, of_embeddings
+from mar.embedding.encoders.imported import take_over
 from mar.embedding.model_names import published_as, told_by_file
 from mar.embedding.store import Embeddings
 from mar.errors import ConfigError, InputError
@@ -47,6 +50,8 @@ class Reproduction:
 
     Attributes:
         request: the same.
+        source: the published model that the model is, or None.
+        theirs: the address of embeddings that others made, in place of a model; None for a model.
         states: the `State` of each of the paper's tasks, by name.
         checks: the `Check` of each collection that is at hand, by name.
         sets: the `DataSet`s.
@@ -62,6 +67,7 @@ class Reproduction:
         if request.choice.kind == PUBLISHED:
             check_published(self.source, request.model)
         make_folder(request.output)
+        self.theirs = of_embeddings(request.model)
         self.states: dict[str, State] = {}
         self.checks: dict[str, Check] = {}
         self.sets: list[DataSet] = []
@@ -99,8 +105,10 @@ class Reproduction:
     def _at_first(self, name: str) -> State:
         if name not in self.request.tasks:
             return State("left out", "not among --tasks")
-        if self._place(name).audio is None:
+        if self.theirs is None and self._place(name).audio is None:
             return State("left out", "its audio is not given")
+        if self.theirs is not None and not (folder := _folder_of(self.theirs, name)).is_dir():
+            return State("left out", f"there is no {folder}")
         return State("waiting")
 
     def _place(self, task: str) -> Place:
@@ -123,29 +131,53 @@ class Reproduction:
         return place.metadata.get(name, place.audio if of_task(name).is_annotated else None)
 
     def _locate(self, collection: Collection, tasks: list[Task]) -> None:
-        """Finds a collection's audio and checks it."""
-        folder = self.request.places[collection.name].audio
-        if not tasks or folder is None:
-            return
-        there, located = audio.files_below(folder), []
+        """Finds a collection's audio and checks it; or takes its embeddings over."""
+        folder, sets = self.request.places[collection.name].audio, []
+        if self.theirs is not None:
+            sets = [
+                self._taken_over(self.theirs, collection, names, tasks)
+                for names in by_windows(collection)
+            ]
+        elif folder is not None and tasks:
+            there = audio.files_below(folder)
+            for names in by_windows(collection):
+                located = self._located(names, tasks, there, folder)
+                sets.append(DataSet(collection, folder, self._folder(collection, names), located))
+            embedded = [embeddings for each in sets if (embeddings := each.opened()) is not None]
+            located = [each for of_set in sets for each in of_set.located]
+            self.checks[collection.name] = audio.check(collection, folder, located, embedded)
+        self.sets += [each for each in sets if each.located]
+
+    def _located(
+        self, names: Sequence[str], tasks: Sequence[Task], there: list[str], folder: pathlib.Path
+    ) -> list[Located]:
+        """Those of the tasks that have these names, with the paths of their items."""
+        located = []
         for task in tasks:
-            with self._told(task.name):
-                paths = task.locate(there)
-                if not any(paths):
-                    raise InputError(f"{folder}: none of its {len(paths)} items is there")
-                located.append(Located(task, paths))
-        sets = [
-            DataSet(collection, folder, self._folder(collection, names), of_set)
-            for names, of_set in by_windows(collection, located)
-            if of_set
-        ]
-        embedded = [embeddings for each in sets if (embeddings := each.opened()) is not None]
-        self.checks[collection.name] = audio.check(collection, folder, located, embedded)
-        self.sets += sets
+            if task.name in names:
+                with self._told(task.name):
+                    paths = task.locate(there)
+                    if not any(paths):
+                        raise InputError(f"{folder}: none of its {len(paths)} items is there")
+                    located.append(Located(task, paths))
+        return located
+
+    def _taken_over(
+        self, theirs: Address, collection: Collection, names: Sequence[str], tasks: Sequence[Task]
+    ) -> DataSet:
+        """The data set of embeddings that others made."""
+        place, folder = _folder_of(theirs, names[0]), self._folder(collection, names)
+        each = DataSet(collection, place, folder, [], is_complete=True)
+        asked = [task.name for task in tasks if task.name in names]
+        with self._told(*asked):
+            if asked:
+                make_folder(folder.parent)
+                take_over(dataclasses.replace(theirs, place=str(place)), folder, "mean", "parquet")
+                each.located = self._located(names, tasks, Embeddings(folder).paths, place)
+        return each
 
     def _folder(self, collection: Collection, names: Sequence[str]) -> pathlib.Path:
-        name = collection.name if names == list(collection.tasks) else "+".join(names)
-        return self.request.output / "embeddings" / self.request.row / name
+        return self.request.output / "embeddings" / self.request.row / _name(collection, names)
 
     # ------------------------------------------------------------------------------------ measuring
 
@@ -163,6 +195,8 @@ class Reproduction:
                         yield from self._probed(located, each, submit)
 
     def _embed(self, each: DataSet) -> None:
+        if each.is_complete:
+            return
         request = self.request
         make_folder(each.folder.parent)
         windows = Windows.from_config({"Windows": each.located[0].task.windows})
@@ -257,3 +291,15 @@ class Reproduction:
             ended.set()
             thread.join()
             self._write_page(is_running=False)
+
+
+def _name(collection: Collection, names: Sequence[str]) -> str:
+    """Of a data set: the collection, or those of its tasks that have windows of their own."""
+    return collection.name if names == list(collection.tasks) else "+".join(names)
+
+
+def _folder_of(theirs: Address, task: str) -> pathlib.Path:
+    """Where embeddings of a task lie that others made: called as the data set is."""
+    collection = of_task(task)
+    (names,) = (names for names in by_windows(collection) if task in names)
+    return pathlib.Path(theirs.place, _name(collection, names))

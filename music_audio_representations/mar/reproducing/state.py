@@ -5,7 +5,6 @@ import functools
 import json
 import pathlib
 import time
-from collections.abc import Iterator, Sequence
 from typing import Literal
 
 from mar.embedding.store import Embeddings
@@ -43,7 +42,7 @@ class DataSet:
 
     Attributes:
         collection: what they are of.
-        audio: its folder.
+        audio: its folder; that of the embeddings, where others made them.
         folder: of the data set.
         located: the tasks.
         is_complete: whether all was embedded that can be.
@@ -73,15 +72,12 @@ class DataSet:
         return [path for path in self.paths if path not in tried]
 
 
-def by_windows(
-    collection: Collection, located: Sequence[Located]
-) -> Iterator[tuple[list[str], list[Located]]]:
-    """The tasks of a collection by their windows: the names of all, and those that are located."""
+def by_windows(collection: Collection) -> list[list[str]]:
+    """The names of a collection's tasks, those with the same windows together."""
     groups: dict[str, list[str]] = {}
     for name in collection.tasks:
         groups.setdefault(json.dumps(TASKS[name].windows), []).append(name)
-    for names in groups.values():
-        yield names, [each for each in located if each.task.name in names]
+    return list(groups.values())
 
 
 class Remaining:

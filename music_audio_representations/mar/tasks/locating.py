@@ -52,7 +52,7 @@ def locate(
     there = dict.fromkeys(paths)
     by_name, by_stem = _grouped(there, composed), _grouped(there, stem)
     stems = {path: stem(path) for candidates in wanted for path in alternatives(candidates)}
-    namesakes = collections.Counter(map(stem, set(map(composed, stems))))
+    namesakes = collections.Counter(stems.get(p) or stem(p) for p in set(map(composed, stems)))
 
     def of(path: str) -> str | None:
         others = by_stem.get(stems[path], [])

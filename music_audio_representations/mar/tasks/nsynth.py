@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from mar.errors import InputError
-from mar.tasks import readers
+from mar.tasks import json_stream, readers
 from mar.tasks.base import Items, TaskInfo, one_hot
 
 PITCHES = [str(pitch) for pitch in range(9, 121)]
@@ -32,7 +32,7 @@ def read(folder: pathlib.Path, key: str, labels: Sequence[str]) -> Items:
         path = readers.find(folder, f"nsynth-{split}/examples.json")
         if path.parent.name != f"nsynth-{split}":
             raise InputError(f"{folder}: expected nsynth-{split}/examples.json in it")
-        for note, entry in readers.stream_object(path):
+        for note, entry in json_stream.entries(path):
             name = str(entry.get(key)) if isinstance(entry, dict) else None
             if name not in known:
                 raise InputError(f"{path}: {note}: expected {key} as a known class, found {name}")

@@ -4,30 +4,24 @@ They execute nothing, and tell apart what looks alike: a table from one that a s
 has saved again, an array from the pointer that Git LFS leaves in its place.
 """
 
-import gzip
 import io
-import json
 import math
 import os
 import pathlib
 import pickle
 import re
 from collections.abc import Iterator, Sequence
-from typing import Any, TextIO
+from typing import Any
 
 import numpy as np
 
 from mar.errors import InputError
-from mar.util import arrays, files, plain_data, tables, text
+from mar.util import arrays, plain_data, tables, text
 
 Path = str | os.PathLike[str]
 
 _LFS = b"version https://git-lfs.github.com/spec/v1"
 _CP_ITEM = re.compile(r"a?S'(.*)'")
-_SPACE = re.compile(r"[\s,]*")
-_COLON = re.compile(r"\s*:\s*")
-_DECODER = json.JSONDecoder()
-_MOST_CHARACTERS = 1 << 26  # of one entry of an object that is streamed
 
 
 def find(folder: Path, name: str) -> pathlib.Path:
@@ -215,7 +209,7 @@ def read_list(path: Path) -> list[str]:
 
 
 def read_json(path: Path) -> Any:
-    """A JSON file, read at once; for large ones see `stream_object`.
+    """A JSON file, read at once; for large ones see `mar.tasks.json_stream`.
 
     Raises:
         InputError: it is no valid JSON.
@@ -275,77 +269,3 @@ def read_mapping(path: Path) -> dict[str, Any]:
         return {k: v.array() if isinstance(v, _Described) else v for k, v in mapping.items()}
     except Exception as error:  # a damaged pickle may ask for anything
         raise InputError(f"{path}: not a pickle of plain data: {error}") from None
-
-
-def stream_object(path: Path, chunk_characters: int = 1 << 20) -> Iterator[tuple[str, Any]]:
-    """Yields the `(key, value)` pairs of a JSON file that is one large object, in order.
-
-    Memory does not grow with the file.
-
-    Args:
-        path: the file, perhaps gzipped.
-        chunk_characters: how many are read at a time.
-
-    Raises:
-        InputError: it is not such an object.
-    """
-    path = pathlib.Path(path)
-    files.refuse_others(path)
-    opened: Any = gzip.open if path.suffix == ".gz" else open
-    try:
-        with opened(path, "rt", encoding="utf-8") as file:
-            yield from _stream(file, path, chunk_characters)
-    except InputError:
-        raise
-    except (*text.DAMAGED, ValueError) as error:
-        raise InputError(f"{path}: cannot be read: {error}") from None
-
-
-def _stream(file: TextIO, path: pathlib.Path, chunk_characters: int) -> Iterator[tuple[str, Any]]:
-    """The pairs of a JSON object, read in pieces.
-
-    In `{"a": [1, 2], "b": 3}`, of which `{"a": [1, 2], "b` was read: the entry "a" is complete, and
-    is yielded; what follows is not, so that more is read behind `"b` and the entry is tried again.
-    """
-    text = file.read(chunk_characters)
-    position = _skip_space(text, 0)
-    if text[position : position + 1] != "{":
-        raise InputError(f"{path}: expected a JSON object, found {text!r:.60}")
-    position += 1
-    while True:
-        position = _skip_space(text, position)
-        if text[position : position + 1] == "}":
-            return
-        entry = _entry(text, position)
-        if entry is not None:
-            key, value, position = entry
-            yield key, value
-            continue
-        more = file.read(chunk_characters)
-        if len(text) - position > _MOST_CHARACTERS:  # each time, all of it is tried anew
-            raise InputError(f"{path}: an entry of more than {_MOST_CHARACTERS} characters")
-        if not more:
-            raise InputError(f"{path}: not valid JSON, or truncated: {text[position:]!r:.60}")
-        text, position = text[position:] + more, 0
-
-
-def _skip_space(text: str, position: int) -> int:
-    """Where the next thing begins, behind white space and commas."""
-    match = _SPACE.match(text, position)
-    return match.end() if match else position
-
-
-def _entry(text: str, position: int) -> tuple[str, Any, int] | None:
-    """The `"key": value` at `position` and where it ends; None if it is not all there."""
-    try:
-        key, end = _DECODER.raw_decode(text, position)
-        colon = _COLON.match(text, end)
-        if colon is None:
-            return None
-        value, end = _DECODER.raw_decode(text, colon.end())
-    except json.JSONDecodeError:
-        return None
-    except RecursionError:
-        raise ValueError("nested too deeply") from None
-    # A number at the very end of the text may continue in what is not yet read.
-    return (key, value, end) if end < len(text) else None

@@ -148,6 +148,16 @@ def parse(model: str) -> Address | None:
     return Address(kind, place, options)
 
 
+def of_embeddings(model: str) -> Address | None:
+    """The address of a folder of embeddings, which a model's name may be; None of a model.
+
+    Raises:
+        ConfigError: see `parse`.
+    """
+    address = parse(model)
+    return address if address is not None and address.kind == "folder" else None
+
+
 def required(address: Address, option: str, example: Any) -> Any:
     """The value of an option that must be given.
 

@@ -25,6 +25,7 @@ from mar.embedding.rows import Row
 from mar.embedding.writer import Writer
 from mar.errors import InputError
 
+INTERFACE = "imported"
 _COLUMNS = ["path", "embedding"]
 _UNKNOWN = np.full(1, np.nan, np.float32)  # the time of a vector that stands for a file
 
@@ -59,7 +60,7 @@ def take_over(address: Address, output: str | os.PathLike, store: str, format: s
     provenance = {
         "model": made_by,
         "model_source": str(address.located()),
-        "interface": "imported",
+        "interface": INTERFACE,
         "dimensions": dimensions,
         "precision": "float32",
         "pooling": "as imported",
