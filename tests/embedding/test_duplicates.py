@@ -4,6 +4,7 @@ import csv
 import io
 import itertools
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from helpers.processes import run_python
 from helpers.small_embeddings import write_store
 from mar.embedding import duplicates as module
+from mar.embedding import indexing
 from mar.embedding.store import Embeddings
 
 DIMENSIONS = 24
@@ -54,6 +56,26 @@ def test_the_groups_are_found(folder, monkeypatch, rows):
     """However many are compared at once."""
     monkeypatch.setattr(module, "_ROWS", rows)
     assert paths(Embeddings(folder).duplicates()) == EXPECTED
+
+
+def test_of_many_the_nearest_are_compared_by_the_index(folder, tmp_path, monkeypatch):
+    """Also where a group has more tracks than are taken for neighbours, and some are new."""
+    pytest.importorskip("faiss")
+    monkeypatch.setattr(indexing, "SMALLEST", 10)
+    monkeypatch.setattr(module, "_LARGEST", 10)
+    copy = shutil.copytree(folder, tmp_path / "copy")
+    same = {f"same/{n:03d}.mp3": np.ones((1, DIMENSIONS)) for n in range(100)}
+    write_store(copy, {**same, "zero.mp3": np.zeros((1, DIMENSIONS))}, name="2")
+    Embeddings(copy).index()
+    late = {"late.mp3": changed(np.ones((1, DIMENSIONS)), 0)}
+    write_store(copy, late, name="3")
+    by_index = Embeddings(copy).duplicates()
+    monkeypatch.setattr(module, "_nearest", None)  # which is not asked now
+    monkeypatch.setattr(module, "_LARGEST", 1000)
+    exact = Embeddings(copy).duplicates()
+    assert paths(by_index) == paths(exact) == [["late.mp3", *same], *EXPECTED]
+    distances = [[group.distance for group in groups[1:]] for groups in (by_index, exact)]
+    np.testing.assert_allclose(*distances, atol=1e-6)
 
 
 def test_distances_are_shares_of_that_of_any_two_tracks(folder):

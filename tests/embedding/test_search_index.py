@@ -229,6 +229,38 @@ def test_a_damaged_index_says_so(copy, name):
             Embeddings(copy).nearest(QUERIES[0])
 
 
+def test_damaged_vectors_are_not_answered_from(copy):
+    """Their length is right, so that only what is read of them can tell."""
+    Embeddings(copy).index()
+    (path,) = (copy / ".search").rglob("units.f32")
+    with open(path, "r+b") as file:
+        file.seek(ROWS // 3 * DIMENSIONS * 4)
+        file.write(bytes(ROWS // 3 * DIMENSIONS * 4))  # as a hole is that a crash left
+    says = r"\.search: damaged.*not as they were written.*delete it.*mar index"
+    embeddings = Embeddings(copy)
+    with pytest.raises(InputError, match=says):
+        embeddings.nearest(QUERIES[0], 500)
+    write_store(copy, tracks(range(ROWS, 2 * ROWS), 9), name="new")  # which it is joined with
+    with pytest.raises(InputError, match=says):
+        Embeddings(copy).index()
+    shutil.rmtree(copy / ".search")
+    Embeddings(copy).index()
+    assert recall(copy, QUERIES) > 0.95
+
+
+@pytest.mark.parametrize("has_index", [False, True])
+def test_no_similarity_is_above_one(tmp_path, has_index):
+    generator = np.random.default_rng(0)
+    same = generator.standard_normal((300, 1)) @ np.ones((1, 64))  # of one direction, or opposite
+    folder = write_store(tmp_path / "same", {f"{n}.mp3": row[None] for n, row in enumerate(same)})
+    if has_index:
+        Embeddings(folder).index()
+    found = Embeddings(folder).nearest(np.ones(64, np.float32), 300)
+    similarities = np.array([track.similarity for track in found])
+    assert np.abs(similarities).max() <= 1
+    np.testing.assert_allclose(np.abs(similarities), 1, atol=1e-5)
+
+
 def test_without_faiss(copy, monkeypatch):
     Embeddings(copy).index()
     monkeypatch.setitem(sys.modules, "faiss", None)

@@ -7,6 +7,7 @@ import pytest
 from sklearn.decomposition import PCA
 from sklearn.metrics.pairwise import cosine_similarity
 
+from helpers.processes import run_python
 from helpers.small_embeddings import write_store
 from mar import Embeddings, InputError
 from mar.embedding import projection, stored_map
@@ -31,6 +32,12 @@ FIRST = [f"a/{number:02}.wav" for number in range(36)]
 @pytest.fixture
 def folder(tmp_path):
     return write_store(tmp_path / "emb", tracks(FIRST), name="0")
+
+
+def flipped(data):
+    """The bytes, of which one in the middle has another bit."""
+    middle = len(data) // 2
+    return data[:middle] + bytes([data[middle] ^ 4]) + data[middle + 1 :]
 
 
 def points_of(folder):
@@ -113,6 +120,28 @@ def test_that_of_another_model_is_not_extended(folder, tmp_path):
     assert points_of(other) == expected
 
 
+def test_a_damaged_map_says_so(folder, tmp_path):
+    points_of(folder)
+    write_store(folder, tracks(["b/new.wav"], kind=1), name="1")  # which all files are read for
+    damages = [
+        ("about.json", lambda data: data[:-9]),
+        *[(name, flipped) for name in ("rows.arrow", "coordinates.npy", "components.npz")],
+        *[("points.npz", damage) for damage in (flipped, lambda data: data[:-9], lambda _: b"")],
+        ("coordinates.npy", None),
+    ]
+    for number, (name, damage) in enumerate(damages):
+        copy = shutil.copytree(folder, tmp_path / str(number))
+        (path,) = (copy / ".map").rglob(name)
+        if damage is None:
+            path.unlink()
+        else:
+            path.write_bytes(damage(path.read_bytes()))
+        with pytest.raises(InputError, match=r"\.map: damaged \(.*delete it, and the map is made"):
+            points_of(copy)
+    shutil.rmtree(copy / ".map")
+    assert set(points_of(copy)) == {*FIRST, "b/new.wav"}
+
+
 def test_two_tracks_are_no_map(tmp_path):
     write_store(tmp_path, tracks(["a.wav", "b.wav"]))
     with pytest.raises(InputError, match="at least three tracks for a map, got 2"):
@@ -175,7 +204,56 @@ def test_many_are_laid_out_in_steps_and_resumed_to_the_same(tmp_path, monkeypatc
         patched.setattr(library, "find_weight", lambda *a, **_: dying(*a))
         with pytest.raises(KeyboardInterrupt):
             projection.project(vectors, unfinished=tmp_path)
+    whole = (tmp_path / "state.npz").read_bytes()
+    (tmp_path / "state.npz").write_bytes(flipped(whole))
+    with pytest.raises(InputError, match=r"state\.npz: damaged.*delete .*, and the map is"):
+        projection.project(vectors, unfinished=tmp_path)
+    (tmp_path / "state.npz").write_bytes(whole)
     resumed = projection.project(vectors, unfinished=tmp_path)
     np.testing.assert_array_equal(resumed, expected)
     with np.load(tmp_path / "state.npz") as state:
         assert state["done"] == 450
+
+
+KILLED = """
+import sys
+from helpers import kills
+from mar.embedding import projection
+from mar.embedding.store import Embeddings
+projection.SMALL = 100
+kills.at_replace(int(sys.argv[2]), "before")
+Embeddings(sys.argv[1]).project()
+"""
+
+
+@pytest.mark.slow
+def test_a_kill_at_any_file_leads_to_the_same_map(tmp_path, monkeypatch):
+    pytest.importorskip("pacmap")
+    monkeypatch.setattr(projection, "SMALL", 100)
+    names = [f"a/{number:03}.wav" for number in range(240)]
+    folder = write_store(tmp_path / "emb", tracks(names))
+    expected = points_of(shutil.copytree(folder, tmp_path / "undisturbed"))
+    moment, killed = 0, -9
+    while killed == -9:
+        moment += 1
+        copy = shutil.copytree(folder, tmp_path / f"killed {moment}")
+        killed = run_python("-c", KILLED, copy, moment).returncode
+        assert points_of(copy) == expected
+        (state,) = (copy / ".map").iterdir()
+        assert {path.name for path in state.iterdir()} == stored_map._FILES
+    assert killed == 0
+    assert moment > 20
+
+
+@pytest.mark.slow
+def test_zeros_and_duplicates_by_the_thousand_have_places(tmp_path):
+    pytest.importorskip("pacmap")
+    names = [f"a/{number:04}.wav" for number in range(1500)]
+    same = {f"same/{n:04}.wav": KINDS[:1] for n in range(1500)}
+    zeros = {f"zeros/{n:04}.wav": np.zeros((1, 16)) for n in range(1500)}
+    points = points_of(write_store(tmp_path, {**tracks(names), **same, **zeros}))
+    places = {kind: np.array([points[p] for p in points if p.startswith(kind)]) for kind in "asz"}
+    assert all(np.isfinite(place).all() for place in places.values())
+    silent = places["z"].mean(axis=0)  # they lie together, apart from what is heard
+    others = np.linalg.norm(np.concatenate([places["a"], places["s"]]) - silent, axis=1)
+    assert np.linalg.norm(places["z"] - silent, axis=1).max() < np.quantile(others, 0.05)

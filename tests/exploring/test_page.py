@@ -1,128 +1,29 @@
 """The page in a browser: hover, play, neighbours, drop, lasso, teach, save; on a phone; by keys."""
 
-import json
-
 import pytest
 import soundfile
 
 import mar
+from helpers.explored import (
+    assert_fits,
+    box,
+    canvas,
+    click,
+    is_seen,
+    lasso,
+    mouse,
+    places,
+    run,
+    text,
+    write,
+)
 from helpers.processes import wait_for
 from helpers.three_kinds import KINDS, RATE, sound
-from mar import Embeddings
-
-PHONE = {"width": 360, "height": 740, "deviceScaleFactor": 1, "mobile": True}
-SIZES = {"desktop": {**PHONE, "width": 1280, "height": 800, "mobile": False}, "phone": PHONE}
-
-
-@pytest.fixture(params=SIZES)
-def size(request):
-    return request.param
-
-
-@pytest.fixture
-def opened(page, chromium, size, tmp_path):
-    """The page, at a size, once the map is there."""
-    emulated = SIZES[size]
-    chromium.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", emulated)
-    folder = {"behavior": "allow", "downloadPath": str(tmp_path)}
-    chromium.execute_cdp_cmd("Browser.setDownloadBehavior", folder)
-    chromium.get_log("browser")
-    chromium.get_log("performance")
-    chromium.get(page.address)
-    wait_for(lambda: run(chromium, "return document.body.dataset.ready"))
-    yield chromium
-    run(chromium, "sessionStorage.clear()")
-    assert complaints(chromium) == []
-    for address in requested(chromium):
-        assert address.startswith((page.address, "data:", "blob:")), address
-    chromium.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
-
-
-def complaints(browser):
-    """What the console has, but what Chromium remarks of drawing without a GPU."""
-    return [entry for entry in browser.get_log("browser") if entry["source"] != "rendering"]
-
-
-def requested(browser):
-    messages = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
-    sent = [m["params"] for m in messages if m["method"] == "Network.requestWillBeSent"]
-    return {each["request"]["url"] for each in sent}
-
-
-def run(browser, script, *arguments):
-    return browser.execute_script(script, *arguments)
-
-
-def text(browser, selector):
-    return browser.find_element("css selector", selector).text
-
-
-def click(browser, selector):
-    element = browser.find_element("css selector", selector)
-    run(browser, "arguments[0].scrollIntoView({block: 'center'})", element)
-    element.click()
-
-
-def write(browser, selector, words):
-    element = browser.find_element("css selector", selector)
-    element.clear()
-    element.send_keys(words)
-
-
-def mouse(browser, kind, x, y, **more):
-    browser.execute_cdp_cmd("Input.dispatchMouseEvent", {"type": kind, "x": x, "y": y, **more})
-
-
-def canvas(browser):
-    run(browser, "document.getElementById('map').scrollIntoView()")
-    box = run(browser, "return document.getElementById('canvas').getBoundingClientRect().toJSON()")
-    return box["left"], box["top"], box["width"], box["height"]
-
-
-def places(page, browser):
-    """Where on the screen each track is."""
-    left, top, width, height = canvas(browser)
-    half = min(width, height) / 2
-    for path, x, y in page.table.itertuples(index=False):
-        yield (
-            path,
-            left + width / 2 + half * (2 * x - 1) * 0.95,
-            top + height / 2 - half * (2 * y - 1) * 0.95,
-        )
-
-
-def is_seen(browser, x, y):
-    """Whether the map is what one touches there, and not what lies on it."""
-    return run(browser, "return document.elementFromPoint(...arguments)?.id", x, y) == "canvas"
-
-
-def lasso(browser, corners):
-    button = {"button": "left", "buttons": 1}
-    x, y = corners[0]
-    mouse(browser, "mouseMoved", x, y)
-    mouse(browser, "mousePressed", x, y, clickCount=1, **button)
-    for (x1, y1), (x2, y2) in zip(corners, [*corners[1:], corners[0]], strict=True):
-        for step in range(1, 9):
-            mouse(
-                browser,
-                "mouseMoved",
-                x1 + (x2 - x1) * step / 8,
-                y1 + (y2 - y1) * step / 8,
-                **button,
-            )
-            run(browser, "return new Promise((resolve) => setTimeout(resolve, 12))")
-    mouse(browser, "mouseReleased", x, y, clickCount=1, **button)
-
-
-@pytest.fixture(scope="module")
-def placed(page, catalogue):
-    page.table = Embeddings(catalogue / "emb").project()
-    return page
 
 
 @pytest.mark.slow
 def test_from_hovering_to_a_saved_head(opened, placed, size, tmp_path):
-    assert run(opened, "return document.documentElement.scrollWidth") == SIZES[size]["width"]
+    assert_fits(opened, size)
     assert text(opened, "#legend").split()[0] in KINDS
 
     spots = {path: (x, y) for path, x, y in places(placed, opened)}
@@ -167,7 +68,9 @@ def test_from_hovering_to_a_saved_head(opened, placed, size, tmp_path):
     assert run(opened, "return document.getElementById('colour').value") == "ldeep <b>"
     run(opened, "document.getElementById('audio').pause()")
     wait_for(lambda: opened.find_elements("css selector", "#legend .scale"))  # it is trained
+    assert not opened.find_element("id", "no").is_enabled()  # a file was placed: of which track?
     click(opened, "#skip")  # to the one that it is least sure of
+    wait_for(lambda: opened.find_element("id", "no").is_enabled())
     click(opened, "#no")
     wait_for(lambda: ", 1 no" in text(opened, "#labels"))
     write(opened, "#head", f"moods {size}")
@@ -182,14 +85,7 @@ def test_from_hovering_to_a_saved_head(opened, placed, size, tmp_path):
     lines = (tmp_path / "selection.csv").read_text().splitlines()
     assert lines[0] == "path,label,probability"
     assert all(float(line.rpartition(",")[2]) >= 0.5 for line in lines[1:])
-
-
-def box(browser, xs, ys, margin=12):
-    """Corners around points, within the map."""
-    left, top, width, height = canvas(browser)
-    x1, x2 = max(min(xs) - margin, left + 2), min(max(xs) + margin, left + width - 2)
-    y1, y2 = max(min(ys) - margin, top + 2), min(max(ys) + margin, top + height - 2)
-    return [(x1, y1), (x2, y1), (x2, y2), (x1, y2)]
+    assert_fits(opened, size)
 
 
 @pytest.mark.parametrize("size", ["desktop"], indirect=True)
@@ -277,8 +173,3 @@ def test_labels_survive_a_reload(opened, page):
     opened.refresh()
     wait_for(lambda: run(opened, "return document.body.dataset.ready"))
     assert text(opened, "#labels") == "deep: 8 yes, 0 no"
-
-
-def test_a_cell_of_a_notebook_has_the_page(page):
-    shown = page._repr_html_()
-    assert f'<iframe src="{page.address}"' in shown

@@ -217,7 +217,7 @@ def _of_segment(segment: Segment, kept: np.ndarray) -> Iterator[Rows]:
     for first in range(0, len(rows), _ROWS_AT_ONCE):
         some = rows[first : first + _ROWS_AT_ONCE]
         columns = segment.table.take(pa.array(some))
-        yield columns["path"].to_pylist(), columns["audio_hash"].to_pylist(), segment.units[some]
+        yield columns["path"].to_pylist(), columns["audio_hash"].to_pylist(), segment.units(some)
 
 
 def _write_segments(
@@ -242,18 +242,24 @@ def _write_segment(
     folder.mkdir()
     paths: list[str] = []
     hashes: list[str | None] = []
+    checksums: list[int] = []
     trained.reset()
     with open(folder / "units.f32", "wb") as file:
         for names, of_names, units in batches:
             paths += names
             hashes += of_names
+            checksums += search_index.checksums(units)
             file.write(units.tobytes())
             trained.add(_with_zeros_far(units.copy()))
             if len(paths) >= _SEGMENT_ROWS:
                 break
     library.write_index(trained, str(folder / "codes.faiss"))
     table = pa.table(
-        {"path": pa.array(paths, pa.string()), "audio_hash": pa.array(hashes, pa.string())}
+        {
+            "path": pa.array(paths, pa.string()),
+            "audio_hash": pa.array(hashes, pa.string()),
+            "checksum": pa.array(checksums, pa.uint32()),
+        }
     )
     with (
         pa.OSFile(str(folder / "rows.arrow"), "wb") as sink,

@@ -159,6 +159,7 @@ def _scan(
     for paths, vectors in embeddings.finite_vectors(among):
         norms = np.sqrt(np.einsum("ij,ij->i", vectors, vectors))
         similarities = vectors @ columns / np.maximum(norms, _TINY)[:, None]
+        similarities = np.clip(similarities, -1, 1)  # rounded, it may be 1.0000001
         for number, column in enumerate(similarities.T):
             tracks = best[number]
             worst = tracks[-1].similarity if len(tracks) == choice.k else -np.inf

@@ -6,6 +6,7 @@ Both methods keep neighbours together; distances between far points mean little.
 import logging
 import os
 import pathlib
+import zipfile
 from collections.abc import Callable
 from typing import Any
 
@@ -41,7 +42,8 @@ def project(
         are one point.
 
     Raises:
-        InputError: fewer than three items; or more than 2,000 without the package for them.
+        InputError: fewer than three items; more than 2,000 without the package for them; or what
+            is resumed is damaged.
     """
     if len(vectors) < 3:
         raise InputError(f"expected at least three embeddings to draw a map, got {len(vectors)}")
@@ -138,8 +140,13 @@ def _kept(folder: pathlib.Path | None, name: str, make: Callable[[], Arrays]) ->
     path = folder / f"{name}.npz"
     if not path.exists():
         _keep(path, make())
-    with np.load(path) as file:
-        return dict(file)
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return dict(file)  # whose checksums are compared
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise InputError(
+            f"{path}: damaged ({error}); delete {folder}, and the map is computed anew"
+        ) from None
 
 
 def _keep(path: pathlib.Path, arrays: Arrays) -> None:

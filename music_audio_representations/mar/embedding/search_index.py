@@ -4,15 +4,16 @@ It lies in the hidden folder `.search` of the data set, which stays the truth: `
 indexing` makes it, and it may be deleted. `index.json` there says which of the other files count:
 
     index.json          of which data set, in which state; the segments, and checksums
-    SEGMENT/rows.arrow  path and hash of the audio of each row
+    SEGMENT/rows.arrow  path and hash of the audio of each row, and the checksum of its unit
     SEGMENT/units.f32   its mean embedding, at length 1
     SEGMENT/codes.faiss the same in a bit a dimension, in the cells of an inverted file
     KEPT.npy            whether a row counts still, of all segments' rows
     NAME.trained        the inverted file without rows
 
 A query looks for many candidates in the nearest cells (IVF), by their codes (RaBitQ: Gao and Long,
-2024), and takes the best of them by the units. What is opened lies in memory maps; the checksums of
-all but the units are compared before. How it was chosen: docs/design/search.md.
+2024), and takes the best of them by the units. What is opened lies in memory maps. The checksums of
+files are compared when they are opened; those of units, which are most of it, where they are read.
+How it was chosen: docs/design/search.md.
 """
 
 import dataclasses
@@ -29,7 +30,7 @@ from mar.embedding.choosing import Choice, Neighbour
 from mar.embedding.provenance import difference
 from mar.errors import InputError
 from mar.util import arrays, plain_data
-from mar.util.checksums import file_crc32c
+from mar.util.checksums import crc32c, file_crc32c
 
 if TYPE_CHECKING:
     from mar.embedding.store import Embeddings
@@ -83,15 +84,35 @@ class Segment:
 
     @functools.cached_property
     def table(self) -> pa.Table:
-        """The columns `path` and `audio_hash`."""
+        """The columns `path`, `audio_hash` and `checksum`."""
         with pa.memory_map(str(self.folder / "rows.arrow")) as file:
             return pa.ipc.open_file(file).read_all()
 
     @functools.cached_property
-    def units(self) -> np.ndarray:
-        """float32 `(rows, dimensions)`, memory-mapped."""
+    def _checksums(self) -> np.ndarray:
+        return self.table["checksum"].to_numpy()
+
+    @functools.cached_property
+    def _units(self) -> np.ndarray:
         units = np.memmap(self.folder / "units.f32", np.float32, "r")
         return units.reshape(-1, self.dimensions)
+
+    @property
+    def sizes(self) -> set[int]:
+        """How many rows its files have: one number, unless they are damaged."""
+        return {len(self._units), self.codes.ntotal, len(self)}
+
+    def units(self, rows: np.ndarray) -> np.ndarray:
+        """The unit vectors of rows, float32 `(n, dimensions)`.
+
+        Raises:
+            InputError: one is not as it was written.
+        """
+        units = self._units[rows]
+        if checksums(units) != self._checksums[rows].tolist():
+            index = self.folder.parent
+            raise damaged(index.parent, f"units of {self.folder.name} are not as they were written")
+        return units
 
     @functools.cached_property
     def codes(self) -> Any:
@@ -123,8 +144,8 @@ class Segment:
         similarities = np.empty(len(rows), np.float32)
         for first in range(0, len(rows), _ROWS_AT_ONCE):
             some = slice(first, first + _ROWS_AT_ONCE)
-            similarities[some] = self.units[rows[some]] @ target
-        return similarities
+            similarities[some] = self.units(rows[some]) @ target
+        return np.clip(similarities, -1, 1)  # rounded, it may be 1.0000001
 
 
 class SearchIndex:
@@ -153,9 +174,8 @@ class SearchIndex:
         kept = arrays.read_npy(checked(folder, manifest, manifest["kept"]))
         self.kept = np.split(kept, manifest["ends"][:-1])
         for segment, kept in zip(self.segments, self.kept, strict=True):
-            sizes = {len(kept), len(segment.units), segment.codes.ntotal, len(segment)}
-            if len(sizes) > 1:
-                raise ValueError(f"{segment.folder.name} has files of {sizes} rows")
+            if segment.sizes != {len(kept)}:
+                raise ValueError(f"{segment.folder.name} has files of {segment.sizes} rows")
         self._masks = functools.lru_cache(maxsize=4)(self._masks_of)
         self.gone, self.missing = 0, list[str]()
         if manifest["version"] != embeddings.version:
@@ -165,8 +185,8 @@ class SearchIndex:
         """Finds out what came and went since it was made."""
         hashes = self._embeddings.audio_hashes()
         for segment, kept in zip(self.segments, self.kept, strict=True):
-            columns = zip(*(column.to_pylist() for column in segment.table.columns), strict=True)
-            for row, (path, known) in enumerate(columns):
+            columns = (segment.table[name].to_pylist() for name in ("path", "audio_hash"))
+            for row, (path, known) in enumerate(zip(*columns, strict=True)):
                 if not kept[row]:
                     continue
                 if path in hashes and hashes[path] == known:
@@ -177,7 +197,7 @@ class SearchIndex:
         self.missing = sorted(hashes)
 
     def __len__(self) -> int:
-        return sum(int(kept.sum()) for kept in self.kept)
+        return sum(int(np.count_nonzero(kept)) for kept in self.kept)
 
     @functools.cached_property
     def _row_of(self) -> dict[str, tuple[int, int]]:
@@ -194,7 +214,7 @@ class SearchIndex:
     ) -> list[Neighbour]:
         """The tracks that are chosen for a unit vector, out of all that it has, or of some."""
         wanted = self.kept if among is None else self._masks(frozenset(among))
-        count = sum(int(mask.sum()) for mask in wanted)
+        count = sum(int(np.count_nonzero(mask)) for mask in wanted)
         if count <= max(_SCANNED, 10 * choice.k):
             rows = [np.flatnonzero(mask) for mask in wanted]
             return choice.best(self._tracks(rows, target, choice))
@@ -247,7 +267,7 @@ def opened(embeddings: "Embeddings") -> SearchIndex | None:
         except FileNotFoundError:  # another process replaced it meanwhile
             continue
         except (OSError, ValueError, KeyError, RuntimeError, pa.ArrowException) as error:
-            raise _damaged(embeddings, error) from None
+            raise damaged(embeddings.folder, error) from None
         if manifest["ends"] and not len(index):
             raise InputError(
                 f"{embeddings.folder / FOLDER}: is the index of {manifest['folder']}, and has none "
@@ -262,7 +282,7 @@ def opened(embeddings: "Embeddings") -> SearchIndex | None:
                 len(index.missing),
             )
         return index
-    raise _damaged(embeddings, FileNotFoundError("a file of it is missing"))
+    raise damaged(embeddings.folder, "a file of it is missing")
 
 
 def checked(folder: pathlib.Path, manifest: Mapping[str, Any], name: str) -> str:
@@ -278,11 +298,16 @@ def checked(folder: pathlib.Path, manifest: Mapping[str, Any], name: str) -> str
     return str(path)
 
 
-def _damaged(embeddings: "Embeddings", error: Exception) -> InputError:
-    folder = embeddings.folder / FOLDER
+def checksums(units: np.ndarray) -> list[int]:
+    """Of each row of `(n, dimensions)`."""
+    return [crc32c(unit.tobytes()) for unit in units]
+
+
+def damaged(folder: pathlib.Path, reason: Exception | str) -> InputError:
+    """The error that the index of a folder of embeddings is damaged."""
     return InputError(
-        f"{folder}: damaged ({str(error).strip().partition(chr(10))[0]}); delete it, and run mar "
-        f"index {embeddings.folder}"
+        f"{folder / FOLDER}: damaged ({str(reason).strip().partition(chr(10))[0]}); delete it, and "
+        f"run mar index {folder}"
     )
 
 
@@ -300,7 +325,7 @@ def read(embeddings: "Embeddings") -> dict[str, Any] | None:
     except FileNotFoundError:
         return None
     except ValueError as error:
-        raise _damaged(embeddings, error) from None
+        raise damaged(embeddings.folder, error) from None
     if manifest["schema"] > SCHEMA:
         raise InputError(f"{path}: a later version of mar made it; install that")
     if differing := difference(manifest["provenance"], embeddings.provenance):

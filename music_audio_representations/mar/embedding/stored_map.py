@@ -3,25 +3,27 @@
 It lies in the hidden folder `.map` of the data set, which stays the truth, and may be deleted:
 
     STATE/            of one state of the data set
-        about.json    how the data set was made; how many points PaCMAP or t-SNE laid out
+        about.json    how the data set was made; how many points PaCMAP or t-SNE laid out; checksums
         rows.arrow    path and hash of the audio of each row
         components.npz, coordinates.npy    their principal components, float32 `(rows, components)`
         unfinished/   what an interrupted PaCMAP is resumed from
-        points.npy    float32 `(rows, 2)`; it is the last to appear
+        points.npz    float32 `(rows, 2)`; it is the last to appear
+
+Checksums are compared when a file is opened; those of `.npz` are within it.
 
 Tracks that came since are placed where those lie that sound most like them, so that the others
 stay where one knows them. When these are more than a quarter, the map is made anew.
 """
 
+import contextlib
 import dataclasses
 import functools
 import json
 import logging
-import os
 import pathlib
 import shutil
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -30,7 +32,9 @@ from mar.embedding.components import Components, principal
 from mar.embedding.projection import project
 from mar.embedding.provenance import difference
 from mar.errors import InputError
+from mar.util import arrays, plain_data
 from mar.util.atomic import make_folder, whole
+from mar.util.checksums import file_crc32c
 from mar.util.lock import FolderLock
 from mar.util.progress import Progress
 
@@ -40,6 +44,14 @@ if TYPE_CHECKING:
     from mar.embedding.store import Embeddings
 
 FOLDER = ".map"
+_ABOUT, _ROWS, _POINTS = "about.json", "rows.arrow", "points.npz"
+_COMPONENTS, _COORDINATES = "components.npz", "coordinates.npy"
+_FILES = {_ABOUT, _ROWS, _POINTS, _COMPONENTS, _COORDINATES}
+_ABOUT_FORM = {
+    "provenance": Mapping[str, object],
+    "laid_out": int,
+    "checksums": Mapping[str, int],
+}
 _PLACED = 0.25  # share of what was laid out, that may be placed beside it
 _NEIGHBOURS = 5  # that tell where a track is placed
 _ROWS_AT_ONCE = 1024
@@ -57,31 +69,59 @@ class StoredMap:
     folder: pathlib.Path
 
     @functools.cached_property
-    def about(self) -> dict:
-        """How the data set was made (`provenance`), and how many points were `laid_out`."""
-        return json.loads((self.folder / "about.json").read_text(encoding="utf-8"))
+    def about(self) -> dict[str, Any]:
+        """How the data set was made (`provenance`), how many points were `laid_out`, `checksums`.
+
+        Raises:
+            InputError: it is damaged, as all that is read of a map.
+        """
+        with self._reading():
+            return plain_data.read(self.folder / _ABOUT, _ABOUT_FORM)
 
     @functools.cached_property
     def rows(self) -> pa.Table:
         """The columns `path` and `audio_hash`, in the order of the points."""
-        with pa.memory_map(str(self.folder / "rows.arrow")) as file:
+        path = self._checked(_ROWS)
+        with self._reading(), pa.memory_map(path) as file:
             return pa.ipc.open_file(file).read_all()
 
     @functools.cached_property
     def points(self) -> np.ndarray:
         """float32 `(rows, 2)`, within 0…1, or a little beyond."""
-        return np.load(self.folder / "points.npy")
+        with self._reading():
+            (points,) = arrays.read_npz(self.folder / _POINTS, ["points"])
+        return points
 
     @functools.cached_property
     def coordinates(self) -> np.ndarray:
         """float32 `(rows, components)`, memory-mapped."""
-        return np.load(self.folder / "coordinates.npy", mmap_mode="r")
+        path = self._checked(_COORDINATES)
+        with self._reading():
+            return np.load(path, mmap_mode="r")
 
     @functools.cached_property
     def components(self) -> Components:
         """What the coordinates are along."""
-        with np.load(self.folder / "components.npz") as file:
-            return Components(file["mean"], file["axes"])
+        with self._reading():
+            names = ["mean", "axes"]
+            return Components(*arrays.read_npz(self.folder / _COMPONENTS, names))
+
+    def _checked(self, name: str) -> str:
+        path, known = self.folder / name, self.about["checksums"].get(name)
+        with self._reading():
+            if file_crc32c(path) != known:
+                raise ValueError(f"the checksum of {name} differs")
+        return str(path)
+
+    @contextlib.contextmanager
+    def _reading(self) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, ValueError) as error:
+            folder = self.folder.parent
+            raise InputError(
+                f"{folder}: damaged ({error}); delete it, and the map is made anew"
+            ) from None
 
     def place(self, vectors: np.ndarray) -> np.ndarray:
         """Where other embeddings `(n, dimensions)` belong: `(n, 2)`.
@@ -125,20 +165,28 @@ def stored_map(embeddings: "Embeddings") -> StoredMap:
     with FolderLock(folder):
         earlier = _earlier(folder, embeddings)
         make_folder(state)
-        if not (state / "about.json").exists() and not (
+        if not (state / _ABOUT).exists() and not (
             earlier is not None and _extend(embeddings, earlier, state)
         ):
             _reduce(embeddings, state)
         if not _is_finished(state):
             _lay_out(state)
-        for other in folder.iterdir():
-            if other != state and other.is_dir():
-                shutil.rmtree(other)
+        _remove_others(folder, state)
     return StoredMap(state)
 
 
+def _remove_others(folder: pathlib.Path, state: pathlib.Path) -> None:
+    """Removes other states, and what a run that was killed had not finished."""
+    for other in folder.iterdir():
+        if other != state and other.is_dir():
+            shutil.rmtree(other)
+    for path in state.iterdir():
+        if path.name not in _FILES:
+            shutil.rmtree(path)
+
+
 def _is_finished(state: pathlib.Path) -> bool:
-    return (state / "points.npy").exists()
+    return (state / _POINTS).exists()
 
 
 def _earlier(folder: pathlib.Path, embeddings: "Embeddings") -> StoredMap | None:
@@ -183,7 +231,7 @@ def _lay_out(state: pathlib.Path) -> None:
     unfinished = state / "unfinished"
     make_folder(unfinished)
     directions = rows.components.directions(rows.coordinates)
-    _write_array(state / "points.npy", project(directions, unfinished=unfinished))
+    _write_points(state, project(directions, unfinished=unfinished))
     shutil.rmtree(unfinished)
 
 
@@ -212,7 +260,7 @@ def _extend(embeddings: "Embeddings", earlier: StoredMap, state: pathlib.Path) -
     _write_components(state, earlier.components)
     laid_out = earlier.about["laid_out"]
     _write_rows(embeddings, state, [both[row] for row in order], coordinates, laid_out)
-    _write_array(state / "points.npy", np.concatenate([earlier.points[kept], points])[order])
+    _write_points(state, np.concatenate([earlier.points[kept], points])[order])
     return True
 
 
@@ -232,7 +280,7 @@ def _nearest(targets: np.ndarray, batches: Iterator[np.ndarray]) -> np.ndarray:
 
 
 def _write_components(state: pathlib.Path, components: Components) -> None:
-    with whole(state / "components.npz") as unfinished:
+    with whole(state / _COMPONENTS) as unfinished:
         np.savez(unfinished, mean=components.mean, axes=components.axes)
 
 
@@ -248,17 +296,22 @@ def _write_rows(
     of_rows = pa.array([hashes[path] for path in paths], pa.string())
     table = pa.table({"path": pa.array(paths, pa.string()), "audio_hash": of_rows})
     with (
-        whole(state / "rows.arrow") as unfinished,
+        whole(state / _ROWS) as unfinished,
         pa.OSFile(str(unfinished), "wb") as sink,
         pa.ipc.new_file(sink, table.schema) as file,
     ):
         file.write_table(table)
-    _write_array(state / "coordinates.npy", coordinates)
-    about = {"provenance": embeddings.provenance, "laid_out": laid_out}
-    with whole(state / "about.json") as unfinished:
+    with whole(state / _COORDINATES) as unfinished:
+        np.save(unfinished, np.asarray(coordinates, np.float32))
+    about = {
+        "provenance": embeddings.provenance,
+        "laid_out": laid_out,
+        "checksums": {name: file_crc32c(state / name) for name in (_ROWS, _COORDINATES)},
+    }
+    with whole(state / _ABOUT) as unfinished:
         unfinished.write_text(json.dumps(about), encoding="utf-8")
 
 
-def _write_array(path: str | os.PathLike[str], array: np.ndarray) -> None:
-    with whole(path) as unfinished:
-        np.save(unfinished, np.asarray(array, np.float32))
+def _write_points(state: pathlib.Path, points: np.ndarray) -> None:
+    with whole(state / _POINTS) as unfinished:
+        np.savez(unfinished, points=np.asarray(points, np.float32))

@@ -3,7 +3,7 @@
 import * as server from "./server.js";
 import * as colours from "./colours.js";
 import { createMap } from "./map.js";
-import { createTeaching } from "./teaching.js";
+import { NO_TRACK, createTeaching } from "./teaching.js";
 import { pauseOrPlay, playTrack, showFile, showList, showTrack, title } from "./tracks.js";
 
 const byId = (id) => document.getElementById(id);
@@ -25,9 +25,12 @@ let hovered = null;
 
 // ------------------------------------------------------------------------------------ messages
 
+// Returns what takes it back, unless something else was said since.
 function say(text, isError = false) {
-  byId("status").textContent = text;
-  byId("status").classList.toggle("error", isError);
+  const status = byId("status");
+  status.textContent = text;
+  status.classList.toggle("error", isError);
+  return () => { if (status.textContent === text) status.textContent = ""; };
 }
 
 const tell = (promise) => promise.catch((error) => say(error.message, true));
@@ -38,13 +41,15 @@ async function go(row) {
   current = row;
   visited.add(row);
   mark();
+  say("");
+  teaching.ask(null, "…");
   playTrack(row, (reason) => say(`Not played: ${reason}`, true));
   const track = await server.track(row);
   if (current !== row) return;
-  say("");
   showTrack(track);
+  byId("from").disabled = false;
   byId("to").disabled = start === null;
-  teaching.asked(title(track.path));
+  teaching.ask(row, title(track.path));
   neighbours = await server.nearest(row, NEIGHBOURS);
   if (current === row) list(`Sounds like ${title(track.path)}`, neighbours);
 }
@@ -62,10 +67,12 @@ async function way() {
 }
 
 async function place(file) {
-  say(`Listening to ${file.name}…`);
-  const placed = await server.place(file);
-  say("");
+  const unsay = say(`Listening to ${file.name}…`);
+  const placed = await server.place(file).finally(unsay);
   current = null;
+  mark();
+  byId("from").disabled = byId("to").disabled = true;
+  teaching.ask(null, NO_TRACK);
   showFile(file);
   await map.mark(placed);
   map.look(placed.nearest.map((track) => track.row));

@@ -17,11 +17,12 @@ export function createMap(canvas, places, on) {
   const dark = matchMedia("(prefers-color-scheme: dark)");
   const ink = () => (dark.matches ? "#ffffff" : "#000000");
   const { width, height } = canvas.getBoundingClientRect();
+  const far = Math.max(1, height / width); // which fits the height alone otherwise
   const plot = createScatterplot({
     canvas,
     width,
     height,
-    cameraDistance: Math.max(1, height / width), // which fits the height alone otherwise
+    cameraDistance: far,
     spatialIndexUseWorker: false, // a worker would be code that is made on the way
     pointSize: count < 1000 ? 9 : count < 5000 ? 6 : count < DENSE ? 4 : 2,
     pointSizeSelected: 3,
@@ -99,7 +100,11 @@ export function createMap(canvas, places, on) {
       plot.zoomToLocation(plot.get("cameraTarget"), plot.get("cameraDistance") / factor,
         { transition: true, transitionDuration: 150 });
     },
-    reset() { plot.reset(); },
+    reset() {
+      plot.reset();
+      // A motion that is under way would go on, but for another one.
+      plot.zoomToLocation([0, 0], far, { transition: true, transitionDuration: 1 });
+    },
     look(rows) {
       plot.zoomToPoints(rows, { padding: 0.6, transition: true, transitionDuration: 300 });
     },
@@ -123,38 +128,61 @@ export function createMap(canvas, places, on) {
 // Fingers as a mouse: one drags or draws, two zoom. The library knows the mouse alone.
 function byTouch(canvas) {
   const fingers = new Map();
-  const spread = () => {
-    const [one, other] = [...fingers.values()];
-    return Math.hypot(one.clientX - other.clientX, one.clientY - other.clientY);
+  let alone = true; // whether there was but one, since it came
+  let sent = Promise.resolve();
+
+  const send = (kind, event, buttons) => {
+    sent = sent.then(() => canvas.dispatchEvent(new MouseEvent(kind, {
+      bubbles: true, cancelable: true, view: window, buttons,
+      clientX: event.clientX, clientY: event.clientY,
+    })));
   };
-  const mouse = (type, event, buttons) => canvas.dispatchEvent(new MouseEvent(type, {
-    bubbles: true, cancelable: true, view: window, buttons,
-    clientX: event.clientX, clientY: event.clientY,
-  }));
+  // The library takes what a mouse moved since its last frame for a drag, if it is pressed by now.
+  const frames = () => new Promise((resolve) => {
+    requestAnimationFrame(() => requestAnimationFrame(resolve));
+  });
+  const spread = (one, other) => Math.hypot(one.clientX - other.clientX, one.clientY - other.clientY);
+
+  function zoom(before, after) {
+    const [one, other] = after;
+    canvas.dispatchEvent(new WheelEvent("wheel", {
+      bubbles: true, cancelable: true, deltaY: 2 * (spread(...before) - spread(...after)),
+      clientX: (one.clientX + other.clientX) / 2, clientY: (one.clientY + other.clientY) / 2,
+    }));
+  }
+
   canvas.addEventListener("pointerdown", (event) => {
     if (event.pointerType !== "touch") return;
     event.preventDefault(); // the browser's own mouse events, which would be second ones
     fingers.set(event.pointerId, event);
-    if (fingers.size === 1) {
-      mouse("mousemove", event, 0);
-      mouse("mousedown", event, 1);
+    alone = fingers.size === 1;
+    if (alone) {
+      send("mousemove", event, 0);
+      sent = sent.then(frames);
+      send("mousedown", event, 1);
+    } else {
+      send("mouseup", event, 0);
     }
   });
   canvas.addEventListener("pointermove", (event) => {
     if (!fingers.has(event.pointerId)) return;
-    const before = fingers.size === 2 ? spread() : 0;
+    const before = [...fingers.values()];
     fingers.set(event.pointerId, event);
-    if (fingers.size === 1) mouse("mousemove", event, 1);
-    if (fingers.size === 2) {
-      canvas.dispatchEvent(new WheelEvent("wheel", {
-        bubbles: true, cancelable: true, deltaY: 2 * (before - spread()),
-        clientX: event.clientX, clientY: event.clientY,
-      }));
-    }
+    if (alone) send("mousemove", event, 1);
+    else if (fingers.size === 2) zoom(before, [...fingers.values()]);
   });
   for (const type of ["pointerup", "pointercancel"]) {
     canvas.addEventListener(type, (event) => {
-      if (fingers.delete(event.pointerId) && !fingers.size) mouse("mouseup", event, 0);
+      if (!fingers.delete(event.pointerId) || !alone) return;
+      sent = sent.then(frames); // in which it still sees the last of a drag
+      send("mouseup", event, 0);
+      if (type === "pointerup") send("click", event, 0);
     });
   }
+  // A browser's own click may come before the press that was sent.
+  canvas.parentElement.addEventListener("click", (event) => {
+    if (event.isTrusted && event.pointerType === "touch" && event.target === canvas) {
+      event.stopPropagation();
+    }
+  }, { capture: true });
 }

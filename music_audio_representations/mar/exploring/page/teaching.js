@@ -3,12 +3,15 @@
 import * as server from "./server.js";
 
 const byId = (id) => document.getElementById(id);
+export const NO_TRACK = "Skip goes to a track that it is unsure of.";
 const KEY = `taught ${location.pathname}`; // of this run of the server
 
 export function createTeaching(page) {
   const labels = new Map(); // by name: {yes, no: sets of rows, score, uncertain, probabilities}
+  const wanted = new Set(); // names of labels that are to be trained
   let active = null;
-  let trainings = 0;
+  let asked = null; // the track that the question is about
+  let trained = Promise.resolve(); // once all is that was wanted
 
   function kept() {
     const plain = [...labels].map(([name, { yes, no }]) => [name, [...yes], [...no]]);
@@ -20,17 +23,22 @@ export function createTeaching(page) {
     return labels.get(name);
   }
 
-  async function train(name) {
+  // One at a time, on the examples that there are by then.
+  function train(name) {
+    wanted.add(name);
+    const training = trained.then(() => wanted.delete(name) && trainNow(name));
+    trained = training.catch(() => {});
+    return training;
+  }
+
+  async function trainNow(name) {
     const label = examples(name);
-    const training = (trainings += 1);
-    if (!label.yes.size) return page.say(`${name}: needs a track that has it`);
-    page.say(`Training ${name}…`);
-    const { score, uncertain } = await server.teach(name, [...label.yes], [...label.no]);
-    const probabilities = await server.probabilities(name);
-    if (training !== trainings) return undefined; // there is a newer one
-    Object.assign(label, { score, uncertain, probabilities });
+    const [yes, no] = [[...label.yes], [...label.no]];
+    if (!yes.length) return page.say(`${name}: needs a track that has it`);
+    const unsay = page.say(`Training ${name}…`);
+    const { score, uncertain } = await server.teach(name, yes, no).finally(unsay);
+    Object.assign(label, { score, uncertain, probabilities: await server.probabilities(name) });
     active = name;
-    page.say("");
     show();
     return page.colourByLabel(name);
   }
@@ -52,6 +60,21 @@ export function createTeaching(page) {
       : `Tells examples it was not trained on from others in ${Math.round(100 * label.score)} % ` +
         "of the pairs (50 % is chance).";
     byId("head").placeholder = active; // what it is called unless one says otherwise
+    byId("yes").disabled = byId("no").disabled = asked === null;
+    byId("skip").disabled = next() === undefined;
+  }
+
+  // Which track, without an answer yet, it is least sure of.
+  function next() {
+    const { yes, no, uncertain } = labels.get(active);
+    return uncertain.find((row) => row !== asked && !yes.has(row) && !no.has(row));
+  }
+
+  // The track that is asked about, or null; and its name.
+  function ask(row, text) {
+    asked = row;
+    byId("asked").textContent = text;
+    show();
   }
 
   function likely() {
@@ -72,20 +95,31 @@ export function createTeaching(page) {
     await train(name);
   }
 
+  // The next question need not wait for the training.
   async function answer(has) {
-    const row = page.current();
-    if (active === null || row === null) return;
-    await add(active, [row], has);
+    if (active === null) return;
+    if (asked === null) {
+      page.say(`No track is asked about. ${NO_TRACK}`); // to keys: the buttons are off
+      return;
+    }
+    const training = add(active, [asked], has);
     skip();
+    await training;
   }
 
   function skip() {
-    const { uncertain } = labels.get(active) ?? { uncertain: [] };
-    const next = uncertain.shift();
-    if (next !== undefined) page.go(next);
-    else page.say("Nothing more to ask about");
+    if (active === null) return;
+    const row = next();
+    if (row === undefined) {
+      page.say("Nothing more to ask about");
+      return;
+    }
+    const { uncertain } = labels.get(active);
+    uncertain.splice(uncertain.indexOf(row), 1);
+    page.go(row);
   }
 
+  const names = () => [...labels].filter(([, label]) => label.probabilities).map(([name]) => name);
   const named = () => byId("label").value.trim();
   const buttons = () => {
     const ready = named() !== "" && page.selection().length > 0;
@@ -104,24 +138,22 @@ export function createTeaching(page) {
   byId("select-likely").onclick = () => page.select(likely());
   byId("saving").onsubmit = (event) => {
     event.preventDefault();
-    const trained = [...labels].filter(([, label]) => label.probabilities).map(([label]) => label);
     const name = byId("head").value.trim() || byId("head").placeholder;
-    page.tell(server.save(name, trained).then(({ file }) =>
+    page.tell(trained.then(() => server.save(name, names())).then(({ file }) =>
       page.say(`Saved. Label with it: mar tag --head "${file}" --output tags.parquet …`)));
   };
 
   for (const [name, yes, no] of JSON.parse(sessionStorage.getItem(KEY) ?? "[]")) {
     labels.set(name, { yes: new Set(yes), no: new Set(no), uncertain: [] });
   }
-  show();
+  ask(null, NO_TRACK);
 
   return {
     answer: (has) => page.tell(answer(has)),
     skip,
     selected: buttons,
-    asked(text) { byId("asked").textContent = text; },
+    ask,
     active: () => active,
-    names: () => [...labels].filter(([, label]) => label.probabilities).map(([name]) => name),
     probabilities: (name) => labels.get(name).probabilities,
   };
 }
