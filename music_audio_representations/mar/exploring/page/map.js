@@ -5,6 +5,7 @@ import createScatterplot from "./vendor/regl-scatterplot.js";
 const MARGIN = 0.95;
 const DENSE = 20000; // points from which on they become translucent where many lie
 const MANY = 200000; // from which on they are plain squares
+const FINGER = 20; // pixels that it is off at most
 
 export function createMap(canvas, places, on) {
   const count = places.length / 2;
@@ -64,7 +65,43 @@ export function createMap(canvas, places, on) {
     if (lassoing) on.lasso([...points]);
     else on.click(points[points.length - 1]);
   });
-  byTouch(canvas);
+  byTouch(canvas, (event) => {
+    const row = nearest(event);
+    if (row !== null) on.click(row);
+  });
+
+  // Rows of the points that are farthest out: what is seen between them lies on a line, as the map
+  // is never turned.
+  const ends = (values) => {
+    const rows = [0, 0];
+    values.forEach((value, row) => {
+      if (value < values[rows[0]]) rows[0] = row;
+      if (value > values[rows[1]]) rows[1] = row;
+    });
+    return rows;
+  };
+  const axes = [[x, ends(x)], [y, ends(y)]];
+
+  // The row whose point is nearest to where an event was, within a finger's width; null for none.
+  function nearest(event) {
+    if (!plot.get("isPointsDrawn")) return null;
+    const { left, top } = canvas.getBoundingClientRect();
+    const at = [event.clientX - left, event.clientY - top];
+    const [across, down] = axes.map(([values, [low, high]], axis) => {
+      const [begin, end] = [low, high].map((row) => plot.getScreenPosition(row)[axis]);
+      const scale = (end - begin) / (values[high] - values[low] || 1);
+      return (row) => begin + scale * (values[row] - values[low]) - at[axis];
+    });
+    let found = null;
+    let distance = FINGER;
+    const look = (row) => {
+      const here = Math.hypot(across(row), down(row));
+      if (here < distance) [found, distance] = [row, here];
+    };
+    if (filter) filter.forEach(look);
+    else x.forEach((_, row) => look(row));
+    return found;
+  }
 
   async function redraw() {
     const { codes, colours } = wanted;
@@ -125,10 +162,12 @@ export function createMap(canvas, places, on) {
   };
 }
 
-// Fingers as a mouse: one drags or draws, two zoom. The library knows the mouse alone.
-function byTouch(canvas) {
+// Fingers: a tap chooses the nearest point, a drag is one of a mouse, two zoom. The library knows the
+// mouse alone, and what a press hits only once it has seen the mouse move there.
+function byTouch(canvas, tap) {
   const fingers = new Map();
-  let alone = true; // whether there was but one, since it came
+  let first = null; // where the only finger came, while it may yet be a tap
+  let dragging = false;
   let sent = Promise.resolve();
 
   const send = (kind, event, buttons) => {
@@ -141,45 +180,53 @@ function byTouch(canvas) {
   const frames = () => new Promise((resolve) => {
     requestAnimationFrame(() => requestAnimationFrame(resolve));
   });
-  const spread = (one, other) => Math.hypot(one.clientX - other.clientX, one.clientY - other.clientY);
+  const apart = (one, other) => Math.hypot(one.clientX - other.clientX, one.clientY - other.clientY);
 
   function zoom(before, after) {
     const [one, other] = after;
     canvas.dispatchEvent(new WheelEvent("wheel", {
-      bubbles: true, cancelable: true, deltaY: 2 * (spread(...before) - spread(...after)),
+      bubbles: true, cancelable: true, deltaY: 2 * (apart(...before) - apart(...after)),
       clientX: (one.clientX + other.clientX) / 2, clientY: (one.clientY + other.clientY) / 2,
     }));
   }
 
+  function begin() {
+    dragging = true;
+    send("mousemove", first, 0);
+    sent = sent.then(frames);
+    send("mousedown", first, 1);
+  }
+
+  function end(event) {
+    dragging = false;
+    sent = sent.then(frames); // in which it still sees the last of the drag
+    send("mouseup", event, 0);
+  }
+
   canvas.addEventListener("pointerdown", (event) => {
     if (event.pointerType !== "touch") return;
-    event.preventDefault(); // the browser's own mouse events, which would be second ones
+    event.preventDefault(); // the browser's own mouse events
     fingers.set(event.pointerId, event);
-    alone = fingers.size === 1;
-    if (alone) {
-      send("mousemove", event, 0);
-      sent = sent.then(frames);
-      send("mousedown", event, 1);
-    } else {
-      send("mouseup", event, 0);
-    }
+    if (dragging) end(event);
+    first = fingers.size === 1 ? event : null;
   });
   canvas.addEventListener("pointermove", (event) => {
     if (!fingers.has(event.pointerId)) return;
     const before = [...fingers.values()];
     fingers.set(event.pointerId, event);
-    if (alone) send("mousemove", event, 1);
-    else if (fingers.size === 2) zoom(before, [...fingers.values()]);
+    if (fingers.size === 2) zoom(before, [...fingers.values()]);
+    if (first && !dragging && apart(first, event) > FINGER / 2) begin();
+    if (dragging) send("mousemove", event, 1);
   });
   for (const type of ["pointerup", "pointercancel"]) {
     canvas.addEventListener(type, (event) => {
-      if (!fingers.delete(event.pointerId) || !alone) return;
-      sent = sent.then(frames); // in which it still sees the last of a drag
-      send("mouseup", event, 0);
-      if (type === "pointerup") send("click", event, 0);
+      if (!fingers.delete(event.pointerId)) return;
+      if (dragging) end(event);
+      else if (first && type === "pointerup") tap(first);
+      first = null;
     });
   }
-  // A browser's own click may come before the press that was sent.
+  // The browser's own click is of no point that the library knows of.
   canvas.parentElement.addEventListener("click", (event) => {
     if (event.isTrusted && event.pointerType === "touch" && event.target === canvas) {
       event.stopPropagation();
