@@ -1,6 +1,5 @@
 """Completion, by real shells."""
 
-import contextlib
 import os
 import pty
 import select
@@ -98,9 +97,13 @@ class Zsh:
     """An interactive zsh without anyone's settings."""
 
     def __init__(self):
-        self._process, self._terminal = pty.fork()
-        if self._process == 0:
-            os.execvpe("zsh", ["zsh", "-f", "-i"], {**os.environ, "TERM": "dumb"})
+        self._terminal, end = pty.openpty()
+        streams = {"stdin": end, "stdout": end, "stderr": end}
+        environment = {**os.environ, "TERM": "dumb"}
+        # Started by another program: a copy of this one may not fit into memory.
+        command = ["setsid", "--ctty", "zsh", "-f", "-i"]
+        self._process = subprocess.Popen(command, env=environment, **streams)
+        os.close(end)
 
     def say(self, text):
         os.write(self._terminal, text.encode())
@@ -113,5 +116,4 @@ class Zsh:
 
     def end(self):
         os.close(self._terminal)
-        with contextlib.suppress(ChildProcessError):
-            os.waitpid(self._process, 0)
+        self._process.wait()

@@ -47,7 +47,7 @@ def take(verbose: bool = False) -> None:
     others.handlers[0].setFormatter(logging.Formatter("%(name)s: %(message)s"))
     if not verbose:
         logging.captureWarnings(True)
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # errors are raised, too
         hold_imports()
 
 
