@@ -49,7 +49,7 @@ def configurations():
         yield pytest.param(path, marks=marks, id=path.stem)
 
 
-@pytest.mark.parametrize("configuration", configurations())
+@pytest.mark.parametrize("configuration", list(configurations()))
 def test_published_pipelines_run_unchanged(golden_model, signals, tmp_path, configuration):
     """As a user of the release would: in its folder, with its weights file (here, golden)."""
     folder = tmp_path / "supporting_data" / "model"

@@ -72,7 +72,7 @@ np.save(sys.argv[1], keras.ops.convert_to_numpy(fill_golden({network})(golden_in
     return np.load(folder / "embedding.npy")
 
 
-@pytest.mark.parametrize("backend", ["jax", "torch"])
+@pytest.mark.parametrize("backend", [pytest.param("jax", marks=pytest.mark.slow), "torch"])
 def test_a_small_network_is_the_same_on_other_backends(tmp_path, backend):
     found = embedding_on(backend, "small_network().build()", tmp_path)
     expected = np.array(fill_golden(small_network().build())(golden_input()))
