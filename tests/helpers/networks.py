@@ -55,7 +55,7 @@ def plain_network(frames=300, front_end=None, seed=0):
 
     front_end = front_end or LogMel()
     spectrogram = keras.Input((front_end.n_mels, frames, 1), name="spectrogram")
-    bands = (front_end.n_mels, 8)
+    bands = (front_end.n_mels, 4)  # wider ones take oneDNN gigabytes on some processors
     x = SpectrogramInput(front_end.resolved(), name="front_end")(spectrogram)
     x = WSConv2D(173, bands, bands, name="bands")(x)
     x = keras.layers.Activation("gelu", name="gelu")(x)
