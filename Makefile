@@ -18,7 +18,8 @@ BIN := $(VENV)/bin
 # same time, they can leave one that crashes all later ones.
 COMPILED := "import librosa.core.pitch, librosa.filters"
 
-PYTEST := python -m pytest -n 2 --dist worksteal
+# Three on two cores, as some tests wait for other processes.
+PYTEST := python -m pytest -n 3 --dist worksteal
 
 .PHONY: check test test-slow test-torch test-io lint format clean
 

@@ -6,6 +6,7 @@ import shutil
 import signal
 from collections import Counter
 
+import numpy as np
 import pytest
 import yaml
 
@@ -61,9 +62,16 @@ def test_all_fifteen_survive_ten_kills(tmp_path):
         (whole / name).symlink_to(tmp_path / name)
     undisturbed = Runs(whole, ALL, "--allow_missing", "--jobs=2")
     assert run_python(*undisturbed.script(), cwd=whole).returncode == 0
+    for folder in (whole / "out" / "embeddings" / "small.keras").iterdir():
+        expected = mar.Embeddings(folder)
+        means = mar.Embeddings(tmp_path / folder.relative_to(whole)).means(expected.paths)
+        np.testing.assert_allclose(means, expected.means(expected.paths), rtol=1e-4, atol=1e-5)
     for task, scores in undisturbed.scores().items():
+        # Of few items a rank makes hundredths, and embeddings differ by how they met in batches.
+        kept = runs.scores()[task]
+        assert kept.keys() == scores.keys()
         for metric, score in scores.items():
-            assert runs.scores()[task][metric] == pytest.approx(score, abs=1e-3, nan_ok=True)
+            assert kept[metric]["value"] == pytest.approx(score["value"], abs=0.05, nan_ok=True)
     page = runs.page()
     for task in ALL:
         assert re.search(rf"<tr><th scope=\"row\">{re.escape(task)}</th>.*measured", page)
