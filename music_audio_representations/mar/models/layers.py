@@ -207,8 +207,8 @@ class NFBlock(keras.layers.Layer):
     Attributes:
         recompute: whether what is within the block is computed again for the gradient instead of
             being held (Chen et al., 2016); on TensorFlow.
-        wide: whether activations are computed in float32, whatever the compute type. A CPU takes
-            a seventh of the time for the erf of them that it takes in bfloat16.
+        wide: whether activations are computed in float32, whatever the compute type: a CPU is slow
+            at the erf of bfloat16.
     """
 
     recompute = wide = False
