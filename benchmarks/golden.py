@@ -35,6 +35,6 @@ def model(given: str | None) -> Iterator[pathlib.Path]:
 def pipeline(model: pathlib.Path, folder: pathlib.Path) -> pathlib.Path:
     """A configuration in the published form, with this model; in a folder."""
     text = CONFIG.read_text(encoding="utf-8")
-    path = folder / "mule.yml"
+    path = folder / f"{model.name}.yml"
     path.write_text(text.replace("./supporting_data/model/model.keras", str(model)), "utf-8")
     return path

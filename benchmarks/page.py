@@ -63,6 +63,11 @@ REASONS: dict[tuple[str, str], str] = {
         "memory. On the clock the share is less, and less still on a machine that does other work: "
         "each of the 700 operations waits for the later of the threads."
     ),
+    ("one-file", "mule-torch"): (
+        "5.3 of the 14 s are TensorFlow's own import. The exported model, without it, takes less "
+        "than half of that, and mule-torch 1.7 times as long as that; of a folder, the start is a "
+        "small part."
+    ),
     ("snippets", "cut bytes, 16 crops a record"): (
         "It takes sixteen snippets of each track that it reads, one after the other; ours are each "
         "of a track of its own, as a batch of contrastive pairs must be."

@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from helpers import quick, warm_start
+from helpers import quick
 from helpers.resources import ROOT
 
 SHRUNK = {
@@ -20,16 +20,14 @@ SHRUNK = {
     ".schedule.ScoochCosineDecay.decay_steps=5",
     "TRAIN_FLAGS": "--set Trainer.model.SfNfNetF0.width=0.05 --set Trainer.steps=2",
 }
-SMALLER = {**SHRUNK, "SEEDS": "0"}
-SMALLER["TRAIN_FLAGS"] += " --set Trainer.model.SfNfNetF0.depths=[1,1,1,1]"
 TASKS = {"key", "instrument", "genre", "meter", "tempo", "pitch"}
 
 
-def make(folder, variables, *options):
+def make(folder, *options):
     """Runs it; returns what it printed."""
     outer = ("MAKEFLAGS", "MAKELEVEL", "MFLAGS", "MAKEOVERRIDES")  # of `make test`
     environment = {name: value for name, value in os.environ.items() if name not in outer}
-    variables = [f"{name}={value}" for name, value in variables.items()]
+    variables = [f"{name}={value}" for name, value in SHRUNK.items()]
     kept = ["--old-file", f"{sys.prefix}/installed", "--no-print-directory"]
     finished = subprocess.run(
         ["make", "quickstart", *variables, *kept, *options],
@@ -64,31 +62,21 @@ def clone(tmp_path):
     return tmp_path
 
 
-def check_quickstart(clone, variables):
+@pytest.mark.slow
+def test_make_quickstart(clone):
     """It ends with a report, and does nothing twice."""
-    printed = make(clone, variables)
+    printed = make(clone)
     assert [f"== {number} of 7" in printed for number in range(1, 8)] == [True] * 7
     folder = clone / "quickstart"
     models = {"supervised", "contrastive", "random", "logmel_mean"}
     runs = {path.parts[-4:-1] for path in folder.glob("results/*/*/*/result.json")}
-    assert runs == set(itertools.product(TASKS, models, variables["SEEDS"].split()))
+    assert runs == set(itertools.product(TASKS, models, SHRUNK["SEEDS"].split()))
     result = json.loads((folder / "results/tempo/random/0/result.json").read_text())
     assert result["items"] == {"train": 24, "valid": 8, "test": 8}
     assert "<h1" in (folder / "report.html").read_text(encoding="utf-8")
 
-    assert make(clone, variables) == "== quickstart/report.html is the page to look at\n"
+    assert make(clone) == "== quickstart/report.html is the page to look at\n"
     (folder / "report.html").unlink()
-    again = make(clone, variables, "--dry-run")
+    again = make(clone, "--dry-run")
     assert "== 7 of 7" in again
     assert "== 6 of 7" not in again
-
-
-def test_make_quickstart(clone):
-    with warm_start.as_command(clone) as python:
-        check_quickstart(clone, {**SMALLER, "RUN": f"{python} -m"})
-
-
-@pytest.mark.slow
-def test_make_quickstart_as_it_stands(clone):
-    """At full depth, with two seeds, and each command in a process that starts by itself."""
-    check_quickstart(clone, SHRUNK)

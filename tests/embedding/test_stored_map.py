@@ -125,6 +125,7 @@ def test_a_damaged_map_says_so(folder, tmp_path):
     write_store(folder, tracks(["b/new.wav"], kind=1), name="1")  # which all files are read for
     damages = [
         ("about.json", lambda data: data[:-9]),
+        ("about.json", lambda data: data.replace(b'"laid_out": ', b'"laid_out": 1')),
         *[(name, flipped) for name in ("rows.arrow", "coordinates.npy", "components.npz")],
         *[("points.npz", damage) for damage in (flipped, lambda data: data[:-9], lambda _: b"")],
         ("coordinates.npy", None),

@@ -34,7 +34,7 @@ from mar.embedding.provenance import difference
 from mar.errors import InputError
 from mar.util import arrays, plain_data
 from mar.util.atomic import make_folder, whole
-from mar.util.checksums import file_crc32c
+from mar.util.checksums import crc32c, file_crc32c
 from mar.util.lock import FolderLock
 from mar.util.progress import Progress
 
@@ -51,6 +51,7 @@ _ABOUT_FORM = {
     "provenance": Mapping[str, object],
     "laid_out": int,
     "checksums": Mapping[str, int],
+    "checksum": int,  # of the others
 }
 _PLACED = 0.25  # share of what was laid out, that may be placed beside it
 _NEIGHBOURS = 5  # that tell where a track is placed
@@ -76,7 +77,10 @@ class StoredMap:
             InputError: it is damaged, as all that is read of a map.
         """
         with self._reading():
-            return plain_data.read(self.folder / _ABOUT, _ABOUT_FORM)
+            about = plain_data.read(self.folder / _ABOUT, _ABOUT_FORM)
+            if about.pop("checksum") != _checksum(about):
+                raise ValueError(f"the checksum of {_ABOUT} differs")
+            return about
 
     @functools.cached_property
     def rows(self) -> pa.Table:
@@ -309,7 +313,11 @@ def _write_rows(
         "checksums": {name: file_crc32c(state / name) for name in (_ROWS, _COORDINATES)},
     }
     with whole(state / _ABOUT) as unfinished:
-        unfinished.write_text(json.dumps(about), encoding="utf-8")
+        unfinished.write_text(json.dumps({**about, "checksum": _checksum(about)}), encoding="utf-8")
+
+
+def _checksum(about: Mapping[str, Any]) -> int:
+    return crc32c(json.dumps(about).encode())
 
 
 def _write_points(state: pathlib.Path, points: np.ndarray) -> None:
