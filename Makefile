@@ -1,5 +1,5 @@
 # make test        creates .venv, installs what is needed, tests every property once
-# make check       the inner loop: style, types, and the tests that need no TensorFlow
+# make check       the inner loop: style, types, and the tests that need no TensorFlow and no codec
 # make test-slow   what takes long: loops of kills, all combinations, the tutorials, the wheel
 # make test-torch  what PyTorch is for, in .venv-torch
 # make test-io     all in .venv-io, with tensorflow-io, which needs TensorFlow 2.17, and with the

@@ -103,6 +103,8 @@ def run(
     before = os.getloadavg()[0]
     costs: dict[str, list[Cost]] = {name: [] for name in contestants}
     for number in range(0 if warm_up else 1, rounds + 1):
+        if number <= 1:
+            os.sync()  # what was written before would be on its way to the disk during some turns
         for name, contestant in contestants.items():
             result, seconds = timed(contestant)
             cost = result if isinstance(result, Cost) else Cost(seconds)

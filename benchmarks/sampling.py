@@ -1,6 +1,6 @@
 """Random snippets out of TFRecords, beside what people have.
 
-    python -m benchmarks.sampling [--rounds 3]
+    python -m benchmarks.sampling [--rounds 5]
 
 200 spectrograms of three minutes, in the page cache; batches of 512 snippets of three seconds. The
 same from `TFRecordDataset`, parse and random crop; from the best conventional layout, in which
@@ -8,8 +8,12 @@ bytes are cut before they are decoded and 16 crops are taken of a record; from a
 all spectrograms; from Grain on ArrayRecords of whole tracks (pip install grain array-record).
 """
 
+import collections
+import gc
 import importlib.util
+import itertools
 import pathlib
+import time
 from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
@@ -20,24 +24,40 @@ from mar.data.pipelines import PairDataset, SnippetDataset
 from mar.records.reader import RecordReader
 
 FLAGS = flags.FLAGS
-flags.DEFINE_integer("rounds", 3, "Turns of each.")
+flags.DEFINE_integer("rounds", 5, "Turns of each.")
 FRAMES, MELS, SNIPPET, BATCH = records.FRAMES, records.N_MELS, records.SNIPPET, records.BATCH
 
 
 def turns(build: Callable[[], Iterable], batches: int) -> Callable[[], contest.Cost]:
     """A contestant that takes so many batches; the cost is that of eight.
 
-    Each turn begins anew: what is read ahead would be read during the turns of others.
+    Each turn begins anew: what is read ahead would be read during the turns of others. It waits
+    for threads that the one before has left behind.
     """
 
     def turn() -> contest.Cost:
+        settle()
         endless = iter(build())
-        for _ in range(1 + batches // 8):
-            next(endless)
-        _, seconds = contest.timed(lambda: [next(endless) for _ in range(batches)])
+        take(endless, 1 + batches // 8)
+        _, seconds = contest.timed(lambda: take(endless, batches))
         return contest.Cost(seconds * 8 / batches)
 
     return turn
+
+
+def take(batches: Iterator, count: int) -> None:
+    """Goes through so many batches, and keeps none: as training does."""
+    collections.deque(itertools.islice(batches, count), maxlen=0)
+
+
+def settle() -> None:
+    """Waits until this process does nothing."""
+    gc.collect()
+    while True:
+        before = time.process_time()
+        time.sleep(0.2)
+        if time.process_time() - before < 0.02:
+            return
 
 
 def parsed(tf, record):

@@ -9,6 +9,7 @@ import pytest
 import soundfile
 
 import mar
+from helpers import quick
 from helpers.miniature import NOISE, write_miniature
 from helpers.networks import plain_network
 from helpers.resources import ROOT
@@ -21,6 +22,7 @@ NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
 def execute(name, folder, **parameters):
     """Runs a notebook in a folder with other parameters; returns its cells."""
+    quick.refuse("a kernel")
     notebook = nbformat.read(ROOT / "notebooks" / f"{name}.ipynb", as_version=4)
     (cell,) = [cell for cell in notebook.cells if cell.metadata.get("tags") == ["parameters"]]
     names = [line.split(" = ")[0] for line in cell.source.splitlines()]

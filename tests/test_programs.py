@@ -8,7 +8,6 @@ import sys
 
 import pytest
 
-from helpers import warm_start
 from helpers.processes import run_python, start_python
 
 ENDS = {
@@ -81,16 +80,3 @@ def test_what_is_read_at_the_start_is_read():
     code = "import sys; print(sys.stdout.encoding, 'tensorflow' in sys.modules)"
     assert run_python("-c", code, PYTHONIOENCODING="koi8-r").stdout == "koi8-r False\n"
     assert sys.executable in run_python("-c", "import sys; print(sys.executable)").stdout
-
-
-def test_a_shell_starts_them_too(tmp_path):
-    """By a command that stands for `python`, with the shell's folder, streams and variables."""
-    program = "import os, sys; print(input(), os.getcwd(), os.environ['OURS']); sys.exit(3)"
-    with warm_start.as_command(tmp_path) as python:
-        shell = (
-            f'cd /tmp; export OURS=x; echo line | {python} -c "{program}" || echo "ends with $?"'
-        )
-        ran = subprocess.run(["bash", "-c", shell], capture_output=True, text=True, check=True)
-        assert ran.stdout == "line /tmp x\nends with 3\n"
-        shell = f'{python} -c "import os; os.kill(os.getpid(), 9)"'
-        assert subprocess.run(["bash", "-c", shell]).returncode == 128 + signal.SIGKILL

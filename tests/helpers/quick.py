@@ -1,7 +1,7 @@
 """`pytest --quick`, for `make check`: what takes seconds is skipped as soon as it is asked for.
 
 No list of quick tests is kept: a test belongs to them while it neither imports TensorFlow nor
-starts a Python program.
+starts a Python program or an encoder of audio.
 """
 
 import sys

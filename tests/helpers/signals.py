@@ -4,6 +4,8 @@ import av
 import numpy as np
 import soundfile
 
+from helpers import quick
+
 
 def music(seconds=3.0, sample_rate=44100, channels=2, seed=0):
     """Chords with decaying partials over some noise: `(samples, channels)` float32 within ±1."""
@@ -20,6 +22,7 @@ def music(seconds=3.0, sample_rate=44100, channels=2, seed=0):
 
 def write_with_ffmpeg(path, samples, sample_rate, codec, container):
     """Encodes `(samples, channels)` with FFmpeg's libraries."""
+    quick.refuse("an encoder")
     layout = {1: "mono", 2: "stereo", 6: "5.1", 8: "7.1"}[samples.shape[1]]
     with av.open(str(path), "w", format=container) as file:
         stream = file.add_stream(codec, rate=sample_rate)
@@ -60,5 +63,7 @@ FORMATS = {
 
 def write(path, name, samples, sample_rate):
     """Writes `samples` in the format `name` of `FORMATS`; returns the path."""
+    if not name.endswith(("wav", "flac")):
+        quick.refuse("an encoder")
     FORMATS[name][0](str(path), samples, sample_rate)
     return path

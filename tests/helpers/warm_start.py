@@ -16,7 +16,6 @@ import subprocess
 import sys
 import threading
 
-from helpers import warm_python
 from helpers.resources import ROOT
 
 # Variables that are read while Python, or what the server imports, starts.
@@ -108,43 +107,3 @@ def _adoption():
         yield
     finally:
         libc.prctl(_SET_CHILD_SUBREAPER, 0, 0, 0, 0)
-
-
-@contextlib.contextmanager
-def as_command(folder):
-    """The words of a command that stands for `python` in a shell meanwhile, and starts warm.
-
-    It hands its arguments, its standard streams and its environment to this process, which listens
-    at a socket in `folder`, and ends with the program's exit status.
-    """
-    with socket.socket(socket.AF_UNIX) as listening:
-        listening.bind(str(folder / "warm_python"))
-        listening.listen()
-        threading.Thread(target=_answer, args=(listening,), daemon=True).start()
-        yield f"{sys.executable} -S -E {warm_python.__file__} {folder / 'warm_python'}"
-        listening.shutdown(socket.SHUT_RDWR)
-
-
-def _answer(listening):
-    with contextlib.suppress(OSError):  # where nobody listens any more
-        while True:
-            connection, _ = listening.accept()
-            threading.Thread(target=_run, args=(connection,), daemon=True).start()
-
-
-def _run(connection):
-    with connection, connection.makefile("rwb") as stream:
-        _, descriptors, *_ = socket.recv_fds(connection, 1, 3)
-        arguments, folder, environment = pickle.load(stream)
-        is_possible(environment)  # starts the server
-        try:
-            stdin, stdout, stderr = descriptors
-            process = Program(
-                [sys.executable, *arguments],
-                **{"stdin": stdin, "stdout": stdout, "stderr": stderr, "cwd": folder},
-                env={**environment, "PYTHONPATH": python_path()},
-            )
-        finally:
-            for descriptor in descriptors:
-                os.close(descriptor)
-        pickle.dump(process.wait(), stream)
