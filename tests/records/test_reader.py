@@ -153,19 +153,33 @@ def test_a_shard_truncated_while_it_is_open_is_named(copy):
         reader.read([0], [400], 300)
 
 
+def data_set_with(folder, dtype, value):
+    """A reader of tracks of which the seventh has a value in frame 850."""
+    small_records.data_set(folder, FRAMES, shard_bytes=250_000, dtype=dtype)
+    reader = RecordReader(folder)
+    offset = int(reader.manifest.offsets[6] + 850 * reader.manifest.header.frame_bytes)
+    with open(shard(folder, reader.manifest.shard_index[6]), "r+b") as file:
+        file.seek(offset)
+        file.write(np.array(value, dtype).tobytes())
+    return reader
+
+
 @pytest.mark.parametrize("dtype", ["float16", "float32"])
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_a_track_that_is_not_finite_is_named(tmp_path, dtype, value):
-    small_records.data_set(tmp_path / "set", FRAMES, shard_bytes=250_000, dtype=dtype)
-    reader = RecordReader(tmp_path / "set")
-    offset = int(reader.manifest.offsets[6] + 850 * reader.manifest.header.frame_bytes)
-    with open(shard(tmp_path / "set", reader.manifest.shard_index[6]), "r+b") as file:
-        file.seek(offset)
-        file.write(np.array(value, dtype).tobytes())
+    reader = data_set_with(tmp_path / "set", dtype, value)
     for kept in (None, "float32"):
         with pytest.raises(InputError, match=r"track 'track 6' has NaN or infinity in frame 850;"):
             reader.read([0, 6, 6], [0, 0, 600], 300, kept)
     assert np.isfinite(reader.read([0, 6], [0, 550], 300)).all()
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32"])
+@pytest.mark.parametrize("end", ["min", "max"])
+def test_all_finite_values_are_read(tmp_path, dtype, end):
+    value = getattr(np.finfo(dtype), end)
+    reader = data_set_with(tmp_path / "set", dtype, value)
+    assert reader.read([0, 6], [0, 600], 300, None)[1, 250, 0] == value
 
 
 def test_a_manifest_of_another_data_set_is_refused(copy, tmp_path):

@@ -22,6 +22,7 @@ from matplotlib.figure import Figure
 
 from helpers import three_kinds
 from helpers.processes import start_python
+from mar.reporting.figures import save_figure
 from soak import commands, table
 
 SAMPLES = 200
@@ -158,7 +159,7 @@ def plot(what, samples):
     other.set(ylabel="open files", ylim=(0, 1.5 * max(files)))
     other.plot(minutes, files, color="C1", label="open files")
     figure.legend(loc="outside upper center", ncols=2, frameon=False)
-    figure.savefig(table.PAGE.with_name(f"faults-{what}.svg"), metadata={"Date": None})
+    save_figure(figure, table.PAGE.with_name(f"faults-{what}.svg"))
 
 
 def main():

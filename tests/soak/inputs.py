@@ -106,7 +106,7 @@ def _status(name):
 # --------------------------------------------------------------------------------------- the parent
 
 
-def survey(kind, count, seed=0, first=0):
+def survey(kind, count, seed="0", first=0):
     """Reads `count` cases of a kind; yields `{"number", "outcome", "told"}` of each."""
     numbers = collections.deque(range(first, first + count))
     while numbers:
@@ -152,7 +152,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kind", action="append", choices=KINDS)
     parser.add_argument("--count", type=int, default=60)
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", default="0")
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--child", choices=KINDS)
     flags = parser.parse_args()

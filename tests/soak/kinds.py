@@ -663,7 +663,7 @@ def collection(name):
         import mar
 
         folder = next(part for part in path.parents if part.name == "good")
-        items = mar.Task(name.partition("_f")[0], folder).items
+        items = mar.Task(name, folder).items
         return [list(items.ids), list(items.paths), np.asarray(items.targets).tolist()]
 
     return lambda: (make, read)
