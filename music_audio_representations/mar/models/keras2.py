@@ -83,11 +83,11 @@ def _layers(
 ) -> list[Layer]:
     try:
         layers = {layer["name"]: layer for layer in graph["config"]["layers"]}
+        kinds = {name: layer["class_name"] for name, layer in layers.items()}
         order = list(_walk(graph["config"], layers))
     except (LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise InputError(f"{path}: not the graph of a Keras 2 model ({error!r})") from None
     arrays = read_arrays(layers)
-    kinds = {name: layer["class_name"] for name, layer in layers.items()}
     return [Layer(name, kinds[name], tuple(arrays[name])) for name in order if arrays.get(name)]
 
 
