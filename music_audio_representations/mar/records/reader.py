@@ -123,7 +123,7 @@ class RecordReader:
                 )
 
     def _check_finite(self, snippets: np.ndarray, tracks: np.ndarray, first: np.ndarray) -> None:
-        # Compared as integers: NumPy looks at half-precision numbers five times slower. Where nothing
+        # Compared as integers: NumPy looks at half-precision numbers five times slower. Where none
         # is negative, as in log-mel, the largest tells: float16 has 0x3C00 for 1, 0x7C00 for
         # infinity, above that NaN, and from 0x8000 on all that is negative.
         bits = snippets.view(f"u{snippets.itemsize}")
