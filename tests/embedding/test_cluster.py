@@ -56,6 +56,7 @@ def test_the_same_rows_as_on_one_machine(model, tmp_path):
     assert pq.read_table(tmp_path / "cluster").num_rows == 8
 
 
+@pytest.mark.slow
 def test_an_actor_that_dies_is_replaced_and_no_row_is_doubled(model, tmp_path):
     """It is killed for real while it works."""
     library, output = tmp_path / "library", tmp_path / "out"

@@ -153,6 +153,18 @@ def test_answers_need_not_wait_for_the_training(opened):
 
 
 @on_a_desktop
+def test_a_double_click_keeps_the_policy(opened):
+    """The library would write styles into the page at one."""
+    left, top, width, height = canvas(opened)
+    mouse = {"x": left + width / 2, "y": top + height / 2, "button": "left"}
+    for clicks in (1, 2):
+        for kind in ("mousePressed", "mouseReleased"):
+            event = {"type": kind, "clickCount": clicks, **mouse}
+            opened.execute_cdp_cmd("Input.dispatchMouseEvent", event)
+    run(opened, "return new Promise((drawn) => setTimeout(drawn, 500))")
+
+
+@on_a_desktop
 def test_a_file_that_is_dropped_finds_its_place(opened, tmp_path):
     soundfile.write(tmp_path / "dropped.flac", sound("middle", 50), RATE)
     data = {"items": [], "files": [str(tmp_path / "dropped.flac")], "dragOperationsMask": 1}

@@ -19,6 +19,8 @@ export function createMap(canvas, places, on) {
   const ink = () => (dark.matches ? "#ffffff" : "#000000");
   const { width, height } = canvas.getBoundingClientRect();
   const far = Math.max(1, height / width); // which fits the height alone otherwise
+  // On a double click the library would write styles into the page, which its policy forbids.
+  canvas.addEventListener("dblclick", (event) => event.stopImmediatePropagation(), true);
   const plot = createScatterplot({
     canvas,
     width,
