@@ -4,7 +4,7 @@
 
 Each row of ablation.yaml changes the contrastive recipe of the scale. It is trained with
 every seed, then the tracks and notes of the parts for training and validation are embedded and
-probed; the test part is not touched. Whatever is interrupted goes on where it was. What is there is
+probed; the test part is not touched. An interrupted run resumes. What is there is
 put into SCALE/ablation/table.md: scores, the minutes that pre-training took, and at the end how far
 apart the seeds are. Data and records are those of `make SCALE`.
 """

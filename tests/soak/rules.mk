@@ -2,7 +2,7 @@
 #
 # make soak          all parts, one after the other: three and a half hours on two cores
 # make soak-inputs   60 damaged and hostile files of each kind, read in processes that are watched
-# make soak-kills    50 kills of each command; goes on where it was interrupted
+# make soak-kills    50 kills of each command; resumes
 # make soak-embed, soak-train, soak-explore: half an hour of work each, memory and descriptors
 # make soak-fuzz     coverage-guided, of the parsers that are ours: needs atheris, Python 3.11
 #
