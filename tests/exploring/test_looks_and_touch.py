@@ -13,6 +13,7 @@ from helpers.explored import (
     box,
     canvas,
     click,
+    complaints,
     is_seen,
     places,
     run,
@@ -162,6 +163,7 @@ def test_a_double_click_keeps_the_policy(opened):
             event = {"type": kind, "clickCount": clicks, **mouse}
             opened.execute_cdp_cmd("Input.dispatchMouseEvent", event)
     run(opened, "return new Promise((drawn) => setTimeout(drawn, 500))")
+    assert complaints(opened) == []
 
 
 @on_a_desktop
