@@ -4,9 +4,12 @@
 
 Each row of ablation.yaml changes the contrastive recipe of the scale. It is trained with
 every seed, then the tracks and notes of the parts for training and validation are embedded and
-probed; the test part is not touched. An interrupted run resumes. What is there is
-put into SCALE/ablation/table.md: scores, the minutes that pre-training took, and at the end how far
-apart the seeds are. Data and records are those of `make SCALE`.
+probed; the test part is not touched. Data and records are those of `make SCALE`.
+
+The scores, the minutes that pre-training took and the machine are added to
+examples/miniature/ablation/SCALE.csv, which is kept in the repository: what it has is not run
+again, on whatever machine. An interrupted row resumes. All of the file is printed as a table:
+means over the seeds, and at the end how far apart the seeds are.
 """
 
 import csv
@@ -14,22 +17,26 @@ import json
 import pathlib
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 import numpy as np
 import yaml
 from absl import app, flags
 
+from benchmarks import contest
+
 FLAGS = flags.FLAGS
 flags.DEFINE_enum("scale", "miniature", ["quickstart", "miniature"], "Recipe, and folder.")
 flags.DEFINE_string("folder", None, "Of the scale, as make left it; by default the scale's name.")
 flags.DEFINE_multi_integer("seed", [0, 1], "Of pre-training; repeatable.", lower_bound=0)
-flags.DEFINE_multi_string("set", [], "Change of every row, as mar train takes it; repeatable.")
-CONFIGS, ROWS = (pathlib.Path(__file__).with_name(name) for name in ("configs", "ablation.yaml"))
+HERE = pathlib.Path(__file__).parent
+CONFIGS, ROWS, KEPT = HERE / "configs", HERE / "ablation.yaml", HERE / "ablation"
 TASKS = {  # and what each is measured by
     **{"key": "weighted", "instrument": "accuracy", "genre": "accuracy"},
     **{"meter": "balanced_accuracy", "tempo": "r2", "pitch": "accuracy"},
 }
+MEASURED = [*TASKS, "minutes"]
+COLUMNS = ["row", "seed", *MEASURED, "machine"]
 _HELD_OUT = 10  # of so many tracks one sets the probes' thresholds
 
 
@@ -40,14 +47,15 @@ def main(argv: list[str]) -> None:
     if unknown or not names:
         raise app.UsageError(f"expected some of {', '.join(rows)}, got {unknown or 'none'}")
     home = pathlib.Path(FLAGS.folder or FLAGS.scale)
-    folder = home / "ablation"
+    folder, kept = home / "ablation", KEPT / f"{FLAGS.scale}.csv"
     write_tasks(home / "data", folder)
     for seed in FLAGS.seed:
         for name in names:
-            run(name, rows[name], seed, home, folder)
-            table = markdown(read(folder, rows))
-            (folder / "table.md").write_text(table, encoding="utf-8")
-    print(table, end="")
+            is_kept = (name, str(seed)) in {(run["row"], run["seed"]) for run in read(kept)}
+            is_repetition = rows[name] is None and seed != FLAGS.seed[0]  # nothing of it is random
+            if not is_kept and not is_repetition:
+                add(kept, run(name, rows[name], seed, home, folder))
+    print(markdown(read(kept), list(rows)), end="")
 
 
 def write_tasks(data: pathlib.Path, folder: pathlib.Path) -> None:
@@ -73,18 +81,29 @@ def write_tasks(data: pathlib.Path, folder: pathlib.Path) -> None:
     (data / "ablation.m3u").write_text("".join(f"{p}\n" for p in sorted(paths)), encoding="utf-8")
 
 
-def run(name: str, changes: dict, seed: int, home: pathlib.Path, folder: pathlib.Path) -> None:
-    """Trains, embeds and probes one row with one seed; what is there already stays."""
-    model, embedded = folder / "models" / name / str(seed), folder / "embeddings" / name / str(seed)
-    settings = [f"{path}={json.dumps(value)}" for path, value in changes.items()]
-    settings += [f"Constants.RECORDS={home / 'records'}", f"Trainer.seed={seed}", *FLAGS.set]
-    sets = [argument for setting in settings for argument in ("--set", setting)]
-    recipe = CONFIGS / FLAGS.scale / "contrastive.yaml"
-    command("mar.train", "--config", recipe, "--output", model, *sets)
+def run(
+    name: str, changes: dict | None, seed: int, home: pathlib.Path, folder: pathlib.Path
+) -> dict[str, object]:
+    """Trains, embeds and probes one row with one seed: its line of the kept file.
+
+    What is there of the row already stays. Without changes the row is a model of that name.
+    """
+    trained, embedded = (folder / of / name / str(seed) for of in ("models", "embeddings"))
+    minutes = 0.0
+    if changes is not None:
+        settings = [f"{path}={json.dumps(value)}" for path, value in changes.items()]
+        settings += [f"Constants.RECORDS={home / 'records'}", f"Trainer.seed={seed}"]
+        sets = [argument for setting in settings for argument in ("--set", setting)]
+        recipe = CONFIGS / FLAGS.scale / "contrastive.yaml"
+        command("mar.train", "--config", recipe, "--output", trained, *sets)
+        minutes = _minutes(trained)
+    model = name if changes is None else trained
     command("mar.embed", "--model", model, "--output", embedded, home / "data" / "ablation.m3u")
     tasks = [argument for t in TASKS for argument in ("--task", folder / "tasks" / f"{t}.csv")]
     output = "--output", folder / "results", "--model", f"{name}-{seed}"
     command("mar.probe", *tasks, "--embeddings", embedded, *output, "--resamples", "0")
+    scores = _scores(folder / "results", f"{name}-{seed}")
+    return {"row": name, "seed": seed, **scores, "minutes": minutes, "machine": contest.machine()}
 
 
 def command(module: str, *arguments: object) -> None:
@@ -92,50 +111,58 @@ def command(module: str, *arguments: object) -> None:
     subprocess.run([sys.executable, "-m", module, *map(str, arguments)], check=True)
 
 
-def read(folder: pathlib.Path, rows: Iterable[str]) -> dict[str, list[dict[str, float]]]:
-    """Scores and `minutes` of each seed of the rows that have any, by the rows' names."""
-    found: dict[str, list[dict[str, float]]] = {}
-    for name in rows:
-        for model in sorted((folder / "models" / name).glob("*")):
-            scores = _scores(folder / "results", f"{name}-{model.name}")
-            if len(scores) == len(TASKS):
-                found.setdefault(name, []).append({**scores, "minutes": _minutes(model)})
-    return found
+def add(kept: pathlib.Path, line: dict[str, object]) -> None:
+    """Adds a line to the kept file, at once, as several rows may run beside each other."""
+    kept.parent.mkdir(exist_ok=True)
+    new = not kept.exists()
+    with kept.open("a", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+        if new:
+            writer.writeheader()
+        rounded = {k: f"{v:.4f}" if isinstance(v, float) else v for k, v in line.items()}
+        writer.writerow(rounded)
 
 
-def markdown(found: dict[str, list[dict[str, float]]]) -> str:
+def read(kept: pathlib.Path) -> list[dict[str, str]]:
+    """The lines of the kept file."""
+    if not kept.exists():
+        return []
+    with kept.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def markdown(runs: Sequence[dict[str, str]], names: Sequence[str]) -> str:
     """The table: means over the seeds, and below the standard deviation of a seed."""
-    columns = [*TASKS, "minutes"]
-    lines = [["row", "seeds", *columns], ["---", *["--:"] * (1 + len(columns))]]
-    deviations: dict[str, list[float]] = {column: [] for column in columns}
-    for name, seeds in found.items():
-        values = {column: [scores[column] for scores in seeds] for column in columns}
-        lines.append([name, str(len(seeds)), *(f"{np.mean(v):.3f}" for v in values.values())])
-        if len(seeds) > 1:
-            for column, v in values.items():
-                deviations[column].append(float(np.var(v, ddof=1)))
-    if any(deviations.values()):
-        pooled = (f"{np.sqrt(np.mean(v)):.3f}" for v in deviations.values())
+    lines = [["row", "seeds", *MEASURED], ["---", *["--:"] * (1 + len(MEASURED))]]
+    variances = []
+    for name in names:
+        values = np.array(
+            [[float(run[column]) for column in MEASURED] for run in runs if run["row"] == name]
+        )
+        if len(values):
+            lines.append([name, str(len(values)), *(f"{mean:.3f}" for mean in values.mean(0))])
+        if len(values) > 1:
+            variances.append(values.var(0, ddof=1))
+    if variances:
+        pooled = (f"{deviation:.3f}" for deviation in np.sqrt(np.mean(variances, 0)))
         lines.append(["standard deviation of a seed", "", *pooled])
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
-def _scores(results, model):
-    """The score of each task that was probed."""
+def _scores(results: pathlib.Path, model: str) -> dict[str, float]:
+    """The score of each task."""
     scores = {}
     for task, metric in TASKS.items():
-        path = results / task / model / "0" / "result.json"
-        if path.exists():
-            facts = json.loads(path.read_text(encoding="utf-8"))
-            scores[task] = facts["test"][metric]["value"]
+        text = (results / task / model / "0" / "result.json").read_text(encoding="utf-8")
+        scores[task] = json.loads(text)["test"][metric]["value"]
     return scores
 
 
-def _minutes(model):
+def _minutes(model: pathlib.Path) -> float:
     """What pre-training took, from its median rate."""
     card = json.loads((model / "model_card.json").read_text(encoding="utf-8"))
     snippets = card["steps"] * card["batch_size"] * 2
-    return snippets / card["snippets_per_second"] / 60
+    return snippets / card["snippets_per_second"] / 60 if snippets else 0.0
 
 
 if __name__ == "__main__":

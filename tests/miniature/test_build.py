@@ -69,6 +69,7 @@ def data(tmp_path_factory):
 # ------------------------------------------------------------------------------------------ making
 
 
+@pytest.mark.slow
 def test_killed_and_run_again_it_has_the_same_bytes(data, tmp_path):
     """In one process; the worker is killed after five files, the command after five more."""
     script = tmp_path / "killed.py"
