@@ -134,6 +134,7 @@ print(len(model.weights), mar.front_end(model).downmix)
     assert on("-c", script, golden_model, saved_model).split() == ["480", "sum"]
 
 
+@pytest.mark.slow
 def test_other_windows_and_bfloat16(on, soundfiles):
     script = """
 import sys, mar, numpy as np

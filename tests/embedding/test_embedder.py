@@ -205,6 +205,7 @@ def test_unsuitable_files_are_refused(embedder, tmp_path):
         embedder(str(tmp_path / "text.mp3"))
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_length(tmp_path):
     """Peak memory in processes of their own: an hour takes little more than a minute."""
     script = """

@@ -16,6 +16,7 @@ def test_a_run_that_is_killed_ends_as_one_that_is_not(kind, tmp_path, monkeypatc
     assert not any(lost)
 
 
+@pytest.mark.slow
 def test_what_is_lost_is_noticed(tmp_path, monkeypatch):
     """A command that begins anew where it was killed, and then says something else."""
 

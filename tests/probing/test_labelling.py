@@ -214,7 +214,8 @@ def workers(process):
                 yield child
 
 
-@pytest.mark.parametrize("killed", ["workers", pytest.param("all", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("killed", ["workers", "all"])
 def test_ray_labels_the_same_where_processes_die(killed, catalogue, monkeypatch):
     pytest.importorskip("ray", reason="needs the extra `cluster`")
     monkeypatch.setenv("RAY_raylet_start_wait_time_s", "300")  # the machine may have much to do

@@ -83,6 +83,7 @@ def test_the_page_has_the_tables_and_fits_a_phone(finished, chromium):
     assert_fits_a_phone(chromium)
 
 
+@pytest.mark.slow
 def test_shards_embed_their_share_and_the_last_run_probes(finished, tmp_path):
     home = tmp_path / "home"
     shutil.copytree(finished.home, home, ignore=shutil.ignore_patterns("out"))

@@ -58,6 +58,7 @@ def home(tmp_path):
     return tmp_path
 
 
+@pytest.mark.slow
 def test_from_its_download_to_a_trained_step(home):
     train, write, write_validation = commands(RECIPE)
     assert train[:2] == ["mar", "train"]

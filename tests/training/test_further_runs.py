@@ -63,6 +63,7 @@ def finished(recipe, tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_a_killed_run_ends_with_the_same_weights_average_and_scores(recipe, finished, tmp_path):
     finish(start(recipe, tmp_path, (signal.SIGKILL, 7)), -signal.SIGKILL)
     assert last_step(tmp_path) == 5  # where a probe was due

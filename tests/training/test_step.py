@@ -118,14 +118,16 @@ def test_recomputing_changes_no_gradient(records):
         np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_chunks_on_jax_have_the_gradients_of_the_whole_batch():
     process = run_python("-c", CHUNKS_ON_JAX, cwd=ROOT / "benchmarks", KERAS_BACKEND="jax")
     assert process.returncode == 0, process.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("replicas", "microbatch", "kinds"),
-    [(2, 2, FEW), pytest.param(4, None, KINDS, marks=pytest.mark.slow)],
+    [(2, 2, FEW), (4, None, KINDS)],
 )
 def test_replicas_train_as_one_device_does(records, alone, tmp_path, replicas, microbatch, kinds):
     process = start(records, tmp_path / "replicas", replicas, microbatch or 0, *kinds)
