@@ -116,6 +116,36 @@ def test_names_that_change_places_are_moves(music_folder, tmp_path, decoded):
     assert decoded == []
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "expected"),
+    [
+        ("ab", "a", {"gone": 1, "unchanged": 1}),
+        ("abc", "", {"gone": 3}),
+        ("ab", "ac", {"moved": 1, "unchanged": 1}),
+        ("ab", "cd", {"moved": 2}),
+        ("ab", "cde", {"moved": 2, "copied": 1}),
+        ("abc", "d", {"moved": 1, "gone": 2}),
+        ("a", "abc", {"copied": 2, "unchanged": 1}),
+    ],
+)
+def test_files_of_one_audio_are_counted_each(tmp_path, before, after, expected):
+    folder = tmp_path / "music"
+    folder.mkdir()
+    soundfile.write(folder / "other.flac", music(4.0, 16000, seed=1), 16000)
+    soundfile.write(tmp_path / "one.flac", music(4.0, 16000, seed=0), 16000)
+    for name in before:
+        shutil.copy2(tmp_path / "one.flac", folder / f"{name}.flac")
+    update(folder, tmp_path / "out")
+    for name in set(before) - set(after):
+        (folder / f"{name}.flac").unlink()
+    for name in set(after) - set(before):
+        shutil.copy2(tmp_path / "one.flac", folder / f"{name}.flac")
+    expected["unchanged"] = 1 + expected.get("unchanged", 0)
+    assert update(folder, tmp_path / "out") == expected
+    left = {path[:-5] for path in Embeddings(tmp_path / "out").paths}
+    assert left == {*after, "other"}
+
+
 def test_a_folder_that_has_another_name_is_the_same(music_folder, tmp_path, decoded):
     update(music_folder, tmp_path / "out")
     decoded.clear()

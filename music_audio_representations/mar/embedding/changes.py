@@ -15,9 +15,10 @@ A track is its audio, not its path, size and time of change:
     failed      could not be embedded
 """
 
+import collections
 import dataclasses
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import NamedTuple
 
 from mar.embedding import files
@@ -214,23 +215,34 @@ class Summary:
             self.remarkable += bool(row.notes or row.damaged_seconds)
             self.silent += row.silence in ("near", "digital")
 
-    def tell_moved(self, known: Mapping[str, Known], gone: Sequence[str]) -> None:
-        """Counts as moved, at the end, the copies whose original has not this audio any more.
+    def tell_left(
+        self, known: Mapping[str, Known], gone: Sequence[str], left: Collection[str]
+    ) -> None:
+        """Counts at the end, of the files that are not there any more, which moved and which went.
 
-        Of several copies of one, the others stay copies.
+        A copy is a file that moved where its audio left another path in the same run:
+
+            a.wav, b.wav -> c.wav, d.wav, e.wav    all of one audio: 2 moved, 1 copied
+            a.wav, b.wav -> a.wav, c.wav           1 moved
+            a.wav, b.wav -> a.wav                  1 gone
 
         Args:
             known: what is known now.
             gone: paths whose files are not there.
+            left: those of `gone` that are of this share.
         """
-        lost = set(gone)
-        sources = {
-            source
+        lost = {path: known[path].audio_hash for path in gone if path in known}
+        others = {
+            source: audio
             for source, audio in self._copies
-            if source in lost or known[source].status != "ok" or known[source].audio_hash != audio
+            if known[source].status != "ok" or known[source].audio_hash != audio
         }
-        self.counts["copied"] -= len(sources)
-        self.counts["moved"] += len(sources)
+        copies = collections.Counter(audio for _, audio in self._copies)
+        moved = copies & collections.Counter((others | lost).values())
+        self.counts["copied"] -= moved.total()
+        self.counts["moved"] += moved.total()
+        went = collections.Counter(lost[path] for path in left) - moved
+        self.counts["gone"] = went.total()
         self._copies.clear()
 
     def rate(self) -> str:

@@ -78,8 +78,8 @@ def run(
                         summary.count(outcome)
                         writer.note(outcome)
                     progress.update(more=summary.rate())
-        summary.tell_moved(writer.known, gone)
-        summary.counts["gone"] = writer.leave([path for path in gone if path in writer.known])
+        left = writer.leave([path for path in gone if path in writer.known])
+        summary.tell_left(writer.known, gone, left)
         writer.merge()
     return summary
 

@@ -99,8 +99,8 @@ def embed(
                 else:
                     summary.count(row)
                 progress.update(more=summary.rate())
-        summary.tell_moved(writer.known, gone)
-        summary.counts["gone"] = writer.leave([path for path in gone if path in writer.known])
+        left = writer.leave([path for path in gone if path in writer.known])
+        summary.tell_left(writer.known, gone, left)
     return summary
 
 

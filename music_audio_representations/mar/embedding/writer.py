@@ -142,19 +142,19 @@ class Writer:
             _LOG.info("%s; what it held is embedded afresh where it is needed", error)
             return None
 
-    def leave(self, gone: Collection[str]) -> int:
+    def leave(self, gone: Collection[str]) -> set[str]:
         """Marks paths whose files are not there any more, and keeps their embeddings.
 
         Those without one, and those whose audio is there under another path, are removed; so are
         those of the latter kind that were marked before. Shards do so for their share.
 
         Returns:
-            How many of the share are gone: were marked, or had no embedding.
+            Those of the share.
         """
         lost = set(gone)
         before = {path for path, known in self.known.items() if known.status == "gone"}
         if not lost | before:
-            return 0
+            return lost
         audio = {
             known.audio_hash
             for path, known in self.known.items()
@@ -173,7 +173,7 @@ class Writer:
                 continue
             row.status, row.reason = "gone", "the file is not there any more"
             self.add(row)
-        return len(marked) + len(empty)
+        return lost
 
     def flush(self) -> None:
         """Writes the rows that were added as a new part."""

@@ -91,7 +91,8 @@ def _brought_up_to_date(
                 raise InputError(f"{source}: {row.path} is in another file too; expected it once")
             there.add(row.path)
             summary.count(writer.add(_of(dimensions, row)))
-    summary.counts["gone"] = writer.leave([path for path in writer.known if path not in there])
+    left = writer.leave([path for path in writer.known if path not in there])
+    summary.counts["gone"] = len(left)
     return summary
 
 
