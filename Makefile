@@ -18,13 +18,13 @@ BIN := $(VENV)/bin
 # same time, they can leave one that crashes all later ones.
 COMPILED := "import librosa.core.pitch, librosa.filters"
 
-# Three on two cores, as some tests wait for other processes.
-PYTEST := python -m pytest -n 3 --dist worksteal
+# Three on two cores, as some tests wait for other processes; none of the quick ones does.
+PYTEST := python -m pytest --dist worksteal -n 3
 
 .PHONY: check test test-slow test-torch test-io lint format clean
 
 check: lint
-	$(BIN)/$(PYTEST) --quick -r fE
+	$(BIN)/$(PYTEST) -n 2 --quick -m "not slow" -r fE
 
 test: $(VENV)/installed
 	$(BIN)/$(PYTEST) -m "not slow"

@@ -64,6 +64,7 @@ def test_committed_notebooks_are_small_silent_and_whole(path):
     assert not [output for output in outputs if output.output_type == "error"]
 
 
+@pytest.mark.slow
 def test_results_become_tables_and_figures(tmp_path):
     write_miniature(tmp_path)
     results = tmp_path / "results"

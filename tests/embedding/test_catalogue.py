@@ -523,6 +523,7 @@ def test_shipped_configurations(model, tmp_path, name):
     assert store in row
 
 
+@pytest.mark.slow
 def test_bfloat16(model, library, tmp_path):
     for precision in ("float32", "bfloat16"):
         run(model, library, tmp_path / precision, precision=precision)

@@ -94,6 +94,7 @@ def test_without_standardisation_and_with_softmax(model, snippets):
     np.testing.assert_allclose(found, softmax, rtol=1e-3, atol=1e-7)
 
 
+@pytest.mark.slow
 def test_the_same_on_jax(tmp_path):
     """With a small model: compiling ours takes long, and is tested where the network is."""
     script = """

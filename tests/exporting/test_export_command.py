@@ -48,7 +48,13 @@ def test_a_saved_model(model, tmp_path):
         exporting.write_saved_model(plan, tmp_path / "served")
 
 
-@pytest.mark.parametrize("write", [exporting.write_onnx, exporting.write_saved_model])
+@pytest.mark.parametrize(
+    "write",
+    [
+        exporting.write_onnx,
+        pytest.param(exporting.write_saved_model, marks=pytest.mark.slow),
+    ],
+)
 def test_what_disagrees_is_not_written(monkeypatch, tmp_path, write):
     right = exporting.original
     monkeypatch.setattr(exporting, "original", lambda *arguments: right(*arguments) * 1.001)

@@ -6,6 +6,8 @@ import json
 
 import numpy as np
 
+from helpers import quick
+
 ITEMS = {"train": 24, "valid": 12, "test": 12}
 _FAMILIES = ["bass", "brass", "flute", "guitar"]
 
@@ -90,6 +92,7 @@ def msds(folder):
     """With all 201,680 tracks for training, which `filtered_list_train.cP` is cut at."""
     from mar.tasks.msd import TRAIN_ITEMS
 
+    quick.refuse("writes 200,000 tracks")
     train = [f"TRAAA{number:013d}" for number in range(TRAIN_ITEMS)]
     valid = [f"TRBBB{number:013d}" for number in range(ITEMS["valid"])]
     test = [f"TRCCC{number:013d}" for number in range(ITEMS["test"])]

@@ -26,7 +26,7 @@ def start_python(*arguments, cwd=None, encoding=None, fresh=False, **options):
         **options: environment variables, in capitals, and arguments of `Popen`; `stdout` and
             `stderr` are pipes by default, or `**UNREAD`, and `stdin` is empty.
     """
-    quick.refuse("a program")
+    quick.refuse("starts a program")
     environment = {name: value for name, value in options.items() if name.isupper()}
     streams = {name: value for name, value in options.items() if not name.isupper()}
     path = {"PYTHONPATH": warm_start.python_path()}

@@ -1,7 +1,7 @@
 """`pytest --quick`, for `make check`: what takes seconds is skipped as soon as it is asked for.
 
 No list of quick tests is kept: a test belongs to them while it neither imports TensorFlow nor
-starts a Python program or an encoder of audio.
+starts a Python program or an encoder of audio, nor writes a collection of its full size.
 """
 
 import sys
@@ -29,4 +29,4 @@ def enable():
 def refuse(what):
     """Skips the running test in such a run."""
     if _enabled:
-        pytest.skip(f"--quick: starts {what}")
+        pytest.skip(f"--quick: {what}")

@@ -52,7 +52,7 @@ def environment(*folders, **variables):
 
 def run_fresh(*arguments, input=None, cwd=None, env=None):
     """Runs Python with pipes; returns the finished process."""
-    quick.refuse("a program")
+    quick.refuse("starts a program")
     command = [sys.executable, *map(str, arguments)]
     return subprocess.run(
         command,
@@ -67,7 +67,7 @@ def run_fresh(*arguments, input=None, cwd=None, env=None):
 
 def run_on_terminal(*arguments, cwd=None, env=None):
     """As `run_fresh`, with standard error on a terminal; `stderr` is all that was shown there."""
-    quick.refuse("a program")
+    quick.refuse("starts a program")
     ours, theirs = pty.openpty()
     command = [sys.executable, *map(str, arguments)]
     with subprocess.Popen(
@@ -97,7 +97,7 @@ def run_without_slow_packages(lines, folder):
     Returns:
         `[exit code, standard output, standard error]` of each.
     """
-    quick.refuse("a program")
+    quick.refuse("starts a program")
     command = [sys.executable, "-c", _SCRIPT, json.dumps([SLOW, lines])]
     process = subprocess.run(
         command, cwd=folder, env=environment(), capture_output=True, text=True, check=True

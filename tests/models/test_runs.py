@@ -11,7 +11,6 @@ import soundfile
 import mar
 from helpers.processes import run_python
 from helpers.resources import DATA
-from helpers.training_runs import TwoBlocks  # noqa: F401
 from mar.audio.logmel import standardize
 from mar.errors import InputError
 from mar.models.saving import fingerprint
@@ -44,9 +43,8 @@ def stopped(tmp_path_factory):
 def finished(tmp_path_factory):
     """A run with checkpoints of steps 1 to 3; that of step 1 passes for the best."""
     folder = tmp_path_factory.mktemp("finished") / "run"
-    short = {"checkpoint_every": 1, "model": "{TwoBlocks: {width: 0.05}}"}
-    assert trainer(**short, keep=2, steps=3).run(folder) is None
-    assert trainer(**short, steps=1).run(folder.parent / "short") is None
+    assert trainer(checkpoint_every=1, keep=2, steps=3).run(folder) is None
+    assert trainer(checkpoint_every=1, steps=1).run(folder.parent / "short") is None
     (folder / "checkpoints" / "best").mkdir()
     for path in (folder.parent / "short" / "checkpoints").glob("ckpt-1.*"):
         shutil.copy(path, folder / "checkpoints" / "best")

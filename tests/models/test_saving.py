@@ -38,7 +38,7 @@ def exported(model, tmp_path_factory):
     "loading",
     [
         "import mar.models, keras; model = keras.saving.load_model(path, safe_mode=True)",
-        "import mar; model = mar.load_model(path)",
+        pytest.param("import mar; model = mar.load_model(path)", marks=pytest.mark.slow),
     ],
 )
 def test_a_new_process_gives_bit_identical_outputs(saved, loading):

@@ -179,6 +179,7 @@ def killed_append(folder, table, moment, when):
     return run_python("-c", KILLED, moment, when, repr(table), folder, cwd=HERE)
 
 
+@pytest.mark.slow
 def test_a_kill_at_any_moment_leaves_the_earlier_or_the_later(folder, tmp_path):
     """Plan, two shards and their parts, failures, the manifest kept, the manifest."""
     table = {**LATER, "broken": (900, [])}

@@ -90,7 +90,12 @@ def children(pid):
 
 
 @pytest.mark.parametrize(
-    ("workers", "how"), [(1, signal.SIGKILL), (2, signal.SIGKILL), (2, signal.SIGINT)]
+    ("workers", "how"),
+    [
+        pytest.param(1, signal.SIGKILL, marks=pytest.mark.slow),
+        pytest.param(2, signal.SIGKILL, marks=pytest.mark.slow),
+        (2, signal.SIGINT),
+    ],
 )
 def test_a_killed_run_goes_on_to_the_same_bytes(script, expected, tmp_path, workers, how):
     """kill -9, or Ctrl-C, of the parent: within a shard, after one shard, after four."""
@@ -127,6 +132,7 @@ print(len(names))
 """
 
 
+@pytest.mark.slow
 def test_a_kill_at_any_moment_at_which_a_file_appears(tmp_path):
     """Plan, two shards and their parts, failures, manifest: killed before and after each."""
     frames, ids = [350, 300, 320, 310], ["a", "b", "c", "broken"]

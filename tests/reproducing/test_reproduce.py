@@ -43,6 +43,7 @@ def finished(tmp_path_factory):
     return runs
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_and_decodes_nothing_twice(finished):
     assert finished.decoded().isdisjoint(finished.before)
     assert finished.decoded() | finished.before == finished.embedded()
@@ -83,7 +84,6 @@ def test_the_page_has_the_tables_and_fits_a_phone(finished, chromium):
     assert_fits_a_phone(chromium)
 
 
-@pytest.mark.slow
 def test_shards_embed_their_share_and_the_last_run_probes(finished, tmp_path):
     home = tmp_path / "home"
     shutil.copytree(finished.home, home, ignore=shutil.ignore_patterns("out"))

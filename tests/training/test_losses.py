@@ -99,7 +99,7 @@ def test_zero_and_equal_projections_have_finite_losses_and_gradients():
         assert np.isfinite(tape.gradient(losses, variable)).all()
 
 
-@pytest.mark.parametrize("replicas", [2, 4])
+@pytest.mark.parametrize("replicas", [2, pytest.param(4, marks=pytest.mark.slow)])
 def test_replicas_together_have_the_loss_and_gradients_of_one(replicas):
     script = """
 import sys

@@ -95,7 +95,15 @@ def assert_trained_as(alone, process, results, kinds):
         training_runs.assert_equal_runs(alone(kind=kind), np.load(f"{results}-{kind}.npz"))
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "supervised",
+        pytest.param("contrastive", marks=pytest.mark.slow),  # as hard negatives are
+        "hard_negatives",
+        pytest.param("joint", marks=pytest.mark.slow),
+    ],
+)
 def test_chunks_have_the_gradients_of_the_whole_batch(records, kind):
     loss, measures, whole = training_runs.gradients(kind, records)
     chunked_loss, chunked_measures, chunked = training_runs.gradients(kind, records, microbatch=2)
