@@ -8,8 +8,9 @@ probed; the test part is not touched. Data and records are those of `make SCALE`
 
 The scores, the minutes that pre-training took and the machine are added to
 examples/miniature/ablation/SCALE.csv, which is kept in the repository: what it has is not run
-again, on whatever machine. An interrupted row resumes. All of the file is printed as a table:
-means over the seeds, and at the end how far apart the seeds are.
+again, on whatever machine; delete the lines of a row that you change. An interrupted row resumes.
+All of the file is printed as a table: means over the seeds, and at the end how far apart the seeds
+are.
 """
 
 import csv
@@ -47,13 +48,15 @@ def main(argv: list[str]) -> None:
     if unknown or not names:
         raise app.UsageError(f"expected some of {', '.join(rows)}, got {unknown or 'none'}")
     home = pathlib.Path(FLAGS.folder or FLAGS.scale)
+    if not (home / "data").is_dir():
+        raise app.UsageError(f"{home}: expected what `make {FLAGS.scale}` leaves; run that first")
     folder, kept = home / "ablation", KEPT / f"{FLAGS.scale}.csv"
     write_tasks(home / "data", folder)
     for seed in FLAGS.seed:
         for name in names:
-            is_kept = (name, str(seed)) in {(run["row"], run["seed"]) for run in read(kept)}
-            is_repetition = rows[name] is None and seed != FLAGS.seed[0]  # nothing of it is random
-            if not is_kept and not is_repetition:
+            seeds = {run["seed"] for run in read(kept) if run["row"] == name}
+            is_kept = str(seed) in seeds or (rows[name] is None and seeds)  # which has no seed
+            if not is_kept:
                 add(kept, run(name, rows[name], seed, home, folder))
     print(markdown(read(kept), list(rows)), end="")
 

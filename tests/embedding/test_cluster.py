@@ -25,7 +25,6 @@ def model(tmp_path_factory):
     return str(path)
 
 
-@pytest.mark.slow
 def test_the_same_rows_as_on_one_machine(model, tmp_path):
     library = tmp_path / "library"
     library.mkdir()

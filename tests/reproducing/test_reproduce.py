@@ -43,7 +43,6 @@ def finished(tmp_path_factory):
     return runs
 
 
-@pytest.mark.slow
 def test_a_killed_run_goes_on_and_decodes_nothing_twice(finished):
     assert finished.decoded().isdisjoint(finished.before)
     assert finished.decoded() | finished.before == finished.embedded()

@@ -101,7 +101,7 @@ def assert_trained_as(alone, process, results, kinds):
         "supervised",
         pytest.param("contrastive", marks=pytest.mark.slow),  # as hard negatives are
         "hard_negatives",
-        pytest.param("joint", marks=pytest.mark.slow),
+        "joint",
     ],
 )
 def test_chunks_have_the_gradients_of_the_whole_batch(records, kind):
