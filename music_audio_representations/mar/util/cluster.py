@@ -62,11 +62,15 @@ def finished(ray: ModuleType, pending: Mapping[Any, Tag]) -> Iterator[Tag]:
                 if not done and not ray.cluster_resources().get("CPU"):
                     raise _lost("no machine of it is left")
                 for reference in done:
+                    tag = waiting.pop(reference)
                     ray.get(reference)
-                    yield waiting.pop(reference)
+                    yield tag
     finally:
-        for reference in waiting:
-            ray.cancel(reference, force=True)
+        # Ray itself can die of cancelling a task just as it ends: what has ended is left alone.
+        if waiting:
+            _, running = ray.wait(list(waiting), num_returns=len(waiting), timeout=0)
+            for reference in running:
+                ray.cancel(reference, force=True)
 
 
 @contextlib.contextmanager
