@@ -1,6 +1,6 @@
 """Why convolutions call TensorFlow directly: SF-NFNet-F0 with `tf.nn.conv2d` and `ops.conv`.
 
-    python benchmarks/convolution.py [--batch 8] [--repeats 5]
+    python benchmarks/convolution.py [--batch 8] [--repeats 5] [--width 1]
 
 Prints the median seconds of a forward pass and of a training step (forward, backward) each way,
 measured in turns, and their ratio.
@@ -20,6 +20,7 @@ from mar.models.sfnfnet import SfNfNetF0
 FLAGS = flags.FLAGS
 flags.DEFINE_integer("batch", 8, "Snippets per step.")
 flags.DEFINE_integer("repeats", 5, "Timed repetitions.")
+flags.DEFINE_float("width", 1.0, "Factor on the network's channels.")
 
 
 def through_keras(x, kernel, strides):
@@ -28,8 +29,8 @@ def through_keras(x, kernel, strides):
 
 def compiled(convolve):
     """A forward pass and a training step with `convolve` in every convolution."""
-    layers._convolve, direct = convolve, layers._convolve
-    model = SfNfNetF0().build(300)
+    layers.convolve, direct = convolve, layers.convolve
+    model = SfNfNetF0(width=FLAGS.width).build(300)
     x = tf.random.normal((FLAGS.batch, 96, 300, 1))
 
     @tf.function
@@ -43,12 +44,12 @@ def compiled(convolve):
         return tape.gradient(loss, model.trainable_variables)
 
     forward(), step()
-    layers._convolve = direct
+    layers.convolve = direct
     return {"forward": forward, "training step": step}
 
 
 def main(_):
-    ways = {"tf.nn.conv2d": compiled(layers._convolve), "ops.conv": compiled(through_keras)}
+    ways = {"tf.nn.conv2d": compiled(layers.convolve), "ops.conv": compiled(through_keras)}
     seconds = {(way, what): [] for way in ways for what in ("forward", "training step")}
     for _ in range(FLAGS.repeats):
         for way, what in seconds:

@@ -53,10 +53,10 @@ def measure(path, folder, others):
     onnx.save(network, folder / "network.onnx")
     session = runtime.session(folder / "network.onnx")
     (name,) = (given.name for given in session.get_inputs())
-    direct, layers._convolve = layers._convolve, through_keras
+    direct, layers.convolve = layers.convolve, through_keras
     stock = Network(mar.load_model(path), 300)
     stock(snippets)  # traced with Keras's convolution
-    layers._convolve = direct
+    layers.convolve = direct
     ours, half = Network(model, 300), Network(model, 300, precision="bfloat16")
 
     def limit(precision):

@@ -110,7 +110,7 @@ def keras_way(rows):
     def convolve(x, kernel, strides):
         return ops.conv(x, kernel, strides, "same", data_format="channels_last")
 
-    layers._convolve, direct = convolve, layers._convolve
+    layers.convolve, direct = convolve, layers.convolve
     network = SfNfNetF0(width=FLAGS.width).build(300)
     head = Projector().build(network.output.shape[1], LABELS)
     model = keras.Model(network.inputs, head(network.output))
@@ -122,11 +122,11 @@ def keras_way(rows):
     data = tf.data.Dataset.from_tensors((snippets, labels)).cache().repeat()
 
     def step():
-        layers._convolve = convolve  # what is traced in the first step
+        layers.convolve = convolve  # what is traced in the first step
         model.fit(data, steps_per_epoch=1, verbose=0)
-        layers._convolve = direct
+        layers.convolve = direct
 
-    layers._convolve = direct
+    layers.convolve = direct
     return step
 
 

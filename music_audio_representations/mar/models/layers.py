@@ -13,6 +13,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from mar.models.convolution import convolve
+
 # Each activation times the factor that keeps a unit variance (Brock et al., 2021).
 ACTIVATION_GAINS = {"gelu": 1.7015043497085571, "relu": 1.7139588594446636}
 _VARIANCE_FLOOR = 1e-4
@@ -61,17 +63,6 @@ def standardize_weights(kernel: Any, gain: Any) -> Any:
     centred = kernel - ops.mean(kernel, axis=(0, 1, 2), keepdims=True)
     squares = ops.sum(ops.square(centred), axis=(0, 1, 2), keepdims=True)  # variance × fan-in
     return centred * (gain * ops.rsqrt(ops.maximum(squares, _VARIANCE_FLOOR)))
-
-
-def _convolve(x: Any, kernel: Any, strides: Sequence[int]) -> Any:
-    """Convolution with padding `same`, in as many groups as the kernel's depth implies."""
-    if keras.backend.backend() == "tensorflow":
-        # `ops.conv` sends grouped convolutions through a nested XLA function: three times slower
-        # on a CPU (benchmarks/convolution.py).
-        import tensorflow as tf
-
-        return tf.nn.conv2d(x, kernel, strides, "SAME")
-    return ops.conv(x, kernel, strides, "same", data_format="channels_last")
 
 
 @keras.saving.register_keras_serializable("mar")
@@ -133,7 +124,7 @@ class WSConv2D(keras.layers.Layer):
 
     def call(self, inputs: Any) -> Any:
         kernel = standardize_weights(*map(ops.convert_to_tensor, (self.kernel, self.gain)))
-        outputs = _convolve(inputs, ops.cast(kernel, self.compute_dtype), self.strides)
+        outputs = convolve(inputs, ops.cast(kernel, self.compute_dtype), self.strides)
         return outputs + self.bias
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:

@@ -187,6 +187,8 @@ def run(main: Callable[[list[str]], int | None]) -> None:
     # Imports and the building of networks make hundreds of thousands of objects that stay, and by
     # default Python searches the new ones for garbage after every 700.
     gc.set_threshold(20_000)
+    # TensorFlow turns oneDNN on by itself only where the processor has AVX-512.
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     if sys.platform != "linux":
         print(f"mar is tested on Linux, and untested on {sys.platform}", file=sys.stderr)
     for stream in (sys.stdout, sys.stderr):
