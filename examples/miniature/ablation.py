@@ -2,13 +2,14 @@
 
     python -m examples.miniature.ablation paper noise [--scale quickstart] [--seed 0 --seed 1]
 
-Each row of ablation.yaml changes the contrastive recipe of the scale. It is trained with
-every seed, then the tracks and notes of the parts for training and validation are embedded and
+Each row of ablation.yaml changes the paper's contrastive recipe at the scale's size. It is trained
+with every seed, then the tracks and notes of the parts for training and validation are embedded and
 probed; the test part is not touched. Data and records are those of `make SCALE`.
 
 The scores, the minutes that pre-training took and the machine are added to
 examples/miniature/ablation/SCALE.csv, which is kept in the repository: what it has is not run
 again, on whatever machine; delete the lines of a row that you change. An interrupted row resumes.
+Minutes are comparable only between rows that ran with the same beside them, and are not printed.
 All of the file is printed as a table: means over the seeds, and at the end how far apart the seeds
 are.
 """
@@ -36,8 +37,7 @@ TASKS = {  # and what each is measured by
     **{"key": "weighted", "instrument": "accuracy", "genre": "accuracy"},
     **{"meter": "balanced_accuracy", "tempo": "r2", "pitch": "accuracy"},
 }
-MEASURED = [*TASKS, "minutes"]
-COLUMNS = ["row", "seed", *MEASURED, "machine"]
+COLUMNS = ["row", "seed", *TASKS, "minutes", "machine"]
 _HELD_OUT = 10  # of so many tracks one sets the probes' thresholds
 
 
@@ -97,7 +97,7 @@ def run(
         settings = [f"{path}={json.dumps(value)}" for path, value in changes.items()]
         settings += [f"Constants.RECORDS={home / 'records'}", f"Trainer.seed={seed}"]
         sets = [argument for setting in settings for argument in ("--set", setting)]
-        recipe = CONFIGS / FLAGS.scale / "contrastive.yaml"
+        recipe = CONFIGS / FLAGS.scale / "contrastive_paper.yaml"
         command("mar.train", "--config", recipe, "--output", trained, *sets)
         minutes = _minutes(trained)
     model = name if changes is None else trained
@@ -136,11 +136,11 @@ def read(kept: pathlib.Path) -> list[dict[str, str]]:
 
 def markdown(runs: Sequence[dict[str, str]], names: Sequence[str]) -> str:
     """The table: means over the seeds, and below the standard deviation of a seed."""
-    lines = [["row", "seeds", *MEASURED], ["---", *["--:"] * (1 + len(MEASURED))]]
+    lines = [["row", "seeds", *TASKS], ["---", *["--:"] * (1 + len(TASKS))]]
     variances = []
     for name in names:
         values = np.array(
-            [[float(run[column]) for column in MEASURED] for run in runs if run["row"] == name]
+            [[float(run[task]) for task in TASKS] for run in runs if run["row"] == name]
         )
         if len(values):
             lines.append([name, str(len(values)), *(f"{mean:.3f}" for mean in values.mean(0))])
