@@ -129,7 +129,7 @@ def test_names_are_text_whatever_they_are(opened):
     assert any("<script>" in name for name in names)
     assert any("onerror" in name for name in names)
     for number in range(2):
-        opened.find_elements("css selector", "#tracks button")[0].click()
+        click(opened, "#tracks button")
         wait_for(lambda: text(opened, "#title") != "")
         if number == 0:
             write(opened, "#search", "hacked ")
@@ -143,7 +143,7 @@ def test_names_are_text_whatever_they_are(opened):
 def test_what_the_browser_lacks_is_transcoded(opened):
     write(opened, "#search", "3.aiff")
     wait_for(lambda: text(opened, "#heading").startswith("3 tracks"))
-    opened.find_elements("css selector", "#tracks button")[0].click()
+    click(opened, "#tracks button")
     playing = "const a = document.getElementById('audio'); return a.currentTime > 0.2 && a.src"
     wait_for(lambda: run(opened, playing))
     assert "/wave/" in run(opened, playing)

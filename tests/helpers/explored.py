@@ -2,6 +2,9 @@
 
 import json
 
+from selenium.common.exceptions import StaleElementReferenceException
+from selenium.webdriver.support.wait import WebDriverWait
+
 PHONE = {"width": 360, "height": 740, "deviceScaleFactor": 1, "mobile": True}
 SIZES = {"desktop": {**PHONE, "width": 1280, "height": 800, "mobile": False}, "phone": PHONE}
 
@@ -26,9 +29,16 @@ def text(browser, selector):
 
 
 def click(browser, selector):
-    element = browser.find_element("css selector", selector)
-    run(browser, "arguments[0].scrollIntoView({block: 'center'})", element)
-    element.click()
+    """Clicks on the first that there is, again where the page draws it anew meanwhile."""
+
+    def clicked(browser):
+        element = browser.find_element("css selector", selector)
+        run(browser, "arguments[0].scrollIntoView({block: 'center'})", element)
+        element.click()
+        return True
+
+    ignored = [StaleElementReferenceException]
+    WebDriverWait(browser, 60, ignored_exceptions=ignored).until(clicked)
 
 
 def write(browser, selector, words):
