@@ -56,8 +56,7 @@ class ExportedNetwork:
         self.dimensions = self.about.dimensions
         if self.about.precision == "int8" and _lacks_vnni():
             _warn_once(
-                "int8: this processor has no VNNI instructions: slower than where there are some, "
-                "and embeddings may differ more than the file's metadata say"
+                "int8: this processor has no VNNI instructions: slower than where there are some"
             )
 
     @functools.cached_property
