@@ -19,7 +19,7 @@ flags.DEFINE_integer("microbatch", 4, "Rows in a chunk.")
 flags.DEFINE_integer("rounds", 1, "Turns of each.")
 flags.DEFINE_float("width", 1.0, "Factor on the channels; below 1 to try this script.")
 LABELS = 500
-JIT_WIDTH = 0.125  # the whole width is not compiled for a CPU within an hour
+JIT_WIDTH = 0.125  # XLA takes too long to compile the whole width for a CPU
 
 
 def step_seconds(

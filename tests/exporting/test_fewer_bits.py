@@ -10,7 +10,7 @@ from helpers.exported import mono, small_file
 from mar.embedding import files
 from mar.embedding.catalogue import Catalogue
 from mar.errors import ConfigError, InputError
-from mar.onnx import exporting, quantization
+from mar.onnx import exporting, quantization, runtime
 from mar.onnx.agreement import Agreement
 from mar.onnx.graph import Graph
 from mar.onnx.ranges import Range
@@ -44,6 +44,16 @@ def test_the_work_of_convolutions(plan):
     assert 3 <= len(groups) <= 4
     assert max(shares) < 0.5
     assert [name for group in groups for name in group] == considered
+
+
+@pytest.mark.parametrize(("flags", "zero"), [("avx2", 128), ("avx512_vnni", 0), ("avx_vnni", 0)])
+def test_weights_have_signs_where_the_processor_adds_their_products_whole(
+    flags, zero, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(runtime, "_PROCESSOR", tmp_path / "cpuinfo")
+    (tmp_path / "cpuinfo").write_text(f"flags\t\t: fpu {flags}\n")
+    assert quantization.weight_zero() == zero
+    assert quantization.weight_zero().dtype == ("uint8" if zero else "int8")
 
 
 def test_a_convolution_in_int8_is_one_of_rounded_numbers():

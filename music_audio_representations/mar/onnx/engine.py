@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from mar.audio.windows import Windows
 from mar.models.saving import fingerprint, front_end
 from mar.onnx.exporting import QUANTIZATION, Plan, write_onnx
+from mar.onnx.quantization import weight_zero
 from mar.onnx.runtime import ExportedNetwork
 from mar.util.download import cache_folder
 
@@ -32,7 +33,8 @@ def int8(model: "keras.Model", windows: Windows, batch_size: int) -> ExportedNet
     """
     log_mel = front_end(model)
     frames = windows.in_frames(log_mel.hop_seconds).length
-    made_of = [fingerprint(model), log_mel.hash(), frames, QUANTIZATION]
+    of_weights = weight_zero().dtype.name  # by this processor: the cache may be another's, too
+    made_of = [fingerprint(model), log_mel.hash(), frames, QUANTIZATION, of_weights]
     key = hashlib.sha256(json.dumps(made_of).encode()).hexdigest()[:16]
     path = cache_folder() / "int8" / f"{key}.onnx"
     if not path.exists():

@@ -21,10 +21,10 @@ from onnx import numpy_helper
 from mar.onnx.agreement import Agreement
 from mar.onnx.graph import Graph
 from mar.onnx.ranges import BATCH, Range, ranges
+from mar.onnx.runtime import lacks_vnni
 from mar.onnx.waveform import EMBEDDING, SNIPPETS
 
 LITTLE = 0.003  # share of all products, and of all weights, below which a convolution is left alone
-WEIGHT_ZERO = np.uint8(128)  # that stands for a weight of 0
 GROUPS = 8  # of convolutions, about equal in work, whose harm is measured
 
 
@@ -234,30 +234,35 @@ def _through_bytes(graph, x, values: Range, name=None):
 
 
 def _convolution(graph, node, x, weights, entering: Range, leaving: Range):
-    """A convolution of rounded inputs with rounded weights to rounded outputs.
-
-    The weights lie around `WEIGHT_ZERO`, so that bytes without signs are multiplied. Of bytes with
-    and without, processors without VNNI add products in pairs, in 16 bits, and cut off a sum that
-    does not fit:
-
-        signed          200 · 100 + 200 · 100 = 40,000, which becomes 32,767
-        without signs   200 · 228 + 200 · 228 - 128 · (200 + 200) = 40,000
-    """
+    """A convolution of rounded inputs with rounded weights to rounded outputs."""
     kernel, bias = weights
     channels = len(kernel)
     steps = np.maximum(np.abs(kernel).reshape(channels, -1).max(axis=1), 1e-12) / 127
-    whole = np.rint(kernel / steps[:, None, None, None]) + WEIGHT_ZERO
+    zero = weight_zero()
+    whole = np.rint(kernel / steps[:, None, None, None]) + zero
     products = (steps * entering.scale).astype(np.float32)  # what one step of the sums stands for
     sums = np.rint(bias.astype(np.float64) / products)
     whole_bias = np.clip(sums, -(2**31), 2**31 - 1)
     inputs = [
         x,
-        _constant(graph, f"{node.name}/kernel", whole, WEIGHT_ZERO, steps.astype(np.float32)),
+        _constant(graph, f"{node.name}/kernel", whole, zero, steps.astype(np.float32)),
         _constant(graph, f"{node.name}/bias", whole_bias, np.int32(0), products),
     ]
     attributes = {each.name: onnx.helper.get_attribute_value(each) for each in node.attribute}
     (y,) = graph.nodes_of("Conv", inputs, 1, f"{node.name}/int8", attributes)
     _through_bytes(graph, y, leaving, name=node.output[0])
+
+
+def weight_zero() -> np.int8 | np.uint8:
+    """What stands for a weight of 0, of the type in which weights are multiplied best here.
+
+    Processors with VNNI are fastest where weights have signs. Those without it then add products in
+    pairs, in 16 bits, and cut off a sum that does not fit; of bytes without signs they do not:
+
+        signed          200 · 100 + 200 · 100 = 40,000, which becomes 32,767
+        without signs   200 · 228 + 200 · 228 - 128 · (200 + 200) = 40,000
+    """
+    return np.uint8(128) if lacks_vnni() else np.int8(0)
 
 
 def _constant(graph, name, whole, zero, steps):

@@ -54,9 +54,10 @@ class ExportedNetwork:
         entries = self._session.get_modelmeta().custom_metadata_map
         self.about = About.of(entries, self._path)
         self.dimensions = self.about.dimensions
-        if self.about.precision == "int8" and _lacks_vnni():
+        if self.about.precision == "int8" and lacks_vnni():
             _warn_once(
-                "int8: this processor has no VNNI instructions: slower than where there are some"
+                "int8: this processor has no VNNI instructions: slower than where there are some, "
+                "and embeddings of a file that was exported there may differ more than it says"
             )
 
     @functools.cached_property
@@ -179,7 +180,7 @@ def _warn_once(message: str) -> None:
     _LOG.warning(message)
 
 
-def _lacks_vnni() -> bool:
+def lacks_vnni() -> bool:
     """Whether the processor is known to have no instructions for products of bytes."""
     with contextlib.suppress(OSError):
         text = _PROCESSOR.read_text()
