@@ -1,4 +1,4 @@
-"""How time and memory grow: with files, their length, tracks in a manifest, labels, and workers.
+"""How time and memory grow: with files, their length, tracks, labels, workers, and replicas.
 
     python -m benchmarks.growth [--divide 1]
 
@@ -79,18 +79,54 @@ def labels(_: pathlib.Path, __: pathlib.Path) -> Iterator[Point]:
         yield count, contest.child(probe_seconds, count)
 
 
-def workers(folder: pathlib.Path, _: pathlib.Path) -> Iterator[Point]:
-    """Worker processes that write records of forty files of half a minute."""
+def tracks_table(folder: pathlib.Path) -> pathlib.Path:
+    """Forty files of half a minute, and the table of them."""
     rows = [("id", "path", "labels")]
     for number in range(max(4, 40 // FLAGS.divide)):
         path = song(folder / f"{number}.flac", 0.5, number)
         rows.append((str(number), path.name, "a"))
     with open(folder / "tracks.csv", "w", newline="") as file:
         csv.writer(file).writerows(rows)
-    write = [sys.executable, "-m", "tfrecord_tools.write", "--table", folder / "tracks.csv"]
+    return folder / "tracks.csv"
+
+
+def writing(table: pathlib.Path, output: pathlib.Path, count: int) -> contest.Cost:
+    command = [sys.executable, "-m", "tfrecord_tools.write", "--table", table, "--output", output]
+    return contest.process([*command, "--workers", str(count)])
+
+
+def workers(folder: pathlib.Path, _: pathlib.Path) -> Iterator[Point]:
+    """Worker processes that write records of forty files of half a minute."""
+    table = tracks_table(folder)
     for count in (1, 2, 4):
-        output = folder / f"by {count}"
-        yield count, contest.process([*write, "--output", output, "--workers", str(count)])
+        yield count, writing(table, folder / f"by {count}", count)
+
+
+def training_seconds(replicas: int, folder: str) -> float:
+    """Of a step of 32 pairs, at the median rate that the trainer logs."""
+    import tensorflow as tf
+
+    from mar.training.trainer import Trainer
+
+    (cpu,) = tf.config.list_physical_devices("CPU")
+    devices = [tf.config.LogicalDeviceConfiguration()] * replicas
+    tf.config.set_logical_device_configuration(cpu, devices)
+    changes = ("strategy=mirrored", "steps=60", "log_every=20", "validation=null")
+    trainer = Trainer.load(
+        contest.ROOT / "configs" / "pretrain" / "small.yaml",
+        [f"Constants.RECORDS={folder}/records", *(f"Trainer.{change}" for change in changes)],
+    )
+    run = pathlib.Path(folder) / f"by {replicas}"
+    trainer.run(run)
+    card = json.loads((run / "model_card.json").read_text(encoding="utf-8"))
+    return 64 / card["snippets_per_second"]
+
+
+def replicas(folder: pathlib.Path, _: pathlib.Path) -> Iterator[Point]:
+    """Replicas on the same cores, among which the 32 pairs of a step are divided."""
+    writing(tracks_table(folder), folder / "records", 2)
+    for count in (1, 2, 4):
+        yield count, contest.child(training_seconds, count, str(folder))
 
 
 MEASURED: dict[str, Callable[[pathlib.Path, pathlib.Path], Iterator[Point]]] = {
@@ -99,6 +135,7 @@ MEASURED: dict[str, Callable[[pathlib.Path, pathlib.Path], Iterator[Point]]] = {
     "tracks in a manifest": tracks,
     "labels of a probe": labels,
     "workers": workers,
+    "replicas": replicas,
 }
 
 

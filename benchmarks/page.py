@@ -107,7 +107,7 @@ IN_README = {
     "load-model": "Loading the weights",
     "log-mel": "Log-mel spectrograms",
     "snippets": "Random snippets from TFRecords",
-    "training-step-8": "A training step",
+    "training-step-supervised-8": "A training step",
     "probe-MTT": "Training a probe",
     "search": "A query among stored tracks",
 }

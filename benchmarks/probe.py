@@ -5,7 +5,8 @@
 MTT's probe of Table 2 (25,860 × 1728, batches of 256, 512 hidden units, 50 labels) and NSynth_P's
 linear one (1728 to 112, batches of 64), 500 steps of each. The same by Keras's `Model.fit`, as it
 is and with 100 steps an execution; by PyTorch; MTT's by scikit-learn's `MLPClassifier`. The limit
-are the products of matrices that a step has.
+are the products of matrices that a step has; of the linear one, also the operations that no step
+can be without, and nothing else.
 """
 
 import contextlib
@@ -15,6 +16,7 @@ import warnings
 
 import keras
 import numpy as np
+import tensorflow as tf
 from absl import app, flags
 
 from benchmarks import contest, environments, limits
@@ -95,6 +97,24 @@ def scikit_learn(mlp: MLP, known: Examples):
     return turn
 
 
+def bare(mlp: MLP, known: Examples):
+    """What no step of a linear probe can be without: its rows, two products, Adam's update."""
+    features = tf.constant(known.features)
+    kernel = tf.Variable(tf.zeros((DIMENSIONS, known.targets.shape[1])))
+    adam = mlp.optimizer.build([kernel])
+    rows = np.random.default_rng(0).integers(len(known.features), size=(STEPS, mlp.batch_size))
+
+    @tf.function
+    def steps():
+        coefficients = adam.coefficients(tf.range(STEPS, dtype=tf.int64))
+        for index in tf.range(STEPS):
+            batch = tf.gather(features, tf.constant(rows)[index])
+            slopes = tf.matmul(batch, batch @ kernel, transpose_a=True)
+            adam.apply([slopes], *(values[index] for values in coefficients))
+
+    return steps
+
+
 def pytorch(mlp: MLP, known: Examples):
     """A loop as anyone would write it, in an environment that has PyTorch: a program."""
     sizes = (*known.targets.shape, STEPS, mlp.batch_size, HIDDEN[known.targets.shape[1]])
@@ -124,6 +144,8 @@ def measure(name: str, mlp: MLP, known: Examples, others: dict) -> None:
     }
     if name == "MTT":
         contestants["scikit-learn"] = scikit_learn(mlp, known)
+    else:
+        contestants["its four operations alone"] = bare(mlp, known)
     contest.run(
         f"probe-{name}",
         f"{STEPS} steps of {name}'s probe",

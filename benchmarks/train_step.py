@@ -4,8 +4,8 @@
     KERAS_BACKEND=jax XLA_PYTHON_CLIENT_MEM_FRACTION=0.95 python -m benchmarks.train_step \
         --backend jax --batch 1024,2048,3840 [--microbatch 128] [--peak_tflops 989]
 
-On TensorFlow, two ways to take the same supervised step are measured in turns: this package's, and
-the same network with Keras's own convolution, Adam, loss and `Model.fit`, a row of the table.
+On TensorFlow, two ways to take the same step are measured in turns: this package's, and the same
+network with Keras's own convolution, Adam and `Model.fit`; a row of the table for each objective.
 
 On JAX, both objectives in bfloat16 on whatever accelerator JAX sees, for each batch (snippets; a
 pair is two), whole and in chunks of `--microbatch` rows. Prints snippets/s and the share of the
@@ -62,29 +62,38 @@ def arrays(objective, rows, blocks):
     return batch, objective.draw(0, 0, rows, blocks)
 
 
-def on_tensorflow(rows):
-    """Both ways in turns."""
-    contest.run(
-        f"training-step-{rows}",
-        f"Supervised training step of the network, batch of {rows}",
-        {"mar": mar_way(rows), "Keras's Model.fit": keras_way(rows)},
-        aims={"Keras's Model.fit": 2.5},
-        rounds=FLAGS.repeats,
-        work=rows,
-        unit="snippets",
-    )
+def on_tensorflow(snippets):
+    """Both ways in turns, for each objective."""
+    from mar.training.objectives import ContrastiveObjective, SupervisedObjective
+
+    for name, objective_class in (
+        ("supervised", SupervisedObjective),
+        ("contrastive", ContrastiveObjective),
+    ):
+        contest.run(
+            f"training-step-{name}-{snippets}",
+            f"{name.capitalize()} training step of the network, {snippets} snippets",
+            {
+                "mar": mar_way(objective_class, snippets),
+                "Keras's Model.fit": keras_way(objective_class, snippets),
+            },
+            aims={"Keras's Model.fit": 2.5},
+            rounds=FLAGS.repeats,
+            work=snippets,
+            unit="snippets",
+        )
 
 
-def mar_way(rows):
+def mar_way(objective_class, snippets):
     """The trainer's step, as it runs on one CPU."""
     import tensorflow as tf
 
     from mar.optim.adam import ScoochAdam
-    from mar.training.objectives import SupervisedObjective
     from mar.training.step import train_step
 
     tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
-    objective, model, blocks = parts(SupervisedObjective)
+    objective, model, blocks = parts(objective_class)
+    rows = snippets // len(objective.views)
     adam = ScoochAdam().build(variable.value for variable in model.trainable_variables)
 
     @tf.function(autograph=False)
@@ -96,30 +105,40 @@ def mar_way(rows):
     return lambda: step(batch, draws, number)["loss"].numpy()
 
 
-def keras_way(rows):
-    """`Model.fit` on the same network with `keras.ops.conv` in every convolution."""
+def keras_way(objective_class, snippets):
+    """`Model.fit` on the same network with `keras.ops.conv` in every convolution.
+
+    What pairs lose is of the whole batch: anchors, then positives.
+    """
     import keras
     import tensorflow as tf
     from keras import ops
 
     from mar.audio.logmel import standardize
     from mar.models import layers
-    from mar.models.projectors import Projector
     from mar.models.sfnfnet import SfNfNetF0
+    from mar.training.losses import nt_xent
 
     def convolve(x, kernel, strides):
         return ops.conv(x, kernel, strides, "same", data_format="channels_last")
 
     layers.convolve, direct = convolve, layers.convolve
+    objective = objective_class()
+    outputs, loss = LABELS, keras.losses.BinaryCrossentropy(from_logits=True)
+    if not objective.separable:
+        outputs = objective.dimensions
+
+        def loss(_, embeddings):
+            return nt_xent(*ops.split(embeddings, 2), objective.temperature)[0]
+
     network = SfNfNetF0(width=FLAGS.width).build(300)
-    head = Projector().build(network.output.shape[1], LABELS)
+    head = objective.projector.build(network.output.shape[1], outputs)
     model = keras.Model(network.inputs, head(network.output))
-    loss = keras.losses.BinaryCrossentropy(from_logits=True)
     model.compile(keras.optimizers.Adam(), loss, jit_compile=False)
     rng = np.random.default_rng(0)
-    snippets = standardize(rng.random((rows, 300, 96)).astype(np.float16))
-    labels = (rng.random((rows, LABELS)) < 0.02).astype(np.float32)
-    data = tf.data.Dataset.from_tensors((snippets, labels)).cache().repeat()
+    inputs = standardize(rng.random((snippets, 300, 96)).astype(np.float16))
+    labels = (rng.random((snippets, outputs)) < 0.02).astype(np.float32)
+    data = tf.data.Dataset.from_tensors((inputs, labels)).cache().repeat()
 
     def step():
         layers.convolve = convolve  # what is traced in the first step

@@ -1,5 +1,6 @@
 """With real processes, that are really killed and really stopped."""
 
+import contextlib
 import multiprocessing
 import os
 import signal
@@ -22,6 +23,7 @@ from helpers.signals import FORMATS, music
 from mar.audio import decode, isolated
 from mar.audio.isolated import IsolatedDecoder
 from mar.errors import InputError
+from mar.util.processes import processors
 
 
 @pytest.fixture(scope="module")
@@ -217,6 +219,16 @@ def test_threads_have_one_each(song):
         assert len(list(blocks)) == 2
     with ThreadPool(3) as pool:
         assert pool.map(length, [song] * 6) == [25 * 44100] * 6
+
+
+def test_as_many_stay_warm_as_there_are_cores(song):
+    with contextlib.ExitStack() as stack:
+        lent = [stack.enter_context(isolated.decoder()) for _ in range(processors() + 2)]
+        for decoder in lent:
+            decoder.info(song)
+        pids = [decoder._process.pid for decoder in lent]
+    assert sum(map(is_running, pids)) == processors()
+    assert length(song) == 25 * 44100
 
 
 def test_a_file_that_takes_all_memory_costs_itself(song, tmp_path):

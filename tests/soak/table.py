@@ -16,9 +16,9 @@ HEAD = """\
 # What it survives
 
 What was done to it, how often, and what was lost. `make soak` does all of it again, in parts:
-`make soak-inputs`, `soak-kills`, `soak-embed`, `soak-train`, `soak-explore`, each of which resumes
-where it was interrupted. To begin anew, delete `docs/design/faults.json`. `make test` has one of
-each kind.
+`make soak-inputs`, `soak-kills`, `soak-surroundings`, `soak-embed`, `soak-train`, `soak-explore`,
+each of which resumes where it was interrupted. To begin anew, delete `docs/design/faults.json`.
+`make test` has one of each kind.
 """
 KILLS = """\
 ## Kills
@@ -29,6 +29,16 @@ differed, or that the command did not go on.
 
 | Command | SIGKILL | SIGTERM | SIGINT twice | Runs | Lost | Compared |
 |---|---|---|---|---|---|---|
+"""
+SURROUNDINGS = """\
+## A disk that fails
+
+An output on a read-only disk, on one that filled up after a tenth, a half and nine tenths, one that
+was removed under way, and two runs at once. *Bad*: not told in a sentence that names the output, or
+the same command, run again where nothing was in its way, did not end as an undisturbed one.
+
+| Command | Read-only | Full | Removed | Two at once | Bad |
+|---|---|---|---|---|---|
 """
 INPUTS = """\
 ## Broken and hostile input
@@ -48,7 +58,8 @@ GROWTH = """\
 ## Memory and descriptors
 
 One process worked for the time that is given. The figures are those after its start, a tenth of
-the time, and at its end; the plot shows all.
+the time, and at its end; the plot shows all. A step of a page that is explored is a decoder more,
+which two files that are wanted at once start; as many as there are cores stay.
 
 | What | Minutes | Rounds | MiB, then and at the end | Open files, then and at the end |
 |---|---|---|---|---|
@@ -68,7 +79,7 @@ reaches.
 
 def read():
     """All that was seen so far."""
-    empty: dict = {"kills": {}, "inputs": {}, "fuzz": {}, "growth": {}}
+    empty: dict = {"kills": {}, "surroundings": {}, "inputs": {}, "fuzz": {}, "growth": {}}
     return {**empty, **json.loads(JSON.read_text())} if JSON.exists() else empty
 
 
@@ -94,6 +105,13 @@ def page(seen):
         parts.append(
             KILLS + "\n".join(map(_kills, *zip(*seen["kills"].items(), strict=True))) + "\n"
         )
+    if seen["surroundings"]:
+        rows = [
+            f"| `{entry['command']}` | {entry['read_only']} | {entry['full']} | {entry['removed']} "
+            f"| {entry['together']} | {entry['bad']} |"
+            for entry in seen["surroundings"].values()
+        ]
+        parts.append(SURROUNDINGS + "\n".join(rows) + "\n")
     if seen["inputs"]:
         rows = [_inputs(name, counts) for name, counts in seen["inputs"].items()]
         total = {o: sum(c.get(o, 0) for c in seen["inputs"].values()) for o in _outcomes(seen)}

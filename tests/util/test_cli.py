@@ -45,6 +45,19 @@ def test_an_output_that_nobody_reads_ends_a_command_quietly(tmp_path, tracks):
     assert process.returncode == 128 + signal.SIGPIPE
 
 
+def test_what_the_system_says_of_a_file_is_a_sentence():
+    """Of one that somebody removes under way. What has no file to name is a defect."""
+    script = "from mar.util import cli\ncli.run(lambda argv: {})"
+    gone = run_python("-c", script.format("open('no\\udcff/such\\nthing')"))
+    assert (gone.returncode, gone.stderr) == (
+        1,
+        "error: no\\xff/such\\x0athing: No such file or directory\n",
+    )
+    defect = run_python("-c", script.format("__import__('os').close(999)"))
+    assert defect.returncode == 1
+    assert "Traceback" in defect.stderr
+
+
 @pytest.mark.parametrize(
     ("name", "text"),
     [

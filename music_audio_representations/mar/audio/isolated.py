@@ -27,6 +27,7 @@ except ImportError:  # on Windows: no limit of memory
 
 from mar.audio import decode, inspection
 from mar.errors import InputError
+from mar.util.processes import processors
 
 STALL_SECONDS = 120.0  # without a block
 MEMORY_BYTES = 4 * 2**30  # of address space; music takes a tenth of it, of any length
@@ -219,7 +220,8 @@ _idle: list[IsolatedDecoder] = []
 def decoder() -> Iterator[IsolatedDecoder]:
     """Lends a decoder; its process stays warm for whoever is next, and ends with this one.
 
-    Threads that decode at the same time have one each, and so has a process that was forked.
+    Threads that decode at the same time have one each, and so has a process that was forked. As
+    many as there are cores stay warm.
 
         with isolated.decoder() as decoder:
             info, blocks = decoder.open("song.mp3", sample_rate=16000)
@@ -233,7 +235,10 @@ def decoder() -> Iterator[IsolatedDecoder]:
         yield lent
     finally:
         lent.settle()
-        _idle.append(lent)
+        if len(_idle) < processors():
+            _idle.append(lent)
+        else:
+            lent._stop()
 
 
 def blocks(path: decode.Path, **decoding: Any) -> Iterator[np.ndarray]:

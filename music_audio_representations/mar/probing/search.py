@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from mar.errors import ConfigError
+from mar.errors import ConfigError, InputError
 from mar.optim.schedules import ScoochCosineDecay
 from mar.probing.mlp import MLP
 from mar.probing.probe import DivergedError
@@ -124,6 +124,7 @@ def search(
     Raises:
         ConfigError: the configuration's schedule is not a warm-up and a cosine.
         DivergedError: no trial had a finite loss.
+        InputError: the file cannot be read or written: the disk is full, or it was removed.
     """
     import optuna
     from optuna.trial import TrialState
@@ -146,7 +147,7 @@ def search(
         logger.info("trial %d: %.4f %s", trial.number, value, trial.params)
         return value
 
-    with _quiet():
+    with _quiet(), _kept_in(file):
         study = optuna.create_study(
             storage=f"sqlite:///{file}", study_name=name, direction="maximize", load_if_exists=True
         )
@@ -156,12 +157,13 @@ def search(
             if not done and not study.get_trials(states=[TrialState.WAITING]):
                 study.enqueue_trial(start(base), user_attrs={"given": True})
             study.sampler = optuna.samplers.TPESampler(seed=_sampler_seed(seed, done))
-            study.optimize(objective, n_trials=1)
-    if study.best_value == -math.inf:
+            trial = study.ask()
+            study.tell(trial, objective(trial))
+        best, complete = study.best_trial, study.get_trials(states=[TrialState.COMPLETE])
+    if best.value == -math.inf:
         raise DivergedError(f"MLP: the loss of all {done} trials became NaN or infinite")
-    complete = study.get_trials(states=[TrialState.COMPLETE])
     rows = [{"trial": n, "value": trial.value, **trial.params} for n, trial in enumerate(complete)]
-    return MLP.from_config(study.best_trial.user_attrs["config"]), pd.DataFrame(rows)
+    return MLP.from_config(best.user_attrs["config"]), pd.DataFrame(rows)
 
 
 def _sampler_seed(seed, done):
@@ -179,6 +181,23 @@ def _cosine(base):
             f"{type(base.optimizer.schedule).__name__}"
         )
     return cosine
+
+
+@contextlib.contextmanager
+def _kept_in(file: str | os.PathLike) -> Iterator[None]:
+    """What goes wrong with the file of a study, in a sentence."""
+    import sqlalchemy.exc
+    from optuna.exceptions import StorageInternalError
+
+    try:
+        yield
+    except (sqlalchemy.exc.SQLAlchemyError, StorageInternalError) as error:
+        cause = error.__cause__ if isinstance(error, StorageInternalError) else error
+        reason = getattr(cause, "orig", None) or cause or error
+        raise InputError(
+            f"{file}: the trials cannot be kept: {reason}; make room, and run the same command "
+            "again: it resumes"
+        ) from error
 
 
 @contextlib.contextmanager

@@ -16,6 +16,7 @@ from absl import flags
 from mar.errors import ConfigError, InputError
 from mar.util import groups, overrides, shipped, terminal, usage, yaml_file
 from mar.util.backends import needed_by
+from mar.util.names import printable
 
 
 def define_config_flags(required: bool = True) -> None:
@@ -178,7 +179,8 @@ def run(main: Callable[[list[str]], int | None]) -> None:
     """Parses the flags and calls `main(argv)`, whose result is the exit code.
 
     A ConfigError or InputError, or a wrong flag, is shown as one sentence and ends the command with
-    exit code 1; any other exception is a defect and keeps its traceback. SIGINT and SIGTERM end it
+    exit code 1, and so is what the system says of a file that was removed, or a disk that failed,
+    under way; any other exception is a defect and keeps its traceback. SIGINT and SIGTERM end it
     with 130 and 143, once it has kept what must be kept, and an output that nobody reads any more
     ends it quietly with 141. Flags may follow arguments. `-h` and `--help` print what
     `mar.util.usage` makes of `main`'s module, and end it with 0. Standard error is the command's
@@ -221,6 +223,12 @@ def _guarded(main, argv):
         return 128 + signal.SIGPIPE  # whoever reads it, such as head, has enough
     except (ConfigError, InputError) as error:
         print(f"error: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        if not isinstance(error.filename, str | bytes):
+            raise
+        name = printable(os.fsdecode(error.filename))
+        print(f"error: {name}: {error.strerror}", file=sys.stderr)
         return 1
     except flags.Error as error:
         print(f"error: {error} (--help lists the flags)", file=sys.stderr)

@@ -1,25 +1,29 @@
 """YAML as configurations have it, and values that are given as text."""
 
 import re
-from collections.abc import Hashable
 from typing import Any
 
 import yaml
+
+from mar.errors import shown
 
 _MOST_CHARACTERS, _MOST_VALUES = 10_000_000, 200_000  # of a configuration
 
 
 class Loader(yaml.SafeLoader):
-    """Safe YAML in which a key may appear once and `2e-4` is a number."""
+    """Safe YAML in which keys are text, appear once, and `2e-4` is a number."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
-        """Raises ConstructorError where a key appears twice."""
+        """Raises ConstructorError where a key is no text, or appears twice."""
         seen = set()
         for key_node, _ in node.value:
             key = self.construct_object(key_node, deep=True)
-            if not isinstance(key, Hashable):
+            if not isinstance(key, str):
                 raise yaml.constructor.ConstructorError(
-                    None, None, "expected a name as key, found a list", key_node.start_mark
+                    None,
+                    None,
+                    f"expected a name as key, got {shown(key)}; a number is a name in quotes",
+                    key_node.start_mark,
                 )
             if key in seen:
                 raise yaml.constructor.ConstructorError(
