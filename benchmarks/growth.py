@@ -15,10 +15,8 @@ from collections.abc import Callable, Iterator
 
 from absl import app, flags
 
-from benchmarks import contest, records
+from benchmarks import contest
 from benchmarks.audio import song
-from mar.models import saving
-from mar.models.sfnfnet import SfNfNetF0
 
 FLAGS = flags.FLAGS
 flags.DEFINE_integer("divide", 1, "Divisor of all sizes, to try this script.")
@@ -61,6 +59,8 @@ def open_manifest(folder: str) -> float:
 
 def tracks(folder: pathlib.Path, _: pathlib.Path) -> Iterator[Point]:
     """Tracks in a manifest that is opened."""
+    from benchmarks import records
+
     for count in sizes(100_000, 400_000, 1_600_000):
         records.simulate(folder / f"{count} tracks", count, per_shard=36)
         yield count, contest.child(open_manifest, str(folder / f"{count} tracks"))
@@ -140,6 +140,9 @@ MEASURED: dict[str, Callable[[pathlib.Path, pathlib.Path], Iterator[Point]]] = {
 
 
 def main(_):
+    from mar.models import saving  # Keras, which would count among the memory of its children
+    from mar.models.sfnfnet import SfNfNetF0
+
     growth: dict[str, list[dict[str, float]]] = {}
     for what, measured in MEASURED.items():
         with tempfile.TemporaryDirectory() as place:

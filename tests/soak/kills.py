@@ -10,6 +10,7 @@ one that was interrupted resumes.
 
 import argparse
 import collections
+import contextlib
 import pathlib
 import random
 import signal
@@ -37,7 +38,8 @@ def finished(command, output, inputs):
 def interrupted(command, output, inputs, seconds, how):
     """Starts a command and ends it after so many seconds; returns whether it was still at work."""
     process = start_python(*command.arguments(inputs, output), stderr=subprocess.STDOUT)
-    time.sleep(seconds)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.communicate(timeout=seconds)
     was_at_work = process.poll() is None
     if how == "SIGINT twice":
         process.send_signal(signal.SIGINT)
