@@ -20,6 +20,8 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.metadata import version
 
+from mar.util.processes import end_with_parent
+
 ROOT = pathlib.Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
 _LIBRARIES = ("tensorflow", "keras", "numpy", "onnxruntime", "jax")
@@ -218,7 +220,7 @@ def program(command: Sequence[str | os.PathLike[str]]) -> Iterator[Callable[[], 
 def child(function: Callable[..., float], *arguments: object) -> Cost:
     """Calls a function of a module in a new process: the seconds that it returns, its memory."""
     with concurrent.futures.ProcessPoolExecutor(
-        1, multiprocessing.get_context("spawn")
+        1, multiprocessing.get_context("spawn"), end_with_parent
     ) as processes:
         seconds = processes.submit(function, *arguments).result()
         return Cost(seconds, processes.submit(_peak_megabytes).result())

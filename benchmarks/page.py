@@ -50,8 +50,9 @@ seconds.
 LONGER = """\
 ## How it grows
 
-Seconds and peak memory of a process for each size (`python -m benchmarks.growth`). Two cores
-have no use for more than two workers.
+Seconds and peak memory of a process for each size (`python -m benchmarks.growth`); of replicas,
+seconds of a step, whose pairs they divide. Two cores have no use for more than two workers, and
+none for replicas, all of which already compute on both.
 
 ![Seconds and memory by size](growth.svg)
 """
@@ -273,7 +274,7 @@ def _wrapped(what: str) -> str:
 
 def growth_chart(growth: dict[str, list[dict[str, float]]]) -> Figure:
     """Seconds and memory by size, two small plots for each."""
-    figure = Figure((9, 4.6), layout="constrained")
+    figure = Figure((1.8 * len(growth), 4.6), layout="constrained")
     all_axes = figure.subplots(2, len(growth), squeeze=False)
     for column, (what, points) in enumerate(growth.items()):
         sizes = [point["size"] for point in points]

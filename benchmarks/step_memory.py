@@ -77,7 +77,7 @@ def main(_):
     contest.run(
         "step-memory",
         f"Supervised step of {FLAGS.batch} snippets, the network {FLAGS.width:g} times as wide",
-        contestants(ways | as_it_is, FLAGS.width),
+        contestants(as_it_is | ways, FLAGS.width),
         **how,
     )
     contest.run(
