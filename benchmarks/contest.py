@@ -12,7 +12,6 @@ import json
 import multiprocessing
 import os
 import pathlib
-import resource
 import statistics
 import subprocess
 import sys
@@ -20,6 +19,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.metadata import version
 
+from benchmarks.turns import peak_megabytes
 from mar.util.processes import end_with_parent
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -223,11 +223,7 @@ def child(function: Callable[..., float], *arguments: object) -> Cost:
         1, multiprocessing.get_context("spawn"), end_with_parent
     ) as processes:
         seconds = processes.submit(function, *arguments).result()
-        return Cost(seconds, processes.submit(_peak_megabytes).result())
-
-
-def _peak_megabytes() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        return Cost(seconds, processes.submit(peak_megabytes).result())
 
 
 def machine() -> str:

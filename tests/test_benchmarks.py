@@ -64,6 +64,9 @@ def test_processes_tell_their_memory_and_failures():
     cost = contest.child(allocate, 300)
     assert cost.seconds == 300
     assert cost.megabytes > 300
+    ours = bytearray(b"x") * (500 << 20)
+    assert contest.child(allocate, 1).megabytes < 400
+    assert len(ours) == 500 << 20
 
 
 def test_a_program_takes_turns_and_what_it_prints_is_no_answer():
