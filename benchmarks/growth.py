@@ -111,7 +111,7 @@ def training_seconds(replicas: int, folder: str) -> float:
     (cpu,) = tf.config.list_physical_devices("CPU")
     devices = [tf.config.LogicalDeviceConfiguration()] * replicas
     tf.config.set_logical_device_configuration(cpu, devices)
-    changes = ("strategy=mirrored", "steps=60", "log_every=20", "validation=null")
+    changes = ("strategy=mirrored", "steps=20", "log_every=10", "validation=null")
     trainer = Trainer.load(
         contest.ROOT / "configs" / "pretrain" / "small.yaml",
         [f"Constants.RECORDS={folder}/records", *(f"Trainer.{change}" for change in changes)],
