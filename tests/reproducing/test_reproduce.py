@@ -13,6 +13,7 @@ from helpers.browser import assert_fits_a_phone, assert_silent
 from helpers.processes import run_python
 from helpers.reproduction import Runs, prepare
 from helpers.resources import DATA
+from helpers.shared import made_once
 from mar.errors import ConfigError
 from mar.reporting import paper
 from mar.reproducing import collections, probes, state, workers
@@ -23,10 +24,8 @@ ALL = collections.TASKS
 SOME = ["GTZAN", "NSynth_P", "NSynth_I", "MSD50", "AMM"]
 
 
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory):
+def make_finished(home):
     """Some collections after a run that was killed once, and another."""
-    home = tmp_path_factory.mktemp("some")
     written = prepare(home, SOME)
     (home / "audio" / "GTZAN").rename(home / "audio" / "of GTZAN")  # its archive's own folder
     (home / "audio" / "GTZAN").mkdir()
@@ -34,12 +33,20 @@ def finished(tmp_path_factory):
     runs = Runs(home, SOME)
     killed = run_python(*runs.script(5, ".parquet"), cwd=home)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
-    runs.before = runs.embedded()
-    assert len(runs.before) == 20
+    before = sorted(runs.embedded())
+    assert len(before) == 20
     assert "embedding" in runs.page()
-    runs.ended = run_python(*runs.script(), cwd=home)
-    assert runs.ended.returncode == 0, runs.ended.stdout + runs.ended.stderr
-    runs.written = written
+    ended = run_python(*runs.script(), cwd=home)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    (home / "noted.json").write_text(json.dumps({"written": written, "before": before}))
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """These; who changes something takes a copy."""
+    home = made_once(tmp_path_factory, "reproduced", make_finished)
+    runs, noted = Runs(home, SOME), json.loads((home / "noted.json").read_text())
+    runs.written, runs.before = noted["written"], {tuple(pair) for pair in noted["before"]}
     return runs
 
 
@@ -55,12 +62,16 @@ def test_a_killed_run_goes_on_and_decodes_nothing_twice(finished):
     assert set(finished.scores()) == set(SOME)
 
 
-def test_what_is_done_is_not_done_again(finished):
-    results = [*(finished.home / "out" / "results").rglob("result.json")]
+def test_what_is_done_is_not_done_again(finished, tmp_path):
+    home = tmp_path / "home"
+    shutil.copytree(finished.home, home)
+    runs = Runs(home, SOME)
+    results = [*(home / "out" / "results").rglob("result.json")]
+    assert len(results) == len(SOME)
     before = [path.stat().st_mtime_ns for path in results]
-    again = run_python(*finished.script(), cwd=finished.home)
+    again = run_python(*runs.script(), cwd=home)
     assert again.returncode == 0, again.stderr
-    assert finished.decoded() == set()
+    assert runs.decoded() == set()
     assert [path.stat().st_mtime_ns for path in results] == before
 
 
