@@ -61,8 +61,8 @@ ARITHMETIC = (
     "times as fast."
 )
 BARE = (
-    "The rows of a batch, two products and Adam's update alone take two thirds of our time: nothing "
-    "could be more than 1.5 times as fast."
+    "The rows of a batch, two products and Adam's update alone take two thirds of our time: "
+    "nothing could be more than 1.5 times as fast."
 )
 # Why an aim is missed, of a row and a contestant; shown where it is missed.
 REASONS: dict[tuple[str, str], str] = {
