@@ -228,8 +228,11 @@ def child(function: Callable[..., float], *arguments: object) -> Cost:
 
 def machine() -> str:
     """The processor, how many cores of it, and the versions of what computes."""
-    lines = pathlib.Path("/proc/cpuinfo").read_text().splitlines()
+    information = pathlib.Path("/proc/cpuinfo").read_text()
+    lines = information.splitlines()
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    if names and "avx512f" not in information:
+        names[0] += " without AVX-512"  # by far slower
     libraries = []
     for library in _LIBRARIES:
         try:
