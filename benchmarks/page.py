@@ -56,7 +56,10 @@ none for replicas, all of which already compute on both.
 
 ![Seconds and memory by size](growth.svg)
 """
-ARITHMETIC = "Its products of matrices alone take half of our time: nothing could be more than twice as fast."
+ARITHMETIC = (
+    "Its products of matrices alone take half of our time: nothing could be more than twice as "
+    "fast."
+)
 BARE = (
     "The rows of a batch, two products and Adam's update alone take seven tenths of our time: "
     "nothing could be more than 1.4 times as fast."
