@@ -22,7 +22,7 @@ def both():
     return mar.Embedder(model), mar.Embedder(path)
 
 
-def close(ours, theirs):
+def assert_close(ours, theirs):
     assert ours.shape == theirs.shape
     assert np.abs(ours - theirs).max() <= 1e-5 * np.abs(theirs).max()
 
@@ -41,8 +41,8 @@ def test_any_length_and_any_channels(both, samples, channels):
     expected = model(waveform, 16000)
     outputs = file.representation.network.whole(waveform)
     assert list(outputs) == ["times", "embeddings", "mean"]
-    close(outputs["embeddings"], expected.values)
-    close(outputs["mean"], expected.mean)
+    assert_close(outputs["embeddings"], expected.values)
+    assert_close(outputs["mean"], expected.mean)
     np.testing.assert_allclose(outputs["times"], expected.times, rtol=1e-6)
 
 
@@ -50,7 +50,7 @@ def test_the_embedder_takes_the_file_like_the_model(both, tmp_path):
     model, file = both
     waveform = np.stack([mono(12.0), mono(12.0, seed=1)], axis=1)
     expected, found = model(waveform, 16000), file(waveform, 16000)
-    close(found.values, expected.values)
+    assert_close(found.values, expected.values)
     np.testing.assert_array_equal(found.times, expected.times)
     of_the_file = {"model_source": None, "model_file": None}
     assert {**found.provenance, **of_the_file} == {**expected.provenance, **of_the_file}
@@ -105,7 +105,7 @@ def test_any_front_end_and_any_windows(tmp_path, front_end):
         np.abs(outputs["embeddings"] - expected.values).max()
         <= 3e-5 * np.abs(expected.values).max()
     )
-    close(mar.Embedder(path)(waveform, front_end.sample_rate).values, expected.values)
+    assert_close(mar.Embedder(path)(waveform, front_end.sample_rate).values, expected.values)
 
 
 def test_other_windows_of_the_same_length(both):
@@ -113,7 +113,7 @@ def test_other_windows_of_the_same_length(both):
     windows = mar.Windows(hop_seconds=1.0, first_centre_seconds=1.5)
     waveform = mono(9.0)
     expected = mar.Embedder(model, windows)(waveform, 16000)
-    close(mar.Embedder(path, windows)(waveform, 16000).values, expected.values)
+    assert_close(mar.Embedder(path, windows)(waveform, 16000).values, expected.values)
     with pytest.raises(ConfigError, match=r"300 frames.*400 frames.*window_seconds=4"):
         mar.Embedder(path, mar.Windows(window_seconds=4.0))
     with pytest.raises(ConfigError, match=r"float32.*int8.*mar export --precision int8"):
@@ -126,4 +126,4 @@ def test_what_comes_out_of_the_resampler_is_not_resampled_again():
     samples = mono(4.0) + 0.2 * np.sin(np.pi * 0.98 * np.arange(64_000)).astype(np.float32)
     snippets = exporting.snippets_of(plan, [samples])
     expected = np.asarray(plan.model(mar.standardize(snippets)))
-    close(exporting.original(plan, [samples]), expected)
+    assert_close(exporting.original(plan, [samples]), expected)

@@ -5,7 +5,7 @@ import pytest
 from test_probe import OURS, probe
 
 from helpers.resources import ROOT
-from mar.errors import ConfigError
+from mar.errors import ConfigError, InputError
 from mar.probing.mlp import MLP
 from mar.probing.probe import DivergedError
 from mar.probing.search import propose, search
@@ -141,6 +141,12 @@ def test_the_first_trial_is_the_configuration_also_after_an_interruption(call, t
     assert calls.count(calls[0]) == (2 if call == 1 else 1)
     assert trials["trial"].tolist() == list(range(5))
     assert trials["value"][0] == toy_score(calls[0])
+
+
+def test_a_file_that_is_no_study_is_named(tmp_path):
+    (tmp_path / "s.sqlite3").write_text("no database " * 100)
+    with pytest.raises(InputError, match=r"s\.sqlite3: .*not a database.*remove the file"):
+        run(tmp_path, 2)
 
 
 def test_a_search_never_ends_with_less_than_it_began_with(tmp_path):

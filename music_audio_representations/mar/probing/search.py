@@ -195,8 +195,8 @@ def _kept_in(file: str | os.PathLike) -> Iterator[None]:
         cause = error.__cause__ if isinstance(error, StorageInternalError) else error
         reason = getattr(cause, "orig", None) or cause or error
         raise InputError(
-            f"{file}: the trials cannot be kept: {reason}; make room, and run the same command "
-            "again: it resumes"
+            f"{file}: the trials cannot be kept: {reason}; make room, or remove the file where it "
+            "is damaged, and run the same command again"
         ) from error
 
 
