@@ -171,7 +171,7 @@ class Tags(Command):
     def make(self, inputs):
         """Sixty thousand tracks in twelve parts, and a head."""
         from mar.probing.head import Head
-        from soak.kinds import head_parts
+        from soak.kinds.models import head_parts
 
         Head(head_parts()).save(inputs / "head.safetensors")
         write_catalogue(inputs / "set", 60_000, 6)

@@ -9,11 +9,11 @@ import subprocess
 import numpy as np
 import pytest
 import tensorflow as tf
-from test_trainer import TRAIN, assert_same, finish, last_step, lines, losses, tensors
 
 import mar
 from helpers import training_runs
 from helpers.processes import run_python, start_python
+from helpers.small_trainer import TRAIN, assert_same, finish, last_step, lines, losses, tensors
 from mar.errors import ConfigError
 from mar.training.linear_probe import scores
 from mar.training.trainer import Trainer
