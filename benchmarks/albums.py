@@ -56,7 +56,7 @@ def report(name, similarities, albums, counted, compared=None):
 
 def main(argv):
     if len(argv) < 2:
-        raise app.UsageError("expected folders that mar.embed wrote")
+        raise app.UsageError("expected folders that mar embed wrote")
     for folder in argv[1:]:
         embeddings = Embeddings(folder)
         paths, vectors = embeddings.paths, embeddings.means(embeddings.paths)

@@ -30,7 +30,7 @@ def pairs(paths):
 
 def main(argv):
     if len(argv) < 2:
-        raise app.UsageError("expected folders that mar.embed wrote")
+        raise app.UsageError("expected folders that mar embed wrote")
     for folder in argv[1:]:
         embeddings = Embeddings(folder)
         recordings = {path: pathlib.Path(path).stem for path in embeddings.paths}

@@ -1,4 +1,4 @@
-"""How many tracks a second mar.tag labels from stored means, and its memory.
+"""How many tracks a second mar tag labels from stored means, and its memory.
 
     python benchmarks/tag.py [TRACKS]
 

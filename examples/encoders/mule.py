@@ -1,7 +1,7 @@
 """MULE as the package `mule-torch` runs it, beside our own: the same weights in another framework.
 
     mar embed --model 'examples.encoders.mule:Encoder?weights=FOLDER/model.safetensors' \\
-        --set Windows.window_seconds=3600 --output emb/ MUSIC
+        --set Windows.window_seconds=3600 --set Windows.hop_seconds=3600 --output emb/ MUSIC
 
 FOLDER is one of that package's, `benchmarks/row_mule_torch.py convert` makes one of any model of
 ours. The package has the paper's windows of its own, so that it is given files as a whole.

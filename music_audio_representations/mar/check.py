@@ -1,13 +1,13 @@
-"""Tells what is wrong with a collection: decodes all that mar.embed would take, and embeds nothing.
+"""Tells what is wrong with a collection: decodes all that mar embed would take, and embeds nothing.
 
     mar check ~/Music
     mar check --output report.csv ~/Music albums.m3u
 
 Prints a line for each thing that is wrong, and how many there are of each kind:
 
-    unreadable   cannot be decoded at all; for this and the next three, mar.embed would fail
+    unreadable   cannot be decoded at all; for this and the next three, mar embed would fail
     truncated    ends before its audio does
-    damaged      part of it cannot be decoded; where that is little, mar.embed leaves it out
+    damaged      part of it cannot be decoded; where that is little, mar embed leaves it out
     not finite   has samples that are NaN or infinite
     changes      changes its rate or channels on the way
     silent       nothing above −60 dB, in its channels or in their mean

@@ -4,7 +4,7 @@
 
 A group a paragraph, the largest first: its distance, then its paths. The distance is the largest by
 which the group was found, as a share of that of any two tracks of the data set: 0 for equal
-embeddings. --threshold is that of the default's precision and recall in docs/design/search.md.
+embeddings. docs/design/search.md has the precision and recall of the default --threshold.
 """
 
 import csv
@@ -17,7 +17,7 @@ from mar.errors import ConfigError
 from mar.util import cli
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string("embeddings", None, "Folder that mar.embed wrote.", required=True)
+flags.DEFINE_string("embeddings", None, "Folder that mar embed wrote.", required=True)
 flags.DEFINE_float(
     "threshold", None, "Largest distance; more finds more, and more that is wrong.", lower_bound=0.0
 )

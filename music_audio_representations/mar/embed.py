@@ -3,7 +3,7 @@
     mar embed --model mule --output embeddings/ ~/Music
     mar embed --model mule --output embeddings/ --task MTT --audio MagnaTagATune/
 
-Models are files, runs of mar.train (`models/run`, `models/run@best`), `mule` (the published
+Models are files, runs of mar train (`models/run`, `models/run@best`), `mule` (the published
 weights), the baselines logmel_mean, MTT_musicnn, MSD_musicnn and random, and encoders of others:
 `package.module:name`, `hear:module`, `x.onnx?sample_rate=16000`, `command:…`, `folder?made_by=me`.
 Takes audio files, folders, lists (- for standard input) and folders of buckets (s3://…); or a task,
@@ -164,7 +164,7 @@ def _dry_run(job, items, output, shard):
     if planned.unmeasured:
         cli.say(f"{planned.unmeasured} of them do not tell their length, which is not counted")
     if planned.unreadable:
-        cli.say(f"{planned.unreadable} of them cannot be read; mar.check tells why")
+        cli.say(f"{planned.unreadable} of them cannot be read; mar check tells why")
     cli.summarize(output=FLAGS.output, dry_run=True, **dataclasses.asdict(planned))
     return 0
 

@@ -9,8 +9,8 @@ mar.index. Where that is interrupted, it resumes the next time; tracks that came
 on the map that there is.
 
 Tracks can be coloured by what the data set knows of them, by the columns of every --table
-(.parquet, .csv or .jsonl, with a column path, such as mar.tag writes) and by what every --head says
-of them. Labels that are taught on the page are saved as heads for mar.tag, into --output.
+(.parquet, .csv or .jsonl, with a column path, such as mar tag writes) and by what every --head says
+of them. Labels that are taught on the page are saved as heads for mar tag, into --output.
 
 Files are played from where they were embedded, or from --audio. One that is dropped on the page is
 embedded by the model of the data set; --model says where that is, if it was moved.
@@ -33,7 +33,7 @@ flags.DEFINE_string("model", None, "Where the data set's model is, if it was mov
 
 def main(argv: list[str]) -> None:
     if len(argv) != 2:
-        raise ConfigError(f"expected one folder that mar.embed wrote, got {argv[1:]}")
+        raise ConfigError(f"expected one folder that mar embed wrote, got {argv[1:]}")
     cli.check_paths("table", "head", "audio")
     if FLAGS.model is not None:
         model_names.check(FLAGS.model)

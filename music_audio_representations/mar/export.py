@@ -4,11 +4,11 @@
     mar export --model mule --head results/MTT/mule/0 --output mule.onnx
     mar export --model models/run@best --format saved_model --output served/
 
-Models are what mar.embed takes but for the baselines. The file's input is a waveform in ±1,
+Models are what mar embed takes but for the baselines. The file's input is a waveform in ±1,
 (samples,) or (samples, channels), at the front end's rate; its outputs are times, embeddings and
 mean, and for each --head the probabilities of its labels. --audio names music on which the file is
 compared with the model. It is written only where it agrees: float32 embeddings are then
-interchangeable with the model's. mar.embed, mar.tag, mar.similar and mar.analyze take it as their
+interchangeable with the model's. mar embed, mar tag, mar similar and mar analyze take it as their
 model.
 
     mar export --model mule --precision int8 --audio ~/Music --output mule.int8.onnx

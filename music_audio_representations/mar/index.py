@@ -1,8 +1,8 @@
-"""Makes the index by which mar.similar answers in milliseconds, or brings it up to date.
+"""Makes the index by which mar similar answers in milliseconds, or brings it up to date.
 
     mar index embeddings/
 
-Run it again after mar.embed: it adds what is new and drops what is gone. What an index lacks
+Run it again after mar embed: it adds what is new and drops what is gone. What an index lacks
 is compared one by one, so that nothing is left out meanwhile.
 """
 
@@ -12,7 +12,7 @@ from mar.util import cli
 
 def main(argv: list[str]) -> None:
     if len(argv) != 2:
-        raise ConfigError(f"expected one folder that mar.embed wrote, got {argv[1:]}")
+        raise ConfigError(f"expected one folder that mar embed wrote, got {argv[1:]}")
 
     from mar.embedding import indexing
     from mar.embedding.store import Embeddings

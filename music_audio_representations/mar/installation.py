@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import mar
 from mar.util.download import cache_folder
+from mar.util.processes import WITHOUT_WORKING_FOLDER
 
 _CODECS = {"wav": "pcm_s16le", "flac": "flac", "mp3": "mp3", "ogg": "vorbis", "opus": "opus"}
 _CODECS |= {"m4a": "aac", "alac": "alac", "wma": "wmav2", "ape": "ape", "wavpack": "wavpack"}
@@ -161,7 +162,7 @@ def _extras() -> Iterator[Finding]:
     """What can be installed beside."""
     for extra, (package, purpose) in _EXTRAS.items():
         version = _version(package)
-        missing = f"not installed; {purpose} would need mar[{extra}]"
+        missing = f"not installed; {purpose} would need music-audio-representations[{extra}]"
         yield Finding(package, missing if version is None else f"{version}, for {purpose}")
 
 
@@ -176,7 +177,10 @@ def _asked(script: str) -> list | str:
     """What a script prints as JSON; or what is wrong, in a line."""
     try:
         ran = subprocess.run(
-            [sys.executable, "-c", script], capture_output=True, text=True, timeout=_SECONDS
+            [sys.executable, "-c", f"{WITHOUT_WORKING_FOLDER}\n{script}"],
+            capture_output=True,
+            text=True,
+            timeout=_SECONDS,
         )
     except subprocess.TimeoutExpired:
         return f"does not begin within {_SECONDS} s"

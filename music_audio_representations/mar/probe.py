@@ -32,7 +32,7 @@ flags.DEFINE_multi_string(
     short_name="t",
 )
 flags.DEFINE_multi_string(
-    "embeddings", None, "Folder that mar.embed wrote; repeatable.", short_name="e"
+    "embeddings", None, "Folder that mar embed wrote; repeatable.", short_name="e"
 )
 cli.define_own_task_flags()
 flags.DEFINE_string("metadata", None, "Folder with the task's official files.")

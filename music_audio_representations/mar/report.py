@@ -19,9 +19,9 @@ from mar.util import cli
 from mar.util.names import printable
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string("results", "results", "Folder of all results, as mar.probe wrote them.")
+flags.DEFINE_string("results", "results", "Folder of all results, as mar probe wrote them.")
 flags.DEFINE_multi_string(
-    "embeddings", [], "Folder that mar.embed wrote, for the map; repeatable.", short_name="e"
+    "embeddings", [], "Folder that mar embed wrote, for the map; repeatable.", short_name="e"
 )
 flags.DEFINE_multi_string(
     "task", [], "Task, or your own folder or table, for the map; repeatable.", short_name="t"
@@ -51,26 +51,22 @@ def main(argv: list[str]) -> int:
             f" such folder"
         )
     cli.check_paths("embeddings", "metadata", "audio")
-    if FLAGS.task:
-        from mar.tasks import find_task
+    from mar.tasks import Task
 
-        for name in FLAGS.task:
-            find_task(name)
+    tasks = [Task(name, FLAGS.metadata, **cli.own_task()) for name in FLAGS.task]
     from mar.probing.results import Results
     from mar.reporting import page
 
     results = Results(FLAGS.results)
-    page.write(page.render(results, _item_map() if FLAGS.task else None), FLAGS.output)
+    page.write(page.render(results, _item_map(tasks) if tasks else None), FLAGS.output)
     print(FLAGS.output)
     return 0
 
 
-def _item_map() -> dict:
+def _item_map(tasks: list) -> dict:
     from mar.embedding.store import Embeddings
     from mar.reporting import item_map
-    from mar.tasks import Task
 
-    tasks = [Task(name, FLAGS.metadata, **cli.own_task()) for name in FLAGS.task]
     embeddings = {
         printable(pathlib.Path(folder).resolve().name): Embeddings(folder)
         for folder in FLAGS.embeddings

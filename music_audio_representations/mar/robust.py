@@ -1,4 +1,4 @@
-"""Tells how an embedding bears copies of music: MP3, lead-in, gain, noise, speed and others.
+"""Tells how robust an embedding is to altered copies: MP3, lead-in, gain, noise, speed and others.
 
     mar robust --model mule --output robust/ ~/Music
     mar robust --model mule --head results/moods/mule/0 --task moods.csv --output robust/ ~/Music
@@ -10,6 +10,8 @@ size of batches or the container, are rows of the same table.
 
 Each kind of copy is a data set below --output, which is resumed, and robustness.md, .csv, .tex and
 .html are the table. --seconds takes the middle of each file alone.
+
+The exit code is 0; 2 where files failed; 1 where nothing could be done, and one sentence says why.
 """
 
 from absl import flags

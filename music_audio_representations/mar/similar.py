@@ -10,7 +10,7 @@ means a moment of it, as minutes and seconds; several --like are averaged, and w
 avoided; --from and --to make a way of -k tracks between two.
 
 --folder, --duration 60-300 (seconds; either may be left out) and --label, which --tags, a table of
-mar.tag, gives, say which tracks are searched; --diverse takes one of a folder at most.
+mar tag, gives, say which tracks are searched; --diverse takes one of a folder at most.
 
 Prints the cosine similarity and the path of each, best first; or, as --format says, JSON, CSV, or a
 playlist (m3u), whose paths are below --audio, the folder that was embedded.
@@ -27,7 +27,7 @@ from mar.errors import ConfigError
 from mar.util import cli
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string("embeddings", None, "Folder that mar.embed wrote.", required=True)
+flags.DEFINE_string("embeddings", None, "Folder that mar embed wrote.", required=True)
 flags.DEFINE_integer("k", 10, "Number of tracks.", lower_bound=1)
 flags.DEFINE_string("at", None, "Moment of the track that is meant, as 83, 1:23 or 1:02:03.")
 flags.DEFINE_multi_string("like", [], "Track that the others shall be like; repeatable.")
@@ -73,7 +73,9 @@ def main(argv: list[str]) -> None:
             among=among,
             diverse=FLAGS.diverse,
         )
-    listing.write(sys.stdout, tracks, FLAGS.format, FLAGS.audio)
+    sys.stdout.flush()
+    sys.stdout.buffer.write(listing.listed(tracks, FLAGS.format, FLAGS.audio))
+    sys.stdout.buffer.flush()
 
 
 def _way(tracks: Sequence[str]) -> tuple[str, str] | None:

@@ -17,7 +17,7 @@ from mar.errors import ConfigError, InputError
 from mar.util import cli
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string("results", "results", "Folder of all results, as mar.probe wrote them.")
+flags.DEFINE_string("results", "results", "Folder of all results, as mar probe wrote them.")
 flags.DEFINE_string("output", "tables", "Folder of the tables and figures.", short_name="o")
 flags.DEFINE_string("probes", None, "Probes' configurations of Table 2; by default the shipped.")
 flags.DEFINE_bool("field", False, "Also what others publish on the data sets, protocols apart.")

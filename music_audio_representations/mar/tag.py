@@ -4,8 +4,8 @@
     mar tag --head results/moods/mule/0 --output tags.csv --top 5 ~/Music
     mar tag --head results/moods/mule/0 --output tags.parquet --timeline embeddings/
 
-Takes a folder that mar.embed wrote; or audio files, folders and lists of files, which are embedded
-first as mar.embed would, into --embeddings, by the model that the head was trained with. --output
+Takes a folder that mar embed wrote; or audio files, folders and lists of files, which are embedded
+first as mar embed would, into --embeddings, by the model that the head was trained with. --output
 ends in .parquet, .csv or .jsonl, and has the columns path, head, label, probability and decision;
 for keys also camelot and open_key, for values also value and unit.
 
@@ -86,7 +86,7 @@ def _check_flags(inputs):
         cli.check_paths("files")
         return
     if not FLAGS.head:
-        raise ConfigError("expected --head, which mar.probe prints at its end")
+        raise ConfigError("expected --head, which mar probe prints at its end")
     if bool(FLAGS.output) == bool(FLAGS.files):
         raise ConfigError("expected --output, for a table, or --files, for tags in the files")
     if FLAGS.files and FLAGS.timeline:
@@ -113,7 +113,7 @@ def _check_flags(inputs):
 
 
 def _are_embeddings(inputs):
-    """Whether what is given is a folder that mar.embed wrote, rather than audio."""
+    """Whether what is given is a folder that mar embed wrote, rather than audio."""
     return len(inputs) == 1 and any(pathlib.Path(inputs[0]).glob("[!.]*.parquet"))
 
 
@@ -131,7 +131,7 @@ def _into_files(heads, inputs, shard):
     if wanted and located.keys().isdisjoint(wanted):
         raise InputError(
             f"--files {' '.join(FLAGS.files)}: has none of the {len(wanted)} files that were "
-            f"embedded, such as {min(wanted)!r}; expected what mar.embed was given"
+            f"embedded, such as {min(wanted)!r}; expected what mar embed was given"
         )
     outcome = file_labels.Outcome()
     for item in items:

@@ -1,6 +1,6 @@
 """Pre-trains a network.
 
-    mar train --config configs/pretrain/small.yaml --set Constants.RECORDS=records/
+    mar train --config small --set Constants.RECORDS=records/
 
 The same command resumes a run that was interrupted, to the same weights. Several machines run it
 with the same arguments and a `TF_CONFIG` each, on a file system that they share.

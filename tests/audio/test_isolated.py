@@ -170,6 +170,24 @@ def test_no_main_guard_is_needed(song, tmp_path):
     assert run_python(script, song).stdout == "2\n"
 
 
+def test_nothing_in_the_working_folder_is_imported(song, tmp_path):
+    """Not even where it is called as a module that the decoder, or Python, imports."""
+    for name in ("soxr", "av", "soundfile", "random", "signal"):
+        (tmp_path / f"{name}.py").write_text("open('EXECUTED', 'w'); raise ImportError")
+    script = tmp_path / "scripts" / "script.py"
+    script.parent.mkdir()
+    script.write_text(
+        "import sys\n"
+        "from mar.audio.isolated import IsolatedDecoder\n"
+        "with IsolatedDecoder() as decoder:\n"
+        "    print(decoder.audio_hash(sys.argv[1]))\n"
+    )
+    process = run_python(script, song, fresh=True, cwd=tmp_path)
+    assert process.returncode == 0, process.stderr
+    assert process.stdout.strip() == decode.audio_hash(song)
+    assert not (tmp_path / "EXECUTED").exists()
+
+
 # --------------------------------------------------------------------------------- lent decoders
 
 

@@ -64,3 +64,12 @@ def test_settings_in_seconds():
     assert instrument.in_frames(0.01).starts(401).numpy().tolist() == [0]
     with pytest.raises(ConfigError, match=r"Windows.hop_seconds: expected more than 0, got 0"):
         mar.Windows(hop_seconds=0.0)
+
+
+def test_windows_much_longer_than_their_hop_take_little_memory():
+    """As where an hour is a window, every two seconds: the index alone would take 400 GB."""
+    groups = list(FrameWindows(60_000, 32, 32, 30_000).cut([np.zeros((60_100, 8), np.float32)]))
+    assert max(snippets.size for _, snippets in groups) <= max(2**23, 60_000 * 8)
+    starts = np.concatenate([starts for starts, _ in groups])
+    expected = FrameWindows(60_000, 32, 32, 30_000).starts(60_100)
+    np.testing.assert_array_equal(starts, expected)

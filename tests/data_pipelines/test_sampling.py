@@ -63,7 +63,7 @@ def test_the_largest_draw_is_no_track_without_weight():
 def test_balanced_labels_come_equally_often(tmp_path):
     """Labels of very different frequency; of a track's labels each counts."""
     manifest = small_records.data_set(tmp_path / "set", [310] * 60).manifest
-    weights = sampling.label_balance(manifest)
+    weights = sampling.label_balance(manifest, np.arange(60))
     labelled = [len(small_records.labels(track)) > 0 for track in range(60)]
     np.testing.assert_array_equal(weights > 0, labelled)
     share = sum(
@@ -78,6 +78,10 @@ def test_balanced_labels_come_equally_often(tmp_path):
     np.testing.assert_allclose(weights, expected)
     assert weights.sum() == pytest.approx(7)  # one unit for each label
     assert share.max() / share.min() < counts.max() / counts.min()
+    some = np.arange(10, 40)  # of which those that are left out take no share
+    counts = sum(np.isin(range(7), small_records.labels(track)) for track in some)
+    expected = [sum(1 / counts[label] for label in small_records.labels(track)) for track in some]
+    np.testing.assert_allclose(sampling.label_balance(manifest, some), expected)
 
 
 def test_starts_are_uniform_over_all_valid_places():

@@ -12,7 +12,7 @@ from moto.server import ThreadedMotoServer
 from helpers.processes import run_python
 from helpers.signals import music
 from mar.audio.isolated import IsolatedDecoder
-from mar.embedding import files, mirror, upkeep
+from mar.embedding import checking, files, mirror, upkeep
 from mar.embedding.catalogue import Catalogue
 from mar.embedding.store import Embeddings
 from mar.errors import InputError
@@ -225,3 +225,15 @@ def test_the_command_takes_addresses(library, client, address):
     refused = run_python(*command, "--shard=0/2")
     assert refused.returncode == 1
     assert "--output: expected a folder on a disk with --shard" in refused.stderr
+
+
+def test_a_bucket_is_checked_as_its_files_are(library, client, address):
+    (library / "a.flac").write_bytes((library / "a.flac").read_bytes()[:5000])
+    client.upload_file(str(library / "a.flac"), "music", "songs/a.flac")
+    checked, local = (
+        [(one.path, [str(problem) for problem in one.problems]) for one in checking.check(found)]
+        for found in (files.find([address("songs")]), files.find([str(library)]))
+    )
+    assert checked == local
+    assert {path: bool(problems) for path, problems in checked}["a.flac"]
+    assert sum(bool(problems) for _, problems in checked) < len(checked)

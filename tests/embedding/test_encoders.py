@@ -1,5 +1,6 @@
 """Encoders of others stand where a model stands, and their results say what they are."""
 
+import os
 import pathlib
 import shlex
 import sys
@@ -18,8 +19,11 @@ from helpers.signals import music
 from mar.embedding import model_names, provenance
 from mar.embedding.embedder import Embedder
 from mar.embedding.encoders import address as addresses
+from mar.embedding.encoders import imported
 from mar.embedding.representations import representation
 from mar.errors import ConfigError, InputError
+from mar.exploring.sound import Wave
+from mar.probing import tagging
 
 RATE = 16000
 SPECTRUM = "examples.encoders.spectrum:encode"
@@ -379,3 +383,51 @@ def test_embeddings_that_others_made_are_taken_over(tmp_path):
     assert "expected the option made_by" in unnamed.stderr
     with_audio = run_python(*command, theirs)
     assert "taken over as it is; got audio" in with_audio.stderr
+
+
+def test_what_cannot_be_taken_over_costs_itself_alone(tmp_path):
+    """Night after night, until it is mended; names need not be UTF-8."""
+    import pandas as pd
+
+    theirs = tmp_path / "theirs"
+    theirs.mkdir()
+    whole = [1.0, 2.0, 3.0, 4.0]
+    given = {"path": ["a", "b", None, "c"], "embedding": [whole, None, whole, whole[::-1]]}
+    pd.DataFrame(given).to_parquet(theirs / "x.parquet")
+    with open(os.fsencode(theirs) + b"/caf\xe9.mp3.npz", "wb") as file:
+        np.savez(file, embedding=np.ones(4))
+    place = addresses.parse(f"{theirs}?made_by=me")
+    for unchanged, new in ((0, 3), (3, 0)):
+        summary = imported.take_over(place, tmp_path / "emb", "mean", "parquet")
+        assert {path for path, _ in summary.failures} == {"b", "x.parquet:2"}
+        assert (summary.counts["unchanged"], summary.counts["new"]) == (unchanged, new)
+        assert mar.Embeddings(tmp_path / "emb").paths == ["a", "c", "caf\\xe9.mp3"]
+    given["embedding"][1], given["path"][2] = whole, "d"
+    pd.DataFrame(given).to_parquet(theirs / "x.parquet")
+    assert not imported.take_over(place, tmp_path / "emb", "mean", "parquet").failures
+    assert len(mar.Embeddings(tmp_path / "emb")) == 5
+
+
+def test_durations_that_nobody_knows_are_in_nobodys_way(tmp_path):
+    theirs = tmp_path / "theirs"
+    theirs.mkdir()
+    for name, vector in (
+        ("a", [1.0, 0, 0]),
+        ("b", [1.0, 0, 0]),
+        ("c", [0, 1.0, 0]),
+        ("d", [0, 0, 1]),
+    ):
+        frames = np.array([vector, vector], np.float32)
+        np.savez(theirs / f"{name}.npz", embedding=frames, timestamps=np.array([1.0, 3.0]))
+    place = addresses.parse(f"{theirs}?made_by=me")
+    imported.take_over(place, tmp_path / "emb", "timeline", "parquet")
+    embeddings = mar.Embeddings(tmp_path / "emb")
+    assert np.isnan([*embeddings.durations().values()]).all()
+    assert [group.paths for group in embeddings.duplicates()] == [["a", "b"]]
+    with pytest.raises(InputError, match="has no track of 1–inf s"):
+        embeddings.select(min_seconds=1)
+    assert embeddings.nearest("a", k=1, at=2.5)[0].path == "b"
+    starts, ends = tagging.spans(next(embeddings.timelines(["a"])))
+    assert (starts.tolist(), ends.tolist()) == ([0.0, 2.0], [2.0, 3.0])
+    with pytest.raises(InputError, match="does not say how long it is"):
+        Wave(b"a", embeddings.row("a")["duration"])

@@ -399,3 +399,27 @@ def forget(folder, columns):
     for part in folder.glob("*.parquet"):
         table = pq.read_table(part)
         pq.write_table(table.drop_columns(sorted(columns & {*table.column_names})), part)
+
+
+def test_a_file_does_not_take_the_place_of_another_that_is_there(tmp_path):
+    """Folders that are embedded one after another; sizes and times may even be the same."""
+    folders = {name: tmp_path / name for name in ("one", "copy", "other", "later")}
+    for name, folder in folders.items():
+        folder.mkdir()
+        tone = music(4.0, 16000, seed=name in ("other", "later"))
+        soundfile.write(folder / "01.wav", tone, 16000)
+        os.utime(folder / "01.wav", (name == "later", name == "later"))
+    assert len({(folder / "01.wav").stat().st_size for folder in folders.values()}) == 1
+    output = tmp_path / "out"
+    update(folders["one"], output)
+    mean = Embeddings(output).mean("01.wav")
+    for name in ("other", "later"):
+        with pytest.raises(InputError, match=f"has '01.wav' of {folders['one']}, which is another"):
+            update(folders[name], output)
+        np.testing.assert_array_equal(Embeddings(output).mean("01.wav"), mean)
+    assert update(folders["copy"], output) == {"moved": 1}  # of the same audio
+    assert update(folders["copy"], output) == {"unchanged": 1}
+    (tmp_path / "link").symlink_to(folders["copy"])
+    assert update(tmp_path / "link", output) == {"unchanged": 1}
+    shutil.rmtree(folders["copy"])
+    assert update(folders["later"], output) == {"changed": 1}

@@ -10,9 +10,11 @@ import pytest
 
 from helpers.processes import run_python
 from helpers.resources import DATA
-from mar.embedding import parts, upkeep
+from mar.embedding import npz, parts, upkeep
+from mar.embedding.engine import InMemory
 from mar.embedding.rows import Row
 from mar.embedding.store import Embeddings
+from mar.embedding.stored import Stored
 from mar.embedding.writer import Writer
 from mar.errors import InputError
 from mar.util.lock import FolderLock
@@ -344,3 +346,64 @@ finally:
     refused = run_python("-m", "mar.embed", "--output", tmp_path, "--prune", "--shard=0/2")
     assert refused.returncode == 1
     assert "--prune and --compact: expected no --shard" in refused.stderr
+
+
+def test_files_that_shards_number_anew_keep_their_embeddings(tmp_path):
+    """`.npz` files change before the rows that tell of them: a becomes c, and c becomes e."""
+    made = {**MADE, "store": "mean", "format": "npz"}
+    with Writer(tmp_path, made) as writer:
+        for number in (1, 3, 5):
+            writer.add(row(number))
+    with Writer(tmp_path, made, (0, 2)) as one, Writer(tmp_path, made, (1, 2)) as other:
+        renamed = row(1)
+        renamed.path = "003.wav"
+        one.add(renamed)
+        one.flush()
+        wanted = Row("005.wav", "failed", audio_hash="hash 3")
+        in_memory = InMemory(made, Stored(tmp_path, before=one.written))
+        for found in (other.find(wanted), in_memory.find(wanted)):
+            assert found is None  # it is embedded afresh
+    npz.write(tmp_path, made, "001.wav", "hash 9", np.zeros(1), row(9).values)  # killed after that
+    with pytest.raises(
+        InputError, match="001.wav.npz: the embedding of another audio .*run mar em"
+    ):
+        Embeddings(tmp_path).mean("001.wav")
+
+
+def test_two_paths_of_one_npz_file_are_refused(tmp_path):
+    with Writer(tmp_path, {**MADE, "store": "mean", "format": "npz"}) as writer:
+        for path in ("x/a.wav", "/y.wav"):
+            added = row(1)
+            added.path = path
+            writer.add(added)
+        for path in ("/x/a.wav", "y.wav"):
+            added = row(2)
+            added.path = path
+            with pytest.raises(InputError, match="would both lie in .*--format parquet"):
+                writer.add(added)
+
+
+def test_shards_that_end_together_tidy_beside_each_other(tmp_path, monkeypatch):
+    """One rewrites a part while the other is about to."""
+    made = {**MADE, "store": "mean", "format": "parquet"}
+    with Writer(tmp_path, made) as writer:
+        for number in range(4):
+            writer.add(row(number))
+    one, other = (Writer(tmp_path, made, (shard, 2)) for shard in range(2))
+    one.add(row(0, windows=2))
+    other.add(row(1, windows=2))
+    indexed, closed = upkeep.LatestRows, []
+
+    def between(opened):
+        index = indexed(opened)
+        if not closed:
+            closed.append(one)
+            one.close()
+        return index
+
+    monkeypatch.setattr(upkeep, "LatestRows", between)
+    other.close()
+    assert closed
+    assert [len(each) for each in Embeddings(tmp_path).table(["times"])["times"].to_pylist()]
+    raw = [path for part in parts_of(tmp_path) for path in pq.read_table(part)["path"].to_pylist()]
+    assert sorted(raw) == [f"00{number}.wav" for number in range(4)]

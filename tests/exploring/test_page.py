@@ -173,3 +173,34 @@ def test_labels_survive_a_reload(opened, page):
     opened.refresh()
     wait_for(lambda: run(opened, "return document.body.dataset.ready"))
     assert text(opened, "#labels") == "deep: 8 yes, 0 no"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("size", ["desktop"], indirect=True)
+def test_a_late_answer_changes_nothing(opened, catalogue):
+    """Of a search that was given up: all tracks are shown, and all are meant."""
+    run(
+        opened,
+        """
+        window.late = 0;
+        const fetched = window.fetch;
+        window.fetch = async (path, options) => {
+          const answer = await fetched(path, options);
+          if (!String(path).startsWith("search")) return answer;
+          await new Promise((resolve) => setTimeout(resolve, 1000));
+          window.late += 1;
+          return answer;
+        };
+        const search = document.getElementById("search");
+        search.value = "low";
+        search.dispatchEvent(new Event("input"));
+        """,
+    )
+    asked = "return performance.getEntriesByType('resource').some((e) => e.name.includes('search'))"
+    wait_for(lambda: run(opened, asked))
+    from selenium.webdriver.common.keys import Keys
+
+    opened.find_element("id", "search").send_keys(Keys.ESCAPE)
+    wait_for(lambda: run(opened, "return window.late") == 1)
+    click(opened, "#select-shown")
+    assert text(opened, "#count") == f"{len(mar.Embeddings(catalogue / 'emb'))} tracks"

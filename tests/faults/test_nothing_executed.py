@@ -184,7 +184,7 @@ def test_arrays_with_objects(marker):
     folder = small_embeddings.write_store(marker.with_name("set"), {"a.mp3": np.ones((1, 4))})
     np.savez(folder / "a.mp3.npz", embedding=np.array([Trap(marker)], object))
     with pytest.raises(InputError, match=r"a\.mp3\.npz"):
-        npz.read(folder, "a.mp3", 4)
+        npz.read(folder, "a.mp3", 4, None)
 
 
 @pytest.mark.parametrize("protocol", [0, 2, 4])
@@ -224,7 +224,7 @@ def test_a_list_that_leads_out_of_its_folder(marker):
     output = marker.with_name("set")
     output.mkdir()
     made = {**small_embeddings.PROVENANCE, "dimensions": 4}
-    npz.write(output, made, item.key, np.zeros(1), np.ones((1, 4), np.float32))
+    npz.write(output, made, item.key, None, np.zeros(1), np.ones((1, 4), np.float32))
     assert (output / "etc" / "passwd.npz").exists()
 
 
@@ -234,9 +234,9 @@ def test_a_key_that_leads_out_of_a_data_set(marker, key):
     output.mkdir()
     made = {**small_embeddings.PROVENANCE, "dimensions": 4}
     with pytest.raises(InputError, match="marker"):
-        npz.write(output, made, key, np.zeros(1), np.ones((1, 4), np.float32))
+        npz.write(output, made, key, None, np.zeros(1), np.ones((1, 4), np.float32))
     with pytest.raises(InputError, match="marker"):
-        npz.read(output, key, 4)
+        npz.read(output, key, 4, None)
     assert not marker.with_name("marker.npz").exists()
 
 

@@ -30,7 +30,7 @@ def facts(task, model, kind, labels, items, seed=0, **others):
 def write_run(
     folder, task, model, kind, targets, predictions, labels=None, ids=None, seed=0, **others
 ):
-    """Writes `<folder>/<task>/<model>/<seed>/`, as `mar.probe` does; returns the `Score`s."""
+    """Writes `<folder>/<task>/<model>/<seed>/`, as `mar probe` does; returns the `Score`s."""
     labels = labels or [f"label {number}" for number in range(targets.shape[1])]
     ids = np.arange(len(targets)).astype(str) if ids is None else ids
     scores = metrics.evaluate(kind, targets, predictions, labels, resamples=40)

@@ -15,7 +15,7 @@ from mar.training.trainer import Trainer
 PRETRAIN = ROOT / "configs" / "pretrain"
 SMALL = PRETRAIN / "small.yaml"
 SMALL_NETWORK = {"TwoBlocks": {"width": 0.05}}
-# `mar.train` in a process that sends itself a signal as a step begins: no race with its end. A file
+# `mar train` in a process that sends itself a signal as a step begins: no race with its end. A file
 # may have so many bytes, and an error of writing is as that of a full disk.
 TRAIN = """
 import os, resource, sys
@@ -61,7 +61,7 @@ def trainer(records, **settings):
 
 
 def start(folder, records, *flags, interrupt=(0, -1), limit=-1, environment=None, **settings):
-    """Starts `mar.train` in a process of its own.
+    """Starts `mar train` in a process of its own.
 
     Args:
         interrupt: a signal, and the step at which it comes.

@@ -6,7 +6,7 @@ from sklearn.metrics import f1_score, precision_score, recall_score
 from mar.errors import ConfigError
 from mar.probing import fitting
 from mar.probing.calibration import calibration_error, reliability, uncalibrated
-from mar.probing.fitting import Aim, fitted, rule
+from mar.probing.fitting import Aim, check_aim, fitted, rule
 
 
 def tags(items, labels=3, sharpness=1.0, shift=0.0, seed=0):
@@ -125,7 +125,7 @@ def test_aims_that_cannot_be_meant_are_refused():
         with pytest.raises(ConfigError, match="precision: expected more than 0, at most 1"):
             Aim("precision", value)
     with pytest.raises(ConfigError, match="recall: expected a precision for classes"):
-        rule("multiclass", *classes(200), Aim("recall", 0.9))
+        check_aim("multiclass", Aim("recall", 0.9))
     assert rule("regression", np.zeros((3, 1)), np.zeros((3, 1)), Aim()) is None
 
 

@@ -22,6 +22,7 @@ from mar.embedding.store import Embeddings
 from mar.errors import ConfigError, InputError
 from mar.probing import differences, joining, published, results
 from mar.probing.experiment import Probe
+from mar.probing.fitting import Aim
 from mar.probing.mlp import MLP
 from mar.tasks import TASKS, Task, msd
 from mar.util.lock import FolderLock
@@ -509,3 +510,26 @@ def test_counts_that_differ_are_a_warning(tmp_path, caplog):
         Task("gtzan", tmp_path)
     assert "expected 443 items (train), found 24" in caplog.text
     assert "expected 10 labels, found 3" in caplog.text
+
+
+def test_one_label_is_a_task(tmp_path):
+    """Files have it or not."""
+    has_it = np.arange(80) % 2 == 1
+    rows = [f"{n}.wav,{'vocal' if has_it[n] else ''}" for n in range(80)]
+    (tmp_path / "own.csv").write_text("\n".join(["path,labels", *rows]) + "\n")
+    timelines = separable(has_it[:, None].astype(float))
+    write_store(tmp_path / "emb", {f"{n}.wav": values for n, values in enumerate(timelines)})
+    task = Task(tmp_path / "own.csv")
+    result = Probe.for_task(task).run(Embeddings(tmp_path / "emb"), resamples=10)
+    (of_label,) = result.per_label.to_dict("records")
+    assert of_label["label"] == "vocal"
+    assert of_label["support"] == task.targets[task.rows("test")].sum()
+    result.save(tmp_path / "results")
+    (run,) = mar.Results(tmp_path / "results").runs
+    assert run.facts["labels"] == ["vocal"]
+
+
+def test_a_recall_of_classes_is_refused_before_anything_is_trained(prepared, tmp_path):
+    task, _ = prepared("GTZAN")
+    with pytest.raises(ConfigError, match="recall: expected a precision for classes"):
+        Probe.for_task(task).run(None, aim=Aim("recall", 0.9))

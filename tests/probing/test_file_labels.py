@@ -258,7 +258,7 @@ def test_a_kill_leaves_every_file_whole_and_the_next_run_finishes(songs, tmp_pat
         assert labels in (set(), expected[name])
         done += bool(labels)
     assert 0 < done < len(filled)
-    (folder / "0" / ".left.unfinished").mkdir()
+    (folder / "0" / f".{32 * '0'}.unfinished").mkdir()
     for left in folder.rglob(".*.unfinished"):
         (left / "000.mp3").touch()
         for path in (*left.iterdir(), left):

@@ -9,8 +9,9 @@ from helpers.optimizers import keras_adam
 from helpers.resources import ROOT, reference
 from mar.errors import ConfigError
 from mar.probing.mlp import MLP
-from mar.probing.probe import Examples, predict, report, train
+from mar.probing.probe import Examples, layers_of, predict, report, train
 from mar.tasks import TASKS
+from mar.util import shipped
 
 WARMUP = "MLP.optimizer.ScoochAdam.schedule.WarmupSchedule"
 OURS = sorted((ROOT / "configs" / "probe").glob("*.yaml"))
@@ -128,7 +129,7 @@ def test_each_task_has_a_configuration_with_the_values_of_table_2(data):
         first, _, command, *_ = path.read_text().splitlines()
         assert first == f"# The probe of Table 2 for {path.stem}."
         assert f"--task {path.stem} " in command
-        assert command.endswith(f"--config configs/probe/{path.name}")
+        assert command.endswith(f"--config probe/{path.stem}")
 
 
 @pytest.mark.parametrize(
@@ -307,3 +308,22 @@ def test_values_of_any_size_are_learnt_where_they_are_standardized(data):
 
     np.testing.assert_allclose(predicted(1.0, 0.0), linear, atol=0.2)
     np.testing.assert_allclose(predicted(1000.0, 5000.0), predicted(1.0, 0.0), atol=1e-3)
+
+
+def test_a_dimension_that_is_constant_in_training_is_not_magnified():
+    """What was silent then, and says a little elsewhere, does not decide alone."""
+    rng = np.random.default_rng(0)
+
+    def examples(items):
+        classes = rng.integers(0, 2, items)
+        features = np.zeros((items, 8), np.float32)
+        features[:, :4] = rng.normal(size=(items, 4)) + 2 * (2 * classes - 1)[:, None]
+        features[:, 4] = 0.1  # constant, and not 0 in float64
+        return Examples(features, np.eye(2, dtype=np.uint8)[classes])
+
+    mlp = MLP.load(shipped.configuration("probe/classes"))
+    layers = layers_of(mlp, train(mlp, examples(200), 64))
+    others = examples(100)
+    fired = np.concatenate([others.features[:, :4], others.features[:, 4:] + 0.3], axis=1)
+    logits, of_fired = layers(others.features), layers(fired)
+    assert np.abs(of_fired - logits).max() < 0.2 * np.abs(logits).max()

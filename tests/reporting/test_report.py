@@ -132,6 +132,18 @@ def test_wrong_use_is_one_sentence(arguments, message, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_columns_of_a_table_are_chosen(theirs, tmp_path):
+    """As for `mar probe`."""
+    rows = [f"a/{number:02}.flac,{'xy'[number % 2]}" for number in range(ITEMS)]
+    (tmp_path / "songs.csv").write_text("\n".join(["path,genre", *rows]))
+    given = [f"--results={theirs / 'results'}", f"--embeddings={theirs / 'emb' / 'mine'}"]
+    given += ["--task=songs.csv", "--output=r.html"]
+    process = run_python("-m", "mar.report", *given, "--label_column=genre", cwd=tmp_path)
+    assert process.returncode == 0, process.stderr
+    refused = run_python("-m", "mar.report", *given, cwd=tmp_path)
+    assert "give --label_column genre" in refused.stderr
+
+
 # ---------------------------------------------------------------------------------------- map
 
 

@@ -17,7 +17,8 @@ HEAD = """\
 
 What was done to it, how often, and what was lost. `make soak` does all of it again, in parts:
 `make soak-inputs`, `soak-kills`, `soak-surroundings`, `soak-embed`, `soak-train`, `soak-explore`,
-each of which resumes where it was interrupted. To begin anew, delete `docs/design/faults.json`.
+each of which resumes where it was interrupted. `make soak-fuzz` is apart, as it needs atheris. To
+begin anew, delete `docs/design/faults.json`.
 `make test` has one of each kind.
 """
 KILLS = """\

@@ -185,7 +185,7 @@ def test_gs_key(giantsteps, counts):
 
 
 def test_gs_key_from_jukemirs_file(giantsteps, tmp_path):
-    """What `mar.fetch` brings for the test part."""
+    """What `mar fetch` brings for the test part."""
     shutil.copytree(
         giantsteps / "giantsteps-mtg-key-dataset", tmp_path / "giantsteps-mtg-key-dataset"
     )

@@ -108,7 +108,7 @@ def check_fetched(name, mirror):
 
 # --------------------------------------------------------------------- files in the same formats
 
-# `mar.fetch` where other checksums are known.
+# `mar fetch` where other checksums are known.
 FETCH = """
 import json, sys
 from mar import fetch

@@ -272,7 +272,7 @@ def write_tagged(path, codec, tags):
         (["path,label,key", "x.mp3,0,1"], "found label, key; choose with --label_column label"),
         (
             ["path,label,split,artist", "x.mp3,a,train,Ann", "y.mp3,b,test,Ann"],
-            "separated by artists, but 'Ann' is in train and in test",
+            "expected each artist in one split, found 'Ann' in train and in test; where that is me",
         ),
         (["path,label,split", "x.mp3,a,training"], "expected the splits train, valid, test"),
         (["path,label,split", "x.mp3,a,train", "y.mp3,b,train"], "the split 'valid' has no item"),

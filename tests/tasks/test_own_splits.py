@@ -70,6 +70,7 @@ def test_class_folders_are_split_by_the_folders_in_them(tmp_path):
         ("album", "album", lambda n: f"{n % 2}", "files or albums in all, .* found 15 and 2"),
         ("artist", "artist", lambda n: f"{n % 6}", "at least 3 artists, .* found at most 2"),
         ("album", "album,split", lambda n: f"x,{'train' if n else 'test'}", "'x' in test and in t"),
+        (None, "album,split", lambda n: f"x,{'train' if n else 'test'}", "each album in one split"),
     ],
 )
 def test_splits_that_cannot_be_made_are_told(tmp_path, separated_by, columns, of_row, message):

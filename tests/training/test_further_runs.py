@@ -1,20 +1,23 @@
 """Runs of what goes further than the paper: killed, averaged, probed, recomputed, compared."""
 
 import csv
+import dataclasses
 import io
 import json
 import signal
 import subprocess
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import tensorflow as tf
 
 import mar
-from helpers import training_runs
+from helpers import small_records, training_runs
 from helpers.processes import run_python, start_python
 from helpers.small_trainer import TRAIN, assert_same, finish, last_step, lines, losses, tensors
 from mar.errors import ConfigError
+from mar.training.checks import check_records
 from mar.training.linear_probe import scores
 from mar.training.trainer import Trainer
 
@@ -142,3 +145,48 @@ def test_runs_are_compared(finished, records, tmp_path):
     refused = run_python("-m", "mar.runs", tmp_path)
     assert refused.returncode == 1
     assert "has no configuration.yaml" in refused.stderr
+
+
+def test_a_probe_of_one_label_is_scored():
+    rng = np.random.default_rng(0)
+    labels = (rng.random((60, 1)) < 0.5).astype(np.float32)
+    embeddings = labels @ rng.normal(size=(1, 20)) + 0.1 * rng.normal(size=(60, 20))
+    found = scores(embeddings[:40], labels[:40], embeddings[40:], labels[40:])
+    assert found == {"average_precision": pytest.approx(1, abs=0.02)}
+
+
+def test_a_probe_between_other_labels_is_refused(records, tmp_path):
+    """Its columns would stand for others."""
+    job = small_records.job(range(100, 820, 30))
+    turned = dataclasses.replace(job, vocabulary=job.vocabulary[::-1])
+    small_records.write_here(turned, tmp_path / "turned")
+    other = {"SnippetDataset": {"records": str(tmp_path / "turned"), **PROBED}}
+    one = {"SnippetDataset": {"records": records, **PROBED}}
+    given = described(
+        records, validation=None, probe={"LinearProbe": {"train": one, "test": other}}
+    )
+    with pytest.raises(
+        ConfigError, match="LinearProbe.test: expected the vocabulary of .*, got an"
+    ):
+        check_records(given)
+
+
+def test_a_probe_of_tracks_that_are_all_labelled_alike_is_refused(tmp_path):
+    """All of the records are not, but those of its part."""
+    job = small_records.job([100] * 20)
+    column = job.tracks.column_names.index("labels")
+    labels = pa.array([[0]] * 10 + [[1]] * 10, pa.list_(pa.int32()))
+    tracks = job.tracks.set_column(column, "labels", labels)
+    groups = pa.array([f"artist {track // 10}" for track in range(20)])
+    tracks = tracks.append_column("group", groups)
+    small_records.write_here(dataclasses.replace(job, tracks=tracks), tmp_path / "set")
+    data = {"records": str(tmp_path / "set"), "held_out": 0.5, **PROBED}
+    probe = {
+        "LinearProbe": {
+            "train": {"SnippetDataset": {**data, "part": "train"}},
+            "test": {"SnippetDataset": {**data, "part": "validation"}},
+        }
+    }
+    given = described(str(tmp_path / "set"), validation=None, probe=probe)
+    with pytest.raises(ConfigError, match="all 10 tracks have the same ones"):
+        check_records(given)

@@ -185,3 +185,12 @@ def test_two_workers_train_as_one_process_does(records, finished, tmp_path):
         if name.startswith("weights/"):
             found = tensors(tmp_path)[name]
             np.testing.assert_allclose(found, weights, rtol=1e-4, atol=1e-5, err_msg=name)
+
+
+def test_a_run_whose_checkpoints_are_gone_is_not_mixed_with_another(records, finished, tmp_path):
+    folder = shutil.copytree(finished, tmp_path / "copy")
+    shutil.rmtree(folder / "checkpoints")
+    before = small_records.contents(folder)
+    with pytest.raises(ConfigError, match="whose checkpoints are gone, .*; --fresh sets it aside"):
+        trainer(records).run(folder)
+    assert small_records.contents(folder) == before

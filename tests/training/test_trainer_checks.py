@@ -95,12 +95,19 @@ def test_labels_that_all_tracks_have_are_refused(labels, varied, tmp_path):
     column = job.tracks.column_names.index("labels")
     tracks = job.tracks.set_column(column, "labels", pa.array(labels, pa.list_(pa.int32())))
     small_records.write_here(dataclasses.replace(job, tracks=tracks), tmp_path / "set")
-    dataset = SnippetDataset(records=str(tmp_path / "set"))
+    dataset = SnippetDataset(records=str(tmp_path / "set"), snippet_frames=64)
     if varied:
         SupervisedObjective().check_records(dataset)
     else:
         with pytest.raises(ConfigError, match="all 4 tracks have the same ones: nothing can be"):
             SupervisedObjective().check_records(dataset)
+
+
+WARMUP = "optimizer.ScoochAdam.schedule.WarmupSchedule"
+LABELLED = {
+    "dataset": {"LabelledPairDataset": {"records": "records", "hard_negatives": 1}},
+    "validation": None,
+}
 
 
 @pytest.mark.parametrize(
@@ -112,6 +119,14 @@ def test_labels_that_all_tracks_have_are_refused(labels, varied, tmp_path):
         ({"seed": -1}, "seed: expected at least 0"),
         ({"steps": -1}, "steps: expected at least 0, got -1"),
         ({"strategy": "multi_worker"}, "strategy: multi_worker expects, .* TF_CONFIG="),
+        (
+            {"steps": None, f"{WARMUP}.initial_step": 10**6},
+            "steps: expected a number, .* at its end",
+        ),
+        (
+            {"objective": {"SupervisedPairObjective": {}}, **LABELLED},
+            "hard_negatives of 0, as Super",
+        ),
         ({"momentum": 1}, "Trainer: expected one of .*, got 'momentum'"),
         ({"dataset.PairDataset.hard_negatives": 1}, "no track has the 1063 frames"),
         ({"dataset.PairDataset.windows": "fixed"}, "expected windows: random"),

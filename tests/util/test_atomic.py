@@ -107,7 +107,7 @@ def killed(path):
 
 def test_what_a_killed_process_leaves_is_removed_once_it_is_old(tmp_path):
     killed(tmp_path / "a")
-    (tmp_path / ".0123.unfinished").write_text("as version 0.1.0 left them")
+    (tmp_path / f".{32 * '0'}.unfinished").write_text("as version 0.1.0 left them")
     left = contents(tmp_path)
     assert len(left) == 3
     assert all(name.startswith(".") for name in left)
@@ -117,8 +117,10 @@ def test_what_a_killed_process_leaves_is_removed_once_it_is_old(tmp_path):
     for name in left:
         os.utime(tmp_path / name, (hour_ago, hour_ago))
     (tmp_path / ".0123.unfinished.txt").write_text("somebody's")
+    (tmp_path / ".demo.unfinished").mkdir()
+    os.utime(tmp_path / ".demo.unfinished", (hour_ago, hour_ago))
     remove_abandoned(tmp_path)
-    assert contents(tmp_path) == [".0123.unfinished.txt"]
+    assert contents(tmp_path) == [".0123.unfinished.txt", ".demo.unfinished"]
 
 
 def test_a_file_that_is_still_written_to_is_not_abandoned(tmp_path):

@@ -222,3 +222,15 @@ def test_a_folder_whose_name_is_no_text_is_refused(tmp_path):
     with pytest.raises(InputError, match=r"b\\xff: expected a folder whose name is text in UTF-8"):
         FolderLock(os.fsdecode(folder))
     assert os.listdir(folder) == []
+
+
+def test_access_keys_are_not_told_to_others(tmp_path, monkeypatch):
+    arguments = ["s3://KEY:SECRET@bucket/music?region=a", "--output=s3://KEY:SECRET@b/e", "a@b://"]
+    monkeypatch.setattr("sys.argv", ["mar", "embed", *arguments, "--model=mule"])
+    with FolderLock(tmp_path):
+        (file,) = tmp_path.iterdir()
+        with pytest.raises(InputError) as refused:
+            FolderLock(tmp_path)
+        for told in (file.read_text(), str(refused.value)):
+            assert "SECRET" not in told
+            assert "mar embed s3://bucket/music --output=s3://b/e a@b:// --model=mule" in told

@@ -2,8 +2,8 @@
 
 DIR/tracks/*.flac  DIR/notes/*.flac  tracks.csv  notes.csv
 DIR/train.csv valid.csv labels.txt   for tfrecord_tools.write: families, genres, meters
-DIR/tasks/*.csv           for mar.probe: key, instrument, genre, meter, tempo, pitch
-DIR/audio.m3u             for mar.embed: all tracks and notes
+DIR/tasks/*.csv           for mar probe: key, instrument, genre, meter, tempo, pitch
+DIR/audio.m3u             for mar embed: all tracks and notes
 DIR/README.md             comes last: with it the data set is whole
 """
 

@@ -1,4 +1,4 @@
-"""Writes the page on a miniature: `mar.report`'s, with what there is to say of its six tasks.
+"""Writes the page on a miniature: `mar report`'s, with what there is to say of its six tasks.
 
     python -m examples.miniature.report quickstart --output quickstart/report.html
 

@@ -1,4 +1,4 @@
-"""What there is to say of the miniature's six tasks, on the page of `mar.report`."""
+"""What there is to say of the miniature's six tasks, on the page of `mar report`."""
 
 import csv
 import hashlib

@@ -10,6 +10,7 @@ import logging
 import multiprocessing
 import multiprocessing.connection
 import os
+import pathlib
 import signal
 import subprocess
 import sys
@@ -27,7 +28,7 @@ except ImportError:  # on Windows: no limit of memory
 
 from mar.audio import decode, inspection
 from mar.errors import InputError
-from mar.util.processes import processors
+from mar.util.processes import WITHOUT_WORKING_FOLDER, processors
 
 STALL_SECONDS = 120.0  # without a block
 MEMORY_BYTES = 4 * 2**30  # of address space; music takes a tenth of it, of any length
@@ -38,6 +39,8 @@ _ANSWERS = {
     "estimated_seconds": decode.estimated_seconds,
 }
 _GENERATORS = {"blocks": decode.blocks, "measures": inspection.measured}
+_PACKAGES = str(pathlib.Path(__file__).parents[2])
+_MAIN = f"{WITHOUT_WORKING_FOLDER}; import mar.audio.isolated; mar.audio.isolated.main()"
 _REMEDY = "leave the file out, or convert it: ffmpeg -i FILE -ac 2 -ar 44100 FILE.flac"
 
 
@@ -144,10 +147,10 @@ class IsolatedDecoder:
         # Decoders comment on every damaged frame; the last words of one that crashed are kept.
         self._complaints = tempfile.TemporaryFile()  # noqa: SIM115
         self._process = subprocess.Popen(
-            [sys.executable, "-m", __name__, str(theirs.fileno()), str(MEMORY_BYTES)],
+            [sys.executable, "-c", _MAIN, str(theirs.fileno()), str(MEMORY_BYTES)],
             env={
                 **os.environ,
-                "PYTHONPATH": os.pathsep.join(sys.path),
+                "PYTHONPATH": os.pathsep.join([*filter(None, sys.path), _PACKAGES]),
                 "OPENBLAS_NUM_THREADS": "1",  # there is a decoder per core
                 "MALLOC_ARENA_MAX": "2",  # each takes address space
             },
@@ -318,6 +321,7 @@ def _limit_memory(limit):
     resource.setrlimit(resource.RLIMIT_AS, (limit, most))
 
 
-if __name__ == "__main__":  # the child
+def main() -> None:
+    """The child, which is told its end of the pipe and how much memory it may take."""
     _limit_memory(int(sys.argv[2]))
     _serve(multiprocessing.connection.Connection(int(sys.argv[1])))

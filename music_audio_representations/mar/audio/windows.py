@@ -9,6 +9,8 @@ import numpy as np
 from mar.config import Configurable, Param
 from mar.util.kinds import PositiveFloat
 
+_GROUP_VALUES = 1 << 23  # of the snippets that are yielded together
+
 
 class Windows(Configurable):
     """Windows along an audio's timeline; the defaults are the paper's (section 3).
@@ -105,8 +107,7 @@ class FrameWindows:
             while self._centre(number) < seen and self._start(number) + self.length <= seen:
                 starts.append(self._start(number))
                 number += 1
-            if starts:
-                yield self._snippets(held, offset, starts)
+            yield from self._snippets(held, offset, starts)
             # The last windows are moved inwards to the last frames, which therefore stay.
             kept = max(offset, min(self._start(number), seen - self.length))
             held, offset = held[kept - offset :], kept
@@ -114,8 +115,7 @@ class FrameWindows:
         while number == 0 or self._centre(number) < seen:
             starts.append(min(self._start(number), seen - self.length))
             number += 1
-        if starts:
-            yield self._snippets(held, offset, starts)
+        yield from self._snippets(held, offset, starts)
 
     def _centre(self, number: int) -> int:
         return self.first + number * self.hop
@@ -125,6 +125,13 @@ class FrameWindows:
 
     def _snippets(
         self, held: np.ndarray, offset: int, starts: list[int]
-    ) -> tuple[np.ndarray, np.ndarray]:
-        first = np.array(starts)
-        return first, held[(first - offset)[:, None] + np.arange(self.length)]
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Snippets of frames, of which some are kept, in groups that memory holds."""
+        if not starts:
+            return
+        at_a_time = max(1, _GROUP_VALUES // (self.length * held[0].size))
+        views = np.lib.stride_tricks.sliding_window_view(held, self.length, axis=0)
+        views = np.moveaxis(views, -1, 1)
+        for begin in range(0, len(starts), at_a_time):
+            first = np.array(starts[begin : begin + at_a_time])
+            yield first, views[first - offset]

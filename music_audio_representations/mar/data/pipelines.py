@@ -252,7 +252,7 @@ class SnippetDataset(RecordDataset):
     def _weights(self):
         if self.track_sampling == "uniform":
             return None
-        weights = sampling.label_balance(self.manifest)[self.tracks]
+        weights = sampling.label_balance(self.manifest, self.tracks)
         if not weights.any():
             raise ConfigError(f"{self.records}: no track has a label to be balanced by")
         return weights

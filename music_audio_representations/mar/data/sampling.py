@@ -88,13 +88,17 @@ def of_part(manifest: Manifest, part: str, share: float) -> np.ndarray:
     return validation if part == "validation" else ~validation
 
 
-def label_balance(manifest: Manifest) -> np.ndarray:
-    """Weights of tracks with which each label is drawn equally often, `(tracks,)`.
+def label_balance(manifest: Manifest, tracks: np.ndarray) -> np.ndarray:
+    """Weights of tracks with which each label is drawn equally often, `(n,)`.
 
-    A track's weight is the sum, over its labels, of one over the number of tracks with that label:
-    a label's tracks share one unit among them. A track without labels is never drawn.
+    A track's weight is the sum, over its labels, of one over the number of these tracks with that
+    label: they share one unit among them. A track without labels is never drawn.
+
+    Args:
+        manifest: of the tracks.
+        tracks: `(n,)` rows that are drawn from.
     """
-    return manifest.sum_over_labels(1.0 / np.maximum(manifest.label_counts(), 1))
+    return manifest.sum_over_labels(1.0 / np.maximum(manifest.label_counts(tracks), 1))[tracks]
 
 
 def starts(rng: np.random.Generator, frames: np.ndarray, snippet: int) -> np.ndarray:

@@ -79,12 +79,16 @@ class Duplicates:
         """What it is to embed a file."""
         return changes.embedded(self._kept.known.get(row.path))
 
-    def noted_hash(self, row: Row) -> str | None:
+    def noted_hash(self, item: AudioItem, row: Row) -> str | None:
         """The hash of a file's audio, where the file is as it was when that was noted."""
         earlier = self._kept.known.get(row.path)
-        if earlier is None or not earlier.has_embedding:
+        if earlier is None or not earlier.has_embedding or changes.is_another(item, earlier):
             return None
         return earlier.audio_hash if earlier.state == (row.size, row.mtime_ns) else None
+
+    def check_name(self, item: AudioItem, row: Row) -> None:
+        """See `changes.check_name`."""
+        changes.check_name(item, row.audio_hash, self._kept.known.get(row.path))
 
     def is_first(self, row: Row) -> bool | Row:
         """True: embed it; False: its row comes with that of another; or the finished row."""
@@ -181,18 +185,21 @@ def _of_item(
         return
     path = item.path
     try:
-        row.audio_hash = duplicates.noted_hash(row)
+        row.audio_hash = duplicates.noted_hash(item, row)
         first = None if row.audio_hash is None else duplicates.is_first(row)
         if first is None or first is True:
             with files.on_disk(item) as path:
                 if first is None:
                     row.audio_hash = decoder.audio_hash(path)
+                    duplicates.check_name(item, row)
                     first = duplicates.is_first(row)
                 if first is True:
                     yield from _pieces(embedder(), decoder, path, row)
         if first is False:
             return
         row = first if isinstance(first, Row) else row
+    except changes.TakenError:
+        raise
     except InputError as error:
         row.reason = str(error).removeprefix(f"{decode.shown(path)}: ")
         if size is not None and files.vanished(item):

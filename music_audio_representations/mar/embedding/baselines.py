@@ -69,6 +69,8 @@ class LogMelMean:
         with sklearn.config_context(assume_finite=True):
             for frames in self.front_end.stream_blocks(mono_blocks):
                 scaler.partial_fit(frames)
+        if not hasattr(scaler, "n_samples_seen_"):
+            raise InputError(f"too short for one sample at {self.front_end.sample_rate} Hz")
         seconds = scaler.n_samples_seen_ * self.front_end.hop_seconds
         features = np.concatenate([scaler.mean_, np.sqrt(scaler.var_)]).astype(np.float32)
         yield np.array([seconds / 2], np.float32), features[None]

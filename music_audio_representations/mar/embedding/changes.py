@@ -11,7 +11,7 @@ A track is its audio, not its path, size and time of change:
     taken_up    an earlier version of mar noted less of it, but its embedding
     unchanged   nothing to be done
     gone        not there any more; its embedding stays, marked
-    skipped     neither audio nor called so
+    skipped     not called as audio is, and not named
     failed      could not be embedded
 """
 
@@ -24,6 +24,7 @@ from typing import NamedTuple
 from mar.embedding import files
 from mar.embedding.files import AudioItem
 from mar.embedding.rows import Row
+from mar.errors import InputError
 
 EMBEDDED = ("new", "changed")
 KEPT = ("moved", "copied", "retagged", "returned", "taken_up")
@@ -99,7 +100,7 @@ def plan(
         elif earlier.folder in lost:
             heirs.setdefault(earlier.folder, item.folder)
             todo.append(item)
-        elif not _is_done(item, earlier, is_kept):
+        elif not _is_done(item, earlier, is_kept) or is_another(item, earlier):
             todo.append(item)
     there = {item.key for item in items} - absent
     gone = [
@@ -111,6 +112,36 @@ def plan(
         and files.is_gone(heirs[earlier.folder], path)
     ]
     return Plan(todo, len(mine) - len(todo) - len(absent), gone)
+
+
+def is_another(item: AudioItem, earlier: Known) -> bool:
+    """Whether a file is another one than that which its path stood for, and which is still there.
+
+    Where `A/1.wav` was embedded as `1.wav`, so may be a copy of it, `B/1.wav`, and no other audio.
+    """
+    if earlier.folder in (None, item.folder) or not files.is_there(earlier.folder):
+        return False
+    return not files.is_same(item, earlier.folder)
+
+
+def check_name(item: AudioItem, audio_hash: str | None, earlier: Known | None) -> None:
+    """That the audio of a file may take the place of what its path stood for.
+
+    Raises:
+        TakenError: that is another file's, which is still there.
+    """
+    if earlier is None or not earlier.has_embedding or earlier.audio_hash in (None, audio_hash):
+        return
+    if is_another(item, earlier):
+        raise TakenError(
+            f"{item.path}: the data set has {item.key!r} of {earlier.folder}, which is another "
+            f"file and still there; embed them into different folders, or give the folder above "
+            f"them; where one takes the place of the other, move that away"
+        )
+
+
+class TakenError(InputError):
+    """A file's path stands for another one that is there."""
 
 
 def failed(known: Mapping[str, Known]) -> dict[str, files.State]:

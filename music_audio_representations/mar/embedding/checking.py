@@ -1,4 +1,4 @@
-"""What is wrong with a collection: all that `mar.embed` would take, decoded and not embedded."""
+"""What is wrong with a collection: all that `mar embed` would take, decoded and not embedded."""
 
 import collections
 import concurrent.futures
@@ -52,7 +52,7 @@ class Checked:
 
         `path`, `problems` (their kinds) and `details` (what there is to say of each); and, missing
         where the file could not be decoded, `duration`, `reader`, `sample_rate`, `channels`,
-        `notes`, `damaged_seconds` and `audio_hash` as in the data sets of `mar.embed` (see
+        `notes`, `damaged_seconds` and `audio_hash` as in the data sets of `mar embed` (see
         `mar.embedding.parts`), and `peak`, `channel_peak`, `clipped` and `offset` (see
         `mar.audio.inspection.Measures`). What is several is separated by semicolons.
         """
@@ -201,14 +201,15 @@ def _inspected(items: Iterable[AudioItem], workers: int | None) -> Generator[Che
 
 
 def _inspect(decoder: IsolatedDecoder, item: AudioItem) -> Checked:
-    checked = Checked(item.key)
+    checked, path = Checked(item.key), item.path
     try:
-        checked.audio_hash = decoder.audio_hash(item.path)
-        info, blocks = decoder.measure(item.path)
-        with contextlib.closing(blocks):
-            measures = inspection.combined(blocks)
+        with files.on_disk(item) as path:
+            checked.audio_hash = decoder.audio_hash(path)
+            info, blocks = decoder.measure(path)
+            with contextlib.closing(blocks):
+                measures = inspection.combined(blocks)
     except InputError as error:
-        checked.problems.append(inspection.refusal(error, item.path))
+        checked.problems.append(inspection.refusal(error, path))
     else:
         checked.info, checked.condition, checked.measures = info, decoder.condition, measures
         checked.problems += inspection.problems(measures, decoder.condition)

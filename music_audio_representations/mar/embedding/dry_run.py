@@ -1,4 +1,4 @@
-"""What a run of `mar.embed` would do, as far as headers of files tell it."""
+"""What a run of `mar embed` would do, as far as headers of files tell it."""
 
 import concurrent.futures
 import dataclasses

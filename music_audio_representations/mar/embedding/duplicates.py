@@ -64,7 +64,7 @@ def duplicates(embeddings: "Embeddings", threshold: float = THRESHOLD) -> list[G
         seconds = np.array([durations[path] for path in paths])
         labels, largest = np.arange(len(paths)), np.zeros(len(paths))
         for one, other, distances in _close(embeddings, paths, units, threshold):
-            near = np.abs(seconds[one] - seconds[other]) <= _SECONDS
+            near = ~(np.abs(seconds[one] - seconds[other]) > _SECONDS)  # or nobody knows
             one, other, distances = one[near], other[near], distances[near]
             np.maximum.at(largest, one, distances)
             np.maximum.at(largest, other, distances)

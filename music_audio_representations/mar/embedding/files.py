@@ -239,6 +239,12 @@ def as_bytes(text: str) -> bytes:
     )
 
 
+def place_of(key: str, folder: str) -> bytes:
+    """Where the file of a key is: that of just this name, or else of what `key` made text of."""
+    path = os.path.join(folder, key)
+    return os.fsencode(path) if os.path.lexists(path) else as_bytes(path)
+
+
 def vanished(item: AudioItem) -> bool:
     """Whether a file that was found is not there any more.
 
@@ -276,6 +282,17 @@ def on_disk(item: AudioItem) -> Iterator[str]:
             where = tempfile.gettempdir()
             raise InputError(f"{where}: cannot be written: {error.strerror or error}") from None
         yield file.name
+
+
+def is_same(item: AudioItem, folder: str) -> bool:
+    """Whether what an item's key stands for in another folder is the item's file, or no file."""
+    if item.bucket or storage.is_remote(folder):
+        return False
+    path = os.path.join(folder, item.key)
+    for place in (os.fsencode(path), as_bytes(path)):
+        with contextlib.suppress(OSError):
+            return os.path.samefile(place, item.path)
+    return True
 
 
 def _same(one, other):

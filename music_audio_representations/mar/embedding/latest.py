@@ -22,7 +22,7 @@ class LatestRows:
         latest: of each part, which rows no later one replaces, bool `(rows,)`.
         present: of each part, which of these are of embedded files that are there.
         failures: `{path: reason}` of what could not be embedded, or was skipped.
-        skipped: those of `failures` that were skipped, since they are neither audio nor called so.
+        skipped: those of `failures` that were skipped, as they are not called as audio is.
         gone: paths of files that are not there any more.
     """
 

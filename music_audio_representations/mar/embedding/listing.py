@@ -1,30 +1,32 @@
 """Tracks as people and players read them: text, JSON, CSV, or an M3U playlist."""
 
 import csv
+import io
 import json
 import logging
-import posixpath
+import os
 from collections.abc import Sequence
-from typing import Literal, TextIO
+from typing import Literal
 
 from mar.audio import decode
+from mar.embedding import files
 from mar.embedding.choosing import Neighbour
 
 Format = Literal["text", "json", "csv", "m3u"]
 _LOG = logging.getLogger(__name__)
 
 
-def write(
-    file: TextIO, tracks: Sequence[Neighbour], format: Format, audio: str | None = None
-) -> None:
-    """Writes tracks in their order.
+def listed(tracks: Sequence[Neighbour], format: Format, audio: str | None = None) -> bytes:
+    """Tracks in their order, in UTF-8.
 
     Args:
-        file: is written to.
         tracks: of a data set.
-        format: of a playlist, a name that would not be one line is left out with a warning.
+        format: how.
         audio: folder that the paths are relative to, for a playlist; None for as they are.
     """
+    if format == "m3u":
+        return playlist([files.place_of(track.path, audio or "") for track in tracks])
+    file = io.StringIO()
     if format == "json":
         json.dump([track._asdict() for track in tracks], file, ensure_ascii=False, indent=1)
         file.write("\n")
@@ -32,14 +34,18 @@ def write(
         rows = csv.writer(file, lineterminator="\n")
         rows.writerow(Neighbour._fields)
         rows.writerows((f"{track.similarity:.6f}", track.path) for track in tracks)
-    elif format == "m3u":
-        file.write("#EXTM3U\n")
-        for track in tracks:
-            if len(track.path.splitlines()) > 1:
-                _LOG.warning("%r: not in the playlist, where a name is one line", track.path)
-            else:
-                name = posixpath.join(audio or "", track.path)
-                file.write(f"{'./' * name.startswith('#')}{name}\n")  # else it is a comment
     else:
         for track in tracks:
             file.write(f"{track.similarity:.4f}  {decode.shown(track.path)}\n")
+    return file.getvalue().encode()
+
+
+def playlist(places: Sequence[bytes]) -> bytes:
+    """A playlist of files; a name that is not one line is left out, with a warning."""
+    lines = [b"#EXTM3U"]
+    for place in places:
+        if len(os.fsdecode(place).splitlines()) > 1:
+            _LOG.warning("%r: not in the playlist, where a name is one line", os.fsdecode(place))
+        else:
+            lines.append(b"./" + place if place.startswith(b"#") else place)  # else it is a comment
+    return b"\n".join([*lines, b""])

@@ -31,7 +31,7 @@ class Opened:
         self._parts = parts.open_all(self._folder)
         if not self._parts:
             raise InputError(
-                f"{self._folder}: holds no embeddings (no .parquet file that mar.embed wrote)"
+                f"{self._folder}: holds no embeddings (no .parquet file that mar embed wrote)"
             )
         parts.refuse_mixture(self._parts)
         self._version = parts.version(self._parts)
@@ -74,7 +74,7 @@ class Opened:
 
     @functools.cached_property
     def skipped(self) -> list[str]:
-        """Those of `failures` that are neither audio nor called so, sorted."""
+        """Those of `failures` that were skipped, as they are not called as audio is; sorted."""
         return sorted(self._index.skipped)
 
     @functools.cached_property
@@ -123,7 +123,7 @@ class Opened:
         """Seconds of audio of each embedded file."""
         durations: dict[str, float] = {}
         for batch in self._batches(["duration"]):
-            paths, seconds = batch["path"].to_pylist(), batch["duration"].to_pylist()
+            paths, seconds = batch["path"].to_pylist(), parts.numbers(batch["duration"])
             durations.update(zip(paths, seconds, strict=True))
         return durations
 

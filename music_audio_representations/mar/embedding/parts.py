@@ -10,8 +10,8 @@ import functools
 import hashlib
 import json
 import pathlib
-from collections.abc import Iterator, Sequence
-from typing import Literal
+from collections.abc import Callable, Iterator, Sequence
+from typing import Literal, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -23,13 +23,18 @@ from mar.errors import InputError
 from mar.util import files, plain_data
 from mar.util.kinds import NonNegativeInt, PositiveInt
 
-_TRIES = 10  # to list a folder that changes
+_TRIES = 10  # to list, or to read, a folder that changes
 _UNREADABLE = (OSError, pa.ArrowException, ValueError, KeyError, TypeError)
 _FORM = {
     **{"schema": NonNegativeInt, "written": NonNegativeInt, "dimensions": PositiveInt},
     **{"store": Literal["mean", "timeline"], "format": Literal["parquet", "npz"], "model": str},
 }
+_Result = TypeVar("_Result")
 _NEVER_NULL = ("path", "times", "mean", "timeline")  # of what was embedded; durations others lack
+
+
+class ChangedError(InputError):
+    """Another process replaced a part since it was opened."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,7 +71,7 @@ class Part:
             with pq.ParquetFile(path) as file:
                 footer, schema = file.metadata, file.schema_arrow
             if rows.KEY not in (schema.metadata or {}):
-                raise InputError(f"{path}: not written by mar.embed (no provenance in its schema)")
+                raise InputError(f"{path}: not written by mar embed (no provenance in its schema)")
             provenance = plain_data.parsed(schema.metadata[rows.KEY])
             plain_data.checked({"schema": 1, "written": 0, **provenance}, _FORM, "its provenance")
             number, written = provenance.pop("schema", 1), provenance.pop("written", 0)
@@ -124,10 +129,12 @@ class Part:
                     raise FileNotFoundError
                 yield from file.iter_batches(most, groups, present)
         except FileNotFoundError:
-            raise InputError(f"{self.path}: gone; a run changes its folder: open it anew") from None
+            raise ChangedError(
+                f"{self.path}: gone; a run changes its folder: open it anew"
+            ) from None
         except _UNREADABLE as error:
             raise InputError(
-                f"{self.path}: damaged: {_first_line(error)}; delete it, and run mar.embed again, "
+                f"{self.path}: damaged: {_first_line(error)}; delete it, and run mar embed again, "
                 "which makes what it held"
             ) from None
 
@@ -146,6 +153,18 @@ class Part:
             first += len(batch)
 
 
+def settled(read: Callable[[], _Result]) -> _Result:
+    """What `read` returns, which opens a data set; again, where another process was changing it.
+
+    Raises:
+        ChangedError: so it was every time.
+    """
+    for _ in range(_TRIES - 1):
+        with contextlib.suppress(ChangedError):
+            return read()
+    return read()
+
+
 def merge(path: pathlib.Path, merged: Sequence[Part], written: int) -> None:
     """Writes the rows of parts as one file, whole or not at all, with the columns of today."""
     schema = rows.arrow_schema(merged[-1].provenance, written)
@@ -153,6 +172,11 @@ def merge(path: pathlib.Path, merged: Sequence[Part], written: int) -> None:
         rows.with_columns(batch, schema) for part in merged for batch in part.batches(part.columns)
     )
     rows.write_batches(path, schema, batches)
+
+
+def numbers(column: pa.Array) -> list[float]:
+    """The floats of a column; NaN where it has none."""
+    return column.to_numpy(zero_copy_only=False).tolist()
 
 
 def means(batch: pa.RecordBatch, store: str) -> np.ndarray:

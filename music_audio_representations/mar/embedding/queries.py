@@ -146,7 +146,7 @@ def _moment(
     track: str, duration: float, times: np.ndarray, values: np.ndarray, at: float
 ) -> np.ndarray:
     """The embedding of the window around a time."""
-    if not 0 <= at <= duration:
+    if at < 0 or at > duration:  # which is NaN where nobody knows
         raise InputError(f"{track}: has no moment at {at:g} s: it lasts {duration:.1f} s")
     return values[np.argmin(np.abs(times - at))]
 

@@ -4,8 +4,8 @@ The columns, of which all but `path` and `status` are null
 where they do not apply:
 
     path             key of the file, see `mar.embedding.files`
-    status           ok, failed, skipped (neither audio nor called so), or gone (the file is not
-                     there any more; what was known of it stays)
+    status           ok, failed, skipped (a name without an audio suffix, that was neither named nor
+                     listed), or gone (the file is not there any more; what was known of it stays)
     reason           why not ok
     size             bytes of the file
     mtime_ns         when it was last changed

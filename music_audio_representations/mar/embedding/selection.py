@@ -31,7 +31,7 @@ def select(
         min_seconds: are of at least this duration.
         max_seconds: are of at most this duration.
         labels: have each of these labels.
-        tags: the table that says who has a label: with the columns `path` and `label`, as mar.tag
+        tags: the table that says who has a label: with the columns `path` and `label`, as mar tag
             writes it (where it has `decision`, of labels that are given), or as CSV.
 
     Raises:

@@ -38,7 +38,7 @@ class Timeline(NamedTuple):
 
     Attributes:
         path: of the file.
-        duration: seconds of audio.
+        duration: seconds of audio; NaN where nobody knows, as of imported embeddings.
         times: of the windows' centres, float32 seconds `(windows,)`.
         values: their embeddings, float32 `(windows, dimensions)`.
     """
@@ -50,7 +50,7 @@ class Timeline(NamedTuple):
 
 
 class Embeddings(Opened):
-    """An open data set of embeddings, as `mar.embed` writes it.
+    """An open data set of embeddings, as `mar embed` writes it.
 
     Its index is read at once, embeddings when they are asked for. `len(embeddings)` is the number
     of files that were embedded and are still there, and `path in embeddings` says whether one is.
@@ -138,12 +138,10 @@ class Embeddings(Opened):
         """As `vectors`, of whatever values."""
         in_files = self.provenance["format"] == "npz"
         store = self.provenance["store"]
-        for batch in self._batches([] if in_files else [store], paths):
+        for batch in self._batches(["audio_hash"] if in_files else [store], paths):
             names = batch["path"].to_pylist()
             if in_files:
-                loaded = [
-                    np.atleast_2d(npz.read(self._folder, name, self.dimensions)) for name in names
-                ]
+                loaded = map(np.atleast_2d, self._in_files(batch))
                 matrix = np.stack([values.mean(axis=0) for values in loaded])
             else:
                 matrix = parts.means(batch, store)
@@ -172,22 +170,29 @@ class Embeddings(Opened):
                 f"--store timeline"
             )
         in_files = self.provenance["format"] == "npz"
-        columns = ["duration", "times", *([] if in_files else ["timeline"])]
+        columns = ["duration", "times", "audio_hash" if in_files else "timeline"]
         for batch in self._batches(columns, paths):
-            names, durations = batch["path"].to_pylist(), batch["duration"].to_pylist()
-            if in_files:
-                values = [npz.read(self._folder, name, self.dimensions) for name in names]
-            else:
-                values = parts.timelines(batch)
+            names, durations = batch["path"].to_pylist(), parts.numbers(batch["duration"])
+            values = self._in_files(batch) if in_files else parts.timelines(batch)
             times = [np.array(each, np.float32) for each in batch["times"].to_pylist()]
             for name, centres, embeddings in zip(names, times, values, strict=True):
                 if len(centres) != len(embeddings):
                     raise InputError(
                         f"{self._folder}: {name} has {len(embeddings)} embeddings for "
-                        f"{len(centres)} windows: damaged; delete it, and run mar.embed again"
+                        f"{len(centres)} windows: damaged; delete it, and run mar embed again"
                     )
             self._refuse_nan(names, [each.sum(dtype=np.float64) for each in values])
             yield from map(Timeline, names, durations, times, values)
+
+    def _in_files(self, batch: pa.RecordBatch) -> list[np.ndarray]:
+        """The embeddings of some rows, of `.npz` files of their own."""
+        names = batch["path"].to_pylist()
+        noted = "audio_hash" in batch.schema.names  # which version 0.1.0 did not
+        hashes = batch["audio_hash"].to_pylist() if noted else [None] * len(names)
+        return [
+            npz.read(self._folder, name, self.dimensions, audio_hash)
+            for name, audio_hash in zip(names, hashes, strict=True)
+        ]
 
     def windows(
         self, paths: Sequence[str], folder: str | os.PathLike[str] | None = None

@@ -1,6 +1,7 @@
 """What a data set knows already: of every file, and where the embedding of an audio lies."""
 
 import functools
+import logging
 import os
 import pathlib
 
@@ -11,7 +12,9 @@ from mar.embedding import npz, parts
 from mar.embedding.changes import Known
 from mar.embedding.parts import Part
 from mar.embedding.rows import Row
+from mar.errors import InputError
 
+_LOG = logging.getLogger(__name__)
 _BITS = 40  # of a row's number; a part's stands before them
 _GROUPS = 4  # that stay in memory
 _VALUES = ("mean", "timeline")
@@ -80,12 +83,19 @@ class Stored:
         return None if audio_hash is None else self._place_of.get(audio_hash)
 
     def row(self, place: int) -> Row | None:
-        """The row that lies at a place, with its embedding; None where that is gone."""
+        """The row that lies at a place, with its embedding; None where that is not there any more.
+
+        A shard that began since may have rewritten the part, or the `.npz` file.
+        """
         number, row = divmod(place, 1 << _BITS)
         part = self.opened[number]
         group = int(np.searchsorted(part.group_ends, row, "right"))
         first = int(part.group_ends[group - 1]) if group else 0
-        return self._complete(self._group(number, group).slice(row - first, 1), part.provenance)
+        try:
+            return self._complete(self._group(number, group).slice(row - first, 1), part.provenance)
+        except InputError as error:
+            _LOG.info("%s; what it held is embedded afresh where it is needed", error)
+            return None
 
     def _complete(self, batch: pa.RecordBatch, made: dict) -> Row | None:
         """The one row of a batch."""
@@ -97,7 +107,8 @@ class Stored:
         if made["format"] == "npz":
             if not npz.path_of(self._folder, row.path).exists():
                 return None
-            row.values = np.atleast_2d(npz.read(self._folder, row.path, made["dimensions"]))
+            values = npz.read(self._folder, row.path, made["dimensions"], row.audio_hash)
+            row.values = np.atleast_2d(values)
         elif batch[made["store"]].null_count:
             return None
         elif made["store"] == "mean":

@@ -31,6 +31,10 @@ def tidy(folder: pathlib.Path, dropped: Collection[str] = ()) -> None:
         folder: of the data set.
         dropped: paths whose rows go, and the embeddings that have files of their own.
     """
+    parts.settled(lambda: _tidied(folder, dropped))
+
+
+def _tidied(folder, dropped):
     opened = parts.open_all(folder)
     index = LatestRows(opened)
     kept = [latest.copy() for latest in index.latest]
@@ -121,5 +125,5 @@ def _small(opened: list[Part]) -> list[list[Part]]:
 def _existing(folder):
     folder = pathlib.Path(folder).expanduser()
     if not parts.open_all(folder):
-        raise InputError(f"{folder}: holds no embeddings (no .parquet file that mar.embed wrote)")
+        raise InputError(f"{folder}: holds no embeddings (no .parquet file that mar embed wrote)")
     return folder

@@ -56,7 +56,7 @@ class Writer:
         try:
             remove_abandoned(self.folder)
             upkeep.tidy(self.folder)
-            self._stored = Stored(self.folder)
+            self._stored = parts.settled(lambda: Stored(self.folder))
             for part in self._stored.opened:
                 if differing := difference(part.provenance, provenance):
                     raise InputError(
@@ -99,6 +99,7 @@ class Writer:
         It is on disk after a minute, after the next `flush`, or at the end.
         """
         row = storable(self.provenance, row)
+        self._check_place(row.path)
         with self._guard:
             self._rows[row.path] = row
             self.note(row)
@@ -112,6 +113,16 @@ class Writer:
         ):
             self.flush()
         return row
+
+    def _check_place(self, path: str) -> None:
+        """Raises an InputError where the file of a path is that of another path."""
+        other = path.lstrip("/") if path.startswith("/") else f"/{path}"
+        if self.provenance["format"] == "npz" and other in self.known:
+            raise InputError(
+                f"{self.folder}: {path!r} and {other!r} would both lie in "
+                f"{npz.path_of(self.folder, path)}; embed them into different folders, or as "
+                f"--format parquet"
+            )
 
     def note(self, row: Row) -> None:
         """Notes what became of a file whose row is written by this writer, or by its helpers."""
@@ -130,17 +141,13 @@ class Writer:
             found = self._row(place if place is not None else self._stored.place_of(row.audio_hash))
             if found is None or self.provenance["format"] == "parquet":
                 return found
-            # Another audio may have come under its path since, in whose file the embedding lay.
+            # Another audio may have come under its path since; older .npz do not say which.
             now = self.known[found.path].audio_hash
             return found if now == found.audio_hash else None
 
     def _row(self, place: int | None) -> Row | None:
         """The row that lies at a place; None where it is not there any more."""
-        try:
-            return None if place is None else self._stored.row(place)
-        except InputError as error:  # a shard that began just now rewrote the part
-            _LOG.info("%s; what it held is embedded afresh where it is needed", error)
-            return None
+        return None if place is None else self._stored.row(place)
 
     def leave(self, gone: Collection[str]) -> set[str]:
         """Marks paths whose files are not there any more, and keeps their embeddings.
@@ -218,7 +225,7 @@ def write_part(
     if provenance["format"] == "npz":
         for row in added:
             if row.values is not None and row.times is not None:
-                npz.write(folder, provenance, row.path, row.times, row.values)
+                npz.write(folder, provenance, row.path, row.audio_hash, row.times, row.values)
             elif npz.has_name(row.path):
                 npz.path_of(folder, row.path).unlink(missing_ok=True)
     path = pathlib.Path(folder) / f"part-{name}.parquet"

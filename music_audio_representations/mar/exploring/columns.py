@@ -1,6 +1,6 @@
 """What tracks can be coloured by: what the data set knows of them, and labels from tables or heads.
 
-A table is either wide, a row for each track, or long, as mar.tag writes it: a row for each track
+A table is either wide, a row for each track, or long, as mar tag writes it: a row for each track
 and label. Columns are read when they are asked for.
 """
 

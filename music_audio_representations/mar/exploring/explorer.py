@@ -133,13 +133,13 @@ class Explorer:
         x, y = self._map.place(seed.vector[None])[0].tolist()
         return {"x": x, "y": y, "nearest": self._near(seed.vector, k)}
 
-    def sound(self, row: int) -> tuple[bytes, float]:
-        """Where the file of a track is, and how many seconds it lasts."""
+    def sound(self, row: int) -> tuple[bytes, float | None]:
+        """Where the file of a track is, and how many seconds it lasts, if the data set knows."""
         path = self._path(row)
         place = sound.location(self._embeddings, path, self._sources.audio)
         return place, self._embeddings.row(path)["duration"]
 
-    def export(self, rows: Sequence[int], format: Format, label: str | None) -> str:
+    def export(self, rows: Sequence[int], format: Format, label: str | None) -> bytes:
         """Tracks as a table with the probability of a label, or as a playlist.
 
         Args:
@@ -147,11 +147,9 @@ class Explorer:
             format: of a table, the columns `path` and, with a label, `label` and `probability`.
             label: one that was taught, or None.
         """
-        file = io.StringIO()
         if format == "m3u":
-            places = [os.fsdecode(self.sound(row)[0]) for row in rows]
-            listing.write(file, [Neighbour(1.0, place) for place in places], "m3u")
-            return file.getvalue()
+            return listing.playlist([self.sound(row)[0] for row in rows])
+        file = io.StringIO()
         writer = csv.writer(file, lineterminator="\n")
         if label is None:
             writer.writerows([["path"], *([self._path(row)] for row in rows)])
@@ -159,7 +157,7 @@ class Explorer:
             probabilities = self._taught(label).probabilities
             writer.writerow(["path", "label", "probability"])
             writer.writerows([self._path(r), label, f"{probabilities[r]:.6f}"] for r in rows)
-        return file.getvalue()
+        return file.getvalue().encode()
 
     # ------------------------------------------------------------------------------------- colours
 
@@ -197,7 +195,7 @@ class Explorer:
         return self._taught(label).probabilities
 
     def save(self, name: str, labels: Sequence[str]) -> pathlib.Path:
-        """Writes a head of labels that were taught, for mar.tag; returns its file.
+        """Writes a head of labels that were taught, for mar tag; returns its file.
 
         Raises:
             InputError: the name cannot be that of a file, or there is such a file.

@@ -48,10 +48,18 @@ class Wave:
 
     Args:
         place: of the file.
-        seconds: how long it is.
+        seconds: how long it is; None where the data set does not know.
+
+    Raises:
+        InputError: the data set does not know.
     """
 
-    def __init__(self, place: bytes, seconds: float) -> None:
+    def __init__(self, place: bytes, seconds: float | None) -> None:
+        if seconds is None:
+            raise InputError(
+                f"{shown(place)}: cannot be played as WAV, as its data set does not say how long "
+                f"it is; a browser that plays its format does without"
+            )
         self._place = place
         self._samples = round(seconds * RATE)
 

@@ -34,7 +34,7 @@ def load_model(source: str | os.PathLike[str]) -> keras.Model:
             `.keras` file saved by this package, or `"mule"`: the published weights, downloaded
             once. A `.safetensors` file has the same weights as `mule-torch` keeps them.
             `"hf://user/name@revision"` is any of these files on the Hugging Face Hub, see
-            `mar.util.hub`. The folder of a run of `mar.train` stands for its last checkpoint;
+            `mar.util.hub`. The folder of a run of `mar train` stands for its last checkpoint;
             `"models/run@best"` is the best by validation, `"models/run@12000"` that of step 12,000,
             and so is `"models/run/checkpoints/ckpt-12000"`.
 

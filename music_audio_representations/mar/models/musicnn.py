@@ -206,7 +206,8 @@ def fetch_wheel() -> pathlib.Path:
         with whole(folder / name) as unfinished:
             command = [sys.executable, "-m", "pip", "download", "--no-deps", "--quiet"]
             command += ["--dest", str(unfinished.parent), f"musicnn=={VERSION}"]
-            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            where = unfinished.parent  # where nothing can be taken for one of Python's modules
+            done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=where)
             if done.returncode:
                 raise InputError(
                     f"musicnn=={VERSION}: pip could not download it: {done.stderr.strip()[-300:]}. "

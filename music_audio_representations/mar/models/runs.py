@@ -1,4 +1,4 @@
-"""The models of a run of `mar.train`: those it exported, and those of its checkpoints."""
+"""The models of a run of `mar train`: those it exported, and those of its checkpoints."""
 
 import dataclasses
 import os
@@ -164,7 +164,7 @@ def _description(folder: pathlib.Path) -> tuple[dict, int, dict]:
         plain_data.checked({"frames": frames}, {"frames": PositiveInt}, "a snippet")
         return configuration["model"], frames, front_end
     except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise InputError(f"{path}: not the facts of a run of mar.train ({error!r})") from None
+        raise InputError(f"{path}: not the facts of a run of mar train ({error!r})") from None
 
 
 def _missing(folder: pathlib.Path, which: str | None, steps: list[int]) -> str:

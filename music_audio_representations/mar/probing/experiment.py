@@ -117,6 +117,7 @@ class Probe:
             ConfigError: the probe cannot be trained so.
         """
         require_tensorflow("training")
+        fitting.check_aim(self.task.kind, aim)
         model = pathlib.Path(embeddings.folder).resolve().name if model is None else model
         results.check_name(model)
         embedded = join(self.task, embeddings, allow_missing)

@@ -105,6 +105,19 @@ class Aim:
             raise ConfigError(f"{self.measure}: expected more than 0, at most 1, got {self.value}")
 
 
+def check_aim(kind: str, aim: Aim) -> None:
+    """Raises a ConfigError where a recall is asked of a task of classes.
+
+    Args:
+        kind: of the task.
+        aim: what thresholds are chosen for.
+    """
+    if kind in EXCLUSIVE and aim.measure == "recall":
+        raise ConfigError(
+            "recall: expected a precision for classes, of which each item gets at most one"
+        )
+
+
 def thresholds(
     probabilities: np.ndarray, targets: np.ndarray, exclusive: bool, aim: Aim
 ) -> np.ndarray:
@@ -122,18 +135,11 @@ def thresholds(
 
     Returns:
         float64 `(labels,)`; infinite where no threshold reaches the aim.
-
-    Raises:
-        ConfigError: a recall is asked of classes.
     """
     labels = targets.shape[1]
     if not exclusive:
         return np.array(
             [_threshold(p, t, aim) for p, t in zip(probabilities.T, targets.T, strict=True)]
-        )
-    if aim.measure == "recall":
-        raise ConfigError(
-            "recall: expected a precision for classes, of which each item gets at most one"
         )
     if aim.measure == "f1":
         return np.full(labels, EVEN)
@@ -164,10 +170,7 @@ def rule(kind: str, logits: np.ndarray, targets: np.ndarray, aim: Aim) -> Rule |
         kind: of the task.
         logits: `(items, labels)` of the validation set.
         targets: of these.
-        aim: what the thresholds are chosen for.
-
-    Raises:
-        ConfigError: a recall is asked of classes.
+        aim: what the thresholds are chosen for, see `check_aim`.
     """
     if kind == "regression":
         return None

@@ -30,7 +30,7 @@ class Head:
     """A trained probe, applied.
 
     Args:
-        source: the file; the folder of a run of `mar.probe`, which has it; or its `Parts`.
+        source: the file; the folder of a run of `mar probe`, which has it; or its `Parts`.
 
     Attributes:
         about: what is known of it, see `Parts`.

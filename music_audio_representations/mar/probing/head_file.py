@@ -121,7 +121,7 @@ def read(file: pathlib.Path) -> Parts:
         ) from None
     except (OSError, ValueError, KeyError, TypeError, safetensors.SafetensorError) as error:
         raise InputError(
-            f"{file}: expected a head that mar.probe wrote, got another file or a damaged one: "
+            f"{file}: expected a head that mar probe wrote, got another file or a damaged one: "
             f"{error}"
         ) from None
 

@@ -4,7 +4,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.metrics import precision_recall_fscore_support
 
 from mar.probing.calibration import (
     Rule,
@@ -56,5 +55,14 @@ def by_decision(rule: Rule, logits: np.ndarray, targets: np.ndarray) -> pd.DataF
     probabilities = rule.calibration(logits)
     exclusive = rule.calibration.exclusive
     given = most_probable(probabilities) if exclusive else rule.decide(probabilities)
-    values = precision_recall_fscore_support(targets, given, average=None, zero_division=0)
-    return pd.DataFrame(dict(zip(("precision", "recall", "f1", "support"), values, strict=True)))
+    right, decided, support = (
+        np.count_nonzero(of_label, axis=0) for of_label in (given & (targets > 0), given, targets)
+    )
+    return pd.DataFrame(
+        {
+            "precision": right / np.maximum(decided, 1),
+            "recall": right / np.maximum(support, 1),
+            "f1": 2 * right / np.maximum(decided + support, 1),
+            "support": support,
+        }
+    )

@@ -22,6 +22,7 @@ from sklearn import metrics as sklearn_metrics
 from mar.probing import ranking
 
 QUANTILE = 1.959964  # of the normal distribution, for 95 %
+_AT_A_TIME = 50  # halves that are in memory as floats
 
 
 @dataclasses.dataclass(frozen=True)
@@ -148,7 +149,9 @@ def _score(value, per_label, contributions, halves, bias=0.0):
     """
     items = len(contributions)
     off = contributions - contributions.mean()
-    samples = value + (2.0 * halves.T - 1) @ off / items
+    resamples = range(0, halves.shape[1], _AT_A_TIME)
+    sums = [(2.0 * halves[:, first : first + _AT_A_TIME].T - 1) @ off for first in resamples]
+    samples = value + np.concatenate([[], *sums]) / items
     return Score(float(value), per_label, samples, bias, _freedom(off))
 
 

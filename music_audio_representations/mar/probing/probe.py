@@ -227,11 +227,15 @@ def _items(examples, rows):
 
 
 def _moments(features, rows_per_piece=65536):
-    """Mean and variance of every dimension, float32, in one pass over memory or file."""
+    """Mean and variance of every dimension, float32, in one pass over memory or file.
+
+    The variance of a constant dimension is told as 1, so that it is not divided by: what is silent
+    in training and 0.3 elsewhere is then 0.3, and not millions.
+    """
     scaler = StandardScaler()
     for piece in _pieces(features, rows_per_piece):
         scaler.partial_fit(piece)
-    return scaler.mean_.astype(np.float32), scaler.var_.astype(np.float32)
+    return scaler.mean_.astype(np.float32), np.square(scaler.scale_).astype(np.float32)
 
 
 def _pieces(features, rows):

@@ -170,7 +170,7 @@ class Results:
     """All runs in a folder of results.
 
     Args:
-        folder: as `Result.save` and `mar.probe` fill it.
+        folder: as `Result.save` and `mar probe` fill it.
 
     Attributes:
         folder: the same.
@@ -189,7 +189,7 @@ class Results:
         )
         if not self.runs:
             raise InputError(
-                f"{self.folder}: expected results as TASK/MODEL/SEED/result.json, which mar.probe "
+                f"{self.folder}: expected results as TASK/MODEL/SEED/result.json, which mar probe "
                 f"writes, found none"
             )
 

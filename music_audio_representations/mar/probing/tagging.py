@@ -164,7 +164,7 @@ def spans(timeline: Timeline) -> tuple[np.ndarray, np.ndarray]:
     """
     times = np.asarray(timeline.times, np.float64)
     between = (times[1:] + times[:-1]) / 2
-    duration = max(timeline.duration, times[-1])
+    duration = np.fmax(timeline.duration, times[-1])  # the former may be NaN
     return np.concatenate([[0.0], between]), np.concatenate([between, [duration]])
 
 

@@ -227,9 +227,18 @@ class Manifest:
         hot[rows, self._label_values[np.repeat(starts, counts) + within]] = 1
         return hot
 
-    def label_counts(self) -> np.ndarray:
-        """Number of tracks with each label, int64 `(labels in the vocabulary,)`."""
-        return np.bincount(self._label_values, minlength=len(self.header.vocabulary))
+    def label_counts(self, tracks: np.ndarray | None = None) -> np.ndarray:
+        """Number of tracks with each label, int64 `(labels in the vocabulary,)`.
+
+        Args:
+            tracks: rows that are counted; None for all.
+        """
+        values = self._label_values
+        if tracks is not None:
+            counted = np.zeros(len(self), bool)
+            counted[tracks] = True
+            values = values[np.repeat(counted, np.diff(self._label_starts))]
+        return np.bincount(values, minlength=len(self.header.vocabulary))
 
     def sum_over_labels(self, values: np.ndarray) -> np.ndarray:
         """For each track the sum of `values[label]` over its labels, float64 `(tracks,)`.

@@ -57,17 +57,25 @@ def workers(count: int) -> Iterator[Submit]:
         raises ConfigError or InputError where the probe cannot be trained.
     """
     others, stopped = set(multiprocessing.active_children()), threading.Event()
-    context = multiprocessing.get_context("spawn")
+    context, mine = multiprocessing.get_context("spawn"), threading.local()
     with (
-        concurrent.futures.ProcessPoolExecutor(count, context, _begin) as processes,
+        contextlib.ExitStack() as opened,
         concurrent.futures.ThreadPoolExecutor(count) as threads,
     ):
+
+        def own_process() -> concurrent.futures.ProcessPoolExecutor:
+            """That of this thread; another one where it was killed."""
+            if getattr(mine, "process", None) is None:
+                alone = concurrent.futures.ProcessPoolExecutor(1, context, _begin)
+                mine.process = opened.enter_context(alone)
+            return mine.process
 
         def run(job: Job, began: Callable[[], None]) -> None:
             began()
             try:
-                processes.submit(probe, job).result()
+                own_process().submit(probe, job).result()
             except BrokenProcessPool:
+                mine.process = None
                 if stopped.is_set():
                     raise concurrent.futures.CancelledError from None
                 raise InputError(

@@ -8,8 +8,8 @@
 
 A column `split` (train, valid, test) is used as it is; without it, three fifths are for training,
 one for validation and one for testing, or of few examples all by turns: `mar.tasks.splitting`. With
-a column `artist`, or else `album`, no artist or album is in two parts; `separated_by="folder"`
-keeps the files of a folder (`label/album/file`) together.
+a column `artist`, or else `album`, no artist or album is in two parts, or the table is refused;
+`separated_by="folder"` keeps the files of a folder (`label/album/file`) together.
 """
 
 import os
@@ -20,7 +20,7 @@ from typing import NamedTuple
 from mar.embedding.files import AUDIO
 from mar.errors import ConfigError, InputError
 from mar.tasks import labels, splitting
-from mar.tasks.base import SPLITS, Items, Kind, TaskInfo
+from mar.tasks.base import Items, Kind, TaskInfo
 from mar.tasks.labels import Labelled
 from mar.util import tables, text
 from mar.util.groups import COLUMNS as GROUPS
@@ -129,19 +129,17 @@ def _task(name, table, label_columns, labelled: Labelled, reading, where):
     if separated_by is None and set(label_columns) & set(GROUPS):
         columns = {name: cells for name, cells in columns.items() if name not in GROUPS}
     together = groups(columns, paths, separated_by, where)
+    kind = separated_by or next((name for name in GROUPS if name in columns), "artist")
     folds = None
     if "split" in columns:
         splits = [
             {"validation": "valid", "val": "valid"}.get(part, part) for part in columns["split"]
         ]
-        if separated_by not in (None, "artist"):  # which are checked in every task
-            splitting.check_separated(where, splits, together, separated_by)
+        splitting.check_separated(where, splits, together, kind)
     else:
         pairs = zip(paths, together, strict=True)
         sides = [path if group is None else group for path, group in pairs]
-        splits, folds = splitting.divided(
-            labelled.targets, labelled.classes(), sides, separated_by or "artist", where
-        )
+        splits, folds = splitting.divided(labelled.targets, labelled.classes(), sides, kind, where)
     artists = columns.get("artist")
     known = artists if artists is not None and all(artists) else None
     items = Items(paths, paths, splits, labelled.labels, labelled.targets, known, folds=folds)
@@ -152,7 +150,6 @@ def _task(name, table, label_columns, labelled: Labelled, reading, where):
         protocol="own",
         probe=_PROBES[labelled.kind],
         unit=labelled.unit,
-        disjoint=SPLITS if separated_by in (None, "artist") else (),
     )
 
 

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import numpy as np
 
 from mar.errors import InputError
-from mar.util.groups import Separation
 
 _SEED = 0
 _FOLDS = 5  # of which one is for validation, and one for testing
@@ -19,15 +18,15 @@ def check_separated(
     where: str | os.PathLike[str],
     splits: Sequence[str],
     together: Sequence[str | None],
-    separated_by: Separation,
+    kind: str,
 ) -> None:
-    """Raises an InputError where a group is in two splits of a table."""
+    """Raises an InputError where a group is in two splits of a table; `kind` is what groups are."""
     sides: dict[str, str] = {}
     for group, split in zip(together, splits, strict=True):
         if group is not None and sides.setdefault(group, split) != split:
             raise InputError(
-                f"{where}: expected each {separated_by} in one split, found {group!r} in "
-                f"{sides[group]} and in {split}"
+                f"{where}: expected each {kind} in one split, found {group!r} in "
+                f"{sides[group]} and in {split}; where that is meant, give the column another name"
             )
 
 

@@ -172,8 +172,8 @@ def warm_start(network: keras.Model, source: str) -> None:
     if front_end(model).resolved() != front_end(network).resolved():
         raise ConfigError(
             f"Trainer.initial_weights: {source} expects another front end than that of the "
-            "records; write them with the model's (configs/records/mule.yaml for the published "
-            "weights)"
+            "records; write them with the model's (mar records write --config records/mule for the "
+            "published weights)"
         )
     ours, theirs = ({w.path: w for w in m.weights} for m in (network, model))
     for path in {**ours, **theirs}:

@@ -26,6 +26,12 @@ def check_datasets(trainer: "Trainer") -> None:
         trainer.objective.check(given)
     if dataset.windows != "random":
         raise ConfigError("Trainer.dataset: expected windows: random, got fixed")
+    unused = getattr(dataset, "hard_negatives", 0)
+    if unused and not trainer.objective.hard_negatives(dataset):
+        raise ConfigError(
+            f"Trainer.dataset: expected hard_negatives of 0, as {type(trainer.objective).__name__} "
+            f"has no use for them, got {unused}"
+        )
     frames = trainer.objective.network_frames(dataset)
     for name, probed in _probed(trainer):
         if probed.snippet_frames != frames:
@@ -58,6 +64,8 @@ def check_records(trainer: "Trainer") -> None:
     for name, probed in _probed(trainer):
         _check_header(name, probed, dataset, "front_end")
         check_labels(probed, name)
+    if trainer.probe is not None:
+        _check_header("LinearProbe.test", trainer.probe.test, trainer.probe.train, "vocabulary")
     if validation is None:
         return
     for field in ("front_end", "vocabulary"):

@@ -91,9 +91,13 @@ def scores(
     Args:
         embeddings, labels: `(tracks, dimensions)` and `(tracks, vocabulary)`, learnt from.
         tested, expected: those of other tracks. Labels that none of them has, or all, do not count.
+
+    Returns:
+        `average_precision`, the mean over labels.
     """
     probe = make_pipeline(StandardScaler(), RidgeCV(_PENALTIES))
     predicted = probe.fit(embeddings, labels).predict(tested)
+    predicted = predicted.reshape(expected.shape)  # without an axis where there is one label
     defined = np.ptp(expected, axis=0) > 0
     precision = average_precision_score(
         expected[:, defined], predicted[:, defined], average="macro"

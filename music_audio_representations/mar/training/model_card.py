@@ -14,6 +14,7 @@ from mar.models import runs
 from mar.models.loading import load_model
 from mar.models.runs import BEST_MODEL, BEST_STEP, CARD_FACTS, MODEL, STEPS
 from mar.models.saving import fingerprint, front_end, save, save_waveform_model
+from mar.records.buckets import without_options
 from mar.training import history
 from mar.util.atomic import whole
 
@@ -130,7 +131,7 @@ def facts(
         "tracks": len(manifest),
         "hours": float(manifest.frames.sum() * manifest.header.hop_seconds / 3600),
         "labels": len(manifest.header.vocabulary),
-        "records": str(trainer.dataset.records),
+        "records": without_options(str(trainer.dataset.records)),
         "batch_size": trainer.dataset.batch_size,
         "unit": "pairs" if len(trainer.objective.views) == 2 else "snippets",
         STEPS: trainer.total_steps,

@@ -137,7 +137,7 @@ class ContrastiveObjective(Objective):
 
 
 def check_labels(dataset: RecordDataset, name: str) -> None:
-    """That the records have labels, and that these differ between tracks.
+    """That the records have labels, and that these differ between the tracks that are read.
 
     Raises:
         ConfigError: they do not; it begins with the name of what needs them.
@@ -146,7 +146,7 @@ def check_labels(dataset: RecordDataset, name: str) -> None:
         raise ConfigError(
             f"{name}: expected records with at least one label, got 0 in {dataset.records}"
         )
-    tracks, counts = len(dataset.manifest), dataset.manifest.label_counts()
+    tracks, counts = len(dataset.tracks), dataset.manifest.label_counts(dataset.tracks)
     if not ((counts > 0) & (counts < tracks)).any():
         raise ConfigError(
             f"{dataset.records}: expected labels that differ between tracks, but all {tracks} "

@@ -18,7 +18,7 @@ from mar.data.pipelines import RecordDataset
 from mar.errors import ConfigError
 from mar.models.layers import NFBlock
 from mar.models.projectors import with_head
-from mar.models.runs import CHECKPOINTS
+from mar.models.runs import CARD_FACTS, CHECKPOINTS
 from mar.models.sfnfnet import SfNfNetF0, untrained
 from mar.optim.adam import ScoochAdam
 from mar.optim.average import WeightAverage
@@ -114,6 +114,11 @@ class Trainer(Configurable):
     def __post_init__(self) -> None:
         if self.steps is None and self.optimizer.schedule is None:
             raise ConfigError("Trainer.steps: expected a number, since there is no schedule")
+        if self.steps is None and self.total_steps < 1:
+            raise ConfigError(
+                f"Trainer.steps: expected a number, since the schedule is at its end already: "
+                f"{self.total_steps} steps of it are left"
+            )
         checks.check_datasets(self)
 
     def run(self, folder: str | os.PathLike[str], fresh: bool = False) -> signal.Signals | None:
@@ -159,6 +164,11 @@ class Trainer(Configurable):
             network, model = self.build()
             optimizer = self.optimizer.build(v.value for v in model.trainable_variables)
         anew = fresh or tf.train.latest_checkpoint(checkpoint_folder) is None
+        if anew and not fresh and (folder / CARD_FACTS).exists():
+            raise ConfigError(
+                f"{folder}: holds the model of a run whose checkpoints are gone, so that it cannot "
+                f"be resumed; --fresh sets it aside"
+            )
         if anew and self.initial_weights is not None:
             checkpoints.warm_start(network, self.initial_weights)
         if chief and fresh:

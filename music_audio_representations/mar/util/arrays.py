@@ -29,8 +29,10 @@ def parsed(path: str | os.PathLike[str], data: bytes) -> np.ndarray:
         raise InputError(f"{path}: not a plain .npy array: {error}") from None
 
 
-def read_npz(path: str | os.PathLike[str], names: Sequence[str]) -> list[np.ndarray]:
-    """Arrays of a `.npz` file, which has a checksum of each.
+def read_npz(
+    path: str | os.PathLike[str], names: Sequence[str], optional: Sequence[str] = ()
+) -> list[np.ndarray]:
+    """Arrays of a `.npz` file, which has a checksum of each; those of `optional` that it has last.
 
     Raises:
         FileNotFoundError: there is none.
@@ -39,7 +41,10 @@ def read_npz(path: str | os.PathLike[str], names: Sequence[str]) -> list[np.ndar
     data = files.read(path)
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            members = [archive.getinfo(f"{name}.npy") for name in names]
+            there = set(archive.namelist())
+            wanted = [f"{name}.npy" for name in names]
+            wanted += [name for name in map("{}.npy".format, optional) if name in there]
+            members = [archive.getinfo(name) for name in wanted]
             files.check_size(path, sum(member.file_size for member in members))
             contents = [archive.read(member) for member in members]
     except InputError:

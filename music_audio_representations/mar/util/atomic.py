@@ -97,7 +97,7 @@ def remove_abandoned(folder: str | os.PathLike[str], name: str | None = None) ->
         name: of the file or folder that was being written: for the one process that writes it,
             which need not wait. None removes all that nobody has written to for ten minutes.
     """
-    for unfinished in pathlib.Path(folder).glob(f".*{_MARK}"):
+    for unfinished in pathlib.Path(folder).glob(f".{32 * '[0-9a-f]'}{_MARK}"):
         with contextlib.suppress(FileNotFoundError):  # another process finishes it or removes it
             if name is None:
                 parts = [unfinished, *unfinished.rglob("*")]

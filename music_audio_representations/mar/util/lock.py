@@ -14,6 +14,7 @@ import datetime
 import json
 import os
 import pathlib
+import re
 import shlex
 import socket
 import sys
@@ -205,9 +206,17 @@ def _this_process() -> dict:
         "process": os.getpid(),
         "started": _started(os.getpid()),
         "since": datetime.datetime.now().astimezone().isoformat(" ", "seconds"),
-        "command": shlex.join([pathlib.Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "command": shlex.join([pathlib.Path(sys.argv[0]).name, *map(_shown, sys.argv[1:])]),
         "lock": uuid.uuid4().hex,
     }
+
+
+def _shown(argument: str) -> str:
+    """An argument as others may read it: an address without access keys and options.
+
+    --audio=s3://key:secret@bucket/music?region=a    --audio=s3://bucket/music
+    """
+    return re.sub(r"(\w+://)(?:[^/@]*@)?([^?]*).*", r"\1\2", argument, flags=re.DOTALL)
 
 
 def _place(holder: dict) -> tuple:

@@ -5,6 +5,10 @@ import os
 import signal
 import threading
 
+# Begins a program that Python is given by `-c`: what lies in the working folder, such as
+# `signal.py`, is not taken for a module that is imported.
+WITHOUT_WORKING_FOLDER = "import sys; sys.path[:] = [place for place in sys.path if place]"
+
 
 def processors() -> int:
     """How many processors this process may use."""

@@ -24,7 +24,7 @@ def embeddings(change_format, store):
 
         made = {**small_embeddings.PROVENANCE, "store": store}
         for path, values in timelines.items():
-            npz.write(folder, made, path, np.arange(len(values)), np.float32(values))
+            npz.write(folder, made, path, None, np.arange(len(values)), np.float32(values))
         return folder / "a" / "0.mp3.npz"
 
     def read(path):

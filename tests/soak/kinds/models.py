@@ -126,7 +126,7 @@ kind("checkpoint, data", checked=True)(bundle("data*"))
 
 
 def run_facts(name):
-    """The facts of a run of `mar.train`, whose model is loaded."""
+    """The facts of a run of `mar train`, whose model is loaded."""
 
     def make(folder):
         shutil.copytree(DATA / "earlier" / "run", folder / "run")

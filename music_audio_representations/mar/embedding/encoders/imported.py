@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow.parquet as pq
 
 import mar
-from mar.embedding.changes import Summary, failed
+from mar.embedding.changes import Known, Summary, failed
 from mar.embedding.encoders.address import Address, required
 from mar.embedding.encoders.command import read
 from mar.embedding.files import key
@@ -33,8 +33,8 @@ _UNKNOWN = np.full(1, np.nan, np.float32)  # the time of a vector that stands fo
 def take_over(address: Address, output: str | os.PathLike, store: str, format: str) -> Summary:
     """Brings a data set up to date with a folder of embeddings.
 
-    A file of theirs that is as it was is not read again; what has no embedding of this many
-    dimensions is a row with the reason.
+    A file of theirs that is as it was is not read again, unless something in it failed; what has no
+    embedding of this many dimensions is a row with the reason.
 
     Args:
         address: of the kind "folder".
@@ -77,12 +77,13 @@ def _brought_up_to_date(
 ) -> Summary:
     summary = Summary(failed_before=failed(writer.known))
     known: dict[tuple, list[str]] = collections.defaultdict(list)
+    incomplete = {earlier.folder for earlier in writer.known.values() if earlier.status == "failed"}
     for path, earlier in writer.known.items():
-        if earlier.status == "ok":
+        if earlier.status == "ok" and earlier.folder not in incomplete:
             known[earlier.folder, earlier.state].append(path)
     there: set[str] = set()
     for source in sources:
-        if unchanged := known.get((os.fspath(source.absolute()), _state(source))):
+        if unchanged := known.get((_place(source), _state(source))):
             there.update(unchanged)
             summary.counts["unchanged"] += len(unchanged)
             continue
@@ -90,31 +91,51 @@ def _brought_up_to_date(
             if row.path in there:
                 raise InputError(f"{source}: {row.path} is in another file too; expected it once")
             there.add(row.path)
+            if row.values is not None and _is_known(writer.known.get(row.path), row):
+                summary.counts["unchanged"] += 1
+                continue
             summary.count(writer.add(_of(dimensions, row)))
     left = writer.leave([path for path in writer.known if path not in there])
     summary.counts["gone"] = len(left)
     return summary
 
 
+def _is_known(earlier: Known | None, row: Row) -> bool:
+    """Whether a row was taken over, of the same file of theirs as it was."""
+    if earlier is None or earlier.status != "ok":
+        return False
+    return (earlier.folder, earlier.state) == (row.folder, (row.size, row.mtime_ns))
+
+
 def _rows(folder: pathlib.Path, source: pathlib.Path) -> Iterator[Row]:
     """The rows of one file, each with its embedding or with why it has none."""
     size, mtime_ns = _state(source)
-    row = functools.partial(
-        Row, size=size, mtime_ns=mtime_ns, folder=os.fspath(source.absolute()), change="new"
-    )
-    name = source.relative_to(folder).as_posix()
+    row = functools.partial(Row, size=size, mtime_ns=mtime_ns, folder=_place(source), change="new")
+    name = key(source.relative_to(folder).as_posix())
     try:
         if source.suffix == ".npz":
-            path = name.removesuffix(".npz")
             times, values = read(source, None)
-            yield row(path, "ok", times=times.astype(np.float32), values=_vectors(values))
+            times, values = times.astype(np.float32), _vectors(values)
+            yield row(name.removesuffix(".npz"), "ok", times=times, values=values)
             return
         for batch in pq.ParquetFile(source).iter_batches(columns=_COLUMNS):
-            for given in batch.to_pylist():
-                values = _vectors([given["embedding"]])
-                yield row(key(given["path"]), "ok", times=_UNKNOWN, values=values)
-    except (InputError, ValueError, KeyError, OSError) as error:
+            for number, given in enumerate(batch.to_pylist()):
+                if given["path"] is None:
+                    yield row(f"{name}:{number}", "failed", reason="a row without a path")
+                    continue
+                try:
+                    values = _vectors([given["embedding"]])
+                except (ValueError, TypeError) as error:
+                    yield row(key(given["path"]), "failed", reason=str(error))
+                else:
+                    yield row(key(given["path"]), "ok", times=_UNKNOWN, values=values)
+    except (InputError, ValueError, TypeError, KeyError, OSError) as error:
         yield row(name, "failed", reason=str(error))
+
+
+def _place(source: pathlib.Path) -> str:
+    """Where a file is, as text."""
+    return key(os.fspath(source.absolute()))
 
 
 def _of(dimensions: int, row: Row) -> Row:

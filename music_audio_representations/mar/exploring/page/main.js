@@ -50,8 +50,10 @@ async function go(row) {
   byId("from").disabled = false;
   byId("to").disabled = start === null;
   teaching.ask(row, title(track.path));
-  neighbours = await server.nearest(row, NEIGHBOURS);
-  if (current === row) list(`Sounds like ${title(track.path)}`, neighbours);
+  const nearest = await server.nearest(row, NEIGHBOURS);
+  if (current !== row) return; // another one is chosen now
+  neighbours = nearest;
+  list(`Sounds like ${title(track.path)}`, neighbours);
 }
 
 function list(heading, tracks) {
@@ -102,19 +104,21 @@ function shown() {
 const filter = () => map.filter(found || hidden.size ? shown() : null);
 
 async function search(text) {
-  found = text ? await server.search(text) : null;
+  const rows = text ? await server.search(text) : null;
   if (byId("search").value.trim() !== text) return; // there is a newer one
+  found = rows;
   filter();
   if (!found) return;
   const tracks = await server.names([...found.slice(0, LISTED)]);
+  if (found !== rows) return;
   const more = found.length > LISTED ? `, the first ${LISTED}` : "";
   list(`${found.length.toLocaleString("en")} tracks with “${text}”${more}`, tracks);
 }
 
 async function save(format) {
-  const text = await server.exported(selection, format, format === "csv" ? teaching.active() : null);
+  const file = await server.exported(selection, format, format === "csv" ? teaching.active() : null);
   const link = document.createElement("a");
-  link.href = URL.createObjectURL(new Blob([text], { type: "text/plain" }));
+  link.href = URL.createObjectURL(file);
   link.download = `selection.${format}`;
   link.click();
   URL.revokeObjectURL(link.href);

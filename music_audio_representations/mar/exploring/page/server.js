@@ -31,6 +31,6 @@ export const teach = (label, yes, no) => json("labels", post({ label, yes, no })
 export const probabilities = (label) => floats(`probabilities?label=${part(label)}`);
 export const save = (name, labels) => json("heads", post({ name, labels }));
 export const exported = async (rows, format, label) =>
-  (await ask("export", post({ rows, format, label }))).text();
+  (await ask("export", post({ rows, format, label }))).blob();
 export const search = async (text) =>
   new Uint32Array(await (await ask(`search?text=${part(text)}`)).arrayBuffer());
