@@ -68,10 +68,10 @@ BARE = (
 REASONS: dict[tuple[str, str], str] = {
     ("forward-float32", "matrix products"): (
         "With AVX-512, and by the processor's time of one thread, it is 70 %: nine tenths go into "
-        "convolutions, which themselves come to four fifths of the limit; the exact GELU takes 6 %, "
-        "standardising the weights 3 %. Weights as constants would gain 5 % of the time, and take 2.3 GB more "
-        "memory. On the clock the share is less, and less still on a machine that does other work: "
-        "each of the 700 operations waits for the later of the threads."
+        "convolutions, which themselves come to four fifths of the limit; the exact GELU takes "
+        "6 %, standardising the weights 3 %. Weights as constants would gain 5 % of the time, and "
+        "take 2.3 GB more memory. On the clock the share is less, and less still on a machine that "
+        "does other work: each of the 700 operations waits for the later of the threads."
     ),
     ("one-file", "mule-torch"): (
         "9 of the 33 s are TensorFlow's own import. The exported model, without it, takes less "
