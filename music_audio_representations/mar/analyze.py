@@ -38,7 +38,7 @@ def main(argv: list[str]) -> int:
     cli.check_config()
     from mar.embedding import files
 
-    items = [item for item in files.find(inputs) if item.expected]
+    items = [item for item in files.on_disks(files.find(inputs)) if item.expected]
     if not items:
         raise InputError(f"{inputs}: hold no audio files")
     if FLAGS.output_folder is not None:

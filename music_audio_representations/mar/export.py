@@ -56,7 +56,7 @@ def main(argv: list[str]) -> None:
     from mar.probing.head import Head
 
     windows = Windows.load(FLAGS.config, FLAGS.set)
-    audio = [item.path for item in files.find(FLAGS.audio) if item.expected]
+    audio = [item.path for item in files.on_disks(files.find(FLAGS.audio)) if item.expected]
     plan = exporting.Plan(
         load_model(FLAGS.model),
         windows,

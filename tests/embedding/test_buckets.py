@@ -10,6 +10,7 @@ import soundfile
 from moto.server import ThreadedMotoServer
 
 from helpers.processes import run_python
+from helpers.resources import ROOT
 from helpers.signals import music
 from mar.audio.isolated import IsolatedDecoder
 from mar.embedding import checking, files, mirror, upkeep
@@ -237,3 +238,16 @@ def test_a_bucket_is_checked_as_its_files_are(library, client, address):
     assert checked == local
     assert {path: bool(problems) for path, problems in checked}["a.flac"]
     assert sum(bool(problems) for _, problems in checked) < len(checked)
+
+
+def test_what_reads_no_buckets_says_so(library, client, address, tmp_path):
+    config = ROOT / "configs" / "embed" / "timeline.yaml"
+    commands = (
+        ("mar.analyze", "--config", config, "--output_folder", tmp_path / "npy", "-i"),
+        ("mar.export", "--model", "mule", "--output", tmp_path / "x.onnx", "--audio"),
+    )
+    for command in commands:
+        process = run_python("-m", *command, address("songs"))
+        assert process.returncode == 1
+        assert "expected a file on a disk; copy it there first" in process.stderr
+        assert "secret" not in process.stderr

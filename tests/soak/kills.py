@@ -35,6 +35,10 @@ def finished(command, output, inputs):
     return "" if process.returncode == 0 else f"exit code {process.returncode}: {printed[-2000:]}"
 
 
+class BadEndError(Exception):
+    """A command that was sent a signal did not end as it should."""
+
+
 def interrupted(command, output, inputs, seconds, how):
     """Starts a command and ends it after so many seconds; returns whether it was still at work."""
     process = start_python(*command.arguments(inputs, output), stderr=subprocess.STDOUT)
@@ -49,7 +53,7 @@ def interrupted(command, output, inputs, seconds, how):
         process.send_signal(getattr(signal, how))
     printed, _ = process.communicate()
     if process.returncode not in ENDED:
-        raise RuntimeError(f"{how}: exit code {process.returncode}: {printed[-2000:]}")
+        raise BadEndError(f"{how}: exit code {process.returncode}: {printed[-2000:]}")
     return was_at_work
 
 
@@ -61,7 +65,7 @@ def disturbed(command, inputs, folder, seconds, rng, most):
         try:
             if interrupted(command, output, inputs, rng.uniform(0, seconds), how):
                 met[how] += 1
-        except RuntimeError as error:
+        except BadEndError as error:
             return met, str(error)
     return met, finished(command, output, inputs) or command.difference(output)
 

@@ -94,6 +94,18 @@ def find(inputs: Sequence[str]) -> list[AudioItem]:
     return [items[key] for key in sorted(items)]
 
 
+def on_disks(items: Sequence[AudioItem]) -> Sequence[AudioItem]:
+    """The items.
+
+    Raises:
+        InputError: one lies in a bucket.
+    """
+    for item in items:
+        if item.bucket:
+            raise InputError(f"{item.path}: expected a file on a disk; copy it there first")
+    return items
+
+
 def named(folder: str, names: Iterable[str]) -> list[AudioItem]:
     """Files by the names that they have in a folder."""
     place = _text(folder)
