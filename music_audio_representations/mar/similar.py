@@ -73,9 +73,7 @@ def main(argv: list[str]) -> None:
             among=among,
             diverse=FLAGS.diverse,
         )
-    sys.stdout.flush()
-    sys.stdout.buffer.write(listing.listed(tracks, FLAGS.format, FLAGS.audio))
-    sys.stdout.buffer.flush()
+    listing.write(sys.stdout, tracks, FLAGS.format, FLAGS.audio)
 
 
 def _way(tracks: Sequence[str]) -> tuple[str, str] | None:

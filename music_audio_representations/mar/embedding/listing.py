@@ -1,12 +1,11 @@
 """Tracks as people and players read them: text, JSON, CSV, or an M3U playlist."""
 
 import csv
-import io
 import json
 import logging
 import os
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, TextIO
 
 from mar.audio import decode
 from mar.embedding import files
@@ -16,18 +15,23 @@ Format = Literal["text", "json", "csv", "m3u"]
 _LOG = logging.getLogger(__name__)
 
 
-def listed(tracks: Sequence[Neighbour], format: Format, audio: str | None = None) -> bytes:
-    """Tracks in their order, in UTF-8.
+def write(
+    file: TextIO, tracks: Sequence[Neighbour], format: Format, audio: str | None = None
+) -> None:
+    """Writes tracks in their order; a playlist in the bytes that names have.
 
     Args:
+        file: is written to.
         tracks: of a data set.
         format: how.
         audio: folder that the paths are relative to, for a playlist; None for as they are.
     """
     if format == "m3u":
-        return playlist([files.place_of(track.path, audio or "") for track in tracks])
-    file = io.StringIO()
-    if format == "json":
+        file.flush()
+        places = [files.place_of(track.path, audio or "") for track in tracks]
+        file.buffer.write(playlist(places))
+        file.buffer.flush()
+    elif format == "json":
         json.dump([track._asdict() for track in tracks], file, ensure_ascii=False, indent=1)
         file.write("\n")
     elif format == "csv":
@@ -37,7 +41,6 @@ def listed(tracks: Sequence[Neighbour], format: Format, audio: str | None = None
     else:
         for track in tracks:
             file.write(f"{track.similarity:.4f}  {decode.shown(track.path)}\n")
-    return file.getvalue().encode()
 
 
 def playlist(places: Sequence[bytes]) -> bytes:
