@@ -300,10 +300,8 @@ def is_same(item: AudioItem, folder: str) -> bool:
     """Whether what an item's key stands for in another folder is the item's file, or no file."""
     if item.bucket or storage.is_remote(folder):
         return False
-    path = os.path.join(folder, item.key)
-    for place in (os.fsencode(path), as_bytes(path)):
-        with contextlib.suppress(OSError):
-            return os.path.samefile(place, item.path)
+    with contextlib.suppress(OSError):
+        return os.path.samefile(place_of(item.key, folder), item.path)
     return True
 
 

@@ -36,10 +36,10 @@ def location(embeddings: "Embeddings", path: str, audio: str | os.PathLike | Non
         raise InputError(f"{shown(path)}: it was not noted where it is; --audio FOLDER says so")
     if storage.is_remote(folder):
         raise InputError(f"{shown(path)}: lies in a bucket; --audio FOLDER names a copy on a disk")
+    place = files.place_of(path, folder)
+    if os.path.isfile(place):
+        return place
     name = os.path.join(folder, path)
-    for place in (os.fsencode(name), files.as_bytes(name)):
-        if os.path.isfile(place):
-            return place
     raise InputError(f"{shown(name)}: there is no such file any more; --audio says if it was moved")
 
 

@@ -145,17 +145,13 @@ class Probe:
         }
         if embedded.folds is not None:
             facts |= repeats.facts(embedded.folds, facts, kind)
-        per_label = results.by_label(tested.scores, labels)
         rule = tested.rule
         if rule is not None:
             facts["decisions"] = judge(rule, tested.said, tested.targets, labels, aim)
-            decided = by_decision(rule, tested.said, tested.targets)
-            ranked = per_label.drop(columns="precision", errors="ignore")
-            per_label = pd.concat([ranked, decided], axis=1)
         predictions = tested.layers.predictions(tested.said).astype(np.float32)
         return Result(
             facts,
-            per_label,
+            _per_label(tested, labels),
             Predictions(np.array(embedded.ids("test")), tested.targets, predictions),
             mlp,
             tested.network,
@@ -313,6 +309,15 @@ class _Tested(NamedTuple):
     training_rows: int
     seconds: float
     curve: pd.DataFrame | None
+
+
+def _per_label(tested: _Tested, labels: list[str]) -> pd.DataFrame:
+    """A row for each label: its scores, and how good what is decided is, where that is."""
+    ranked = results.by_label(tested.scores, labels)
+    if tested.rule is None:
+        return ranked
+    decided = by_decision(tested.rule, tested.said, tested.targets)
+    return pd.concat([ranked.drop(columns="precision", errors="ignore"), decided], axis=1)
 
 
 def _shipped_configuration(task: Task) -> pathlib.Path:
