@@ -312,6 +312,8 @@ def _growth(axes: Axes, sizes: list[float], values: list[float], unit: str) -> N
 
 
 def _seconds(seconds: float) -> str:
+    if seconds >= 1000:
+        return f"{seconds:,.0f} s"
     return f"{seconds:.3g} s" if seconds >= 1 else f"{1e3 * seconds:.3g} ms"
 
 
