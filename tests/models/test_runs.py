@@ -9,6 +9,7 @@ import pytest
 import soundfile
 
 import mar
+from helpers import training_runs
 from helpers.processes import run_python
 from helpers.resources import DATA
 from mar.audio.logmel import standardize
@@ -17,6 +18,7 @@ from mar.models.saving import fingerprint
 from mar.training.checkpoints import Checkpoints, state
 
 EARLIER = DATA / "earlier"
+SOON_TRACED = json.dumps({training_runs.TwoBlocks.__name__: {"width": 0.05}})
 BACKEND_SCRIPT = """
 import sys, mar
 from mar.models.saving import fingerprint
@@ -43,8 +45,9 @@ def stopped(tmp_path_factory):
 def finished(tmp_path_factory):
     """A run with checkpoints of steps 1 to 3; that of step 1 passes for the best."""
     folder = tmp_path_factory.mktemp("finished") / "run"
-    assert trainer(checkpoint_every=1, keep=2, steps=3).run(folder) is None
-    assert trainer(checkpoint_every=1, steps=1).run(folder.parent / "short") is None
+    shared = {"model": SOON_TRACED, "checkpoint_every": 1, "keep": 2}
+    assert trainer(**shared, steps=3).run(folder) is None
+    assert trainer(**shared, steps=1).run(folder.parent / "short") is None
     (folder / "checkpoints" / "best").mkdir()
     for path in (folder.parent / "short" / "checkpoints").glob("ckpt-1.*"):
         shutil.copy(path, folder / "checkpoints" / "best")
