@@ -74,10 +74,13 @@ def test_every_row_is_a_recipe_of_as_many_snippets(scale, row):
     assert changed.dataset.records == paper.dataset.records
 
 
-def test_the_quickstarts_recipe_is_the_row_that_was_chosen():
-    sets = [f"{path}={json.dumps(v)}" for path, v in ROWS["together_lowest_rate"].items()]
-    chosen = Trainer.load(ablation.CONFIGS / "quickstart" / "contrastive_paper.yaml", sets)
-    assert Trainer.load(ablation.CONFIGS / "quickstart" / "contrastive.yaml") == chosen
+@pytest.mark.parametrize(
+    ("scale", "row"), [("quickstart", "together_lowest_rate"), ("miniature", "far_pairs")]
+)
+def test_a_recipe_is_the_row_that_was_chosen(scale, row):
+    sets = [f"{path}={json.dumps(value)}" for path, value in ROWS[row].items()]
+    chosen = Trainer.load(ablation.CONFIGS / scale / "contrastive_paper.yaml", sets)
+    assert Trainer.load(ablation.CONFIGS / scale / "contrastive.yaml") == chosen
 
 
 def test_an_unknown_row_is_refused(tmp_path):
