@@ -74,10 +74,10 @@ def main(argv: list[str]) -> int:
         raise ConfigError(f"--model: expected one for each of {FLAGS.embeddings}; leave it out")
     models = [pathlib.Path(folder).resolve().name for folder in FLAGS.embeddings]
     models = [*map(printable, models if FLAGS.model is None else [FLAGS.model])]
-    _check_distinct("embeddings", FLAGS.embeddings, models)
+    cli.check_distinct("embeddings", FLAGS.embeddings, models)
     opened = [Embeddings(folder) for folder in FLAGS.embeddings]
     tasks = [Task(name, FLAGS.metadata, **cli.own_task()) for name in FLAGS.task]
-    _check_distinct("task", FLAGS.task, [task.name for task in tasks])
+    cli.check_distinct("task", FLAGS.task, [task.name for task in tasks])
 
     from mar.probing import results
     from mar.probing.head_file import FILE
@@ -130,17 +130,6 @@ def _curve():
     if wrong := [size for size in FLAGS.curve if not (size.isdecimal() and int(size))]:
         raise ConfigError(f"--curve: expected numbers from 1 on, such as 5,10,20, got {wrong}")
     return [*map(int, FLAGS.curve)]
-
-
-def _check_distinct(flag, given, names):
-    """Refuses what would be written into one folder."""
-    for name in names:
-        if names.count(name) > 1:
-            alike = [path for path, other in zip(given, names, strict=True) if other == name]
-            raise ConfigError(
-                f"--{flag}: {' and '.join(alike)} are both called {name}, and so would their "
-                f"results be; rename one, or give them to commands with another --output"
-            )
 
 
 if __name__ == "__main__":

@@ -67,10 +67,9 @@ def _item_map(tasks: list) -> dict:
     from mar.embedding.store import Embeddings
     from mar.reporting import item_map
 
-    embeddings = {
-        printable(pathlib.Path(folder).resolve().name): Embeddings(folder)
-        for folder in FLAGS.embeddings
-    }
+    names = [printable(pathlib.Path(folder).resolve().name) for folder in FLAGS.embeddings]
+    cli.check_distinct("embeddings", FLAGS.embeddings, names)
+    embeddings = dict(zip(names, map(Embeddings, FLAGS.embeddings), strict=True))
     return item_map.of_tasks(tasks, embeddings, FLAGS.audio)
 
 

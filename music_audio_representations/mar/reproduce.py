@@ -25,7 +25,7 @@ from mar.embedding.encoders import address as addresses
 from mar.errors import ConfigError
 from mar.util import cli
 from mar.util.backends import require_tensorflow
-from mar.util.names import printable
+from mar.util.names import check_folder, printable
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("audio", None, "File that says where which collection's audio lies.")
@@ -59,6 +59,8 @@ def main(argv: list[str]) -> int:
         cli.say(f"{FLAGS.audio}: written; say in it where the audio lies, then run this again")
         cli.summarize(template=FLAGS.audio)
         return 0
+    name = printable(FLAGS.name or _name_of(FLAGS.model))
+    check_folder("--name", name)
     places = collections.read(FLAGS.audio)
     if addresses.of_embeddings(FLAGS.model) is not None:
         if shard != (0, 1) or FLAGS.ray_address:
@@ -74,7 +76,7 @@ def main(argv: list[str]) -> int:
     request = Request(
         pathlib.Path(FLAGS.output),
         FLAGS.model,
-        printable(FLAGS.name or _name_of(FLAGS.model)),
+        name,
         places,
         tasks,
         choice,

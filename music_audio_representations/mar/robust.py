@@ -102,8 +102,15 @@ def _heads(tasks, embedder):
         name = head.about["task"]
         if name not in tasks:
             raise ConfigError(f"--head {source}: expected --task {name}, got {', '.join(tasks)}")
+        task = tasks[name]
+        if (head.kind, [*head.labels]) != (task.kind, [*task.labels]):
+            raise ConfigError(
+                f"--head {source}: expected a head of the labels of --task {name} "
+                f"({task.kind}: {', '.join(task.labels)}), got one of others "
+                f"({head.kind}: {', '.join(head.labels)})"
+            )
         head.check(embedder.provenance, "the model's embeddings")
-        heads[name] = head, tasks[name]
+        heads[name] = head, task
     return heads
 
 

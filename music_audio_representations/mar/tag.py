@@ -187,7 +187,9 @@ def _embeddings(heads, inputs, shard):
     windows = ("window_seconds", "hop_seconds", "first_centre_seconds")
     needs_windows = FLAGS.timeline or any(head.reads_windows for head in heads.values())
     settings = {
-        "windows": {"Windows": {name: made[name] for name in windows if made.get(name)}},
+        "windows": {
+            "Windows": {name: made[name] for name in windows if made.get(name) is not None}
+        },
         "store": "timeline" if needs_windows else "mean",
         **({"precision": made["precision"]} if "precision" in made else {}),
     }

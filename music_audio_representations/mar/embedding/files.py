@@ -13,6 +13,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from mar.errors import InputError
 from mar.records import buckets, storage
 from mar.util import tables, text
+from mar.util.files import walk
 from mar.util.names import spelled
 
 STDIN = "-"
@@ -120,13 +121,7 @@ def _in_folder(root):
         return AudioItem(key(os.path.relpath(path, root)), path, expected, place)
 
     closed: list[OSError] = []
-    seen = set()
-    for folder, folders, files in os.walk(root, onerror=closed.append, followlinks=True):
-        status = os.stat(folder)
-        if (status.st_dev, status.st_ino) in seen:  # a link to a folder above
-            folders.clear()
-            continue
-        seen.add((status.st_dev, status.st_ino))
+    for folder, folders, files in walk(root, closed.append):
         if _is_audio(folder) and not folders and not files:
             yield item(folder, expected=True)
         folders[:] = sorted(name for name in folders if not name.startswith("."))

@@ -31,8 +31,14 @@ def score_again(run: Run, resamples: int = 1000, seed: int = 0) -> Tested:
         seed: of them.
 
     Raises:
-        InputError: its predictions cannot be read.
+        InputError: its predictions cannot be read, or are of the first of several repetitions,
+            while its scores are means over them.
     """
+    if (repeats := (run.facts.get("turns") or {}).get("repeats", 1)) > 1:
+        raise InputError(
+            f"{run.task}, {run.model}: its few items were tested {repeats} times over; such scores "
+            f"are not compared item by item"
+        )
     ids, targets, predictions = run.predictions()
     scores = metrics.evaluate(
         run.facts["kind"], targets, predictions, run.facts["labels"], resamples, seed

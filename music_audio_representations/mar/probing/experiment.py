@@ -27,7 +27,7 @@ from mar.probing.fitting import Aim
 from mar.probing.floor import floor_facts, vote
 from mar.probing.head import Head
 from mar.probing.head_file import Parts
-from mar.probing.joining import EmbeddedTask, join
+from mar.probing.joining import EmbeddedTask, hashes_of_items, join
 from mar.probing.judging import by_decision, judge
 from mar.probing.mlp import MLP
 from mar.probing.outputs import check_loss
@@ -40,6 +40,7 @@ from mar.util import shipped
 from mar.util.atomic import make_folder
 from mar.util.backends import require_tensorflow
 from mar.util.lock import FolderLock
+from mar.util.names import check_folder
 
 logger = logging.getLogger(__name__)
 
@@ -119,7 +120,7 @@ class Probe:
         require_tensorflow("training")
         fitting.check_aim(self.task.kind, aim)
         model = pathlib.Path(embeddings.folder).resolve().name if model is None else model
-        results.check_name(model)
+        check_folder("model", model)
         embedded = join(self.task, embeddings, allow_missing)
         settings = _Settings(trials, search_dropout, seed, resamples, aim, tuple(curve))
         with _folder(scratch) as folder:
@@ -276,9 +277,10 @@ class Probe:
         return self._evaluate(mlp, network, validation)[self.task.metrics[0]]
 
     def _study_name(self, embedded: EmbeddedTask, seed: int, dropout: bool) -> str:
-        """Of a search: all that its trials depend on. Studies of version 0.1 are not resumed."""
+        """Of a search: all that its trials depend on; earlier versions' are not resumed."""
         settings = [self.mlp.hash(), self._batch_size(self.mlp), self.task.hash(), dropout]
-        parts = [*settings, embedded.embeddings.provenance, embedded.paths, seed]
+        items = embedded.paths, hashes_of_items(embedded.embeddings, embedded.paths)
+        parts = [*settings, embedded.embeddings.provenance, *items, seed]
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 

@@ -11,6 +11,7 @@ import contextlib
 import dataclasses
 import os
 import re
+import zlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -61,7 +62,7 @@ def fields(heads: Mapping[str, Head], asked: Sequence[str] = ()) -> dict[str, st
         standard[task] = field
     named: dict[str, str] = {}
     for task in heads:
-        field = standard.get(task) or OWN + re.sub(r"[^A-Z0-9]+", "_", task.upper())
+        field = standard.get(task) or _own_field(task)
         if field in named.values():
             other = next(name for name, taken in named.items() if taken == field)
             raise ConfigError(
@@ -70,6 +71,16 @@ def fields(heads: Mapping[str, Head], asked: Sequence[str] = ()) -> dict[str, st
             )
         named[task] = field
     return named
+
+
+def _own_field(task: str) -> str:
+    """`MAR_` and the task's name in what Vorbis comments allow.
+
+    Where letters are lost of it, a checksum keeps it apart from others.
+    """
+    name = re.sub(r"[^A-Z0-9]+", "_", task.upper())
+    is_lossy = any(character.isalnum() and not character.isascii() for character in task)
+    return OWN + name + (f"_{zlib.crc32(task.encode()):08X}" if is_lossy else "")
 
 
 def wanted(

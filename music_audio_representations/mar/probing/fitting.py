@@ -106,7 +106,7 @@ class Aim:
 
 
 def check_aim(kind: str, aim: Aim) -> None:
-    """Raises a ConfigError where a recall is asked of a task of classes.
+    """Raises a ConfigError where a recall is asked of a task of classes, or either of values.
 
     Args:
         kind: of the task.
@@ -116,6 +116,8 @@ def check_aim(kind: str, aim: Aim) -> None:
         raise ConfigError(
             "recall: expected a precision for classes, of which each item gets at most one"
         )
+    if kind == "regression" and aim.measure != "f1":
+        raise ConfigError(f"{aim.measure}: expected none for values, which are not decided on")
 
 
 def thresholds(

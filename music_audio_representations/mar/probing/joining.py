@@ -1,6 +1,7 @@
 """Which embeddings belong to a task's items, and what a probe is given of them."""
 
 import dataclasses
+import hashlib
 import logging
 import pathlib
 from collections.abc import Sequence
@@ -8,6 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 import psutil
 
+from mar.embedding.encoders import imported
 from mar.embedding.store import Embeddings
 from mar.errors import InputError
 from mar.probing.probe import Examples
@@ -20,6 +22,20 @@ _COPIES = 2.2  # of the features: read, and on the device
 _SHOWN = 5  # of the items without an embedding
 
 logger = logging.getLogger(__name__)
+
+
+def hashes_of_items(embeddings: Embeddings, paths: Sequence[str | None]) -> list[str | None]:
+    """What tells the embeddings of items, made in one way: those of their audio, where known.
+
+    Args:
+        embeddings: the open folder of embeddings.
+        paths: which embedded path is each item's, None where none is.
+    """
+    if embeddings.provenance.get("interface") == imported.INTERFACE:
+        there = [path for path in paths if path is not None and path in embeddings]
+        return [hashlib.sha256(embeddings.means(there).tobytes()).hexdigest()]
+    hashes = embeddings.audio_hashes()
+    return [hashes.get(path or "") for path in paths]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -171,7 +171,7 @@ def _freedom(off):
 
 
 def average_precision(targets: np.ndarray, scores: np.ndarray) -> np.ndarray:
-    """scikit-learn's average precision per label `(labels,)`; NaN where no item is positive."""
+    """scikit-learn's average precision per label `(labels,)`; NaN where all items are alike."""
     return _per_label(sklearn_metrics.average_precision_score, targets, scores)
 
 

@@ -61,7 +61,7 @@ class Result:
         address = facts["task"], facts["model"], facts["items_sha256"]
         with results.writing(folder, *address) as place:
             run = place / str(facts["seed"])
-            with whole(run) as unfinished:
+            with whole(run, replaces=True) as unfinished:
                 unfinished.mkdir()
                 self.mlp.write(unfinished / "config.yaml")
                 self.head.save(unfinished / FILE)
@@ -70,8 +70,6 @@ class Result:
                     if table is not None:
                         table.to_csv(unfinished / f"{name}.csv", index=False, lineterminator="\n")
                 pictures.write(unfinished, facts, self.predictions, self.trials, self.curve)
-                if run.exists():  # a folder can take no other's name; this goes with the unfinished
-                    os.replace(run, unfinished.with_name("replaced"))
             runs = list(map(results.read_run, results.run_folders(folder, facts["task"])))
             published.write_tables(runs, place.parent)
             return results.read_run(run)

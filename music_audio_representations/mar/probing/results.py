@@ -32,6 +32,7 @@ from mar.probing.facts import SCORE, check_facts
 from mar.util import arrays, plain_data
 from mar.util.atomic import make_folder, remove_abandoned, whole
 from mar.util.lock import FolderLock
+from mar.util.names import check_folder
 
 COLUMNS = (
     *("task", "protocol", "model", "pooling", "seed", "part"),
@@ -249,12 +250,6 @@ def read_run(folder: str | os.PathLike) -> Run:
     return Run(folder, facts, _read_per_label(folder / "per_label.csv", facts["labels"]))
 
 
-def check_name(model: str) -> None:
-    """Raises an InputError unless a model's name can be that of a folder."""
-    if model in ("", ".", "..") or "/" in model:
-        raise InputError(f"model: expected a name, which becomes a folder's, got {model!r}")
-
-
 def prepare(folder: str | os.PathLike, task: str, model: str, items_sha256: str) -> pathlib.Path:
     """Makes the folder of the runs of a model on a task: see `writing`."""
     with writing(folder, task, model, items_sha256) as place:
@@ -280,7 +275,7 @@ def writing(
     Raises:
         InputError: it cannot be made, or the folder of results holds what does not go with it.
     """
-    check_name(model)
+    check_folder("model", model)
     refuse_earlier_layout(folder)
     place = pathlib.Path(folder) / task / model
     make_folder(place)

@@ -10,6 +10,7 @@ import copy
 import logging
 import math
 import os
+import urllib.parse
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
@@ -149,7 +150,10 @@ def search(
 
     with _quiet(), _kept_in(file):
         study = optuna.create_study(
-            storage=f"sqlite:///{file}", study_name=name, direction="maximize", load_if_exists=True
+            storage=f"sqlite:///{urllib.parse.quote(str(file))}",  # which others read as a URL
+            study_name=name,
+            direction="maximize",
+            load_if_exists=True,
         )
         for unfinished in study.get_trials(states=[TrialState.RUNNING]):  # of a killed process
             study.tell(unfinished.number, state=TrialState.FAIL)

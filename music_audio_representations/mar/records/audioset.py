@@ -19,6 +19,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from mar.errors import ConfigError, InputError
 from mar.util import plain_data, tables, text
+from mar.util.files import below
 from mar.util.text import Path
 
 _LOG = logging.getLogger(__name__)
@@ -102,12 +103,10 @@ class Clips:
     def __init__(self, folder: Path, name: str | None = None) -> None:
         self._folder, self._name = folder, name
         self._paths: dict[str, list[str]] = collections.defaultdict(list)
-        for parent, _, names in os.walk(folder):
-            for file in names:
-                stem, suffix = os.path.splitext(file)
-                if suffix.lower() in _CLIP_SUFFIXES:
-                    path = os.path.relpath(os.path.join(parent, file), folder)
-                    self._paths[stem].append(path)
+        for path in below(folder):
+            stem, suffix = os.path.splitext(os.path.basename(path))
+            if suffix.lower() in _CLIP_SUFFIXES:
+                self._paths[stem].append(path)
         if not self._paths:
             raise InputError(f"{folder}: holds no clips ({' '.join(sorted(_CLIP_SUFFIXES))})")
 

@@ -125,7 +125,8 @@ def summarize(
     Returns:
         The columns `task`, `metric`, `model`; `value`, `low` and `high`: the score of the run of
         the lowest seed and its 95 % interval over test items; `mean`, `deviation` and
-        `seeds`: over the seeds of the probe, and how many; `guess`: what the same prediction for
+        `seeds`: over the seeds of the probe, and how many, of runs that differ from that one in
+        their seed alone; `guess`: what the same prediction for
         every item scores; `neighbours`: what the nearest training items alone score, of which
         nothing is trained. NaN where undefined.
 
@@ -134,6 +135,8 @@ def summarize(
     """
     scores = selected_scores(results, tasks, models)
     first = scores.drop_duplicates(_KEYS)
+    alike = _of_seeds_alone(results, tasks, models)
+    scores = scores[[key in alike for key in _tuples(scores, "task", "model", "seed")]]
     over_seeds = scores.groupby(_KEYS, sort=False)["value"]
     over_seeds = over_seeds.agg(mean="mean", deviation="std", seeds="size").reset_index()
     summary = first[[*_KEYS, "value", "low", "high"]].merge(over_seeds, on=_KEYS)
@@ -148,6 +151,27 @@ def summarize(
     summary["guess"] = [guesses.get(key) for key in keys]
     summary["neighbours"] = [neighbours.get(key) for key in keys]
     return summary.astype({"guess": float, "neighbours": float})
+
+
+def _of_seeds_alone(results, tasks, models):
+    """`(task, model, seed)` of the runs that differ from that of the lowest seed in it alone.
+
+    Another probe, or embeddings that were made otherwise, are another experiment.
+    """
+    first = runs_by_model(results, tasks, models)
+    alike = set()
+    for run in results.runs:
+        lowest = first.get(run.task, {}).get(run.model)
+        if lowest is not None and _experiment(run) == _experiment(lowest):
+            alike.add((run.task, run.model, run.seed))
+    return alike
+
+
+def _experiment(run):
+    """What a run has in common with those of other seeds; a search finds a probe for each."""
+    facts = run.facts
+    config = None if facts["trials"] else facts["config_sha256"]
+    return facts["embeddings"], bool(facts["trials"]), config
 
 
 def headlines(summary: pd.DataFrame) -> pd.DataFrame:

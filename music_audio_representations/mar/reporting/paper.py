@@ -74,8 +74,9 @@ def measured(folder: str | os.PathLike) -> pd.DataFrame:
     """Scores of the paper's tasks in a folder of results.
 
     Args:
-        folder: of runs, see `mar.Results`. Of a task that has none there, the scores in the layout
-            in which the paper's were published, `<folder>/<task>/<metric>.csv`, are taken.
+        folder: of runs, see `mar.Results`; those of a task of one's own that is called as one of
+            the paper's are left out. Of a task that has none there, the scores in the layout in
+            which the paper's were published, `<folder>/<task>/<metric>.csv`, are taken.
 
     Returns:
         The columns `model`, `source`: which of the paper's it is, or None; `task`, `metric`,
@@ -91,7 +92,9 @@ def measured(folder: str | os.PathLike) -> pd.DataFrame:
     rows: list[dict] = []
     for name in dict.fromkeys(row.task for row in published(1)):
         if name in runs:
-            rows += itertools.chain.from_iterable(map(_scores_of_run, runs[name].values()))
+            protocol = TASKS[name].protocol
+            of_paper = [r for r in runs[name].values() if r.facts["protocol"] == protocol]
+            rows += itertools.chain.from_iterable(map(_scores_of_run, of_paper))
         else:
             rows += _scores_in_published_layout(folder / name, TASKS[name])
     columns = ["model", "source", "task", "metric", "value", "low", "high", "incomparable"]

@@ -71,15 +71,6 @@ class Check:
     problems: Sequence[str]
 
 
-def files_below(folder: pathlib.Path) -> list[str]:
-    """The paths of all files below a folder, relative to it, sorted."""
-    return sorted(
-        os.path.relpath(os.path.join(base, name), folder)
-        for base, _, names in os.walk(folder)
-        for name in names
-    )
-
-
 def check(
     collection: Collection,
     folder: pathlib.Path,

@@ -7,9 +7,9 @@ import os
 import pathlib
 
 from mar.embedding import provenance
-from mar.embedding.encoders import imported
 from mar.embedding.store import Embeddings
 from mar.errors import ConfigError, InputError
+from mar.probing.joining import hashes_of_items
 from mar.reproducing.audio import Located
 from mar.tasks import fetched_folder, fetching
 from mar.tasks.base import TaskInfo
@@ -88,15 +88,6 @@ def hash_of(located: Located, embeddings: Embeddings, config: pathlib.Path, tria
         raise ConfigError(f"{config}: expected the configuration of a probe, found none")
     made = embeddings.provenance
     model = {name: value for name, value in made.items() if name not in provenance.NOT_COMPARED}
-    of_items = _hashes_of_items(located, embeddings)
+    of_items = hashes_of_items(embeddings, located.paths)
     parts = [located.task.hash(), of_items, model, made.get("front_end"), sha256(config), trials]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
-
-
-def _hashes_of_items(located: Located, embeddings: Embeddings) -> list[str | None]:
-    """What tells the embeddings of items, made in one way: those of their audio, where known."""
-    if embeddings.provenance.get("interface") == imported.INTERFACE:
-        there = [path for path in located.paths if path is not None and path in embeddings]
-        return [hashlib.sha256(embeddings.means(there).tobytes()).hexdigest()]
-    hashes = embeddings.audio_hashes()
-    return [hashes.get(path or "") for path in located.paths]

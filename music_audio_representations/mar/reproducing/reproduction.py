@@ -35,6 +35,7 @@ from mar.reproducing.state import DataSet, Remaining, State, by_windows
 from mar.reproducing.workers import Job, Submit, workers
 from mar.tasks import Task, fetching
 from mar.util.atomic import make_folder
+from mar.util.files import below
 
 _PAGE_SECONDS = 30.0
 _SHOWN = 5
@@ -139,7 +140,7 @@ class Reproduction:
                 for names in by_windows(collection)
             ]
         elif folder is not None and tasks:
-            there = audio.files_below(folder)
+            there = sorted(below(folder))
             for names in by_windows(collection):
                 located = self._located(names, tasks, there, folder)
                 sets.append(DataSet(collection, folder, self._folder(collection, names), located))

@@ -27,6 +27,7 @@ from mar.tasks.base import Items, TaskInfo
 from mar.tasks.folder import Reading, is_own, own_task
 from mar.tasks.locating import alternatives, folder_of, locate
 from mar.util.download import cache_folder
+from mar.util.files import below
 from mar.util.groups import Separation
 
 _COLLECTIONS = (
@@ -174,12 +175,7 @@ class Task:
             InputError: no item's audio is there, two files fit one item, or there is no such
                 folder.
         """
-        files = (
-            os.path.relpath(os.path.join(base, name), root)
-            for base, _, names in os.walk(os.fspath(root))
-            for name in sorted(names)
-        )
-        located = self.locate(files)
+        located = self.locate(sorted(below(root)))
         if not any(located):
             raise InputError(
                 f"{root}: expected the audio of {self.name} in this folder, such as "

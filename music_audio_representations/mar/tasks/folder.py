@@ -23,6 +23,7 @@ from mar.tasks import labels, splitting
 from mar.tasks.base import Items, Kind, TaskInfo
 from mar.tasks.labels import Labelled
 from mar.util import tables, text
+from mar.util.files import walk
 from mar.util.groups import COLUMNS as GROUPS
 from mar.util.groups import Separation, groups
 from mar.util.names import printable
@@ -161,9 +162,13 @@ def _name(path: pathlib.Path, chosen: Sequence[str] = ()) -> str:
 
 def _audio(folder: pathlib.Path) -> list[str]:
     """The audio files below a folder, but for hidden ones, as paths relative to it; sorted."""
-    paths = (
-        path.relative_to(folder).as_posix()
-        for path in sorted(folder.glob("**/*"))
-        if path.is_file() and AUDIO.search(path.name)
-    )
-    return [path for path in paths if not any(part[0] == "." for part in path.split("/"))]
+
+    def refuse(error):
+        raise InputError(f"{error.filename}: cannot be listed: {error.strerror}") from None
+
+    paths = []
+    for base, folders, names in walk(folder, refuse):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        audio = [name for name in names if AUDIO.search(name) and not name.startswith(".")]
+        paths += [pathlib.Path(base, name).relative_to(folder) for name in audio]
+    return [path.as_posix() for path in sorted(paths)]

@@ -21,13 +21,16 @@ _ABANDONED_SECONDS = 600
 
 @contextlib.contextmanager
 def whole(
-    path: str | os.PathLike[str], beside: str | os.PathLike[str] | None = None
+    path: str | os.PathLike[str],
+    beside: str | os.PathLike[str] | None = None,
+    replaces: bool = False,
 ) -> Iterator[pathlib.Path]:
     """Yields a temporary path; what is written there takes its place when the block succeeds.
 
     Args:
         path: the final path of the file or folder; the folder that it lies in exists.
         beside: folder for the temporary path, on the same file system; None for that of `path`.
+        replaces: whether a folder takes the place of another one, as a file always does.
 
     Yields:
         A path with the name of `path`, alone in a new folder; the block makes a file or a folder
@@ -37,7 +40,7 @@ def whole(
         InputError: the system cannot write it, for want of space or permission.
     """
     try:
-        with appearing(path, beside) as unfinished:
+        with appearing(path, beside, replaces) as unfinished:
             yield unfinished
     except OSError as error:
         raise InputError(f"{path}: cannot be written: {error.strerror or error}") from None
@@ -45,7 +48,9 @@ def whole(
 
 @contextlib.contextmanager
 def appearing(
-    path: str | os.PathLike[str], beside: str | os.PathLike[str] | None = None
+    path: str | os.PathLike[str],
+    beside: str | os.PathLike[str] | None = None,
+    replaces: bool = False,
 ) -> Iterator[pathlib.Path]:
     """As `whole`, but raises the system's own OSError, for callers who know the remedy."""
     path = pathlib.Path(path)
@@ -53,17 +58,28 @@ def appearing(
     folder.mkdir()
     try:
         yield folder / path.name
-        finish(folder / path.name, path)
+        finish(folder / path.name, path, replaces)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def finish(unfinished: pathlib.Path, path: pathlib.Path) -> None:
-    """Gives a file or folder its final path, once all of it is on the disk."""
+def finish(unfinished: pathlib.Path, path: pathlib.Path, replaces: bool = False) -> None:
+    """Gives a file or folder its final path, once all of it is on the disk.
+
+    A folder that it replaces is in its way until then, and comes back where the system refuses.
+    """
     for part in unfinished.rglob("*"):
         _to_disk(part)
     _to_disk(unfinished)
-    os.replace(unfinished, path)
+    replaced = unfinished.with_name(f"{path.name}.replaced")
+    try:
+        if replaces and path.is_dir():
+            os.replace(path, replaced)
+        os.replace(unfinished, path)
+    except BaseException:
+        if replaced.exists() and not path.exists():
+            os.replace(replaced, path)
+        raise
     _to_disk(path.parent)
 
 

@@ -8,7 +8,7 @@ import os
 import select
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TextIO
 
 from absl import flags
@@ -90,6 +90,26 @@ def check_paths(*names: str) -> None:
             elsewhere = value == "-" or "://" in value
             if not elsewhere and not os.path.lexists(os.path.expanduser(value)):
                 raise InputError(f"--{name}: {value}: no such file or folder")
+
+
+def check_distinct(flag: str, given: Sequence[str], names: Sequence[str]) -> None:
+    """Refuses what would have one name.
+
+    Args:
+        flag: that it was given by.
+        given: its values.
+        names: of these.
+
+    Raises:
+        ConfigError: two have the same one.
+    """
+    for name in names:
+        if names.count(name) > 1:
+            alike = [path for path, other in zip(given, names, strict=True) if other == name]
+            raise ConfigError(
+                f"--{flag}: {' and '.join(alike)} are both called {name}, and so would their "
+                f"results be; rename one, or give them to commands of their own"
+            )
 
 
 def check_config() -> None:

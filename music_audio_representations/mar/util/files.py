@@ -2,6 +2,7 @@
 
 import os
 import stat
+from collections.abc import Callable, Iterator
 
 from mar.errors import InputError
 
@@ -24,6 +25,32 @@ def refuse_others(path: Path) -> None:
         raise InputError(
             f"{os.fspath(path)}: cannot be read: expected a file, got a device or pipe"
         )
+
+
+def walk(
+    folder: Path, onerror: Callable[[OSError], object] | None = None
+) -> Iterator[tuple[str, list[str], list[str]]]:
+    """As `os.walk`, into links to folders too, but into no folder twice: links may form a circle.
+
+    Args:
+        folder: where to begin.
+        onerror: is called with the error of each folder that cannot be listed.
+    """
+    seen = set()
+    for base, folders, names in os.walk(folder, onerror=onerror, followlinks=True):
+        status = os.stat(base)
+        if (status.st_dev, status.st_ino) in seen:
+            folders.clear()
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        yield base, folders, names
+
+
+def below(folder: Path, onerror: Callable[[OSError], object] | None = None) -> Iterator[str]:
+    """The paths of all files below a folder, relative to it; arguments as those of `walk`."""
+    for base, _, names in walk(folder, onerror):
+        for name in names:
+            yield os.path.relpath(os.path.join(base, name), folder)
 
 
 def read(path: Path) -> bytes:

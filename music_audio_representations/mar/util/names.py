@@ -31,6 +31,17 @@ def printable(name: str | os.PathLike[str]) -> str:
     return re.sub(r"[\x00-\x1f\x7f-\x9f]", lambda match: f"\\x{ord(match[0]):02x}", text)
 
 
+def check_folder(what: str, name: str) -> None:
+    """Raises an InputError unless a name can be that of a folder.
+
+    Args:
+        what: has this name.
+        name: is to become the folder's.
+    """
+    if name in ("", ".", "..") or "/" in name:
+        raise InputError(f"{what}: expected a name, which becomes a folder's, got {name!r}")
+
+
 def plain(path: str) -> str:
     """A path without `./` and doubled slashes: `./a//b.wav` is `a/b.wav`."""
     return str(pathlib.PurePosixPath(path))
