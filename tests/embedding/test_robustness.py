@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 
 import numpy as np
 import pytest
@@ -93,6 +94,20 @@ def test_the_command_tells_cosines_and_losses(songs, head, tmp_path):
     assert json.loads(again.stdout) == json.loads(first.stdout)
     for name, changed in before:
         assert os.stat(tmp_path / "out/louder" / name).st_mtime_ns == changed
+
+
+def test_a_head_of_other_labels_is_refused(songs, head, tmp_path):
+    """Its columns would be taken for those of other labels."""
+    table = (songs / "levels.csv").read_text().replace("quiet", "silent")
+    (tmp_path / "levels.csv").write_text(table)
+    command = [
+        *("-m", "mar.robust", "--model", MODEL, "--output", tmp_path / "out"),
+        *("--head", head, "--task", tmp_path / "levels.csv", songs),
+    ]
+    refused = run_python(*command, cwd=ROOT)
+    assert refused.returncode == 1
+    assert re.search("labels of --task levels .*loud, silent.*loud, quiet", refused.stderr)
+    assert not (tmp_path / "out").exists()
 
 
 def test_cosines_are_those_of_copies_made_by_hand(songs, tmp_path):

@@ -93,6 +93,9 @@ def test_fields_are_called_after_tasks_unless_asked_for():
         "GS_Key": "MAR_GS_KEY",
         "tempo": "MAR_TEMPO",
     }
+    fields = file_labels.fields({"жанр": head(), "темп": head(), "böse": head()}).values()
+    assert len(set(fields)) == 3, "letters are lost, but no field is another's"
+    assert all(re.fullmatch(r"MAR_[A-Z0-9_]+", field) for field in fields)
     asked = ["my moods!=genre", "GS_Key=key", "tempo=tempo"]
     assert list(file_labels.fields(heads, asked).values()) == ["genre", "key", "tempo"]
 

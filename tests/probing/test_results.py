@@ -93,6 +93,14 @@ def test_scores_again_are_the_scores(folder):
         differences.compare(again, other)
 
 
+def test_means_over_repetitions_are_not_scored_again(folder):
+    """What is kept of a few items is what was said in the first repetition."""
+    run = results.Results(folder).runs[0]
+    run.facts["turns"] = {"folds": 4, "repeats": 5}
+    with pytest.raises(InputError, match="few items were tested 5 times over"):
+        differences.score_again(run)
+
+
 def test_a_model_has_one_row_in_the_published_layout_that_of_its_lowest_seed(folder):
     runs = [run for run in results.Results(folder).runs if run.task == "tag"]
     written = published.write_tables(runs[::-1], folder / "tag")

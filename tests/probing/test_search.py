@@ -149,6 +149,15 @@ def test_a_file_that_is_no_study_is_named(tmp_path):
         run(tmp_path, 2)
 
 
+def test_any_name_of_a_folder_will_do(tmp_path):
+    """It becomes part of an address, where some characters mean something."""
+    folder = tmp_path / "what is it? {2024} 100%20 #1"
+    folder.mkdir()
+    run(folder, 2)
+    assert [path.name for path in tmp_path.iterdir()] == [folder.name]
+    assert [path.name for path in folder.iterdir()] == ["s.sqlite3"]
+
+
 def test_a_search_never_ends_with_less_than_it_began_with(tmp_path):
     best, _ = run(tmp_path, 6, lambda mlp: float(mlp == probe(steps=1000)))
     assert best == probe(steps=1000)

@@ -177,7 +177,11 @@ def measured(tmp_path):
     for model, source, noise in (("emb", "mule", 0.4), ("my model", "mine.keras", 2.0)):
         made = {**PROVENANCE, "model_source": source}
         predictions = noisy(targets, noise)
-        write_run(tmp_path, "MTT", model, "multilabel", targets, predictions, embeddings=made)
+        write_run(
+            *(tmp_path, "MTT", model, "multilabel", targets, predictions),
+            embeddings=made,
+            protocol="paper",
+        )
     return tmp_path
 
 
@@ -205,6 +209,14 @@ def test_what_makes_a_value_incomparable_is_told_below_the_table(measured):
     path.write_text(json.dumps({**json.loads(path.read_text()), "missing": 7}))
     assert "emb, MTT: 7 items had no embedding." in paper.table3(measured).notes
     assert not any("emb, " in note for note in paper.table4(measured).notes)
+
+
+def test_a_task_of_ones_own_is_not_the_papers_of_its_name(measured):
+    path = measured / "MTT" / "emb" / "0" / "result.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "protocol": "own"}))
+    models = [cells[0].text for cells in paper.table3(measured).rows]
+    assert "emb (measured)" not in models
+    assert "my model (measured)" in models
 
 
 def test_bold_is_within_a_hundredth_of_the_best_of_the_column():
@@ -268,6 +280,22 @@ def test_a_summary_has_the_score_of_the_first_run_and_what_seeds_make_of_it(own)
     *found, neighbours, guess = (cell.value for cell in shown[3:])
     assert found == pytest.approx([line.value, line["mean"], line["deviation"], 3])
     assert (neighbours, guess) == (None, pytest.approx(0.8))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"config_sha256": "d" * 64}, {"embeddings": {**PROVENANCE, "model": "another"}}],
+)
+def test_another_probe_or_other_embeddings_are_not_another_seed(own, changes):
+    path = own / "meter" / "supervised" / "1" / "result.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+    summary = comparison.summarize(Results(own))
+    address = {"task": "meter", "metric": "accuracy"}
+    line = row(summary, **address, model="supervised")
+    runs = [json.loads((own / f"meter/supervised/{s}/result.json").read_text()) for s in (0, 2)]
+    values = [run["test"]["accuracy"]["value"] for run in runs]
+    assert (line["mean"], line["seeds"]) == (pytest.approx(np.mean(values)), 2)
+    assert row(summary, **address, model="contrastive")["seeds"] == 3
 
 
 def test_tasks_metrics_and_models_are_in_the_order_that_is_asked_for(own):

@@ -212,6 +212,7 @@ def test_places_that_cannot_be_meant_are_refused(tmp_path, text, message):
     ("options", "message"),
     [
         (["--probes=nowhere"], "--probes: expected table2, published, search, or a folder"),
+        (["--name=a/b"], "--name: expected a name, which becomes a folder's, got 'a/b'"),
         (["--tasks=MTT_filtered"], "--tasks: expected tasks of the paper's tables"),
         (["--probes=published", "--model=random"], "expected the published model .mule, or its"),
         (["--audio=empty.yaml"], "expected the folder of some collection, as `audio`"),

@@ -40,6 +40,21 @@ def test_a_folder_of_class_folders(tmp_path):
     assert Task(tmp_path / "my music").splits == loaded.splits
 
 
+def test_class_folders_may_be_links(tmp_path):
+    for label in "ab":
+        for number in range(10):
+            file = tmp_path / "elsewhere" / label / f"{number}.flac"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.touch()
+    music = tmp_path / "music"
+    music.mkdir()
+    for label in "ab":
+        (music / label).symlink_to(tmp_path / "elsewhere" / label)
+    (tmp_path / "elsewhere" / "a" / "circle").symlink_to(tmp_path / "elsewhere" / "a")
+    loaded = Task(music)
+    assert (loaded.labels, len(loaded.items.ids)) == (["a", "b"], 20)
+
+
 def test_names_that_are_not_utf8_are_refused(tmp_path):
     for number in range(12):
         path = os.path.join(os.fsencode(tmp_path), b"ab"[number % 2 :][:1], b"%d\xff.wav" % number)

@@ -1,5 +1,6 @@
 """What appears under its name is whole, whatever happens on the way."""
 
+import errno
 import os
 import signal
 import time
@@ -66,6 +67,39 @@ def test_an_error_leaves_what_was_there(tmp_path):
         _half_written(unfinished)
     assert contents(tmp_path) == ["a"]
     assert (tmp_path / "a").read_text() == "old"
+
+
+def folder_with(path, text):
+    path.mkdir()
+    (path / "x").write_text(text)
+
+
+def test_a_folder_takes_the_place_of_another(tmp_path):
+    folder_with(tmp_path / "a", "old")
+    with whole(tmp_path / "a", replaces=True) as unfinished:
+        folder_with(unfinished, "new")
+        assert (tmp_path / "a" / "x").read_text() == "old"
+    assert contents(tmp_path) == ["a", "a/x"]
+    assert (tmp_path / "a" / "x").read_text() == "new"
+
+
+@pytest.mark.parametrize("failing", ["fsync", "replace"])
+def test_a_folder_that_cannot_be_replaced_is_there_as_it_was(tmp_path, monkeypatch, failing):
+    """Whichever call fails of those that make the new one appear."""
+    folder_with(tmp_path / "a", "old")
+    call = getattr(os, failing)
+
+    def fails(*arguments):
+        if failing == "fsync" or "replaced" not in map(lambda a: str(a)[-8:], arguments):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return call(*arguments)
+
+    with pytest.raises(InputError, match="No space left"):  # noqa: PT012, SIM117
+        with whole(tmp_path / "a", replaces=True) as unfinished:
+            folder_with(unfinished, "new")
+            monkeypatch.setattr(os, failing, fails)
+    assert contents(tmp_path) == ["a", "a/x"]
+    assert (tmp_path / "a" / "x").read_text() == "old"
 
 
 def test_the_longest_possible_name(tmp_path):
