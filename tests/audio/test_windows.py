@@ -68,8 +68,8 @@ def test_settings_in_seconds():
 
 def test_windows_much_longer_than_their_hop_take_little_memory():
     """As where an hour is a window, every two seconds: the index alone would take 400 GB."""
-    groups = list(FrameWindows(60_000, 32, 32, 30_000).cut([np.zeros((60_100, 8), np.float32)]))
+    groups = list(FrameWindows(60_000, 320, 320, 30_000).cut([np.zeros((60_100, 8), np.float32)]))
     assert max(snippets.size for _, snippets in groups) <= max(2**23, 60_000 * 8)
     starts = np.concatenate([starts for starts, _ in groups])
-    expected = FrameWindows(60_000, 32, 32, 30_000).starts(60_100)
+    expected = FrameWindows(60_000, 320, 320, 30_000).starts(60_100)
     np.testing.assert_array_equal(starts, expected)

@@ -85,6 +85,7 @@ def test_rows_that_an_earlier_version_kept_though_not_finite_are_left_out(
     timelines, tmp_path, store, format, caplog
 ):
     bad = {"a/7.mp3": np.nan, "a/130.mp3": np.inf, "a/399.mp3": -np.inf}
+    timelines = {p: v for n, (p, v) in enumerate(timelines.items()) if n % 10 == 0 or p in bad}
     sound = {path: values for path, values in timelines.items() if path not in bad}
     write_store(tmp_path / "sound", sound, store=store, format=format)
     for path, value in bad.items():

@@ -22,6 +22,7 @@ def _may_mount(tmp_path):
 def test_what_fails_is_told_and_the_next_run_is_as_undisturbed(kind, tmp_path, monkeypatch):
     monkeypatch.setattr(surroundings, "PARTS", (0.5,))
     monkeypatch.setattr(surroundings, "MOMENTS", (0.0,))
+    monkeypatch.setattr(commands.Tags, "tracks", 12_000)
     seen = list(surroundings.survey(kind, tmp_path / "work"))
     names = {name for name, _ in seen}  # one that is fast has ended before its output is removed
     assert names >= {*surroundings.SURROUNDINGS} - {"removed"}

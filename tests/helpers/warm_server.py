@@ -114,6 +114,8 @@ if __name__ == "__main__":
         server_end = socket.socket(fileno=int(sys.argv[1]))
         for imported in IMPORTED:
             importlib.import_module(imported)
+        options = {"disable_meta_optimizer": True}  # as where training is on a CPU: starts sooner
+        sys.modules["tensorflow"].config.optimizer.set_experimental_options(options)
         gc.collect()
         gc.freeze()  # or the copies' first search for garbage would copy all of it
         become(*serve(server_end))

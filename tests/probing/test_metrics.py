@@ -40,7 +40,7 @@ def test_without_each_item_scores_are_those_of_the_others(tagging):
     for label in range(5):
         target, score = targets[:, label], scores[:, label]
         average, area = ranking.without_each(target, score)
-        for item in range(300):
+        for item in sorted({*np.flatnonzero(target)[:20], *range(0, 300, 10)}):
             others = np.delete(target, item), np.delete(score, item)
             if others[0].any():
                 assert average[item] == pytest.approx(

@@ -166,15 +166,15 @@ class Search(Command):
 class Tags(Command):
     """Labels of a catalogue."""
 
-    name, compared = "mar tag", "every row"
+    name, compared, tracks = "mar tag", "every row", 60_000
 
     def make(self, inputs):
-        """Sixty thousand tracks in twelve parts, and a head."""
+        """Tracks in twelve parts, and a head."""
         from mar.probing.head import Head
         from soak.kinds.models import head_parts
 
         Head(head_parts()).save(inputs / "head.safetensors")
-        write_catalogue(inputs / "set", 60_000, 6)
+        write_catalogue(inputs / "set", self.tracks, 6)
 
     def arguments(self, inputs, output):
         """All tracks."""

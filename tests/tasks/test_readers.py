@@ -11,7 +11,7 @@ import pytest
 
 from helpers.distributions import WRITERS, cp_list
 from mar.errors import InputError
-from mar.tasks import Task, json_stream, readers
+from mar.tasks import Task, json_stream, msd, readers
 
 
 def test_lfs_pointers_are_told_from_arrays(tmp_path):
@@ -107,8 +107,9 @@ def test_mappings_of_strings_and_arrays_are_read(tmp_path, dump):
     assert readers.read_mapping(tmp_path / "x.pkl") == {"TR1": "5504670"}
 
 
-def test_msds_from_jongpillees_files_alone(tmp_path):
+def test_msds_from_jongpillees_files_alone(tmp_path, monkeypatch):
     """Labels and 7digital paths from the pickled dictionaries."""
+    monkeypatch.setattr(msd, "TRAIN_ITEMS", 2_000)  # of 201,680: see test_counts.py
     WRITERS["MSDS"](tmp_path)
     home = tmp_path / "MSD_split"
     ids = readers.read_list(home / "filtered_list_train.cP")

@@ -6,12 +6,14 @@ import pytest
 from helpers.distributions import ITEMS, WRITERS, mumu
 from mar.audio.windows import Windows
 from mar.errors import InputError
-from mar.tasks import TASKS, Task, emomusic, find_task
+from mar.tasks import TASKS, Task, emomusic, find_task, msd
 from mar.tasks.giantsteps import parse_key
 
 
 @pytest.mark.parametrize("name", TASKS)
-def test_every_task_finds_its_audio_and_its_splits(name, tmp_path):
+def test_every_task_finds_its_audio_and_its_splits(name, tmp_path, monkeypatch):
+    assert TASKS["MSDS"].counts["train"] == msd.TRAIN_ITEMS
+    monkeypatch.setattr(msd, "TRAIN_ITEMS", ITEMS["train"])  # the real ones: test_counts.py
     paths = WRITERS[name](tmp_path)
     loaded = Task(name.lower(), tmp_path)
     assert loaded.name == name

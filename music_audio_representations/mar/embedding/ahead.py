@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from mar.audio import decode
+from mar.audio import decode, isolated
 from mar.audio.isolated import IsolatedDecoder
 from mar.embedding import changes, files
 from mar.embedding.changes import Known
@@ -117,7 +117,7 @@ def groups(
     """
     jobs, lock, stop = iter(items), threading.Lock(), threading.Event()
     groups: queue.Queue = queue.Queue(max(workers, _GROUPS_AHEAD))
-    decoders = [IsolatedDecoder() for _ in range(workers)]
+    running = workers
 
     def put(group):
         while not stop.is_set():
@@ -130,39 +130,40 @@ def groups(
 
     def work(decoder):
         try:
-            with decoder:
-                while not stop.is_set():
-                    with lock:
-                        item = next(jobs, None)
-                    if item is None:
-                        break
-                    for told, pieces in _of_item(embedder, decoder, item, duplicates):
-                        put(((item, told), pieces))
+            while not stop.is_set():
+                with lock:
+                    item = next(jobs, None)
+                if item is None:
+                    break
+                for told, pieces in _of_item(embedder, decoder, item, duplicates):
+                    put(((item, told), pieces))
             put(None)
         except BaseException as error:  # a defect: raised where the groups are consumed
             put(error)
 
-    threads = [threading.Thread(target=work, args=(each,), daemon=True) for each in decoders]
-    for thread in threads:
-        thread.start()
-    try:
-        running = workers
-        while running:
-            group = groups.get()
-            if isinstance(group, BaseException):
-                raise group
-            if group is _NEEDED:
-                model.loaded  # noqa: B018
-            elif group is None:
-                running -= 1
-            else:
-                yield group
-    finally:
-        stop.set()
-        while any(thread.is_alive() for thread in threads):
-            for thread, decoder in zip(threads, decoders, strict=True):
-                decoder.interrupt()  # it may be waiting for one that is stuck
-                thread.join(0.1)
+    with contextlib.ExitStack() as lent:
+        decoders = [lent.enter_context(isolated.decoder()) for _ in range(workers)]
+        threads = [threading.Thread(target=work, args=(each,), daemon=True) for each in decoders]
+        for thread in threads:
+            thread.start()
+        try:
+            while running:
+                group = groups.get()
+                if isinstance(group, BaseException):
+                    raise group
+                if group is _NEEDED:
+                    model.loaded  # noqa: B018
+                elif group is None:
+                    running -= 1
+                else:
+                    yield group
+        finally:
+            stop.set()
+            while any(thread.is_alive() for thread in threads):
+                for thread, decoder in zip(threads, decoders, strict=True):
+                    if running:  # it may be waiting for one that is stuck
+                        decoder.interrupt()
+                    thread.join(0.1)
 
 
 def _of_item(

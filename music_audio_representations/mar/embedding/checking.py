@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from mar.audio import inspection
+from mar.audio import inspection, isolated
 from mar.audio.decode import AudioInfo, Condition
 from mar.audio.inspection import Measures, Problem
 from mar.audio.isolated import IsolatedDecoder
@@ -179,7 +179,7 @@ def _inspected(items: Iterable[AudioItem], workers: int | None) -> Generator[Che
             idle.put(decoder)
 
     with contextlib.ExitStack() as stack:
-        decoders = [stack.enter_context(IsolatedDecoder()) for _ in range(count)]
+        decoders = [stack.enter_context(isolated.decoder()) for _ in range(count)]
         for decoder in decoders:
             idle.put(decoder)
         executor = concurrent.futures.ThreadPoolExecutor(count)

@@ -1,6 +1,7 @@
 """Files of exported models: built from a Keras model, loaded again and compared with it."""
 
 import dataclasses
+import functools
 import hashlib
 import logging
 import os
@@ -61,6 +62,11 @@ class Plan:
     licence: str = "not stated"
     source: str = "a Keras model"
 
+    @functools.cached_property
+    def embedder(self) -> Embedder:
+        """Of the model and the windows."""
+        return Embedder(self.model, self.windows)
+
     @property
     def log_mel(self) -> LogMel:
         """The front end."""
@@ -72,7 +78,7 @@ class Plan:
         Raises:
             InputError: one was not.
         """
-        made = Embedder(self.model, self.windows).provenance if self.heads else {}
+        made = self.embedder.provenance if self.heads else {}
         for head in self.heads:
             head.check(made, f"{self.source}, with {self.windows!r}")
 
@@ -163,7 +169,7 @@ def original(plan: Plan, samples: Iterable[np.ndarray]) -> np.ndarray:
         plan: what is exported.
         samples: mono, as they come out of the front end's resampler.
     """
-    representation = Embedder(plan.model, plan.windows).representation
+    representation = plan.embedder.representation
     values: list[np.ndarray] = []
     for waveform in samples:
         pieces = representation.pieces(Waveform([waveform], representation.shortest))
@@ -252,7 +258,7 @@ def halves(samples: Sequence[np.ndarray]) -> tuple[Sequence[np.ndarray], Sequenc
 
 def snippets_of(plan: Plan, samples: Sequence[np.ndarray]) -> np.ndarray:
     """Plain log-mel `(snippets, mels, frames)` of at most `_SNIPPETS` windows, evenly from all."""
-    representation = Embedder(plan.model, plan.windows).representation
+    representation = plan.embedder.representation
     pieces = [
         snippets
         for waveform in samples
