@@ -22,7 +22,7 @@ def main(argv: list[str]) -> int:
     """Writes the data set and returns the exit code."""
     if len(argv) != 2:
         raise ConfigError("expected one data set: its folder or manifest")
-    cli.shard()  # refuses a wrong one before anything is read
+    writing.check_flags()
     from mar.data import excerpts
     from mar.records import manifest, shards, storage
 

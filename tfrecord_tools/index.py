@@ -12,6 +12,7 @@ import os
 from absl import flags
 
 from mar.errors import ConfigError, InputError
+from mar.records import buckets
 from mar.util import cli
 
 FLAGS = flags.FLAGS
@@ -30,6 +31,7 @@ def main(argv: list[str]) -> int:
     """Writes the manifest and returns the exit code."""
     if len(argv) < 2:
         raise ConfigError("expected TFRecords")
+    buckets.on_disk(FLAGS.manifest)  # refuses an address
     cli.check_config()
     cli.check_paths("vocabulary")
     for path in argv[1:]:

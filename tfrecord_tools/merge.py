@@ -21,7 +21,7 @@ def main(argv: list[str]) -> int:
     """Writes the data set and returns the exit code."""
     if len(argv) < 2:
         raise ConfigError("expected data sets: their folders or manifests")
-    cli.shard()  # refuses a wrong one before anything is read
+    writing.check_flags()
     from mar.records import merging
 
     job, repeated = merging.merged(argv[1:], FLAGS.shard_megabytes * 1_000_000)

@@ -74,7 +74,7 @@ def main(argv: list[str]) -> int:
     """Writes the data set and returns the exit code."""
     if len(argv) > 1:
         raise ConfigError(f"unexpected argument {argv[1]!r}; files are named by --table")
-    cli.shard()  # refuses a wrong one before anything is read
+    writing.check_flags()
     if bool(FLAGS.ontology) != bool(FLAGS.classes):
         raise ConfigError("expected --ontology and --classes together")
     cli.check_config()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
+from mar.records import buckets
 from mar.util import cli
 
 if TYPE_CHECKING:
@@ -28,6 +29,16 @@ def define_flags() -> None:
     flags.DEFINE_integer("shard_megabytes", 256, "About how large shards are.", lower_bound=1)
     cli.define_fail_on_flag()
     cli.define_json_flag()
+
+
+def check_flags() -> None:
+    """Refuses what cannot be meant before anything is read; `~` in --output is the home folder.
+
+    Raises:
+        ConfigError: --shard is no share, or --output is in a bucket.
+    """
+    cli.shard()
+    FLAGS["output"].value = os.fspath(buckets.on_disk(FLAGS.output))
 
 
 def write(job: "Job", **facts: Any) -> int:

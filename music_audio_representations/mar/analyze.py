@@ -44,6 +44,7 @@ def main(argv: list[str]) -> int:
     if FLAGS.output_folder is not None:
         names = [f"{item.key.lstrip('/')}.npy" for item in items]
         outputs = [pathlib.Path(FLAGS.output_folder, name) for name in names]
+        _refuse_shared(items, outputs)
     elif len(items) == 1:
         outputs = [pathlib.Path(FLAGS.output_file)]
         if not outputs[0].parent.is_dir():
@@ -55,6 +56,18 @@ def main(argv: list[str]) -> int:
             f"--output_file: expected one input, got {len(items)} files; --output_folder takes all"
         )
     return _analyse(items, outputs)
+
+
+def _refuse_shared(items, outputs):
+    """Raises InputError where two files would be written to one."""
+    by_output: dict = {}
+    for item, output in zip(items, outputs, strict=True):
+        other = by_output.setdefault(output, item)
+        if other is not item:
+            raise InputError(
+                f"{other.path!r} and {item.path!r} would both be written to {output}; analyze them "
+                f"into different folders"
+            )
 
 
 def _analyse(items, outputs):

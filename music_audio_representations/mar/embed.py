@@ -139,7 +139,8 @@ def _job(inputs):
         windows = [] if FLAGS.config else [of_task]
     from mar.embedding.catalogue import Catalogue
 
-    return Catalogue.load(FLAGS.config, [*windows, *FLAGS.set, *overrides]), items
+    given = [*windows, *FLAGS.set, *overrides]
+    return Catalogue.of_model(FLAGS.model, FLAGS.config, given), items
 
 
 def _embed(job, items, output, shard):

@@ -47,19 +47,21 @@ def main(argv: list[str]) -> int:
     from mar.embedding.catalogue import Catalogue
 
     tasks = _tasks()
-    job, items = Catalogue.load(FLAGS.config, FLAGS.set), _items(files.find(argv[1:]), tasks)
+    job = Catalogue.of_model(FLAGS.model, FLAGS.config, FLAGS.set)
+    items, heads = _items(files.find(argv[1:]), tasks), _heads(tasks)
 
     from mar.embedding import robustness
     from mar.reporting import formats
     from mar.reporting.robustness import measure, robustness_table
 
     embedder = job.embedder(FLAGS.model)
-    heads = _heads(tasks, embedder)
+    for head, _ in heads.values():
+        head.check(embedder.provenance, "the model's embeddings")
     chosen = robustness.kinds(embedder, job.replace(batch_size=1).embedder(FLAGS.model))
     failures = robustness.embed(embedder, chosen, items, FLAGS.output, FLAGS.seconds)
     for path, reason in failures.items():
         cli.say(f"failed: {path!r}: {reason}")
-    measured = measure(FLAGS.output, chosen, heads)
+    measured = measure(FLAGS.output, chosen, heads, {item.key for item in items} - {*failures})
     table = robustness_table(measured)
     formats.write(table, FLAGS.output)
     cli.say(formats.markdown(table))
@@ -92,14 +94,14 @@ def _items(items, tasks):
     return tested
 
 
-def _heads(tasks, embedder):
-    """`{name: (head, task)}`; raises ConfigError where a head's task was not given."""
+def _heads(tasks):
+    """`{name: (head, task)}`; raises ConfigError where a head's task was not given, or twice."""
+    from mar.probing import tagging
     from mar.probing.head import Head
 
     heads = {}
-    for source in FLAGS.head:
-        head = Head(source)
-        name = head.about["task"]
+    named = tagging.named([Head(source) for source in FLAGS.head])
+    for source, (name, head) in zip(FLAGS.head, named.items(), strict=True):
         if name not in tasks:
             raise ConfigError(f"--head {source}: expected --task {name}, got {', '.join(tasks)}")
         task = tasks[name]
@@ -109,7 +111,6 @@ def _heads(tasks, embedder):
                 f"({task.kind}: {', '.join(task.labels)}), got one of others "
                 f"({head.kind}: {', '.join(head.labels)})"
             )
-        head.check(embedder.provenance, "the model's embeddings")
         heads[name] = head, task
     return heads
 

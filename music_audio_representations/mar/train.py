@@ -14,6 +14,7 @@ import pathlib
 from absl import flags
 
 from mar.errors import ConfigError
+from mar.records import buckets
 from mar.util import cli, plain_data
 from mar.util.backends import require_tensorflow
 
@@ -32,6 +33,8 @@ cli.define_config_flags()
 def main(argv: list[str]) -> int:
     if len(argv) > 1:
         raise ConfigError(f"expected flags alone, got {argv[1:]}")
+    name = pathlib.Path(FLAGS.config).stem
+    folder = buckets.on_disk(FLAGS.output or pathlib.Path("models") / name)
     require_tensorflow("training")
     cli.check_config()
     _check_records()
@@ -39,7 +42,6 @@ def main(argv: list[str]) -> int:
     from mar.training.trainer import Trainer
 
     trainer = Trainer.load(FLAGS.config, FLAGS.set)
-    folder = pathlib.Path(FLAGS.output or pathlib.Path("models") / pathlib.Path(FLAGS.config).stem)
     stopped_by = trainer.run(folder, FLAGS.fresh)
     if stopped_by is not None:
         cli.say(f"stopped by {stopped_by.name}; the same command resumes it")
@@ -70,8 +72,11 @@ def _check_records():
     known = {*document, overrides.CONSTANTS, *classes}
     settings = [text for text in FLAGS.set if overrides.parse(text)[0][0] in known]
     config = yaml_file.assembled(document, settings, str(path), classes)
+    trainer = config.get("Trainer")
+    if not isinstance(trainer, dict):  # which is told when it is made
+        return
     for name in ("dataset", "validation"):
-        dataset = config.get("Trainer", {}).get(name)
+        dataset = trainer.get(name)
         if isinstance(dataset, dict) and {*dataset} <= {*classes}:
             manifest.read(RecordDataset.from_config(dataset, str(path)).records)
 

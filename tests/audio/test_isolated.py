@@ -6,6 +6,7 @@ import os
 import signal
 import struct
 import threading
+import time
 from multiprocessing.pool import ThreadPool
 
 import numpy as np
@@ -128,6 +129,24 @@ def test_a_stall_is_ended(decoder, song, monkeypatch):
         list(blocks)
     monkeypatch.undo()
     assert len(whole(decoder, song)[1]) == 25 * 16000
+
+
+@pytest.mark.parametrize("kind", ["wav", "pvf"])
+def test_a_file_that_takes_long_to_read_is_no_stall(decoder, song, tmp_path, monkeypatch, kind):
+    """A gigabyte of silence, which the disk lacks; FFmpeg's libraries do not know PVF."""
+    soundfile.write(tmp_path / "long", np.zeros((44100, 2)), 44100, "PCM_16", format=kind)
+    with open(tmp_path / "long", "r+b") as file:
+        file.truncate(2**30)
+        if kind == "wav":  # whose header has the sizes
+            for place, size in ((4, 2**30 - 8), (40, 2**30 - 44)):
+                file.seek(place)
+                file.write(struct.pack("<I", size))
+    decoder.info(song)  # the process has begun
+    monkeypatch.setattr(isolated, "STALL_SECONDS", 1.0)
+    began = time.monotonic()
+    found = decoder.audio_hash(tmp_path / "long")
+    assert time.monotonic() - began > 1.0, "it takes no longer than a stall"
+    assert found == decode.audio_hash(tmp_path / "long")
 
 
 @pytest.mark.parametrize("read", [0, 1])

@@ -149,6 +149,14 @@ def test_noise_is_that_of_a_sum_of_waveforms():
     assert by_band[low] / by_band[high] * white[high] / white[low] == pytest.approx(4, rel=0.1)
 
 
+def test_snippets_may_be_longer_than_half_a_minute():
+    """Whose noise is as strong at their end as at their beginning."""
+    draws = {"places": np.array([0.0, 0.9], np.float32), "exponent": np.zeros(2, np.float32)}
+    added = np.array(mar.Noise().added(4000, draws, None, FRONT_END))
+    assert added.shape == (2, 4000, 96)
+    assert added[:, -500:].mean() == pytest.approx(added[:, :500].mean(), rel=0.05)
+
+
 def test_another_track_is_that_of_a_sum_of_waveforms():
     snippets = np.concatenate([logmel(melody(0)), logmel(melody(1))])
     factor = np.sqrt(powers(snippets[0]).mean() / powers(snippets[1]).mean() / 10)

@@ -1,6 +1,7 @@
 """The two data sets: whose rows, which steps, what types, what is refused."""
 
 import dataclasses
+import hashlib
 import os
 
 import numpy as np
@@ -309,3 +310,28 @@ def test_one_artist_cannot_be_parted(tmp_path):
 def test_a_part_needs_a_share(settings):
     with pytest.raises(ConfigError, match=r"Dataset\.part: expected train or validation where"):
         SnippetDataset(records="x", **settings)
+
+
+@pytest.mark.parametrize(("tracks", "level"), [((18, 1, 1), "WARNING"), ((1,) * 20, "INFO")])
+def test_how_many_tracks_are_held_out_is_told(tracks, level, tmp_path, caplog):
+    """The first artist is the one that is held out where no other is."""
+    artists = sorted((f"artist {number}" for number in range(len(tracks))), key=number_of)
+    groups = [artist for artist, count in zip(artists, tracks, strict=True) for _ in range(count)]
+    job = small_records.job([64] * 20)
+    job = dataclasses.replace(job, tracks=job.tracks.append_column("group", pa.array(groups)))
+    small_records.write_here(job, tmp_path)
+    share = {"WARNING": 0.001, "INFO": 0.3}[level]
+    with caplog.at_level("INFO", "mar"):
+        settings = {"records": str(tmp_path), "snippet_frames": 64, "held_out": share}
+        held = 20 - len(SnippetDataset(part="train", **settings).tracks)
+        assert len(SnippetDataset(part="validation", **settings).tracks) == held
+    (told,) = (record for record in caplog.records if "held out" in record.getMessage())
+    assert told.levelname == level
+    assert f"{held} of 20 tracks are held out" in told.getMessage()
+    assert held == (18 if level == "WARNING" else held)
+
+
+def number_of(group):
+    """By which a group is held out."""
+    digest = hashlib.blake2b(group.encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big")

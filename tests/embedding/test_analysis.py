@@ -255,6 +255,22 @@ def test_several_files_into_a_folder(tmp_path, song):
     }
 
 
+def test_inputs_of_one_output_are_refused(tmp_path, song):
+    """Such as the same name below the list's folder and below the root."""
+    (tmp_path / "c.yml").write_text("Analysis: {feature_transforms: [{MelSpectrogram: null}]}")
+    inside = tmp_path / "list" / str(song).lstrip("/")
+    inside.parent.mkdir(parents=True)
+    soundfile.write(inside, music(3.0, 16000), 16000)
+    (tmp_path / "list" / "both.txt").write_text(f"{str(song).lstrip('/')}\n{song}\n")
+    process = run_python(
+        *("-m", "mar.analyze", "-c", tmp_path / "c.yml", tmp_path / "list" / "both.txt"),
+        *("--output_folder", tmp_path / "out"),
+    )
+    assert process.returncode == 1
+    assert f"{song} and {inside} would both be written to" in process.stderr.replace("'", "")
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_missing_model_is_named(song, tmp_path):
     with pytest.raises(InputError, match="nowhere.keras"):
         embedding(str(tmp_path / "nowhere.keras"))(song)

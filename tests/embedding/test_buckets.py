@@ -198,6 +198,53 @@ def refused(*_):
     raise InputError("no network")
 
 
+def test_an_upload_that_fails_leaves_what_was_there(client, address):
+    """Linux opens the file, and fails to read it."""
+    client.put_object(Bucket="music", Key="sets/a.parquet", Body=b"whole")
+    with pytest.raises(InputError, match="s3://music/sets/a.parquet: cannot be written"):
+        buckets.upload("/proc/self/mem", address("sets"), "a.parquet")
+    assert {key for key in keys(client) if key[-1:] != "/"} == {"sets/a.parquet"}
+    assert client.get_object(Bucket="music", Key="sets/a.parquet")["Body"].read() == b"whole"
+
+
+def test_what_was_uploaded_in_part_replaces_nothing_on_the_disk(
+    library, client, address, monkeypatch
+):
+    """As the interrupted uploads of earlier versions left it."""
+    output = address("sets/emb")
+    with monkeypatch.context() as patch:
+        patch.setattr(buckets, "upload", refused)
+        with pytest.raises(InputError, match="no network"), mirror.writable(output) as folder:
+            update(str(library), folder)
+    (part,) = folder.glob("part-*")
+    half = part.read_bytes()[: part.stat().st_size // 2]
+    client.put_object(Bucket="music", Key=f"sets/emb/{part.name}", Body=half)
+    with mirror.writable(output) as folder:
+        assert update(str(library), folder) == {"unchanged": 4}
+    shutil.rmtree(os.environ["MAR_CACHE"])
+    assert len(Embeddings(output)) == 3
+
+
+def test_a_copy_that_was_interrupted_is_gone_on_with(client, address, monkeypatch):
+    """What it has copied was not added here: the bucket's newer one takes its place."""
+    copy = buckets.copy
+
+    def first_alone(folder, name, file):
+        if name == "b":
+            raise InputError("no network")
+        copy(folder, name, file)
+
+    for name in "ab":
+        client.put_object(Bucket="music", Key=f"sets/{name}", Body=b"old")
+    with monkeypatch.context() as patch:
+        patch.setattr(buckets, "copy", first_alone)
+        with pytest.raises(InputError, match="no network"):
+            mirror.readable(address("sets"))
+    client.put_object(Bucket="music", Key="sets/a", Body=b"newer")
+    folder = mirror.readable(address("sets"))
+    assert [(folder / name).read_bytes() for name in "ab"] == [b"newer", b"old"]
+
+
 def test_of_two_machines_one_writes(library, client, address, monkeypatch, tmp_path):
     output = address("sets/emb")
     with mirror.writable(output):

@@ -20,7 +20,7 @@ from helpers.signals import music, write
 from mar.audio import decode, file_tags
 from mar.audio.isolated import IsolatedDecoder
 from mar.audio.logmel import PUBLISHED
-from mar.embedding import ahead, changes, engine, files
+from mar.embedding import ahead, changes, engine, files, remembered
 from mar.embedding.catalogue import Catalogue
 from mar.embedding.store import Embeddings
 from mar.errors import ConfigError, InputError
@@ -445,6 +445,42 @@ def test_duplicates_of_a_file_that_fails_fail_too(model, library, tmp_path):
 
 
 # --------------------------------------------------------------------------------- several at once
+
+
+def at_the_first_file(monkeypatch, change):
+    """Changes the disk once, where a run asks for the audio of its first file."""
+    audio_hash, changes = IsolatedDecoder.audio_hash, [change]
+
+    def changed(self, path):
+        with contextlib.suppress(IndexError):
+            changes.pop()()
+        return audio_hash(self, path)
+
+    monkeypatch.setattr(IsolatedDecoder, "audio_hash", changed)
+
+
+def test_a_model_that_is_replaced_during_a_run_is_another(model, library, tmp_path, monkeypatch):
+    """What is remembered are the files from which it was loaded."""
+    own, other = tmp_path / "my.keras", tmp_path / "other.keras"
+    shutil.copy(model, own)
+    mar.save(plain_network(300, PUBLISHED, seed=1), other)
+    at_the_first_file(monkeypatch, lambda: other.replace(own))
+    assert told(run(str(own), library, tmp_path / "out")) == {"new": 3}
+    with pytest.raises(InputError, match="made in another way"):
+        run(str(own), library, tmp_path / "out")
+
+
+def test_what_cannot_be_remembered_costs_no_run(model, library, tmp_path, monkeypatch):
+    """As of a run whose best checkpoint was replaced, or where the disk is full."""
+    own = tmp_path / "my.keras"
+    shutil.copy(model, own)
+    with monkeypatch.context() as patch:
+        at_the_first_file(patch, own.unlink)
+        assert told(run(str(own), library, tmp_path / "out")) == {"new": 3}
+    (tmp_path / "full" / remembered.NAME).mkdir(parents=True)
+    assert told(run(model, library, tmp_path / "full")) == {"new": 3}
+    assert told(run(model, library, tmp_path / "full")) == {"unchanged": 3}
+    assert remembered.states(str(own), str(own)) is None
 
 
 def test_of_two_runs_at_once_one_is_refused(model, tmp_path):

@@ -187,6 +187,24 @@ def test_a_folder_is_embedded_from_python(embedder, tmp_path, monkeypatch):
     assert shards[1].paths == embeddings.paths
 
 
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"store": "means"}, "store: expected one of 'mean', 'timeline', got 'means'"),
+        ({"format": "Parquet"}, "format: expected one of 'parquet', 'npz', got 'Parquet'"),
+        ({"workers": 0}, "workers: expected at least 1, got 0"),
+        ({"shard": (2, 2)}, r"shard: expected \(i, n\) with i from 0 to n - 1, got \(2, 2\)"),
+        ({"shard": (-1, 2)}, r"shard: expected .*, got \(-1, 2\)"),
+        ({"shard": "0/2"}, r"shard: expected .*, got '0/2'"),
+    ],
+)
+def test_what_cannot_be_meant_of_a_folder_writes_nothing(tmp_path, settings, message):
+    soundfile.write(tmp_path / "a.wav", music(4.0), 44100)
+    with pytest.raises(ConfigError, match=message):
+        mar.Embedder("logmel_mean").embed_folder(tmp_path / "a.wav", tmp_path / "out", **settings)
+    assert not (tmp_path / "out").exists()
+
+
 def test_an_embedding_that_is_not_finite_is_refused(tmp_path):
     """Samples that can be squared in no float32."""
     samples = (1e25 * music(4.0)).astype(np.float32)

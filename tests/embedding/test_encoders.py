@@ -431,3 +431,32 @@ def test_durations_that_nobody_knows_are_in_nobodys_way(tmp_path):
     assert (starts.tolist(), ends.tolist()) == ([0.0, 2.0], [2.0, 3.0])
     with pytest.raises(InputError, match="does not say how long it is"):
         Wave(b"a", embeddings.row("a")["duration"])
+
+
+def test_a_moment_that_nobody_knows_is_refused(tmp_path):
+    """Vectors that came without times."""
+    theirs = tmp_path / "theirs"
+    theirs.mkdir()
+    for name in ("a", "b"):
+        np.savez(theirs / f"{name}.npz", embedding=np.ones((2, 3), np.float32))
+    imported.take_over(
+        addresses.parse(f"{theirs}?made_by=me"), tmp_path / "emb", "timeline", "parquet"
+    )
+    with pytest.raises(InputError, match="a: .*not known when.*timestamps"):
+        mar.Embeddings(tmp_path / "emb").nearest("a", k=1, at=2.5)
+
+
+def test_what_is_gone_is_marked_once(tmp_path):
+    theirs = tmp_path / "theirs"
+    theirs.mkdir()
+    for name in ("a", "b"):
+        np.savez(theirs / f"{name}.npz", embedding=np.ones(4))
+    place = addresses.parse(f"{theirs}?made_by=me")
+    imported.take_over(place, tmp_path / "emb", "mean", "parquet")
+    (theirs / "b.npz").unlink()
+    assert imported.take_over(place, tmp_path / "emb", "mean", "parquet").counts["gone"] == 1
+    before = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "emb").glob("*.parquet")}
+    assert not imported.take_over(place, tmp_path / "emb", "mean", "parquet").changed
+    after = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "emb").glob("*.parquet")}
+    assert before == after
+    assert mar.Embeddings(tmp_path / "emb").gone == ["b"]

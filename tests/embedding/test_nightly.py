@@ -322,7 +322,7 @@ def test_a_model_is_remembered_by_the_content_of_its_files(tmp_path):
     asked = remembered.asked(model, windows={}, precision="float32")
     made = {"model": "f" * 64, "model_source": str(model)}
     assert remembered.recall(tmp_path, asked) is None
-    remembered.remember(tmp_path, asked, made)
+    remembered.remember(tmp_path, asked, made, remembered.states(str(model), str(model)))
     assert remembered.recall(tmp_path, asked) == made
     for different in ({"windows": {"a": 1}}, {"precision": "bfloat16"}):
         wanted = remembered.asked(model, **{"windows": {}, "precision": "float32", **different})

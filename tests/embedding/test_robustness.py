@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ from mar.probing.dense import Layers
 from mar.probing.head import Head
 from mar.probing.head_file import Parts
 from mar.reporting.robustness import measure, robustness_table
+from mar.tasks import Task
 
 MODEL = "examples.encoders.spectrum:encode"
 RATE, THRESHOLD, FILES = 16000, 8.0, 6
@@ -135,6 +137,50 @@ def test_cosines_are_those_of_copies_made_by_hand(songs, tmp_path):
         )
     table = robustness_table(measured.reset_index())
     assert [row[0].text for row in table.rows] == ["gain of 6 dB"]
+
+
+def test_what_an_earlier_run_left_is_not_measured(songs, tmp_path):
+    """Nor a file whose copies are there, but which cannot be read any more."""
+    (tmp_path / "music").mkdir()
+    names = ["0.wav", "3.wav", "5.wav"]
+    for name in names:
+        shutil.copy(songs / name, tmp_path / "music")
+
+    def counted(code):
+        command = ["-m", "mar.robust", "--model", MODEL, "--output", tmp_path / "out", "--json"]
+        finished = run_python(*command, tmp_path / "music", cwd=ROOT)
+        assert finished.returncode == code, finished.stderr
+        return {row["files"] for row in json.loads(finished.stdout)["copies"]} if code != 1 else ()
+
+    assert counted(0) == {3}
+    (tmp_path / "music" / names[0]).unlink()
+    (tmp_path / "music" / names[1]).write_bytes(b"RIFF")
+    assert counted(2) == {1}
+    (tmp_path / "music" / names[2]).write_bytes(b"RIFF")
+    assert counted(1) == ()
+
+
+def test_losses_are_those_of_the_files_of_the_run(songs, head, tmp_path):
+    embedder, task = Embedder(MODEL), Task(songs / "levels.csv")
+    kinds = [kind for kind in robustness.kinds(embedder, embedder) if "er" in kind.name]
+    kinds = [robustness.kinds(embedder, embedder)[0], *kinds]
+    paths = [f"{number}.wav" for number in range(FILES)]
+    items = robustness.files.find([str(songs / path) for path in paths])
+    assert robustness.embed(embedder, kinds, items, tmp_path) == {}
+    measured = measure(tmp_path, kinds, {"levels": (Head(head), task)}, paths[:4])
+    losses = measured.set_index("copy")["loss levels accuracy"]
+    assert losses["quieter"] == pytest.approx(1 / 4)  # that which is 1 dB above the threshold
+
+
+def test_two_heads_of_one_task_are_refused(songs, head, tmp_path):
+    command = [
+        *("-m", "mar.robust", "--model", MODEL, "--output", tmp_path / "out"),
+        *("--head", head, "--head", head, "--task", songs / "levels.csv", songs),
+    ]
+    refused = run_python(*command, cwd=ROOT)
+    assert refused.returncode == 1
+    assert "expected heads of different tasks, got two of levels" in refused.stderr
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_broken_promise_is_seen(songs, tmp_path):

@@ -10,6 +10,7 @@ import pytest
 
 from helpers.processes import start_python
 from helpers.resources import DATA
+from mar.embedding import files
 from mar.embedding import rows as columns
 from mar.embedding import writer as writing
 from mar.embedding.changes import Known
@@ -379,6 +380,49 @@ def test_shards_write_at_a_time_and_replace_rows(tmp_path):
     assert len(embeddings) == 6
     np.testing.assert_allclose(embeddings.mean("1/2"), row("1/2").mean, rtol=1e-6)
     assert len(raw_paths(tmp_path)) == 6
+
+
+@pytest.mark.parametrize("format", ["parquet", "npz"])
+def test_shards_that_find_the_same_disk_gone_remove_nothing(tmp_path, format):
+    """The first that ends rewrites the part that the other has opened."""
+    paths = ["0/0", "0/1", "0/2", "1/0", "1/1", "1/2"]
+    assert {files.shard_of(path, 2) for path in paths} == {0, 1}
+    made = {**MADE, "format": format}
+    write(tmp_path, [row(path) for path in paths], format=format)
+    writers = [Writer(tmp_path, made, (shard, 2)) for shard in range(2)]
+    for writer in writers:
+        writer.leave(paths)
+        writer.close()
+    assert Embeddings(tmp_path).gone == paths
+    npz_files = sorted(path.relative_to(tmp_path) for path in tmp_path.rglob("*.npz"))
+    assert len(npz_files) == (len(paths) if format == "npz" else 0)
+    write(tmp_path, [row("0/1")], format=format)  # it is back, with its embedding
+    assert Embeddings(tmp_path).paths == ["0/1"]
+
+
+def test_a_file_that_is_gone_with_its_npz_is_removed(tmp_path):
+    write(tmp_path, [row("a"), row("b")], format="npz")
+    (tmp_path / "a.npz").unlink()
+    with Writer(tmp_path, {**MADE, "format": "npz"}) as writer:
+        writer.leave(["a", "b"])
+    assert Embeddings(tmp_path).gone == ["b"]
+    assert raw_paths(tmp_path) == ["b"]
+
+
+def test_a_shard_removes_no_row_of_another(tmp_path):
+    """It still takes for gone what the other found back, and has a copy of it."""
+    own, copy = (next(p for p in "abcdef" if files.shard_of(p, 2) == shard) for shard in (1, 0))
+    write(tmp_path, [row(own)])
+    with Writer(tmp_path, MADE) as writer:
+        writer.leave([own])
+    assert Embeddings(tmp_path).gone == [own]
+    last, first = (Writer(tmp_path, MADE, (shard, 2)) for shard in range(2))
+    first.add(row(own))
+    first.close()
+    last.add(row(copy, audio_hash=f"hash of {own}"))
+    last.leave([])
+    last.close()
+    assert Embeddings(tmp_path).paths == sorted([own, copy])
 
 
 # --------------------------------------------------------------------------------------- damage

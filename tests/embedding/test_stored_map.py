@@ -1,6 +1,7 @@
 """The map that lies beside a data set: made once, resumed, brought up to date."""
 
 import shutil
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -78,6 +79,26 @@ def test_what_came_is_placed_among_its_like_and_what_is_gone_is_not_there(folder
         nearest = min(distances, key=distances.get)
         assert FIRST.index(nearest) % 3 == 1
     assert len(list((folder / ".map").iterdir())) == 1
+
+
+def test_many_are_placed_where_each_is_in_bounded_memory(folder):
+    """Beside 8,000 others, of which each new one is compared with all."""
+    made = stored_map.stored_map(Embeddings(folder))
+    generator = np.random.default_rng(0)
+    noise = 0.1 * generator.standard_normal((11000, 16))
+    coordinates = made.components(np.tile(KINDS, (4000, 1))[:11000] + noise)
+    many = stored_map.StoredMap(made.folder)
+    many.__dict__.update(  # as if these were read of its files
+        coordinates=coordinates[:8000], points=generator.random((8000, 2)).astype(np.float32)
+    )
+    new = coordinates[8000:]
+    one_by_one = np.concatenate([many.placed(new[n : n + 1]) for n in range(0, 3000, 100)])
+    tracemalloc.start()
+    placed = many.placed(new)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    np.testing.assert_allclose(placed[::100], one_by_one, atol=1e-6)
+    assert most < 250e6  # all at once they would take 600 MB
 
 
 def test_when_much_came_it_is_made_anew(folder, monkeypatch):

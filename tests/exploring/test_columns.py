@@ -65,6 +65,34 @@ def test_a_table_of_a_row_a_track(tmp_path, kind):
     assert said(found[group, "by"]) == [None, None, None, None, None, "Ana"]
 
 
+@pytest.mark.parametrize("name", ["None", "NA", "null", "n/a", "NaN", "7"])
+def test_labels_are_texts_whatever_they_are_called(tmp_path, name):
+    tags = pd.DataFrame({"path": PATHS[:2], "label": [name, "calm"], "probability": [0.75, 0.5]})
+    tags.to_csv(tmp_path / "tags.csv", index=False)
+    found = by_name(columns.of_table(tmp_path / "tags.csv", PATHS))
+    assert set(found) == {("tags.csv", each) for each in ("label", name, "calm")}
+    assert said(found["tags.csv", "label"]) == [name, "calm", *[None] * 4]
+    assert said(found["tags.csv", name]) == [0.75, *[None] * 5]
+
+
+def test_what_is_missing_among_numbers_is_no_label(tmp_path):
+    """As R and NumPy write it; beside it, a mood that is called so."""
+    rows = ["path,year,mood,empty", f"{PATHS[0]},1999,NA,", f"{PATHS[1]},NA,,"]
+    (tmp_path / "mine.csv").write_text("\n".join([*rows, f"{PATHS[2]},nan,calm,"]))
+    found = by_name(columns.of_table(tmp_path / "mine.csv", PATHS))
+    assert said(found["mine.csv", "year"]) == [1999, *[None] * 5]
+    assert said(found["mine.csv", "mood"]) == ["NA", None, "calm", *[None] * 3]
+    assert said(found["mine.csv", "empty"]) == [None] * 6
+
+
+@pytest.mark.parametrize("kind", WRITERS)
+def test_labels_of_windows_are_refused(tmp_path, kind):
+    """As --timeline writes them: the first window of a track would stand for all of it."""
+    WRITERS[kind](LONG.assign(start=0.0, end=2.5), tmp_path / f"tags.{kind}")
+    with pytest.raises(InputError, match=r"got those of windows.*mar tag without --timeline"):
+        columns.of_table(tmp_path / f"tags.{kind}", PATHS)
+
+
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [

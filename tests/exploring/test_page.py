@@ -175,6 +175,63 @@ def test_labels_survive_a_reload(opened, page):
     assert text(opened, "#labels") == "deep: 8 yes, 0 no"
 
 
+def teach(browser, search, label, button="#teach"):
+    """Says of the tracks that a search finds that they have a label, or not."""
+    write(browser, "#search", search)
+    wait_for(lambda: text(browser, "#heading").endswith(f"with “{search}”"))
+
+    def is_selected():
+        click(browser, "#select-shown")
+        return text(browser, "#count") == "8 tracks"
+
+    wait_for(is_selected)
+    write(browser, "#label", label)
+    click(browser, button)
+
+
+def is_trained(browser, label):
+    option = "return document.getElementById('colour').value === 'l' + arguments[0]"
+    scale = "return document.querySelector('#legend .scale') !== null"
+    return run(browser, option, label) and run(browser, scale)
+
+
+@pytest.mark.parametrize("size", ["desktop"], indirect=True)
+def test_a_saved_head_has_all_labels_that_were_taught_before_a_reload(opened, page):
+    for kind, label in (("low/", "deep"), ("middle/", "mild")):
+        teach(opened, kind, label)
+        wait_for(lambda label=label: is_trained(opened, label))
+    opened.refresh()
+    wait_for(lambda: run(opened, "return document.body.dataset.ready"))
+    opened.find_elements("css selector", "#labels button")[1].click()
+    wait_for(lambda: is_trained(opened, "mild"))
+    write(opened, "#head", "both")
+    click(opened, "#saving button")
+    wait_for(lambda: "Saved. Label" in text(opened, "#status"))
+    assert mar.Head(page.heads / "both.safetensors").labels == ["deep", "mild"]
+
+
+@pytest.mark.parametrize("size", ["desktop"], indirect=True)
+def test_a_label_that_no_track_has_any_more_is_not_saved(opened, page):
+    for kind, label in (("low/", "deep"), ("middle/", "mild")):
+        teach(opened, kind, label)
+        wait_for(lambda label=label: is_trained(opened, label))
+    teach(opened, "low/", "deep", "#unteach")
+    wait_for(lambda: "deep: needs a track that has it" in text(opened, "#status"))
+    teach(opened, "middle/", "mild", "#unteach")
+    wait_for(lambda: "mild: needs a track that has it" in text(opened, "#status"))
+    assert not opened.find_element("id", "taught").is_displayed()
+    shown = "return [...document.getElementById('colour').options].map((each) => each.value)"
+    assert not [value for value in run(opened, shown) if value.startswith("l")]
+    assert run(opened, "return document.getElementById('colour').value") == "c0"
+
+    teach(opened, "middle/", "mild")
+    wait_for(lambda: is_trained(opened, "mild"))
+    write(opened, "#head", "mild alone")
+    click(opened, "#saving button")
+    wait_for(lambda: "Saved without deep, which no track has" in text(opened, "#status"))
+    assert mar.Head(page.heads / "mild alone.safetensors").labels == ["mild"]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("size", ["desktop"], indirect=True)
 def test_a_late_answer_changes_nothing(opened, catalogue):

@@ -298,6 +298,13 @@ def test_wrong_examples_are_refused(page, examples):
     assert get(page, "about")[0] == 200
 
 
+def test_a_label_whose_training_fails_is_not_what_it_was(page):
+    assert post(page, "labels", {"label": "z", "yes": [0], "no": []})[0] == 200
+    assert post(page, "labels", {"label": "z", "yes": [1], "no": [1]})[0] == 422
+    assert get(page, "probabilities?label=z")[0] == 422
+    assert post(page, "heads", {"name": "z", "labels": ["z"]})[0] == 422
+
+
 def test_a_browser_that_leaves_while_a_label_is_trained_harms_nothing(page):
     address = urllib.parse.urlsplit(page.address)
     body = json.dumps({"label": "left", "yes": [0, 1, 2, 3, 4, 5], "no": [9]}).encode()

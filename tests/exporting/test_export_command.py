@@ -6,8 +6,9 @@ import pytest
 import soundfile
 
 import mar
-from helpers.exported import mono, small_file
+from helpers.exported import mono, small_file, write
 from helpers.processes import run_python
+from mar.embedding.catalogue import Catalogue
 from mar.errors import InputError
 from mar.onnx import exporting
 from mar.onnx.runtime import ExportedNetwork
@@ -37,6 +38,25 @@ def test_the_command_writes_what_it_has_compared(model, tmp_path):
     assert about.windows == mar.Windows(hop_seconds=1.0).resolved()
     assert about.origin["model"] == str(model)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["music", "small.onnx"]
+
+
+def test_a_catalogue_is_embedded_with_the_windows_of_the_file(tmp_path):
+    """Unless others are asked for."""
+    windows = mar.Windows(hop_seconds=1.0, first_centre_seconds=1.5)
+    path = write(exporting.Plan(small_file()[0], windows), tmp_path / "small.onnx")
+    soundfile.write(tmp_path / "a.wav", mono(7.0), 16000)
+    for flags, expected in (((), (1.0, 1.5)), (("--set", "Windows.hop_seconds=2"), (2.0, 1.5))):
+        output = tmp_path / f"out {len(flags)}"
+        command = ("-m", "mar.embed", "--model", path, "--output", output, *flags)
+        process = run_python(*command, tmp_path / "a.wav")
+        assert process.returncode == 0, process.stderr
+        made = mar.Embeddings(output).provenance
+        assert (made["hop_seconds"], made["first_centre_seconds"]) == expected
+    assert Catalogue.of_model(path, None).windows == windows
+    assert Catalogue.of_model(path, "timeline").windows == mar.Windows()
+    assert Catalogue.of_model("mule", None).windows == mar.Windows()
+    for given in (["Catalogue.windows={Windows: {hop_seconds: 3}}"], ["Windows.hop_seconds=3"]):
+        assert Catalogue.of_model(path, None, given).windows.hop_seconds == 3.0
 
 
 def test_a_saved_model(model, tmp_path):

@@ -6,6 +6,9 @@ import numpy as np
 import onnxruntime
 import pytest
 
+from helpers.exported import small_file
+from mar.errors import ConfigError
+from mar.onnx import exporting
 from mar.onnx.graph import Graph
 from mar.onnx.heads import add_head
 from mar.probing.calibration import Calibration, Rule
@@ -91,3 +94,12 @@ def test_what_a_file_says_of_a_head():
     assert about["labels"] == ["a", "b", "c", "d"]
     assert about["thresholds"] == [0.5, None, 0.2, 0.9]
     assert of_graph(head("regression", output="linear"), WINDOWS)[1]["output"] == "values_My_moods_"
+
+
+def test_outputs_of_one_name_are_refused():
+    """Of one task, or of two whose names differ in what an output's name cannot have."""
+    first, second = head(), head()
+    second.about["task"] = "My moods?"
+    for heads in ([first, first], [first, second]):
+        with pytest.raises(ConfigError, match="two outputs 'probabilities_My_moods_'"):
+            exporting.Plan(small_file()[0], heads=heads).check_heads()

@@ -119,6 +119,14 @@ def test_layers_go_back_to_float_until_it_is_enough(plan, music):
         assert Agreement.of(embeddings, reference).centred == pytest.approx(choice.centred)
 
 
+def test_a_network_without_convolutions_has_no_choice():
+    graph = Graph()
+    graph.input("snippets", ("n", 5, 6))
+    graph.output("embedding", graph("ReduceMean", "snippets", axes=[1], keepdims=0), ("n", 6))
+    snippets = np.ones((3, 5, 6), np.float32)
+    assert list(quantization.choices(graph.model(), snippets, snippets, lambda _: True)) == []
+
+
 def test_an_int8_file(plan, music, tmp_path):
     path = tmp_path / "small.int8.onnx"
     agreement = exporting.write_onnx(plan, path, music, "int8", least=0.5)
@@ -181,6 +189,17 @@ def test_precisions_are_not_mixed_in_a_catalogue(plan, music, tmp_path):
     mar.Embedder(small_file()[1]).embed_folder(music[:1], store)
     with pytest.raises(InputError, match=r"precision: float32 there, float16 here"):
         mar.Embedder(float16).embed_folder(music[:2], store)
+
+
+def test_float16_of_one_window_is_not_refused(plan, tmp_path):
+    """Without the mean of all windows, nothing would be left of one."""
+    soundfile.write(tmp_path / "short.wav", mono(3.0), 16000)
+    path = tmp_path / "small.float16.onnx"
+    agreement = exporting.write_onnx(plan, path, [tmp_path / "short.wav"], "float16")
+    assert agreement.windows == 1
+    assert agreement.centred == agreement.mean_cosine > 0.999
+    assert "not centred" in str(agreement)
+    assert len(exporting.waveforms([], plan.log_mel, "float16")) > 1  # however long its windows
 
 
 def test_float16_of_a_model_that_was_not_exported_names_the_command():

@@ -127,6 +127,7 @@ def test_where_a_manifest_cannot_be_is_told_at_once(tmp_path):
     (tmp_path / "file").touch()
     for path, message in (
         (tmp_path / "m.txt", "expected a name that ends in .parquet"),
+        ("s3://b/m.parquet", "s3://b/m.parquet: expected a place on a disk"),
         (tmp_path / "file" / "m.parquet", "m.parquet: cannot be written: (Not a|File exists)"),
     ):
         with pytest.raises((ConfigError, InputError), match=message):

@@ -5,6 +5,7 @@ import os
 import shutil
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import tensorflow as tf
 
@@ -264,3 +265,14 @@ def test_files_that_give_less_at_a_time_are_read_whole(folder, monkeypatch):
 def test_an_unknown_scheme_names_what_is_needed():
     with pytest.raises(InputError, match=r"nonsense://.*\[io\]"):
         RecordReader("nonsense://host/set")
+
+
+def test_a_manifests_digest_is_of_its_tracks_however_they_are_stored(folder):
+    header, table = manifests.read(folder).header, manifests.read_rows(folder)
+    in_pieces = pa.concat_tables([table[:3], table[3:3], table[3:]])
+    groups = pa.array(["", "ä", *table["id"].to_pylist()[2:]])
+    named = table.set_column(table.column_names.index("group"), "group", groups)
+    tables = (table, in_pieces, named, table.take([1, 0, *range(2, len(table))]))
+    same, pieces, grouped, turned = (manifests.Manifest("m", header, t).digest() for t in tables)
+    assert same == pieces
+    assert len({same, grouped, turned}) == 3

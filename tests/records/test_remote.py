@@ -1,7 +1,9 @@
 """Shards on S3: moto's server on loopback, through pyarrow.fs and through tensorflow-io."""
 
 import importlib.util
+import os
 import pathlib
+import shutil
 
 import boto3
 import numpy as np
@@ -11,9 +13,10 @@ from moto.server import ThreadedMotoServer
 from helpers import small_records
 from helpers.processes import run_python
 from mar.errors import InputError
-from mar.records import storage
+from mar.records import index, storage
+from mar.records import manifest as manifests
 from mar.records.reader import RecordReader
-from mar.records.verify import verify
+from mar.records.verify import check_shard, verify
 
 FRAMES = [700, 300, 1200, 500]
 TRACKS, FIRST = [0, 2, 2, 3, 1], [400, 0, 900, 77, 0]
@@ -48,6 +51,12 @@ def endpoint(local):
 
 
 @pytest.fixture
+def client(endpoint):
+    keys = {"aws_access_key_id": "key", "aws_secret_access_key": "secret"}
+    return boto3.client("s3", endpoint_url=f"http://{endpoint}", region_name="us-east-1", **keys)
+
+
+@pytest.fixture
 def uri(endpoint, monkeypatch):
     for name, value in KEYS.items():
         monkeypatch.setenv(name, value)
@@ -73,6 +82,43 @@ def test_a_missing_object_is_named(uri):
         RecordReader(uri.replace("folder", "nowhere"))
     with pytest.raises(InputError, match="s3://none/x"):
         storage.open_file(uri.replace("music/a/folder", "none/x"))
+
+
+def test_a_shard_that_was_truncated_has_the_problems_of_one_on_a_disk(uri, local, client, tmp_path):
+    """The last of its tracks begins behind its end, where a store has nothing to read."""
+    folder = shutil.copytree(pathlib.Path(local.manifest.location).parent, tmp_path / "set")
+    os.truncate(min(folder.glob("*.tfrecord")), 1000)
+    for name, data in small_records.contents(folder).items():
+        client.put_object(Bucket="music", Key=f"cut/{name}", Body=data)
+    remote = manifests.read(uri.replace("a/folder", "cut"))
+    found, expected = (
+        [(problem.record, problem.reason) for problems in verify(each) for problem in problems]
+        for each in (remote, manifests.read(folder))
+    )
+    assert found == expected
+    assert "0 of " in expected[-1][1]
+
+
+def test_a_shard_that_is_gone_while_it_is_read_is_told(uri, local, client, monkeypatch):
+    folder = pathlib.Path(local.manifest.location).parent
+    for name, data in small_records.contents(folder).items():
+        client.put_object(Bucket="music", Key=f"gone/{name}", Body=data)
+    there = uri.replace("a/folder", "gone")
+    manifest, read = manifests.read(there), storage.ArrowFile.read
+
+    def vanishing(file, offset, count):
+        for shard in manifest.header.shards:
+            client.delete_object(Bucket="music", Key=f"gone/{shard.name}")
+        return read(file, offset, count)
+
+    shard = manifest.shard_location(0)
+    monkeypatch.setattr(storage.ArrowFile, "read", vanishing)
+    (problem,) = check_shard(manifest, 0, np.flatnonzero(manifest.shard_index == 0))
+    assert str(problem).startswith(f"{shard}: cannot be read: ")
+    client.put_object(Bucket="music", Key=f"gone/{manifest.header.shards[0].name}", Body=b"a" * 99)
+    layout = index.Layout(manifest.header.features, "float16", manifest.header.front_end)
+    with pytest.raises(InputError, match=r"s3://music/gone/.*: cannot be read: "):
+        index.index([shard], layout, folder.parent / "m.parquet")
 
 
 @pytest.mark.skipif(

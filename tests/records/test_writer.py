@@ -288,3 +288,14 @@ def test_a_folder_that_cannot_be_written(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="file/set: cannot be written: Not a directory"):
         small_records.write_here(job(), tmp_path / "file" / "set")
+
+
+def test_what_cannot_be_written_to_is_refused_and_the_home_folder_is_known(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    with pytest.raises(ConfigError, match="s3://b/set: expected a place on a disk") as caught:
+        writer.write(job(), "s3://key:secret@b/set")
+    assert "secret" not in str(caught.value)
+    assert not list(tmp_path.iterdir())
+    small_records.write_here(small_records.job([320]), "~/set")
+    assert (tmp_path / "home" / "set" / "manifest.parquet").exists()

@@ -14,8 +14,8 @@ from helpers.browser import all_of, assert_fits_a_phone, assert_silent, select
 from helpers.probe_runs import classes, noisy, tags, write_run
 from helpers.processes import run_python
 from helpers.signals import music
-from helpers.small_embeddings import write_store
-from mar import Embeddings
+from helpers.small_embeddings import PROVENANCE, write_store
+from mar import Embeddings, InputError
 from mar.probing.results import Results
 from mar.reporting import item_map, page
 from mar.tasks import Task
@@ -93,6 +93,29 @@ def test_without_embeddings_there_is_no_map(theirs):
     assert 'id="map"' not in html
     assert "<audio" not in html
     assert "#map" not in re.findall(r"<nav.*?</nav>", html, re.DOTALL)[0]
+
+
+def test_a_report_that_is_too_large_says_what_to_leave_out(theirs, tmp_path, monkeypatch):
+    monkeypatch.setattr(page, "_LIMIT_BYTES", 1000)
+    html = page.render(Results(theirs / "results"))
+    with pytest.raises(InputError, match=r"at most 0 MB; show fewer tasks or models$"):
+        page.write(html, tmp_path / "report.html")
+    assert not list(tmp_path.iterdir())
+
+
+def test_it_says_of_each_machine_and_of_all_weights_under_one_name(tmp_path):
+    targets = classes([9, 9])
+    for seed, cpus in ((0, 3), (1, 96)):
+        weights = {**PROVENANCE, "model": f"{seed}" * 64}
+        predictions = noisy(targets, 0.3, seed)
+        write_run(tmp_path, "genre", "mine", "multiclass", targets, predictions, seed=seed,
+                  cpus=cpus, embeddings=weights)  # fmt: skip
+    html = page.render(Results(tmp_path))
+    assert "<dt>Machine of the probes</dt><dd>3 or 96 CPUs</dd>" in html
+    (writer,) = re.findall(r"<dt>Machine of this page</dt><dd>(.*)</dd>", html)
+    assert "CPU" not in writer
+    for seed in (0, 1):
+        assert f"model mine <code>{f'{seed}' * 64}</code>" in html
 
 
 def test_one_model_alone_has_no_differences(tmp_path):

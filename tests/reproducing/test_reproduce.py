@@ -135,6 +135,28 @@ def test_what_is_missing_is_told_and_prevents_nothing_else(finished, tmp_path):
     assert "mood_target.npy" in (home / "out" / "index.html").read_text()
 
 
+def test_a_file_that_was_mended_is_readable_on_the_page_of_the_same_run(tmp_path):
+    prepare(tmp_path, ["GTZAN"])
+    runs = Runs(tmp_path, ["GTZAN"])
+    broken = next((tmp_path / "audio" / "GTZAN").rglob("*.00001.wav"))
+    whole = broken.read_bytes()
+    broken.write_bytes(b"no audio" * 99)
+    assert run_python(*runs.script(), cwd=tmp_path).returncode == 2
+    assert broken.name in runs.page()
+    assert counts_of_audio(runs.page()) == ["48", "48", "47", "0"]
+    broken.write_bytes(whole)
+    mended = run_python(*runs.script(), cwd=tmp_path)
+    assert mended.returncode == 0, mended.stdout + mended.stderr
+    assert counts_of_audio(runs.page()) == ["48", "48", "48", "0"]
+    assert "not recognised" not in runs.page()
+
+
+def counts_of_audio(page):
+    """Of the one collection: how many are expected, there, readable, of the right length."""
+    table = page[page.index('id="audio"') :].partition("</table>")[0]
+    return re.findall(r">(\d+)<", table)
+
+
 def test_a_worker_searches_and_notes_what_was_asked(finished, tmp_path):
     job = workers.Job(
         "GTZAN",

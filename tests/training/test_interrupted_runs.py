@@ -26,7 +26,9 @@ from helpers.small_trainer import (
 )
 from mar.errors import ConfigError, InputError
 from mar.records import manifest
+from mar.training.checkpoints import CONTENT, Checkpoints
 from mar.training.objective import Objective
+from mar.util.lock import FolderLock
 
 
 def test_interrupted_runs_end_with_the_same_weights(records, finished, tmp_path):
@@ -121,6 +123,65 @@ def test_other_labels_are_another_run(records, finished, tmp_path):
     folder = shutil.copytree(finished, tmp_path / "run")
     with pytest.raises(ConfigError, match=r"labels.label 0 was 0, is None; .*; and 6 more"):
         trainer(str(renamed)).run(folder)
+
+
+@pytest.mark.parametrize(
+    ("column", "change"),
+    [
+        ("id", lambda ids: [f"{ids[0]}!", *ids[1:]]),
+        ("labels", lambda labels: [*labels[1:], labels[0]]),
+        ("group", lambda groups: ["an artist", *groups[1:]]),
+        ("checksum", lambda checksums: [checksums[0] ^ 1, *checksums[1:]]),
+    ],
+)
+def test_records_that_have_changed_are_another_run(records, finished, tmp_path, column, change):
+    changed = shutil.copytree(records, tmp_path / "set")
+    small_records.rewrite_manifest(changed, **{column: change})
+    folder = shutil.copytree(finished, tmp_path / "run")
+    with pytest.raises(ConfigError, match="another run: data.ids_labels_groups_checksums was"):
+        trainer(str(changed)).run(folder)
+
+
+def test_the_best_by_another_validation_is_not_compared_with(records, tmp_path, monkeypatch):
+    """The other one is of noise, whose tracks cannot be told apart."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    settings = {"steps": 8, "validate_every": 2}
+    draw = Objective.draw
+
+    def fail(objective, seed, step, *sizes):
+        if step == 5:
+            raise InputError("a power cut")
+        return draw(objective, seed, step, *sizes)
+
+    small_records.data_set(tmp_path / "noise", [400] * 24)
+    other = {"validation.PairDataset.records": str(tmp_path / "noise")}
+    with monkeypatch.context() as patch:
+        patch.setattr(Objective, "draw", fail)
+        with pytest.raises(InputError, match="a power cut"):
+            trainer(records, **settings).run("~/run")
+    before = [score["accuracy"] for score in validations(tmp_path / "run")]
+    trainer(records, **settings, **other).run("~/run")
+    after = [score["accuracy"] for score in validations(tmp_path / "run")[-3:]]
+    assert max(after) < min(before)
+    best = tf.train.latest_checkpoint(tmp_path / "run" / "checkpoints" / "best")
+    score = tf.train.load_variable(best, "score/.ATTRIBUTES/VARIABLE_VALUE")
+    assert score == pytest.approx(max(after))
+
+
+def test_the_best_score_of_an_earlier_version_stays(tmp_path):
+    weights = {"weight": tf.Variable([1.0])}
+    step, score = tf.Variable(3, dtype=tf.int64), tf.Variable(0.5)
+    earlier = tf.train.Checkpoint(weights=weights, step=step, score=score)
+    tf.train.CheckpointManager(earlier, tmp_path, 3).save(checkpoint_number=3)
+    (tmp_path / "run.json").write_text('{"data": {}}')
+    facts = {"data": {CONTENT: "hash"}}
+    with FolderLock(tmp_path) as lock:
+        saved = Checkpoints(tmp_path, 3, {"weights": weights}, facts, lock, validated_on=7)
+        assert saved.restore() == 3
+        saved.save_best(4, 0.4)
+        assert not (tmp_path / "best").exists()
+        saved.save_best(5, 0.6)
+        assert (tmp_path / "best" / "ckpt-5.index").exists()
 
 
 def test_a_loss_that_is_not_finite_ends_the_run(records, tmp_path):

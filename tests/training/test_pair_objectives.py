@@ -7,7 +7,7 @@ import tensorflow as tf
 import mar
 from helpers import small_records, training_runs
 from mar.errors import ConfigError
-from mar.training.losses import binary_crossentropy
+from mar.training.losses import binary_crossentropy, supervised_nt_xent
 
 DATA = {"batch_size": 8, "snippet_frames": 82}
 
@@ -50,6 +50,40 @@ def test_tracks_without_labels_and_their_mixtures_teach_no_labels():
             expected.append(0 if 7 in (row, partner) else float(of_row[0]))
     assert 12 <= np.count_nonzero(expected) <= 14
     assert float(loss) == pytest.approx(np.mean(expected), rel=1e-5)
+
+
+def test_mixtures_of_tracks_without_labels_agree_with_their_own_pair_alone():
+    objective = mar.SupervisedContrastiveObjective(mixup=mar.Mixup(), dimensions=5)
+    labels = np.eye(8, 3, dtype=np.float32)[[0, 1, 2, 0, 1, 2, 0, 7]]  # the last has none
+    draws = objective.draw(0, 0, 8, 1)
+    values, batch = outputs(5), {"labels": tf.constant(labels)}
+    loss, _ = objective.loss(values, batch, draws, batch)
+    of_views = []
+    for view in objective.views:
+        partners, gains = draws[view]["partners"], draws[view]["gains"][:, None]
+        mixtures = gains * labels + (1 - gains) * labels[partners]
+        mixtures[(partners == 7) | (np.arange(8) == 7)] = 0
+        of_views.append(mixtures)
+    expected, _ = supervised_nt_xent(values[:, 0], values[:, 1], np.stack(of_views, axis=1))
+    assert float(loss) == pytest.approx(np.mean(expected), rel=1e-5)
+
+
+def test_a_last_batch_of_one_pair_is_no_score():
+    objective = mar.ContrastiveObjective(dimensions=5)
+    many, one = ({"outputs": outputs(5, size).numpy()} for size in (8, 1))
+    assert objective.scores([many, one]) == objective.scores([many])
+    assert objective.scores([one]) == {}
+
+
+def test_the_best_joint_model_is_that_of_the_first_part_with_scores():
+    shifted = mar.RelativeObjective(predicted=("pitch",))
+    given = {"augmentations": (mar.PitchShift(),)}
+    joint = mar.JointObjective(parts=(shifted, mar.ContrastiveObjective()), **given)
+    assert joint.criterion == "ContrastiveObjective.accuracy"
+    validation = mar.LabelledPairDataset(records="records", windows="fixed", **DATA)
+    joint.check(validation)
+    with pytest.raises(ConfigError, match="Trainer.validation: RelativeObjective expects null"):
+        mar.JointObjective(parts=(shifted,), **given).check(validation)
 
 
 def test_what_is_predicted_is_the_difference_of_what_was_done():

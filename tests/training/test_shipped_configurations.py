@@ -80,3 +80,9 @@ def test_shipped_configurations_validate_on_what_they_do_not_learn_from(path, tm
     assert len(learnt) + len(tested) == 20
     sides = [{int(track) // 4 for track in side} for side in (learnt, tested)]
     assert not set.intersection(*sides)
+
+
+@pytest.mark.parametrize("path", sorted(PRETRAIN.glob("*.yaml")), ids=lambda path: path.stem)
+def test_shipped_configurations_go_on_to_the_end_of_their_schedule(path):
+    described = Trainer.load(path)
+    assert described.total_steps == described.optimizer.schedule.steps

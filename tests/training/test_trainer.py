@@ -210,3 +210,12 @@ def test_a_card_counts_what_is_learnt_from(tmp_path):
     frames = [100 * (track + 1) for track in described.dataset.tracks]
     assert 0 < facts["tracks"] == len(frames) < 4
     assert facts["hours"] == pytest.approx(sum(frames) / 100 / 3600)
+
+
+def test_a_validation_of_one_pair_has_no_scores(records, tmp_path):
+    small_records.data_set(tmp_path / "one", [400])
+    other = {"validation.PairDataset.records": str(tmp_path / "one")}
+    trainer(records, steps=1, **other).run(tmp_path / "run")
+    assert validations(tmp_path / "run") == []
+    assert (tmp_path / "run" / "loss.png").exists()
+    assert not (tmp_path / "run" / "best.keras").exists()

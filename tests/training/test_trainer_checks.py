@@ -8,6 +8,7 @@ import pytest
 
 import mar
 from helpers import small_records, training_runs
+from helpers.processes import run_python
 from helpers.small_trainer import SMALL, trainer
 from helpers.training_runs import TwoBlocks
 from mar.data.pipelines import PairDataset, SnippetDataset
@@ -117,6 +118,7 @@ LABELLED = {
         ({"microbatch": 0}, "microbatch: expected at least 1, got 0"),
         ({"device": "gpu"}, "device: expected a GPU, found none"),
         ({"seed": -1}, "seed: expected at least 0"),
+        ({"seed": 2**32}, "seed: expected at least 0 and less than 4294967296, got 4294967296"),
         ({"steps": -1}, "steps: expected at least 0, got -1"),
         ({"strategy": "multi_worker"}, "strategy: multi_worker expects, .* TF_CONFIG="),
         (
@@ -178,3 +180,22 @@ def test_a_validation_with_other_labels_is_refused(records, tmp_path):
     with pytest.raises(ConfigError, match="validation: expected the vocabulary of .*, got another"):
         trainer(records, **elsewhere).run(tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_a_run_in_a_bucket_is_refused(records, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match="s3://b/run: expected a place on a disk"):
+        trainer(records).run("s3://b/run")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("", "Trainer.objective: expected a value"), (" x", "Trainer: expected parameters by name")],
+)
+def test_a_configuration_without_settings_is_refused(text, message, tmp_path):
+    (tmp_path / "empty.yaml").write_text(f"Trainer:{text}\n")
+    process = run_python("-m", "mar.train", "--config", tmp_path / "empty.yaml", cwd=tmp_path)
+    assert process.returncode == 1
+    assert message in process.stderr
+    assert "Traceback" not in process.stderr

@@ -89,7 +89,7 @@ def estimated_seconds(path: Path) -> float | None:
             return container.duration / av.time_base if container.duration else None
 
 
-def audio_hash(path: Path) -> str:
+def audio_hash(path: Path, goes_on: Callable[[], None] = lambda: None) -> str:
     """SHA-256 (hex) of the audio in a file, whatever its tags, cover and name.
 
     Of the packets of its audio stream, as they are: nothing is decoded. Of the samples where
@@ -98,17 +98,22 @@ def audio_hash(path: Path) -> str:
         song.mp3, and the same with another title      equal
         song.wav, and song.flac made of it             differ: other packets
 
+    Args:
+        path: str, bytes or os.PathLike.
+        goes_on: is called after every packet or block, as a large file takes minutes.
+
     Raises:
         InputError: it cannot be read.
     """
     try:
         with _regular_file(path) as file:
-            return _hash_of_packets(file)
+            return _hash_of_packets(file, goes_on)
     except (InputError, av.FFmpegError, ValueError, OSError):
         with _open(path) as (source, _):
             digest = hashlib.sha256(f"samples {source.sample_rate} {source.channels} ".encode())
             for block, _ in source.blocks(BLOCK_SECONDS):
                 digest.update(np.ascontiguousarray(block).data)
+                goes_on()
             return digest.hexdigest()
 
 
@@ -250,7 +255,7 @@ def _regular_file(path):
         raise InputError(f"{shown(path)}: cannot be opened: {error.strerror}") from None
 
 
-def _hash_of_packets(file: BinaryIO) -> str:
+def _hash_of_packets(file: BinaryIO, goes_on: Callable[[], None]) -> str:
     with readers.demuxed(file) as container:
         if (stream := readers.audio_stream(container)) is None:
             raise ValueError("no audio stream")
@@ -259,4 +264,5 @@ def _hash_of_packets(file: BinaryIO) -> str:
         digest = hashlib.sha256(" ".join(map(str, parts)).encode())
         for packet in container.demux(stream):
             digest.update(packet)
+            goes_on()
         return digest.hexdigest()

@@ -15,8 +15,9 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 import weakref
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
 import numpy as np
@@ -30,13 +31,15 @@ from mar.audio import decode, inspection
 from mar.errors import InputError
 from mar.util.processes import WITHOUT_WORKING_FOLDER, processors
 
-STALL_SECONDS = 120.0  # without a block
+STALL_SECONDS = 120.0  # without a block, or a word that it goes on
 MEMORY_BYTES = 4 * 2**30  # of address space; music takes a tenth of it, of any length
+_SIGNS = 20  # of life in that time, where there are no blocks
 _STDERR = 2
 _LOG = logging.getLogger(__name__)
-_ANSWERS = {
+_ANSWERS: dict[str, Callable[[decode.Path, Callable[[], None]], Any]] = {
+    "info": lambda path, _: decode.info(path),
     "audio_hash": decode.audio_hash,
-    "estimated_seconds": decode.estimated_seconds,
+    "estimated_seconds": lambda path, _: decode.estimated_seconds(path),
 }
 _GENERATORS = {"blocks": decode.blocks, "measures": inspection.measured}
 _PACKAGES = str(pathlib.Path(__file__).parents[2])
@@ -130,7 +133,8 @@ class IsolatedDecoder:
             self._stop()
             self._start()
         self._unread = True
-        self._send((_working_folder(), wanted, path, decoding), path)
+        every = STALL_SECONDS / _SIGNS
+        self._send((_working_folder(), wanted, path, decoding, every), path)
 
     def _blocks(self, path):
         while isinstance(content := self._receive(path), np.ndarray):
@@ -186,13 +190,15 @@ class IsolatedDecoder:
     def _receive(self, path):
         """The child's next answer; raises what it raised."""
         try:
-            if not self._pipe.poll(STALL_SECONDS):
-                self._stop()
-                raise InputError(
-                    f"{decode.shown(path)}: the decoder made no progress for "
-                    f"{STALL_SECONDS:.0f} s; {_REMEDY}"
-                )
-            kind, content = self._pipe.recv()
+            kind = "goes on"
+            while kind == "goes on":
+                if not self._pipe.poll(STALL_SECONDS):
+                    self._stop()
+                    raise InputError(
+                        f"{decode.shown(path)}: the decoder made no progress for "
+                        f"{STALL_SECONDS:.0f} s; {_REMEDY}"
+                    )
+                kind, content = self._pipe.recv()
         except (EOFError, OSError):
             raise self._crash(path) from None
         self._unread = kind not in ("end", "refused")
@@ -273,13 +279,14 @@ def _serve(pipe):
             _answer(pipe, *pipe.recv())
 
 
-def _answer(pipe, folder, wanted, path, decoding):
+def _answer(pipe, folder, wanted, path, decoding, every):
     os.ftruncate(_STDERR, 0)  # a file: what it holds is of this request alone
     os.lseek(_STDERR, 0, os.SEEK_SET)
     with contextlib.suppress(OSError):  # then relative paths are of nothing, as in the parent
         os.chdir(folder)  # which may be another than when this process began
     try:
-        pipe.send(("answer", _ANSWERS.get(wanted, decode.info)(path)))
+        of_file = _ANSWERS.get(wanted, _ANSWERS["info"])
+        pipe.send(("answer", of_file(path, _signs(pipe, every))))
         generator = _GENERATORS.get(wanted)
         blocks = generator(path, **decoding) if generator else iter([])
         pipe.send(("end", _send(pipe, blocks)))
@@ -295,6 +302,19 @@ def _answer(pipe, folder, wanted, path, decoding):
         reason = f"{type(error).__name__}: {error}"
         refusal = InputError(f"{decode.shown(path)}: the decoder failed ({reason})")
         pipe.send(("refused", refusal))
+
+
+def _signs(pipe, every):
+    """Sends, when it is called, that it goes on: once in so many seconds at most."""
+    last = time.monotonic()
+
+    def goes_on():
+        nonlocal last
+        if time.monotonic() - last >= every:
+            pipe.send(("goes on", None))
+            last = time.monotonic()
+
+    return goes_on
 
 
 def _send(pipe, blocks):

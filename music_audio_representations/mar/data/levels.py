@@ -152,7 +152,10 @@ class Noise(_Addition):
 
     def added(self, frames: int, draws: Draws, others: Any, front_end: LogMel) -> Any:
         """Excerpts of one recording of white noise, filtered."""
-        noise = _white_noise(front_end)
+        noise = _white_noise(front_end, _NOISE_SECONDS * front_end.sample_rate)
+        if len(noise) < frames:
+            samples = frames * front_end.hop_length + front_end.win_length
+            noise = _white_noise(front_end, samples)
         starts = ops.cast(draws["places"] * (len(noise) - frames), "int32")
         excerpts = ops.take(noise, starts[:, None] + np.arange(frames, dtype=np.int32), axis=0)
         octaves = np.log2(centres(front_end) / 1000.0)
@@ -184,9 +187,8 @@ def _ratio(decibels):
 
 
 @functools.lru_cache(maxsize=4)
-def _white_noise(front_end):
-    """Power of half a minute of white noise as the front end has it, float32 `(frames, mels)`."""
-    count = _NOISE_SECONDS * front_end.sample_rate
+def _white_noise(front_end, count):
+    """Power of so many samples of white noise as the front end has it, float32 `(frames, mels)`."""
     samples = np.random.default_rng(0).normal(scale=0.1, size=count).astype(np.float32)
     logmel = np.concatenate(list(front_end.stream_blocks([samples])))
     return (10.0**logmel - 1.0) / 10000.0

@@ -230,7 +230,8 @@ class SnippetDataset(RecordDataset):
 
     track_sampling: Literal["uniform", "label_balanced"] = Param(
         default="uniform",
-        doc="How tracks are drawn: all alike, or so that each label comes equally often.",
+        doc="How tracks are drawn: all alike, or with each label equally often what one is drawn "
+        "for.",
     )
 
     def indices(self, seed: int, step: int) -> tuple[np.ndarray, dict[str, np.ndarray]]:

@@ -5,6 +5,7 @@ worker knows the whole batch, reads its own rows, and can begin at any step.
 """
 
 import hashlib
+import logging
 import math
 import zlib
 
@@ -14,6 +15,8 @@ import pyarrow.compute as pc
 
 from mar.errors import ConfigError
 from mar.records.manifest import Manifest
+
+_LOG = logging.getLogger(__name__)
 
 
 def generator(seed: int, step: int, purpose: str) -> np.random.Generator:
@@ -48,7 +51,7 @@ def held_out(groups: pa.ChunkedArray, share: float) -> np.ndarray:
     Each group has a number from 0 to 1 that depends on its name alone, and is held out where that
     is less than `share`: it stays on its side when others come or go. Where that leaves nothing on
     one side, the group with the least number alone is held out, or the one with the greatest alone
-    is not.
+    is not, however many tracks it has.
 
     Args:
         groups: `(tracks,)` names, of at least two groups.
@@ -85,14 +88,30 @@ def of_part(manifest: Manifest, part: str, share: float) -> np.ndarray:
             f"validate on other records, or on none (validation: null)"
         )
     validation = held_out(groups, share)
-    return validation if part == "validation" else ~validation
+    if part == "validation":
+        return validation
+    _tell_held_out(manifest, validation, count, share)
+    return ~validation
+
+
+def _tell_held_out(manifest, validation, groups, share):
+    """Logs how many tracks are held out, as a warning where that is far from the share."""
+    held = float(validation.mean())
+    far = not 0.5 <= held / share <= 2.0 or not 0.5 <= (1.0 - held) / (1.0 - share) <= 2.0
+    _LOG.log(
+        logging.WARNING if far else logging.INFO,
+        "%s: %d of %d tracks are held out, %.3g %% for held_out: %g, as all of an artist (album, "
+        "folder) is or none of it, and there are %d of them",
+        *(manifest.location, validation.sum(), len(validation), 100 * held, share, groups),
+    )
 
 
 def label_balance(manifest: Manifest, tracks: np.ndarray) -> np.ndarray:
-    """Weights of tracks with which each label is drawn equally often, `(n,)`.
+    """Weights of tracks with which each label is equally often what a track is drawn for, `(n,)`.
 
-    A track's weight is the sum, over its labels, of one over the number of these tracks with that
-    label: they share one unit among them. A track without labels is never drawn.
+    It comes with the tracks that are drawn for their other labels too. A track's weight is the sum,
+    over its labels, of one over the number of these tracks with that label: they share one unit
+    among them. A track without labels is never drawn.
 
     Args:
         manifest: of the tracks.

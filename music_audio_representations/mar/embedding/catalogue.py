@@ -1,12 +1,15 @@
 """How a catalogue is embedded and kept, as configurations describe it."""
 
+import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Literal
+
+from typing_extensions import Self
 
 from mar.audio.windows import Windows
 from mar.config import Configurable, Param
-from mar.embedding import engine, provenance, remembered
+from mar.embedding import engine, model_names, provenance, remembered
 from mar.embedding.changes import Summary
 from mar.embedding.files import AudioItem
 from mar.errors import InputError
@@ -39,6 +42,27 @@ class Catalogue(Configurable):
     workers: PositiveInt | None = Param(
         default=None, doc="Files that are decoded at once; null: one per core."
     )
+
+    @classmethod
+    def of_model(
+        cls,
+        model: str | os.PathLike,
+        path: str | os.PathLike | None,
+        overrides: Iterable[str] = (),
+    ) -> Self:
+        """As `load`; but the windows are those of the model, where no file says others.
+
+        Args:
+            model: what `mar.Embedder` takes, by name; `mar export` wrote windows into its files.
+            path, overrides: as of `load`.
+
+        Raises:
+            ConfigError: see `load`.
+            InputError: the model is an exported file that cannot be read.
+        """
+        own = model_names.exported_windows(os.fspath(model)) if path is None else None
+        first = [] if own is None else [f"{cls.__name__}.windows={json.dumps(own)}"]
+        return cls.load(path, [*first, *overrides])
 
     def embedder(self, model: "str | os.PathLike | keras.Model") -> "Embedder":
         """The `mar.Embedder` of a model."""
@@ -74,10 +98,12 @@ class Catalogue(Configurable):
             return engine.embed(lambda: embedder, embedder.provenance, items, output, *kept, shard)
         wanted = remembered.asked(model, windows=self.windows.resolved(), precision=self.precision)
         loaded = []
-        made = recalled = remembered.recall(output, wanted)
+        made = remembered.recall(output, wanted)
+        states = None
         if made is None:
             loaded.append(self.embedder(model))
             made = loaded[0].provenance
+            states = remembered.states(wanted["model"], made["model_source"])
 
         def load() -> "Embedder":
             embedder = loaded[0] if loaded else self.embedder(model)
@@ -86,6 +112,6 @@ class Catalogue(Configurable):
             return embedder
 
         summary = engine.embed(load, made, items, output, *kept, shard)
-        if recalled is None:
-            remembered.remember(output, wanted, made)
+        if states is not None:
+            remembered.remember(output, wanted, made, states)
         return summary

@@ -24,7 +24,7 @@ from typing import NamedTuple
 from mar.embedding import files
 from mar.embedding.files import AudioItem
 from mar.embedding.rows import Row
-from mar.errors import InputError
+from mar.errors import ConfigError, InputError
 
 EMBEDDED = ("new", "changed")
 KEPT = ("moved", "copied", "retagged", "returned", "taken_up")
@@ -147,6 +147,18 @@ class TakenError(InputError):
 def failed(known: Mapping[str, Known]) -> dict[str, files.State]:
     """The states of the files that could not be embedded."""
     return {path: earlier.state for path, earlier in known.items() if earlier.status == "failed"}
+
+
+def check_shard(shard: tuple[int, int]) -> None:
+    """That a shard is one of so many: `(i, n)`.
+
+    Raises:
+        ConfigError: it is none, and would have no share.
+    """
+    match shard:
+        case int(number), int(count) if 0 <= number < count:
+            return
+    raise ConfigError(f"shard: expected (i, n) with i from 0 to n - 1, got {shard!r}")
 
 
 def share(items: Sequence[AudioItem], shard: int, shards: int) -> list[AudioItem]:

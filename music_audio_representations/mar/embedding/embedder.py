@@ -15,6 +15,7 @@ from mar.audio.front_end import FrontEnd
 from mar.audio.resampling import resample
 from mar.audio.windows import Windows
 from mar.embedding import engine, files
+from mar.embedding.catalogue import Catalogue
 from mar.embedding.encoders import address as addresses
 from mar.embedding.model_names import is_baseline, is_exported, told_by_file
 from mar.embedding.representations import Representation, representation
@@ -206,9 +207,11 @@ class Embedder:
             The data set.
 
         Raises:
+            ConfigError: an argument cannot be meant.
             InputError: an input does not exist, the output holds other embeddings, or another
                 process writes into it.
         """
+        Catalogue(store=store, format=format, workers=workers)  # says what cannot be meant
         inputs = [audio] if isinstance(audio, (str, os.PathLike)) else audio
         items = files.find([os.path.expanduser(path) for path in inputs])
         engine.embed(lambda: self, self.provenance, items, output, store, format, workers, shard)

@@ -81,8 +81,10 @@ def embed(
         output, store, format, workers, shard: as of `mar.Embedder.embed_folder`.
 
     Raises:
+        ConfigError: there is no such shard.
         InputError: a folder vanished while it was read, or the data set cannot be added to.
     """
+    changes.check_shard(shard)
     provenance = {**made, "store": store, "format": format}
     with Writer(output, provenance, shard) as writer:
         plan = changes.plan(items, writer.known, writer.is_kept, shard)

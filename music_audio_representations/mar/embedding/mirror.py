@@ -25,6 +25,7 @@ from mar.util.lock import FolderLock
 
 _STATE, _LOCK = "transferred.json", ".writer-"
 _BEAT_SECONDS, _VOID_SECONDS = 60.0, 300.0
+_UNKNOWN = {"remote": [0, 0], "local": [0, 0]}  # of what is yet to be copied
 
 
 def readable(folder: str | os.PathLike) -> pathlib.Path:
@@ -73,26 +74,35 @@ class _Mirror:
     def fetch(self) -> None:
         """Copies what the bucket has and the disk has not, and removes what it has no longer.
 
-        What was added here and not uploaded yet stays.
+        What was added here and not uploaded yet stays, though the bucket has it in part.
         """
-        transferred = self._transferred()
+        noted = self._transferred()
+        transferred = noted or {}
         there = {listed.name: listed for listed in self._listed()}
         for name in transferred.keys() - there.keys():
             (self.folder / name).unlink(missing_ok=True)
             del transferred[name]
+        wanted = {}
         for name, listed in there.items():
+            remote, is_here = [listed.size, listed.mtime_ns], (self.folder / name).exists()
+            added_here = noted is not None and name not in transferred
+            if not is_here or (
+                transferred.get(name, {}).get("remote") != remote and not added_here
+            ):
+                wanted[name] = remote
+        # Noted before they are copied: what an interruption leaves of them was not added here.
+        self._note({**transferred, **{name: _UNKNOWN for name in wanted}})
+        for name, remote in wanted.items():
             file = self.folder / name
-            remote = [listed.size, listed.mtime_ns]
-            if transferred.get(name, {}).get("remote") != remote or not file.exists():
-                make_folder(file.parent)
-                with whole(file, self.place) as unfinished, open(unfinished, "wb") as opened:
-                    buckets.copy(self.address, name, opened)
-                transferred[name] = {"remote": remote, "local": _state(file)}
+            make_folder(file.parent)
+            with whole(file, self.place) as unfinished, open(unfinished, "wb") as opened:
+                buckets.copy(self.address, name, opened)
+            transferred[name] = {"remote": remote, "local": _state(file)}
         self._note(transferred)
 
     def publish(self) -> None:
         """Uploads what the disk has and the bucket has not, and deletes what it has no longer."""
-        transferred = self._transferred()
+        transferred = self._transferred() or {}
         names = {
             os.fspath(file.relative_to(self.folder)): file
             for file in self.folder.rglob("*")
@@ -117,13 +127,14 @@ class _Mirror:
         listed = buckets.files_below(self.address, missing_ok=True)
         return [each for each in listed if _is_kept(each.name)]
 
-    def _transferred(self) -> dict[str, dict]:
+    def _transferred(self) -> dict[str, dict] | None:
+        """What was last transferred, by name; None where that is not known."""
         try:
             noted = plain_data.read(self.place / _STATE)
             form = {"remote": tuple[int, ...], "local": tuple[int, ...]}
             return {name: plain_data.checked(states, form) for name, states in noted.items()}
         except (FileNotFoundError, ValueError):
-            return {}
+            return None
 
     def _note(self, transferred: dict[str, dict]) -> None:
         with whole(self.place / _STATE) as unfinished:

@@ -81,6 +81,17 @@ def told_by_file(source: str) -> dict[str, str]:
     return {"model_file": sha256(path)}
 
 
+def exported_windows(source: str) -> dict[str, Any] | None:
+    """The windows that a file was exported with, as their configuration; None of other models.
+
+    Raises:
+        InputError: it cannot be read, or is not a whole file.
+    """
+    if addresses.parse(source) is not None or not is_exported(path := hub.local(source)):
+        return None
+    return metadata.windows(path) or None
+
+
 def published_as(made: Mapping[str, Any]) -> str | None:
     """The model of the paper's tables that embeddings are of; None where it is none of them.
 

@@ -148,7 +148,12 @@ def _moment(
     """The embedding of the window around a time."""
     if at < 0 or at > duration:  # which is NaN where nobody knows
         raise InputError(f"{track}: has no moment at {at:g} s: it lasts {duration:.1f} s")
-    return values[np.argmin(np.abs(times - at))]
+    if not np.isfinite(times).any():
+        raise InputError(
+            f"{track}: it is not known when its windows are, nor which is that at {at:g} s: they "
+            f"came without timestamps; leave the moment out, or import them with timestamps"
+        )
+    return values[np.nanargmin(np.abs(times - at))]
 
 
 def _with_failure(error: InputError, embeddings: "Embeddings", track: str) -> InputError:

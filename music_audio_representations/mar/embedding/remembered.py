@@ -3,6 +3,7 @@ not be loaded to know that nothing is new.
 """
 
 import json
+import logging
 import os
 import pathlib
 from typing import Any
@@ -10,10 +11,12 @@ from typing import Any
 import mar
 from mar.embedding.encoders import address as addresses
 from mar.embedding.model_names import is_baseline, is_exported
+from mar.errors import InputError
 from mar.util import hub, plain_data
 from mar.util.atomic import whole
 from mar.util.checksums import sha256
 
+_LOG = logging.getLogger(__name__)
 NAME = ".model.json"  # in the folder of the data set
 _FORM = {"asked": dict, "made": dict, "files": tuple[object, ...]}
 
@@ -53,17 +56,39 @@ def recall(folder: str | os.PathLike, wanted: dict) -> dict | None:
         return None
 
 
-def remember(folder: str | os.PathLike, wanted: dict, made: dict) -> None:
+def states(name: str, source: str) -> list[dict] | None:
+    """What tells the files of a model from later ones: to be asked as soon as it is loaded.
+
+    Args:
+        name: the model, as `asked` has it.
+        source: `model_source` of its provenance.
+
+    Returns:
+        Plain data; None where they are not there any more, such as those of a run that goes on.
+    """
+    try:
+        return [_state(path) for path in _files(name, source)]
+    except (OSError, InputError) as error:
+        _LOG.info("%s: changes, and is loaded again by the next run: %s", name, error)
+        return None
+
+
+def remember(folder: str | os.PathLike, wanted: dict, made: dict, files: list[dict]) -> None:
     """Notes the provenance of what was asked for, with the state of its files.
+
+    Where it cannot be written, the next run loads the model once more.
 
     Args:
         folder: of the data set, which is there.
         wanted: see `asked`.
         made: the provenance of its `mar.Embedder`.
+        files: their `states`, as of when it was loaded.
     """
-    files = [_state(path) for path in _files(wanted["model"], made["model_source"])]
-    with whole(pathlib.Path(folder) / NAME) as unfinished:
-        unfinished.write_text(json.dumps({"asked": wanted, "made": made, "files": files}))
+    try:
+        with whole(pathlib.Path(folder) / NAME) as unfinished:
+            unfinished.write_text(json.dumps({"asked": wanted, "made": made, "files": files}))
+    except InputError as error:
+        _LOG.info("%s; the next run loads the model again", error)
 
 
 def _files(name: str, source: str) -> list[pathlib.Path]:

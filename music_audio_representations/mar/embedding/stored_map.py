@@ -133,13 +133,20 @@ class StoredMap:
         Each at the median of the points of the tracks that are most like it, which lies among most
         of them even where they are in two places.
         """
-        directions = self.components.directions(self.components(vectors))
-        near = _nearest(directions, self._directions())
-        return np.median(self.points[near], axis=1).astype(np.float32)
+        return self.placed(self.components(vectors))
+
+    def placed(self, coordinates: np.ndarray) -> np.ndarray:
+        """As `place`, of coordinates `(n, components)`: some at a time, as memory is bounded."""
+        points = np.empty((len(coordinates), 2), np.float32)
+        for first in range(0, len(coordinates), _ROWS_AT_ONCE):
+            some = slice(first, first + _ROWS_AT_ONCE)
+            near = _nearest(self.components.directions(coordinates[some]), self._directions())
+            points[some] = np.median(self.points[near], axis=1)
+        return points
 
     def _directions(self) -> Iterator[np.ndarray]:
-        for first in range(0, len(self.coordinates), 16 * _ROWS_AT_ONCE):
-            some = self.coordinates[first : first + 16 * _ROWS_AT_ONCE]
+        for first in range(0, len(self.coordinates), 4 * _ROWS_AT_ONCE):
+            some = self.coordinates[first : first + 4 * _ROWS_AT_ONCE]
             yield self.components.directions(some)
 
     def to_pandas(self) -> "pandas.DataFrame":
@@ -253,10 +260,7 @@ def _extend(embeddings: "Embeddings", earlier: StoredMap, state: pathlib.Path) -
     if max(placed, len(new)) > _PLACED * earlier.about["laid_out"] or len(row_of) < len(new):
         return False
     paths, coordinates = _coordinates(embeddings, earlier.components, new)
-    points = earlier.points[:0]
-    if paths:
-        vectors = coordinates @ earlier.components.axes.T + earlier.components.mean
-        points = earlier.place(vectors)
+    points = earlier.placed(coordinates)
     kept = list(row_of.values())
     both = [*row_of, *paths]
     order = np.argsort(np.array(both, object), kind="stable")

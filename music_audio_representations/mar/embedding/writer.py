@@ -159,7 +159,12 @@ class Writer:
             Those of the share.
         """
         lost = set(gone)
-        before = {path for path, known in self.known.items() if known.status == "gone"}
+        shard, shards = self._shard
+        before = {
+            path
+            for path, known in self.known.items()
+            if known.status == "gone" and files.shard_of(path, shards) == shard
+        }
         if not lost | before:
             return lost
         audio = {
@@ -167,19 +172,25 @@ class Writer:
             for path, known in self.known.items()
             if known.status == "ok" and path not in lost and known.audio_hash is not None
         }
-        shard, shards = self._shard
         lost = {path for path in lost if files.shard_of(path, shards) == shard}
         moved = {path for path in lost | before if self.known[path].audio_hash in audio}
         empty = {path for path in lost if not self.known[path].has_embedding}
         self._dropped |= moved | empty
         self._changed = self._changed or bool(self._dropped)
         marked = sorted(lost - moved - empty, key=lambda path: self.known[path].place or 0)
+        stored = self._stored
         for path in marked:
-            if (row := self._row(self.known[path].place)) is None:  # its .npz is not there
+            row = _embedded(stored, path)
+            if row is None and self.is_kept(path):  # another shard has rewritten its part
+                stored = parts.settled(lambda: Stored(self.folder))
+                row = _embedded(stored, path)
+            if row is not None:
+                row.status, row.reason = "gone", "the file is not there any more"
+                self.add(row)
+            elif not self.is_kept(path):
                 self._dropped.add(path)
-                continue
-            row.status, row.reason = "gone", "the file is not there any more"
-            self.add(row)
+            else:  # it is damaged, or rewritten once more: the next run finds it
+                _LOG.info("%s: %r cannot be read now, and is marked later", self.folder, path)
         return lost
 
     def flush(self) -> None:
@@ -205,6 +216,14 @@ class Writer:
         # Named before it is written: where a signal comes in just after that, and the rows are
         # flushed once more at the end, they replace themselves.
         self._part = f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-{uuid.uuid4().hex[:8]}"
+
+
+def _embedded(stored: Stored, path: str) -> Row | None:
+    """The row of a path, with its embedding; None where that cannot be read."""
+    known = stored.known.get(path)
+    if known is None or known.place is None or not known.has_embedding:
+        return None
+    return stored.row(known.place)
 
 
 def write_part(

@@ -24,9 +24,28 @@ if TYPE_CHECKING:
     from mar.embedding.store import Embeddings
 
 _OF_TRACKS = ("duration", "sample_rate", "channels", "silence", "damaged_seconds", "reader")
+_TEXTS = ("path", "head", "label")  # whatever stands there
+
+
+def _read_csv(path: pathlib.Path) -> pd.DataFrame:
+    """A table in which None, NA and the like are missing among numbers, and labels among texts."""
+    frame = pd.read_csv(path)
+    texts = [
+        place
+        for place, name in enumerate(frame)
+        if name in _TEXTS
+        or not pd.api.types.is_numeric_dtype(frame[name])
+        or frame[name].isna().all()
+    ]
+    as_they_are = {"dtype": str, "keep_default_na": False, "na_values": [""]}
+    names = frame.columns[texts]
+    frame[names] = pd.read_csv(path, usecols=texts, **as_they_are)[names]
+    return frame
+
+
 _READERS: dict[str, Callable[..., pd.DataFrame]] = {
     ".parquet": pd.read_parquet,
-    ".csv": pd.read_csv,
+    ".csv": _read_csv,
     ".jsonl": lambda path: pd.read_json(path, lines=True),
 }
 
@@ -131,7 +150,7 @@ def of_table(path: str | os.PathLike, paths: Sequence[str]) -> list[Column]:
     """The columns of a table with the column `path`.
 
     Raises:
-        InputError: it cannot be read, or names none of the tracks.
+        InputError: it cannot be read, names none of the tracks, or labels windows of them.
     """
     path = pathlib.Path(path)
     if path.suffix not in _READERS:
@@ -144,6 +163,11 @@ def of_table(path: str | os.PathLike, paths: Sequence[str]) -> list[Column]:
         raise InputError(
             f"{path}: expected a column path that names tracks of the data set, such as "
             f"{paths[0]!r}"
+        )
+    if {"label", "start", "end"} <= set(frame.columns):
+        raise InputError(
+            f"{path}: expected labels of whole tracks, got those of windows, with start and end; "
+            f"write the table by mar tag without --timeline"
         )
     if "label" not in frame:
         wide = frame.drop_duplicates("path").set_index("path").reindex(paths)

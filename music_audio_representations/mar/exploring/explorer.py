@@ -186,6 +186,7 @@ class Explorer:
         for row in (*yes, *no):
             self._path(row)
         with self._busy:
+            self._trained.pop(label, None)  # where training fails, none is of these examples
             trained = training.train(self._map.coordinates, yes, no)
         self._trained[label] = trained
         return trained

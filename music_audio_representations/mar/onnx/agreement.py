@@ -14,7 +14,7 @@ class Agreement:
         cosine: the lowest cosine similarity of a window's two embeddings.
         mean_cosine: their average.
         centred: the average once the mean embedding is subtracted from both, which shows what a
-            large common part hides.
+            large common part hides; of one window, which leaves nothing then, `mean_cosine`.
         difference: the largest, relative to the largest value.
     """
 
@@ -28,16 +28,17 @@ class Agreement:
     def of(cls, ours: np.ndarray, original: np.ndarray) -> "Agreement":
         """Compares embeddings `(windows, dimensions)`."""
         ours, original = np.asarray(ours, np.float64), np.asarray(original, np.float64)
-        centre = original.mean(axis=0)
+        centre = original.mean(axis=0) if len(original) > 1 else 0.0
         plain, centred = _cosines(ours, original), _cosines(ours - centre, original - centre)
         difference = np.abs(ours - original).max() / np.abs(original).max()
         values = plain.min(), plain.mean(), centred.mean(), difference
         return cls(len(ours), *map(float, values))
 
     def __str__(self) -> str:
+        centred = f"centred {self.centred:.6f}" if self.windows > 1 else "not centred, as it is one"
         return (
             f"{self.windows} windows: cosine at least {self.cosine:.7f}, on average "
-            f"{self.mean_cosine:.7f}, centred {self.centred:.6f}; largest difference "
+            f"{self.mean_cosine:.7f}, {centred}; largest difference "
             f"{self.difference:.1e} of the largest value"
         )
 

@@ -1,5 +1,6 @@
 """Files of exported models: built from a Keras model, loaded again and compared with it."""
 
+import collections
 import dataclasses
 import functools
 import hashlib
@@ -20,11 +21,11 @@ from mar.audio.windows import Windows
 from mar.embedding.embedder import Embedder
 from mar.embedding.model_names import told_by_file
 from mar.embedding.waveform import Waveform
-from mar.errors import InputError
+from mar.errors import ConfigError, InputError
 from mar.models.saving import fingerprint, front_end, save_waveform_model
 from mar.onnx.agreement import Agreement
 from mar.onnx.graph import Graph
-from mar.onnx.heads import add_head
+from mar.onnx.heads import add_head, output_name
 from mar.onnx.layers import Tensor, converted
 from mar.onnx.metadata import About, sealed
 from mar.onnx.quantization import choices, float16
@@ -39,7 +40,7 @@ LEAST_CENTRED = 0.99  # centred cosine that float16 and int8 must reach
 QUANTIZATION = "signals 2"  # what int8 is calibrated on without audio, and how
 _NOT_FASTER = 0.9  # of float32's time, from which on int8 is not worth it
 _FILES, _SECONDS = 32, 60  # of what is calibrated and compared on
-_SIGNALS = {"int8": 32}  # in place of files, where there are none; of other precisions one
+_SIGNALS = {"int8": 32, "float16": 4}  # in place of files, where there are none; of float32 one
 _SNIPPETS = 96  # that are calibrated on, and as many that are measured on
 _LOG = logging.getLogger(__name__)
 
@@ -76,8 +77,15 @@ class Plan:
         """That the heads were trained on embeddings of this model and these windows.
 
         Raises:
+            ConfigError: two of them would have outputs of one name.
             InputError: one was not.
         """
+        names = collections.Counter(map(output_name, self.heads))
+        if twice := [name for name, count in names.items() if count > 1]:
+            raise ConfigError(
+                f"heads: expected an output of its own for each, got two outputs {twice[0]!r}; "
+                f"export one of the two, or each into a file of its own"
+            )
         made = self.embedder.provenance if self.heads else {}
         for head in self.heads:
             head.check(made, f"{self.source}, with {self.windows!r}")

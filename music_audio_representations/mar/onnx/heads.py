@@ -24,6 +24,12 @@ _ACTIVATIONS: dict[str, Callable[[Graph, str], str]] = {
 }
 
 
+def output_name(head: Head) -> str:
+    """What the output of a head is called: `probabilities_MTT`, or `values_emoMusic`."""
+    what = "values" if head.parts.rule is None else "probabilities"
+    return f"{what}_{re.sub(r'[^0-9A-Za-z_]', '_', head.about['task'])}"
+
+
 def add_head(graph: Graph, head: Head, embeddings: str, mean: str) -> dict[str, Any]:
     """Adds a head's output, `(labels,)`, to a graph, and returns what the file says of it.
 
@@ -36,8 +42,7 @@ def add_head(graph: Graph, head: Head, embeddings: str, mean: str) -> dict[str, 
         mean: of these, `(dimensions,)`.
     """
     layers, rule = head.parts.layers, head.parts.rule
-    task = head.about["task"]
-    name = f"{'values' if rule is None else 'probabilities'}_{re.sub(r'[^0-9A-Za-z_]', '_', task)}"
+    name = output_name(head)
     if head.reads_windows:
         logits = _logits(graph, layers, embeddings)
         predicted = graph("ReduceMean", _predictions(graph, layers.output, logits), axes=[0])

@@ -69,6 +69,16 @@ def origin(path: str | os.PathLike[str]) -> dict[str, str]:
     Raises:
         InputError: it cannot be read, or is not a whole file.
     """
+    return _entry(path, "origin")
+
+
+def windows(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """`About.windows` of a file, see `origin`."""
+    return _entry(path, "windows")
+
+
+def _entry(path, name):
+    """The dictionary that is one entry of a file's metadata."""
     data = files.read(path)
     try:
         for entry in spans(data, (0, len(data)), _PROPERTIES):
@@ -76,8 +86,8 @@ def origin(path: str | os.PathLike[str]) -> dict[str, str]:
                 b"".join(data[slice(*span)] for span in spans(data, entry, number))
                 for number in (1, 2)
             )
-            if key == b"origin":
-                return plain_data.checked(plain_data.parsed(value), {}, "origin")
+            if key == name.encode():
+                return plain_data.checked(plain_data.parsed(value), {}, name)
     except ValueError as error:
         raise InputError(f"{path}: expected a whole ONNX file: {error}") from None
     return {}

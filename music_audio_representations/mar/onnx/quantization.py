@@ -74,9 +74,14 @@ def choices(
         network: float32, as `mar.onnx.exporting.network_file` makes it.
         calibration, held_out: plain log-mel of different audio, `(n, frames, mels)`.
         enough: whether a choice is good enough; nothing follows it.
+
+    Yields:
+        None of a network without convolutions.
     """
+    if not (convolutions := worth_it(network)):
+        return
     work = work_of(network)
-    groups = grouped(work, worth_it(network))
+    groups = grouped(work, convolutions)
     quantizer = Quantizer(network, calibration)
     reference, seconds = timed(network, held_out)
 

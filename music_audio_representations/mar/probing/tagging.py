@@ -38,8 +38,8 @@ def named(heads: Sequence[Head]) -> dict[str, Head]:
         name = head.about["task"]
         if name in by_name:
             raise ConfigError(
-                f"expected heads of different tasks, got two of {name}; label with one at a time, "
-                f"into different tables"
+                f"expected heads of different tasks, got two of {name}; give one at a time, "
+                f"and another --output for each"
             )
         by_name[name] = head
     return by_name

@@ -5,11 +5,12 @@ Names of files are no parts of addresses: they may have any characters.
 
 import contextlib
 import os
+import pathlib
 import posixpath
 from typing import IO, NamedTuple
 from urllib.parse import urlsplit, urlunsplit
 
-from mar.errors import InputError
+from mar.errors import ConfigError, InputError
 from mar.records import storage
 
 _COPIED_BYTES = 8 * 2**20  # at a time
@@ -71,6 +72,20 @@ def without_options(folder: str) -> str:
     return urlunsplit((parts.scheme, bucket, parts.path.rstrip("/"), "", ""))
 
 
+def on_disk(location: storage.Location) -> pathlib.Path:
+    """The path of what is written on a disk alone; `~` is the home folder.
+
+    Raises:
+        ConfigError: it is an address.
+    """
+    if storage.is_remote(location):
+        raise ConfigError(
+            f"{without_options(os.fspath(location))}: expected a place on a disk to write to; copy "
+            "it to the bucket afterwards"
+        )
+    return pathlib.Path(location).expanduser()
+
+
 def exists(folder: str, name: str) -> bool:
     """Whether a folder of a bucket has a file of this name, which is no part of an address.
 
@@ -109,13 +124,20 @@ def upload(file: str | os.PathLike[str], folder: str, name: str) -> tuple[int, i
     with storage.named(f"{without_options(folder)}/{name}", "written"):
         filesystem, path = storage.arrow(folder)
         target = posixpath.join(path, name)
-        with open(file, "rb") as source, filesystem.open_output_stream(target) as stream:
-            while content := source.read(_COPIED_BYTES):
-                stream.write(content)
+        # Whatever ends an upload, pyarrow closes its stream, and what was sent is an object then.
+        unfinished = posixpath.join(posixpath.dirname(target), f".{posixpath.basename(name)}.part")
+        try:
+            with open(file, "rb") as source, filesystem.open_output_stream(unfinished) as stream:
+                while content := source.read(_COPIED_BYTES):
+                    stream.write(content)
+            if filesystem.get_file_info(unfinished).size != os.stat(file).st_size:
+                raise OSError("it arrived with another size, and was deleted")
+            filesystem.move(unfinished, target)
+        except BaseException:
+            with contextlib.suppress(OSError):  # what went wrong first is what is told
+                filesystem.delete_file(unfinished)
+            raise
         info = filesystem.get_file_info(target)
-        if info.size != os.stat(file).st_size:
-            filesystem.delete_file(target)
-            raise OSError("it arrived with another size, and was deleted")
     return info.size, info.mtime_ns
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 from mar.errors import ConfigError, InputError
-from mar.records import framing, schema, storage
+from mar.records import buckets, framing, schema, storage
 from mar.records import manifest as manifests
 from mar.records.storage import Location
 from mar.util.checksums import crc32c
@@ -53,12 +53,14 @@ def index(
         The number of tracks.
 
     Raises:
-        ConfigError: the manifest has another suffix, so that readers would take it for a folder.
+        ConfigError: the manifest has another suffix, so that readers would take it for a folder, or
+            is to lie in a bucket.
         InputError: a record is damaged or has another layout; an id occurs twice; a label is not
             in the vocabulary; or the manifest cannot be written.
     """
     if not os.fspath(manifest).endswith(".parquet"):
         raise ConfigError(f"the manifest: expected a name that ends in .parquet, got {manifest}")
+    manifest = buckets.on_disk(manifest)
     folder = os.path.dirname(os.path.abspath(manifest))
     with _written(manifest):
         os.makedirs(folder, exist_ok=True)  # fails now rather than after everything was read
@@ -85,16 +87,17 @@ def index(
 
 def _scan(location: str, layout: Layout) -> tuple[int, int, list[dict[str, Any]]]:
     """Size, fingerprint and rows of one file; labels as the records have them."""
-    file = storage.open_file(location)
     frame_bytes = manifests.Header(layout.front_end, layout.dtype, [], {}, []).frame_bytes
     rows = []
-    for number, offset, data in framing.records(file, location):
-        try:
-            record = schema.parse(data, layout.features, layout.dtype)
-            rows.append(_row(number, offset, data, record, frame_bytes))
-        except ValueError as error:
-            raise InputError(f"{location}: record {number} at byte {offset}: {error}") from None
-    return file.size, manifests.fingerprint(file), rows
+    with storage.named(location):
+        file = storage.open_file(location)
+        for number, offset, data in framing.records(file, location):
+            try:
+                record = schema.parse(data, layout.features, layout.dtype)
+                rows.append(_row(number, offset, data, record, frame_bytes))
+            except ValueError as error:
+                raise InputError(f"{location}: record {number} at byte {offset}: {error}") from None
+        return file.size, manifests.fingerprint(file), rows
 
 
 def _row(

@@ -6,6 +6,7 @@ wrote none.
 """
 
 import dataclasses
+import hashlib
 import json
 import os
 import pathlib
@@ -249,6 +250,15 @@ class Manifest:
         sums = np.concatenate([[0.0], np.cumsum(values[self._label_values])])
         return sums[self._label_starts[1:]] - sums[self._label_starts[:-1]]
 
+    def digest(self) -> str:
+        """SHA-256 (hex) of what the tracks are, in order: ids, groups, labels and checksums."""
+        first, last = self._label_starts[[0, -1]]
+        labels = [np.diff(self._label_starts), self._label_values[first:last]]
+        digest = hashlib.sha256()
+        for array in (*_characters(self.ids), *_characters(self.groups), *labels, self.checksums):
+            digest.update(np.ascontiguousarray(array).data)
+        return digest.hexdigest()
+
     def shard_location(self, shard: int) -> str:
         """Where the shard with this index lies."""
         return storage.beside(self.location, self.header.shards[shard].name)
@@ -376,6 +386,13 @@ def _check(table: pa.Table) -> None:
     for name in ("frames", "offset"):
         if len(table) and pc.min(table[name]).as_py() < 0:
             raise ValueError(f"{name} below 0")
+
+
+def _characters(column: pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray]:
+    """How many bytes each text of a column has, and the bytes of all of them."""
+    lengths = pc.binary_length(column).to_numpy()
+    joined = [b"".join(chunk.cast(pa.binary()).to_pylist()) for chunk in column.chunks]
+    return lengths, np.frombuffer(b"".join(joined), np.uint8)
 
 
 def _shard_index(column: pa.ChunkedArray, shards: Sequence[Shard], location: str) -> np.ndarray:

@@ -166,6 +166,8 @@ class ArrowFile(File):
 
     def read(self, offset: int, count: int) -> bytes:
         """See `File.read`."""
+        if offset >= self.size:  # stores refuse a range that begins behind the end
+            return b""
         return self._file.read_at(count, offset)
 
 

@@ -72,15 +72,35 @@ def check_shard(
         repeated: ids that more than one track has.
     """
     location = manifest.shard_location(shard)
-    try:
-        file = storage.open_file(location)
-    except InputError as error:
-        return [Problem(location, None, None, str(error).removeprefix(f"{location}: "))]
     problems = []
+    try:
+        with storage.named(location):
+            file = storage.open_file(location)
+            for problem in _problems(manifest, shard, tracks, repeated, file):
+                problems.append(problem)  # one by one: reading may fail behind it
+    except InputError as error:
+        reason = str(error).removeprefix(f"{location}: ")
+        problems.append(Problem(location, None, None, reason))
+    return problems
+
+
+def _problems(
+    manifest: Manifest,
+    shard: int,
+    tracks: np.ndarray,
+    repeated: Collection[str],
+    file: storage.File,
+) -> Iterator[Problem]:
+    """Yields those of a shard that is open.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    location = manifest.shard_location(shard)
     expected = manifest.header.shards[shard].size
     if file.size != expected:
         reason = f"has {file.size} bytes, the manifest says {expected}"
-        problems.append(Problem(location, None, None, reason))
+        yield Problem(location, None, None, reason)
     pending = sorted(tracks.tolist(), key=lambda track: manifest.offsets[track])
     offset = record = 0
     while offset < file.size:
@@ -88,7 +108,7 @@ def check_shard(
         try:
             data, end = framing.read_record(file, location, record, offset)
         except framing.DamagedRecord as error:
-            problems.append(Problem(location, record, offset, error.reason))
+            yield Problem(location, record, offset, error.reason)
             if error.resume is None:
                 break
             data, end = None, error.resume
@@ -99,9 +119,10 @@ def check_shard(
             for track in listed:
                 reasons = _compare(manifest, track, data, offset)
                 reasons += _row_problems(manifest, track, repeated)
-            problems += [Problem(location, record, offset, reason) for reason in reasons]
+            for reason in reasons:
+                yield Problem(location, record, offset, reason)
         offset, record = end, record + 1
-    return problems + _unreached(manifest, file, location, pending, record)
+    yield from _unreached(manifest, file, location, pending, record)
 
 
 def _compare(manifest: Manifest, track: int, data: bytes, offset: int) -> list[str]:

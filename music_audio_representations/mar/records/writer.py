@@ -30,8 +30,8 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 from mar.errors import ConfigError, InputError
+from mar.records import buckets, storage, workers
 from mar.records import manifest as manifests
-from mar.records import storage, workers
 from mar.records.shards import PART_SCHEMA, PARTS, Job, Shards, added_prefix
 from mar.records.storage import Location
 from mar.util import plain_data
@@ -84,11 +84,11 @@ def write(
         address: of a Ray cluster that writes them in place of processes; "local" starts one here.
 
     Raises:
-        ConfigError: the folder holds another data set.
+        ConfigError: the folder holds another data set, or is in a bucket.
         InputError: the folder cannot be written, or no track can be read; or another process writes
             the same share, or one of another n; or the cluster does not answer.
     """
-    folder = pathlib.Path(folder)
+    folder = buckets.on_disk(folder)
     if _is_finished(folder, job) and not (folder / PARTS).exists():
         return _outcome(folder)
     with _explained(folder), _locked(folder, share):

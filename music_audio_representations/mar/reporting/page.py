@@ -20,6 +20,7 @@ from mar.reporting.figures import inline_svg, label_metric, plot_labels
 from mar.util.atomic import whole
 
 _LIMIT_BYTES = 5_000_000
+_CLIPS = '"clips": ['  # of a map with sound, as JSON
 _MOST_MODELS = 3  # of which every two are compared in drawings
 _LIBRARIES = ("music-audio-representations", "tensorflow", "keras", "numpy", "scikit-learn")
 
@@ -34,9 +35,11 @@ def write(html: str, path: str | os.PathLike) -> None:
     """
     content = html.encode("utf-8", "backslashreplace")
     if len(content) > _LIMIT_BYTES:
+        has_sound = _CLIPS in html
         raise InputError(
             f"{path}: would be {len(content) / 1e6:.1f} MB, expected at most "
-            f"{_LIMIT_BYTES / 1e6:.0f} MB; leave the sound out"
+            f"{_LIMIT_BYTES / 1e6:.0f} MB; "
+            + ("leave the sound out" if has_sound else "show fewer tasks or models")
         )
     with whole(path) as unfinished:
         unfinished.write_bytes(content)
@@ -240,10 +243,11 @@ def _by_label(runs, pairs):
 def _made(results):
     """How the numbers came about."""
     facts = [run.facts for run in results.runs]
+    made_by = [(f"model {each['model']}", each["embeddings"]["model"]) for each in facts]
     return {
         "dates": sorted({each["date"][:10] for each in facts}),
-        "hashes": {f"model {each['model']}": each["embeddings"]["model"] for each in facts},
-        "machine": f"{platform.machine()}, {facts[0]['cpus']} CPUs, Python "
-        f"{platform.python_version()}",
+        "cpus": sorted({each["cpus"] for each in facts}),
+        "hashes": list(dict.fromkeys(made_by)),  # of several weights under one name, all
+        "machine": f"{platform.machine()}, Python {platform.python_version()}",
         "versions": [f"{name} {importlib.metadata.version(name)}" for name in _LIBRARIES],
     }

@@ -9,14 +9,14 @@ the copies than on the originals.
 import math
 import os
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 
 from mar.embedding.robustness import ORIGINAL, Kind
 from mar.embedding.store import Embeddings
-from mar.errors import ConfigError
+from mar.errors import ConfigError, InputError
 from mar.probing import metrics
 from mar.probing.head import Head
 from mar.reporting.comparison import metric_name
@@ -37,6 +37,7 @@ def measure(
     folder: str | os.PathLike,
     chosen: Sequence[Kind],
     heads: Mapping[str, tuple[Head, Task]] | None = None,
+    files: Collection[str] | None = None,
 ) -> pd.DataFrame:
     """What became of each kind of copy.
 
@@ -44,6 +45,7 @@ def measure(
         folder: of the data sets that `mar.embedding.robustness.embed` wrote.
         chosen: the kinds.
         heads: by name, with the task on whose test items each is scored.
+        files: paths of those that are measured; None for all that the data sets have.
 
     Returns:
         A row for each kind: `copy`, `about`, `promised`, `files`, `cosine`, `cosine_low`,
@@ -51,15 +53,19 @@ def measure(
 
     Raises:
         ConfigError: a head reads single windows.
-        InputError: a data set is not there, or a head is for other embeddings.
+        InputError: a data set is not there or has none of the files, or a head is for other
+            embeddings.
     """
     heads = heads or {}
     originals = Embeddings(pathlib.Path(folder, ORIGINAL))
-    centre = originals.means(originals.paths).mean(axis=0)
+    wanted = [path for path in originals.paths if files is None or path in files]
+    if not wanted:
+        raise InputError(f"{folder}: expected embeddings of the files, found none of them")
+    centre = originals.means(wanted).mean(axis=0)
     rows = []
     for kind in chosen:
         copies = Embeddings(pathlib.Path(folder, kind.name))
-        paths = [path for path in copies.paths if path in originals]
+        paths = [path for path in wanted if path in copies]
         before, after = originals.means(paths), copies.means(paths)
         row = {"copy": kind.name, "about": kind.about, "promised": kind.promised}
         row["files"] = len(paths)
@@ -67,7 +73,7 @@ def measure(
             cosines = _cosines(before - offset, after - offset)
             row |= {name: cosines.mean(), f"{name}_low": np.quantile(cosines, _LOWEST)}
         for name, (head, task) in heads.items():
-            row |= _losses(name, head, task, originals, copies)
+            row |= _losses(name, head, task, originals, copies, paths)
         rows.append(row)
     return pd.DataFrame(rows)
 
@@ -97,12 +103,12 @@ def _cosines(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     return (one * other).sum(axis=1) / np.maximum(lengths, np.finfo(float).tiny)
 
 
-def _losses(name, head, task, originals, copies):
+def _losses(name, head, task, originals, copies, paths):
     """`{"loss NAME METRIC": value}` of the task's first metric, on test items with both."""
     if head.reads_windows:
         raise ConfigError(f"{name}: expected a head of mean embeddings, got one of single windows")
-    located = task.locate(copies.paths)
-    rows = [row for row in task.rows("test") if located[row] in originals]
+    located, measured = task.locate(paths), {*paths}
+    rows = [row for row in task.rows("test") if located[row] in measured]
     metric = task.metrics[0]
     if not rows:  # as where two shards are compared on their first files
         return {f"loss {name} {metric}": math.nan}

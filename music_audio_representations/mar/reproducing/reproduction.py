@@ -144,10 +144,15 @@ class Reproduction:
             for names in by_windows(collection):
                 located = self._located(names, tasks, there, folder)
                 sets.append(DataSet(collection, folder, self._folder(collection, names), located))
-            embedded = [embeddings for each in sets if (embeddings := each.opened()) is not None]
-            located = [each for of_set in sets for each in of_set.located]
-            self.checks[collection.name] = audio.check(collection, folder, located, embedded)
+            self._check(sets)
         self.sets += [each for each in sets if each.located]
+
+    def _check(self, sets: Sequence[DataSet]) -> None:
+        """Checks the audio of all data sets of a collection."""
+        embedded = [embeddings for each in sets if (embeddings := each.opened()) is not None]
+        located = [each for of_set in sets for each in of_set.located]
+        collection, folder = sets[0].collection, sets[0].audio
+        self.checks[collection.name] = audio.check(collection, folder, located, embedded)
 
     def _located(
         self, names: Sequence[str], tasks: Sequence[Task], there: list[str], folder: pathlib.Path
@@ -198,7 +203,7 @@ class Reproduction:
     def _embed(self, each: DataSet) -> None:
         if each.is_complete:
             return
-        request = self.request
+        request, failed_before = self.request, each.failures()
         make_folder(each.folder.parent)
         windows = Windows.from_config({"Windows": each.located[0].task.windows})
         job = Catalogue(windows=windows, workers=request.workers)
@@ -208,6 +213,8 @@ class Reproduction:
         else:
             job.run(request.model, items, each.folder, request.shard)
         each.is_complete = not each.left()
+        if each.failures() != failed_before:  # a file was mended, or turned out to be broken
+            self._check([other for other in self.sets if other.collection is each.collection])
 
     def _probed(
         self, located: Located, each: DataSet, submit: Submit

@@ -5,6 +5,7 @@ import functools
 import json
 import pathlib
 import time
+from collections.abc import Mapping
 from typing import Literal
 
 from mar.embedding.store import Embeddings
@@ -62,6 +63,11 @@ class DataSet:
     def opened(self) -> Embeddings | None:
         """What is embedded; None where nothing is yet."""
         return Embeddings(self.folder) if any(self.folder.glob("*.parquet")) else None
+
+    def failures(self) -> Mapping[str, str]:
+        """`{path: reason}` of the files that were tried in vain."""
+        embeddings = self.opened()
+        return {} if embeddings is None else embeddings.failures
 
     def left(self) -> list[str]:
         """The files that were neither embedded nor tried in vain."""

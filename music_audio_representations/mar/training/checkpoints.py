@@ -20,6 +20,8 @@ from mar.util import plain_data
 from mar.util.atomic import whole
 from mar.util.lock import FolderLock
 
+CONTENT = "ids_labels_groups_checksums"  # of the tracks, hashed; among the facts about the data
+_VALIDATED_ON = "validated_on/.ATTRIBUTES/VARIABLE_VALUE"
 _TOLD = 8  # differences that are told one by one
 _LOG = logging.getLogger("mar")
 
@@ -33,6 +35,8 @@ class Checkpoints:
         state: what is saved beside the step, as `state` returns it.
         facts: nested dictionary of what a checkpoint must have in common with the run.
         lock: of the run's folder, of the process that writes; None in the others.
+        validated_on: a number that stands for the validation; 0: there is none. The best score so
+            far is kept with it, and begins anew where it is another one.
     """
 
     def __init__(
@@ -42,11 +46,16 @@ class Checkpoints:
         state: dict[str, Any],
         facts: dict[str, Any],
         lock: FolderLock | None,
+        validated_on: int = 0,
     ) -> None:
         self._folder, self._facts, self._lock = pathlib.Path(folder), facts, lock
         self._step = tf.Variable(0, dtype=tf.int64, trainable=False)
         self._score = tf.Variable(float("-inf"), trainable=False)
-        self._checkpoint = tf.train.Checkpoint(**state, step=self._step, score=self._score)
+        self._current = validated_on
+        self._validated_on = tf.Variable(validated_on, dtype=tf.int64, trainable=False)
+        state = {**state, "step": self._step, "score": self._score}
+        self._earlier = tf.train.Checkpoint(**state)  # as version 0.1.0 wrote it
+        self._checkpoint = tf.train.Checkpoint(**state, validated_on=self._validated_on)
         self._last = tf.train.CheckpointManager(self._checkpoint, self._folder, keep)
         self._best = tf.train.CheckpointManager(self._checkpoint, self._folder / BEST, 1)
 
@@ -71,14 +80,30 @@ class Checkpoints:
         reasons = []
         for path in reversed(self._last.checkpoints):
             try:
-                self._checkpoint.restore(path).assert_consumed()
+                self._read(path)
             except (tf.errors.OpError, AssertionError, ValueError) as error:
                 reasons.append(f"{path}: cannot be restored: {str(error).strip().splitlines()[0]}")
                 _LOG.warning(reasons[-1])
             else:
                 _LOG.info("resumes from %s", path)
+                self._forget_score_of_another_validation()
                 return int(self._step)
         raise InputError(f"{reasons[0]}; nor can any before it; --fresh sets them aside")
+
+    def _read(self, path):
+        has_validation = tf.train.load_checkpoint(path).has_tensor(_VALIDATED_ON)
+        self._validated_on.assign(0)
+        checkpoint = self._checkpoint if has_validation else self._earlier
+        checkpoint.restore(path).assert_consumed()
+
+    def _forget_score_of_another_validation(self):
+        before = int(self._validated_on)
+        if not self._current:
+            return
+        if before not in (0, self._current):
+            _LOG.warning("the validation is another one than before: the best model begins anew")
+            self._score.assign(float("-inf"))
+        self._validated_on.assign(self._current)
 
     def save(self, step: int) -> None:
         """Writes a checkpoint after as many steps.
@@ -119,7 +144,10 @@ class Checkpoints:
             earlier = plain_data.read(path)
         except (FileNotFoundError, InputError) as error:
             raise InputError(f"{path}: cannot be read: {error}; --fresh sets it aside") from None
-        different = sorted(differences(earlier, self._facts))
+        expected = {**self._facts, "data": dict(self._facts["data"])}
+        if CONTENT not in earlier.get("data", {}):  # which version 0.1.0 did not note
+            expected["data"].pop(CONTENT)
+        different = sorted(differences(earlier, expected))
         if different:
             told = "; ".join(different[:_TOLD])
             if len(different) > _TOLD:

@@ -113,7 +113,8 @@ class Run:
     def _validate(self, score, done):
         with self.as_it_will_be():
             scores = score(self.saved.latest)
-        self.logs.scores(done, "validation", scores)
+        if scores:  # nothing may be known of what it is validated on, or be told from anything
+            self.logs.scores(done, "validation", scores)
         criterion = self.trainer.objective.criterion
         if criterion in scores:
             self.saved.save_best(done, scores[criterion])

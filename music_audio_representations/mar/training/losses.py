@@ -81,7 +81,7 @@ def nt_xent(
 
 
 def supervised_nt_xent(
-    anchors: Any, positives: Any, labels: Any, temperature: float = 0.1
+    anchors: Any, positives: Any, labels: Any, temperature: float = 0.1, known: Any = None
 ) -> tuple[Any, Similarities]:
     """Supervised contrastive loss (Khosla et al., 2020, their L_out), for any number of labels.
 
@@ -96,6 +96,8 @@ def supervised_nt_xent(
         labels: `(n, 2, labels)` in 0 to 1, of the anchors and of the positives; mixtures lie in
             between.
         temperature: divides the cosine similarities.
+        known: float32 `(n, 2)`, 1 where the labels are known and 0 where they are not, which
+            agree with none then; None: all are known.
 
     Returns:
         float32 `(2n,)`: the losses of the anchors, then of the positives; and the similarities
@@ -108,6 +110,10 @@ def supervised_nt_xent(
     log_shares = logits - ops.logsumexp(ops.where(itself, -1e9, logits), axis=1, keepdims=True)
     of_views = ops.unstack(ops.cast(labels, "float32"), axis=1)
     agreement = _tanimoto(ops.concatenate(of_views), ops.concatenate(_of_all_replicas(of_views)[0]))
+    if known is not None:
+        views_known = ops.unstack(known, axis=1)
+        rows_known, columns_known = views_known, _of_all_replicas(views_known)[0]
+        agreement *= ops.concatenate(rows_known)[:, None] * ops.concatenate(columns_known)
     partner = ops.one_hot(similarities.partners, columns, dtype="bool")
     weights = ops.where(partner, 1.0, ops.where(itself, 0.0, agreement))
     return -ops.sum(weights * log_shares, axis=1) / ops.sum(weights, axis=1), similarities

@@ -119,17 +119,18 @@ def facts(
         best_step: after which the run was best by validation.
 
     Returns:
-        Values by name: hashes are SHA-256 (hex), `snippets_per_second` is the median of those
+        Values by name: `tracks` and `hours` are those that are learnt from, without what is held
+        out, hashes are SHA-256 (hex), `snippets_per_second` is the median of those
         logged, or None, `front_end` parameters by name, and `measures` the last record of each
         part of the run by the part's name.
     """
-    manifest = trainer.dataset.manifest
+    manifest, learnt = trainer.dataset.manifest, trainer.dataset.tracks
     rates = sorted(r["snippets_per_second"] for r in records if "snippets_per_second" in r)
     return {
         "name": name,
         "objective": type(trainer.objective).__name__,
-        "tracks": len(manifest),
-        "hours": float(manifest.frames.sum() * manifest.header.hop_seconds / 3600),
+        "tracks": len(learnt),
+        "hours": float(manifest.frames[learnt].sum() * manifest.header.hop_seconds / 3600),
         "labels": len(manifest.header.vocabulary),
         "records": without_options(str(trainer.dataset.records)),
         "batch_size": trainer.dataset.batch_size,

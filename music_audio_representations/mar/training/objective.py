@@ -32,7 +32,8 @@ class Objective(Configurable):
         views: names of the snippets of an example.
         dataset: class of the data set that yields them.
         separable: whether the loss is a mean over examples that do not see one another.
-        criterion: the validation score (higher is better) that the best checkpoint has.
+        criterion: the validation score (higher is better) that the best checkpoint has; None for
+            an objective without scores.
     """
 
     projector: Projector = Param(default=Projector(), doc="Head on top of the embedding.")
@@ -50,7 +51,7 @@ class Objective(Configurable):
     views: ClassVar[tuple[str, ...]]
     dataset: ClassVar[type[RecordDataset]]
     separable: ClassVar[bool]
-    criterion: ClassVar[str]
+    criterion: ClassVar[str | None]
 
     def __post_init__(self) -> None:
         augmentations = self.augmentations or ()

@@ -118,15 +118,23 @@ class ContrastiveObjective(Objective):
         return ops.mean(losses), retrieval_measures(similarities)
 
     def scores(self, batches: Iterable[dict[str, np.ndarray]]) -> dict[str, float]:
-        """Means of the loss and of what else is logged in training; see `Objective.scores`."""
+        """Means of the loss and of what else is logged in training; see `Objective.scores`.
+
+        A last batch of one pair is left out, which has nothing to be told from; where there is no
+        other, there are no scores.
+        """
         sums: dict[str, float] = {}
         count = 0
         for batch in batches:
             outputs = batch["outputs"]
+            if len(outputs) == 1:
+                continue
             loss, measures = self.loss(outputs, batch, {}, batch)
             for name, value in {"loss": loss, **measures}.items():
                 sums[name] = sums.get(name, 0.0) + len(outputs) * float(value)
             count += len(outputs)
+        if not count:
+            return {}
         return self.from_means({name: total / count for name, total in sums.items()})
 
     def from_means(self, means: dict[str, float]) -> dict[str, float]:

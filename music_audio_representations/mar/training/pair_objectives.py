@@ -33,7 +33,7 @@ class SupervisedContrastiveObjective(ContrastiveObjective):
     """Finds the other snippet of the track, and all examples of the same labels.
 
     Khosla et al. (2020); see `mar.training.losses.supervised_nt_xent`. Tracks without labels have
-    their own other snippet alone, as in `ContrastiveObjective`.
+    their own other snippet alone, as in `ContrastiveObjective`, and so have their mixtures.
     """
 
     dataset = LabelledPairDataset
@@ -54,12 +54,13 @@ class SupervisedContrastiveObjective(ContrastiveObjective):
 
     def loss(self, outputs: Any, batch: dict, draws: dict, global_batch: dict) -> tuple[Any, dict]:
         """See `Objective.loss`."""
-        labels = [
-            mixed(batch["labels"], global_batch["labels"], draws.get(view, {}))
-            for view in self.views
-        ]
+        labels, known = zip(
+            *(_mixed_labels(batch, global_batch, draws.get(view, {})) for view in self.views),
+            strict=True,
+        )
         losses, similarities = supervised_nt_xent(
-            outputs[:, 0], outputs[:, 1], ops.stack(labels, axis=1), self.temperature
+            *(outputs[:, 0], outputs[:, 1], ops.stack(labels, axis=1), self.temperature),
+            ops.stack(known, axis=1),
         )
         return ops.mean(losses), retrieval_measures(similarities)
 
@@ -87,15 +88,8 @@ class SupervisedPairObjective(Objective):
         """See `Objective.loss`; nothing else is logged."""
         losses = []
         for index, view in enumerate(self.views):
-            labels, known = (
-                mixed(of_batch, of_all, draws[view])
-                for of_batch, of_all in (
-                    (batch["labels"], global_batch["labels"]),
-                    (_known(batch["labels"]), _known(global_batch["labels"])),
-                )
-            )
-            is_known = ops.cast(known > 0.999, "float32")  # of both that were mixed
-            losses.append(is_known * binary_crossentropy(labels, outputs[:, index]))
+            labels, known = _mixed_labels(batch, global_batch, draws[view])
+            losses.append(known * binary_crossentropy(labels, outputs[:, index]))
         return ops.mean(ops.stack(losses)), {}
 
     def scores(self, batches: Iterable[dict[str, np.ndarray]]) -> dict[str, float]:
@@ -122,7 +116,7 @@ class RelativeObjective(Objective):
     )
 
     views, dataset, separable = ("anchors", "positives"), PairDataset, False
-    criterion = "loss"
+    criterion = None
 
     def check(self, dataset: RecordDataset) -> None:
         """See `Objective.check`."""
@@ -166,7 +160,9 @@ class JointObjective(Objective):
     Head, mixup, augmentations and frames are those of this objective, not of its parts.
     """
 
-    parts: tuple[Objective, ...] = Param(doc="Objectives of pairs; the best model is the first's.")
+    parts: tuple[Objective, ...] = Param(
+        doc="Objectives of pairs; the best model is that of the first with scores."
+    )
     weights: tuple[PositiveFloat, ...] | None = Param(
         default=None, doc="Of the parts' losses; null: 1 each."
     )
@@ -198,9 +194,10 @@ class JointObjective(Objective):
                     )
 
     @property
-    def criterion(self) -> str:  # type: ignore[override]
-        """That of the first part."""
-        return _named(self._parts[0], self._parts[0].criterion)
+    def criterion(self) -> str | None:  # type: ignore[override]
+        """That of the first part that has one."""
+        named = (_named(part, part.criterion) for part in self.parts if part.criterion)
+        return next(named, None)
 
     @functools.cached_property
     def _parts(self):
@@ -216,7 +213,7 @@ class JointObjective(Objective):
         """See `Objective.check`."""
         super().check(dataset)
         for part in self._parts:
-            if dataset.windows == "random" or not isinstance(part, RelativeObjective):
+            if dataset.windows == "random" or part.criterion or not self.criterion:
                 part.check(dataset)
 
     def check_records(self, dataset: RecordDataset) -> None:
@@ -278,6 +275,13 @@ class JointObjective(Objective):
 def _named(part, measure):
     """A measure of a part, beside those of the others."""
     return f"{type(part).__name__}.{measure}"
+
+
+def _mixed_labels(batch, global_batch, draws):
+    """Labels of one view `(n, labels)`, and 1 where both tracks of a mixture have any `(n,)`."""
+    of_batch, of_all = batch["labels"], global_batch["labels"]
+    known = mixed(_known(of_batch), _known(of_all), draws)
+    return mixed(of_batch, of_all, draws), ops.cast(known > 0.999, "float32")
 
 
 def _known(labels):

@@ -1,6 +1,7 @@
 """Pre-training: what a run is configured by, and how it begins and ends."""
 
 import contextlib
+import hashlib
 import json
 import os
 import pathlib
@@ -22,6 +23,7 @@ from mar.models.runs import CARD_FACTS, CHECKPOINTS
 from mar.models.sfnfnet import SfNfNetF0, untrained
 from mar.optim.adam import ScoochAdam
 from mar.optim.average import WeightAverage
+from mar.records import buckets
 from mar.training import (
     checkpoints,
     checks,
@@ -30,7 +32,7 @@ from mar.training import (
     objectives,  # noqa: F401 (which recipes name)
     pair_objectives,  # noqa: F401
 )
-from mar.training.checkpoints import Checkpoints
+from mar.training.checkpoints import CONTENT, Checkpoints
 from mar.training.comparison import CONFIGURATION
 from mar.training.failures import explained
 from mar.training.linear_probe import LinearProbe
@@ -39,7 +41,7 @@ from mar.training.loop import Run
 from mar.training.objective import Objective
 from mar.util.atomic import make_folder
 from mar.util.backends import require_tensorflow
-from mar.util.kinds import NonNegativeInt, PositiveInt, Rate
+from mar.util.kinds import NonNegativeInt, PositiveInt, Rate, Seed
 from mar.util.lock import FolderLock
 
 # What may change while a run is interrupted: nothing of it changes the batches or the updates.
@@ -72,9 +74,7 @@ class Trainer(Configurable):
         default=None,
         doc="Training steps; null: the schedule's length; 0 leaves the untrained network.",
     )
-    seed: NonNegativeInt = Param(
-        default=0, doc="Of the initial weights, the batches and all draws."
-    )
+    seed: Seed = Param(default=0, doc="Of the initial weights, the batches and all draws.")
     strategy: Literal["one_device", "mirrored", "multi_worker"] = Param(
         default="one_device",
         doc="one_device; mirrored: all GPUs of this machine; multi_worker: TF_CONFIG's machines.",
@@ -137,11 +137,11 @@ class Trainer(Configurable):
 
         Raises:
             ConfigError, InputError: what is wrong, before the first step where that can be known;
-                another process trains into the folder; a loss that is not finite; a checkpoint that
-                cannot be written.
+                the folder is in a bucket; another process trains into it; a loss that is not
+                finite; a checkpoint that cannot be written.
         """
         require_tensorflow("training")
-        folder = pathlib.Path(folder)
+        folder = buckets.on_disk(folder)
         checks.check_records(self)
         with explained(folder / CHECKPOINTS):
             strategy = distribution.strategy(self.strategy, self.device)
@@ -176,7 +176,9 @@ class Trainer(Configurable):
         distribution.of_all_replicas(strategy, 0)  # until the chief is there
         average = self._average(strategy, model)
         state = checkpoints.state(model, optimizer, average)
-        saved = Checkpoints(checkpoint_folder, self.keep, state, self.facts(), lock)
+        saved = Checkpoints(
+            *(checkpoint_folder, self.keep, state, self.facts(), lock), self.validated_on()
+        )
         done = saved.restore()
         checks.check_workers(checkpoint_folder, distribution.of_all_replicas(strategy, done))
         if chief:
@@ -235,9 +237,20 @@ class Trainer(Configurable):
             "frames": int(manifest.frames.sum()),
             "labels": {name: at for at, name in enumerate(manifest.header.vocabulary)},
             "front_end": manifest.header.front_end,
+            CONTENT: manifest.digest(),
         }
         settings["steps"] = self.total_steps
         return json.loads(json.dumps({"configuration": settings, "data": data}))
+
+    def validated_on(self) -> int:
+        """A number that stands for the validation, wherever its records lie; 0: there is none."""
+        if self.validation is None:
+            return 0
+        described = self.validation.resolved()
+        (settings,) = described.values()
+        settings.pop("records")
+        text = json.dumps([described, self.validation.manifest.digest()], sort_keys=True)
+        return int.from_bytes(hashlib.sha256(text.encode()).digest()[:7], "big")
 
 
 @contextlib.contextmanager

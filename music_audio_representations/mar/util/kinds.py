@@ -33,6 +33,7 @@ PositiveInt = Annotated[int, annotated_types.Ge(1)]
 PositiveFloat = Annotated[float, annotated_types.Gt(0)]
 NonNegativeInt = Annotated[int, annotated_types.Ge(0)]
 NonNegativeFloat = Annotated[float, annotated_types.Ge(0)]
+Seed = Annotated[int, annotated_types.Interval(ge=0, lt=2**32)]  # as Keras takes it
 Share = Annotated[float, annotated_types.Interval(ge=0, le=1)]
 ProperShare = Annotated[float, annotated_types.Interval(gt=0, lt=1)]
 Rate = Annotated[float, annotated_types.Interval(ge=0, lt=1)]  # of dropout, of decay
@@ -199,13 +200,13 @@ def _bound(bound):
     """A bound in words, and a function that tells whether a value keeps it."""
     match bound:
         case annotated_types.Gt(limit):
-            return f"more than {limit:g}", lambda value: value > limit
+            return f"more than {_number(limit)}", lambda value: value > limit
         case annotated_types.Ge(limit):
-            return f"at least {limit:g}", lambda value: value >= limit
+            return f"at least {_number(limit)}", lambda value: value >= limit
         case annotated_types.Lt(limit):
-            return f"less than {limit:g}", lambda value: value < limit
+            return f"less than {_number(limit)}", lambda value: value < limit
         case annotated_types.Le(limit):
-            return f"at most {limit:g}", lambda value: value <= limit
+            return f"at most {_number(limit)}", lambda value: value <= limit
         case annotated_types.Interval():
             texts, checks = zip(*map(_bound, bound), strict=True)
             return " and ".join(texts), lambda value: all(holds(value) for holds in checks)
@@ -213,6 +214,10 @@ def _bound(bound):
             count = f"{low}" if low == high else f"{low} to {high or 'any number of'}"
             return f"{count} values", lambda value: low <= len(value) <= (high or len(value))
     raise TypeError(f"expected a bound of annotated_types, got {bound!r}")
+
+
+def _number(limit):
+    return str(limit) if isinstance(limit, int) else f"{limit:g}"
 
 
 def _unquoted(kind, value):

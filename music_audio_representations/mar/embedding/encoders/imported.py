@@ -95,7 +95,8 @@ def _brought_up_to_date(
                 summary.counts["unchanged"] += 1
                 continue
             summary.count(writer.add(_of(dimensions, row)))
-    left = writer.leave([path for path in writer.known if path not in there])
+    lost = [p for p, known in writer.known.items() if known.status != "gone" and p not in there]
+    left = writer.leave(lost)
     summary.counts["gone"] = len(left)
     return summary
 

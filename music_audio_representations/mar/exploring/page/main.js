@@ -181,6 +181,15 @@ async function colourByLabel(name) {
   await colour(value);
 }
 
+async function uncolourByLabel(name) {
+  const value = `l${name}`;
+  const isShown = byId("colour").value === value;
+  [...byId("colour").options].find((each) => each.value === value)?.remove();
+  if (!isShown) return;
+  byId("colour").value = "c0";
+  await colour("c0");
+}
+
 // ------------------------------------------------------------------------------- mouse and keys
 
 async function hover(row, position) {
@@ -318,7 +327,7 @@ async function begin() {
     },
   });
   teaching = createTeaching({
-    say, tell, go: (row) => tell(go(row)), select, shown, colourByLabel,
+    say, tell, go: (row) => tell(go(row)), select, shown, colourByLabel, uncolourByLabel,
     current: () => current,
     selection: () => selection,
   });

@@ -24,23 +24,61 @@ export function createTeaching(page) {
   }
 
   // One at a time, on the examples that there are by then.
+  function queued(work) {
+    const done = trained.then(work);
+    trained = done.catch(() => {});
+    return done;
+  }
+
   function train(name) {
     wanted.add(name);
-    const training = trained.then(() => wanted.delete(name) && trainNow(name));
-    trained = training.catch(() => {});
-    return training;
+    return queued(() => wanted.delete(name) && trainNow(name));
   }
 
   async function trainNow(name) {
-    const label = examples(name);
-    const [yes, no] = [[...label.yes], [...label.no]];
-    if (!yes.length) return page.say(`${name}: needs a track that has it`);
-    const unsay = page.say(`Training ${name}…`);
-    const { score, uncertain } = await server.teach(name, yes, no).finally(unsay);
-    Object.assign(label, { score, uncertain, probabilities: await server.probabilities(name) });
+    if (!labels.get(name).yes.size) {
+      await forget(name);
+      page.say(`${name}: needs a track that has it`);
+      return;
+    }
+    await learn(name);
     active = name;
     show();
-    return page.colourByLabel(name);
+    await page.colourByLabel(name);
+  }
+
+  async function learn(name) {
+    const label = labels.get(name);
+    const unsay = page.say(`Training ${name}…`);
+    try {
+      const { score, uncertain } = await server.teach(name, [...label.yes], [...label.no]);
+      Object.assign(label, { score, uncertain, probabilities: await server.probabilities(name) });
+    } catch (error) {
+      await forget(name);
+      throw new Error(`${name}: ${error.message}`);
+    } finally {
+      unsay();
+    }
+  }
+
+  // What it said before is not of the examples that it has now.
+  function forget(name) {
+    delete labels.get(name).probabilities;
+    if (active === name) active = null;
+    show();
+    return page.uncolourByLabel(name);
+  }
+
+  // All labels that the list shows, also those that were taught before the page was loaded anew.
+  async function save(head) {
+    for (const [name, { yes, probabilities }] of labels) {
+      if (yes.size && !probabilities) await learn(name);
+    }
+    const [taught, others] = [[], []];
+    for (const [name, { probabilities }] of labels) (probabilities ? taught : others).push(name);
+    const { file } = await server.save(head, taught);
+    const without = others.length ? ` without ${others.join(", ")}, which no track has` : "";
+    page.say(`Saved${without}. Label with it: mar tag --head "${file}" --output tags.parquet …`);
   }
 
   function show() {
@@ -119,7 +157,6 @@ export function createTeaching(page) {
     page.go(row);
   }
 
-  const names = () => [...labels].filter(([, label]) => label.probabilities).map(([name]) => name);
   const named = () => byId("label").value.trim();
   const buttons = () => {
     const ready = named() !== "" && page.selection().length > 0;
@@ -139,8 +176,7 @@ export function createTeaching(page) {
   byId("saving").onsubmit = (event) => {
     event.preventDefault();
     const name = byId("head").value.trim() || byId("head").placeholder;
-    page.tell(trained.then(() => server.save(name, names())).then(({ file }) =>
-      page.say(`Saved. Label with it: mar tag --head "${file}" --output tags.parquet …`)));
+    page.tell(queued(() => save(name)));
   };
 
   for (const [name, yes, no] of JSON.parse(sessionStorage.getItem(KEY) ?? "[]")) {
