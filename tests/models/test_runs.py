@@ -19,6 +19,8 @@ from mar.training.checkpoints import Checkpoints, state
 
 EARLIER = DATA / "earlier"
 SOON_TRACED = json.dumps({training_runs.TwoBlocks.__name__: {"width": 0.05}})
+# As many frames as it was trained with: its first convolution takes gigabytes of many more.
+SHORT = mar.Windows(window_seconds=0.64, hop_seconds=0.64)
 BACKEND_SCRIPT = """
 import sys, mar
 from mar.models.saving import fingerprint
@@ -92,10 +94,10 @@ def test_the_last_checkpoint_of_a_finished_run_is_its_model(finished):
 
 def test_a_checkpoint_embeds(finished):
     samples = np.random.default_rng(0).uniform(-0.1, 0.1, 5 * 16000).astype(np.float32)
-    best = mar.Embedder(f"{finished}@best")(samples, 16000)
-    short = mar.Embedder(mar.load_model(finished.parent / "short"))(samples, 16000)
+    best = mar.Embedder(f"{finished}@best", SHORT)(samples, 16000)
+    short = mar.Embedder(mar.load_model(finished.parent / "short"), SHORT)(samples, 16000)
     np.testing.assert_array_equal(best.values, short.values)
-    last = mar.Embedder(finished)(samples, 16000)
+    last = mar.Embedder(finished, SHORT)(samples, 16000)
     assert np.abs(last.values - best.values).max() > 0
 
 
@@ -129,7 +131,8 @@ def test_what_is_recorded_names_the_run_and_the_step(finished, stopped, tmp_path
     for name in ("a", "b"):
         samples = np.random.default_rng(ord(name)).uniform(-0.1, 0.1, 4 * 16000)
         soundfile.write(f"{name}.wav", samples, 16000)
-    made = mar.Embedder(f"{finished}@best").embed_folder(tmp_path / "a.wav", tmp_path / "out")
+    embedder = mar.Embedder(f"{finished}@best", SHORT)
+    made = embedder.embed_folder(tmp_path / "a.wav", tmp_path / "out")
     assert [track.path for track in made.nearest(tmp_path / "b.wav")] == ["a.wav"]
 
 
