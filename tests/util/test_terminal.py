@@ -116,6 +116,8 @@ def test_commands_with_the_real_tensorflow(library):
         "SfNfNetF0.width": 0.0625,
         "Trainer.steps": 2,
         "Trainer.dataset.PairDataset.batch_size": 2,
+        "Trainer.dataset.PairDataset.held_out": "null",  # of three tracks it is told
+        "Trainer.dataset.PairDataset.part": "null",
         "Trainer.validation": "null",
     }
     flags = [f"--set={name}={value}" for name, value in settings.items()]
