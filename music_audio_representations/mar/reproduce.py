@@ -54,13 +54,13 @@ def main(argv: list[str]) -> int:
     choice = probes.chosen(FLAGS.probes, FLAGS.trials)
     tasks = _tasks()
     model_names.check(FLAGS.model)
+    name = printable(FLAGS.name or _name_of(FLAGS.model))
+    check_folder("--name", name)
     if not pathlib.Path(FLAGS.audio).exists():
         collections.write_template(FLAGS.audio)
         cli.say(f"{FLAGS.audio}: written; say in it where the audio lies, then run this again")
         cli.summarize(template=FLAGS.audio)
         return 0
-    name = printable(FLAGS.name or _name_of(FLAGS.model))
-    check_folder("--name", name)
     places = collections.read(FLAGS.audio)
     if addresses.of_embeddings(FLAGS.model) is not None:
         if shard != (0, 1) or FLAGS.ray_address:

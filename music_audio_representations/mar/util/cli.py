@@ -107,8 +107,8 @@ def check_distinct(flag: str, given: Sequence[str], names: Sequence[str]) -> Non
         if names.count(name) > 1:
             alike = [path for path, other in zip(given, names, strict=True) if other == name]
             raise ConfigError(
-                f"--{flag}: {' and '.join(alike)} are both called {name}, and so would their "
-                f"results be; rename one, or give them to commands of their own"
+                f"--{flag}: {' and '.join(alike)} are both called {name}, and so would what is "
+                f"made of them; rename one, or give them to commands with another --output"
             )
 
 
