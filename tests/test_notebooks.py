@@ -70,7 +70,7 @@ def test_results_become_tables_and_figures(tmp_path):
     results = tmp_path / "results"
     copy = shutil.copytree(results / "genre" / "random" / "0", results / "GTZAN" / "mule" / "0")
     facts = json.loads((copy / "result.json").read_text())
-    facts |= {"task": "GTZAN", "model": "mule"}
+    facts |= {"task": "GTZAN", "model": "mule", "protocol": "paper"}
     facts["embeddings"]["model_source"] = "mule"
     (copy / "result.json").write_text(json.dumps(facts))
     pair = ("contrastive", "random")

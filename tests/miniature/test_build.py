@@ -31,8 +31,8 @@ from examples.miniature.dataset import build
 folder, victim = sys.argv[1:]
 finish, finished = atomic.finish, []
 
-def fatal(unfinished, path):
-    finish(unfinished, path)
+def fatal(unfinished, path, *arguments):
+    finish(unfinished, path, *arguments)
     finished.append(path)
     if len(finished) == 5:
         os.kill(os.getpid() if victim == "worker" else os.getppid(), signal.SIGKILL)
