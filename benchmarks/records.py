@@ -25,6 +25,7 @@ from absl import app, flags
 
 from mar.data.pipelines import SnippetDataset
 from mar.records import framing, schema
+from mar.records import header as headers
 from mar.records import manifest as manifests
 from mar.records.reader import RecordReader
 from mar.util.checksums import crc32c
@@ -57,8 +58,8 @@ def data_set(folder, tracks=TRACKS, per_shard=36):
                 file.writelines(framing.frame(front, data))
                 rows.append(row(track, name, offset, crc32c(data)))
         with open(folder / name, "rb") as file:
-            beginning = crc32c(file.read(manifests.FINGERPRINT_BYTES))
-        shards.append(manifests.Shard(name, (folder / name).stat().st_size, beginning))
+            beginning = crc32c(file.read(headers.FINGERPRINT_BYTES))
+        shards.append(headers.Shard(name, (folder / name).stat().st_size, beginning))
     write_manifest(folder, shards, pa.Table.from_pylist(rows, manifests.SCHEMA))
     return folder
 
@@ -75,7 +76,7 @@ def row(track, shard, offset, checksum):
 
 
 def write_manifest(folder, shards, table):
-    header = manifests.Header(FRONT_END, "float16", VOCABULARY, schema.FEATURES, shards)
+    header = headers.Header(FRONT_END, "float16", VOCABULARY, schema.FEATURES, shards)
     manifests.write(folder / manifests.NAME, header, table)
 
 
@@ -105,13 +106,13 @@ def catalogue(folder, per_shard=36):
 def simulate(folder, tracks, per_shard):
     folder.mkdir(parents=True, exist_ok=True)
     record = FRAMES * N_MELS * 2 + 200
-    zeros = crc32c(bytes(manifests.FINGERPRINT_BYTES))
+    zeros = crc32c(bytes(headers.FINGERPRINT_BYTES))
     shards = []
     for number in range(-(-tracks // per_shard)):
         name = f"shard-{number:05d}.tfrecord"
         with open(folder / name, "wb") as file:
             file.truncate(per_shard * record)
-        shards.append(manifests.Shard(name, per_shard * record, zeros))
+        shards.append(headers.Shard(name, per_shard * record, zeros))
     index = np.arange(tracks)
     labels = np.random.default_rng(0).integers(0, 500, 10 * tracks).astype(np.int32)
     columns = {

@@ -12,6 +12,7 @@ import pyarrow as pa
 from mar.errors import ConfigError, InputError
 from mar.records import buckets, framing, schema, storage
 from mar.records import manifest as manifests
+from mar.records.header import Header, Shard, fingerprint
 from mar.records.storage import Location
 from mar.util.checksums import crc32c
 
@@ -67,10 +68,10 @@ def index(
     with concurrent.futures.ThreadPoolExecutor(threads) as pool:
         scanned = list(pool.map(lambda location: _scan(location, layout), locations))
     names = [_relative(location, folder) for location in locations]
-    shards: list[manifests.Shard] = []
+    shards: list[Shard] = []
     rows: list[dict[str, Any]] = []
-    for name, (size, fingerprint, shard_rows) in zip(names, scanned, strict=True):
-        shards.append(manifests.Shard(name, size, fingerprint))
+    for name, (size, beginning, shard_rows) in zip(names, scanned, strict=True):
+        shards.append(Shard(name, size, beginning))
         rows += [_placed(row, name) for row in shard_rows]
     if not rows:
         raise InputError(f"{locations[0]}: expected records, found none in {len(locations)} files")
@@ -79,7 +80,7 @@ def index(
     numbers = {name: number for number, name in enumerate(vocabulary)}
     for row in rows:
         row["labels"] = [_number(label, numbers, row) for label in row["labels"]]
-    header = manifests.Header(layout.front_end, layout.dtype, vocabulary, layout.features, shards)
+    header = Header(layout.front_end, layout.dtype, vocabulary, layout.features, shards)
     with _written(manifest):
         manifests.write(manifest, header, pa.Table.from_pylist(rows, manifests.SCHEMA))
     return len(rows)
@@ -87,7 +88,7 @@ def index(
 
 def _scan(location: str, layout: Layout) -> tuple[int, int, list[dict[str, Any]]]:
     """Size, fingerprint and rows of one file; labels as the records have them."""
-    frame_bytes = manifests.Header(layout.front_end, layout.dtype, [], {}, []).frame_bytes
+    frame_bytes = Header(layout.front_end, layout.dtype, [], {}, []).frame_bytes
     rows = []
     with storage.named(location):
         file = storage.open_file(location)
@@ -97,7 +98,7 @@ def _scan(location: str, layout: Layout) -> tuple[int, int, list[dict[str, Any]]
                 rows.append(_row(number, offset, data, record, frame_bytes))
             except ValueError as error:
                 raise InputError(f"{location}: record {number} at byte {offset}: {error}") from None
-        return file.size, manifests.fingerprint(file), rows
+        return file.size, fingerprint(file), rows
 
 
 def _row(

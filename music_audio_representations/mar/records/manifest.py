@@ -5,39 +5,24 @@ kept on one side when some tracks are held out; null: nothing, the track is alon
 wrote none.
 """
 
-import dataclasses
 import hashlib
-import json
 import os
 import pathlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from mar.errors import ConfigError, InputError
+from mar.errors import InputError
+from mar.records import header as headers
 from mar.records import storage
-from mar.records.storage import File, Location
-from mar.util import plain_data
+from mar.records.header import Header, Shard
+from mar.records.storage import Location
 from mar.util.atomic import appearing
-from mar.util.checksums import crc32c
-from mar.util.kinds import NonNegativeInt, PositiveInt
 
 NAME = "manifest.parquet"
-FINGERPRINT_BYTES = 4096
-FORMAT = 1
-_METADATA = b"mar.records"
-_HEADER = {
-    **{"front_end": Mapping[str, object], "dtype": Literal["float16", "float32"]},
-    **{"vocabulary": tuple[str, ...], "features": Mapping[str, str | None]},
-    **{"shards": tuple[object, ...], "made_from": str | None},
-}
-_FRONT_END = {"n_mels": PositiveInt, "hop_length": PositiveInt, "sample_rate": PositiveInt}
-_SHARD = {"name": str, "size": NonNegativeInt, "fingerprint": NonNegativeInt}
 
 SCHEMA = pa.schema(
     [
@@ -50,81 +35,6 @@ SCHEMA = pa.schema(
         ("group", pa.string()),
     ]
 )
-
-
-@dataclass(frozen=True)
-class Shard:
-    """A TFRecord file as it was when the manifest was made.
-
-    Attributes:
-        name: relative to the manifest's folder, or absolute.
-        size: bytes.
-        fingerprint: CRC-32C of its first `FINGERPRINT_BYTES` bytes.
-        dropped: ids of the tracks in it that the data set has no more.
-    """
-
-    name: str
-    size: int
-    fingerprint: int
-    dropped: Sequence[str] = ()
-
-
-@dataclass(frozen=True)
-class Header:
-    """What a manifest says of the data set as a whole.
-
-    Attributes:
-        front_end: the resolved configuration of the `LogMel` that made the spectrograms.
-        dtype: "float16" or "float32", as stored.
-        vocabulary: names of the labels; the rows hold indices into it.
-        features: names of the features in the records by role, as in `schema.FEATURES`; None for
-            one that the records lack.
-        shards: in the order of their tracks in the manifest.
-        made_from: hash of what it was made from (tracks, configuration), or None.
-    """
-
-    front_end: Mapping[str, Any]
-    dtype: str
-    vocabulary: Sequence[str]
-    features: Mapping[str, str | None]
-    shards: Sequence[Shard]
-    made_from: str | None = None
-
-    @property
-    def n_mels(self) -> int:
-        """Mel bands of each frame."""
-        return self.front_end["LogMel"]["n_mels"]
-
-    @property
-    def hop_seconds(self) -> float:
-        """Seconds from frame to frame."""
-        return self.front_end["LogMel"]["hop_length"] / self.front_end["LogMel"]["sample_rate"]
-
-    @property
-    def frame_bytes(self) -> int:
-        """Bytes of one frame as stored."""
-        return self.n_mels * np.dtype(self.dtype).itemsize
-
-    def check_alike(self, other: "Header", ours: Location, theirs: Location) -> None:
-        """That spectrograms of another data set may lie beside those of this one.
-
-        Args:
-            other: what is said of the other one.
-            ours, theirs: where they lie, for the message.
-
-        Raises:
-            ConfigError: they were made in another way; the message says in which.
-        """
-        (one,), (two,) = (list(header.front_end.values()) for header in (self, other))
-        one, two = {**one, "dtype": self.dtype}, {**two, "dtype": other.dtype}
-        different = [name for name in {**one, **two} if one.get(name) != two.get(name)]
-        if different:
-            told = ", ".join(
-                f"{name} is {one.get(name)}, not {two.get(name)}" for name in different
-            )
-            raise ConfigError(
-                f"{ours}: expected the front end of {theirs}, but {told}; write one of them anew"
-            )
 
 
 class Manifest:
@@ -276,7 +186,7 @@ def read(location: Location) -> Manifest:
     location = manifest_location(location)
     data = pa.BufferReader(storage.read_file(location))
     try:
-        header = _header(pq.read_schema(data).metadata, location)
+        header = headers.decoded(pq.read_schema(data).metadata, location)
         file = pq.ParquetFile(data, read_dictionary=["shard"], page_checksum_verification=True)
         # In one thread: each would hold on to memory of its own for the next table.
         table = _complete(file.read(columns=SCHEMA.names, use_threads=False))
@@ -326,8 +236,7 @@ def write(
     Raises:
         OSError: it cannot be written.
     """
-    metadata = {_METADATA: json.dumps({"format": FORMAT, **dataclasses.asdict(header)})}
-    table = table.cast(SCHEMA).replace_schema_metadata(metadata)
+    table = table.cast(SCHEMA).replace_schema_metadata(headers.encoded(header))
     with appearing(path, scratch) as unfinished:
         unfinished.write_bytes(parquet(table))
 
@@ -341,35 +250,11 @@ def parquet(table: pa.Table) -> bytes:
     return sink.getvalue().to_pybytes()
 
 
-def fingerprint(file: File) -> int:
-    """`Shard.fingerprint` of an open file."""
-    return crc32c(file.read(0, FINGERPRINT_BYTES))
-
-
 def _complete(table: pa.Table) -> pa.Table:
     """A manifest's rows, with the column that earlier versions did not write."""
     if "group" in table.column_names:
         return table
     return table.append_column("group", pa.nulls(len(table), pa.string()))
-
-
-def _header(metadata: Mapping[bytes, bytes] | None, location: str) -> Header:
-    if not metadata or _METADATA not in metadata:
-        raise InputError(
-            f"{location}: a Parquet file, but no manifest of TFRecords. For TFRecords that others "
-            f"wrote, mar records index makes one"
-        )
-    fields = plain_data.checked(plain_data.parsed(metadata[_METADATA]), {"format": int})
-    if fields.pop("format") > FORMAT:
-        raise InputError(f"{location}: made by a newer version of this package")
-    plain_data.checked(fields, _HEADER, "its header")
-    plain_data.checked(fields["front_end"], {"LogMel": Mapping[str, object]}, "its front end")
-    plain_data.checked(fields["front_end"]["LogMel"], _FRONT_END, "its LogMel")
-    shards = [
-        Shard(**plain_data.checked(shard, _SHARD, f"shard {number}"))
-        for number, shard in enumerate(fields.pop("shards"))
-    ]
-    return Header(**fields, shards=shards)
 
 
 def _check(table: pa.Table) -> None:

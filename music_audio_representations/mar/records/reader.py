@@ -19,6 +19,7 @@ import numpy as np
 from mar.errors import InputError
 from mar.records import manifest as manifests
 from mar.records import storage
+from mar.records.header import Shard, fingerprint
 from mar.records.storage import File, Location
 
 LOCAL_THREADS = 4
@@ -154,7 +155,7 @@ class RecordReader:
 class _OpenShards:
     """The shards used last stay open, as many as the process may well have open."""
 
-    def __init__(self, shards: Sequence[manifests.Shard], locations: Sequence[str]) -> None:
+    def __init__(self, shards: Sequence[Shard], locations: Sequence[str]) -> None:
         self._shards, self._locations = shards, locations
         # A quarter: there may be several readers, and other code opens files too.
         self._capacity = max(1, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 4)
@@ -183,7 +184,7 @@ class _OpenShards:
         """Refuses a file that is not the one the manifest was made of; checks each shard once."""
         if shard in self._known:
             return
-        if manifests.fingerprint(file) != self._shards[shard].fingerprint:
+        if fingerprint(file) != self._shards[shard].fingerprint:
             raise InputError(
                 f"{self._locations[shard]}: not the file that the manifest was made of (its "
                 f"beginning differs); mar records verify says what is wrong"
@@ -191,7 +192,7 @@ class _OpenShards:
         self._known.add(shard)
 
 
-def _check_sizes(shards: Sequence[manifests.Shard], locations: Sequence[str]) -> None:
+def _check_sizes(shards: Sequence[Shard], locations: Sequence[str]) -> None:
     for shard, location, size in zip(shards, locations, storage.sizes(locations), strict=True):
         if size is None:
             raise InputError(f"{location}: no such file; the manifest has {len(shards)} shards")

@@ -13,6 +13,7 @@ import pyarrow as pa
 from mar.errors import InputError
 from mar.records import framing, schema
 from mar.records import manifest as manifests
+from mar.records.header import Header, Shard
 from mar.util.atomic import appearing, remove_abandoned
 from mar.util.checksums import crc32c
 
@@ -47,7 +48,7 @@ class Earlier:
     """
 
     made_from: str | None
-    shards: Sequence[manifests.Shard]
+    shards: Sequence[Shard]
     rows: pa.Table
     dropped: int
     changed: bool
@@ -81,9 +82,9 @@ class Job:
     shard_bytes: int = SHARD_BYTES
     earlier: Earlier | None = None
 
-    def header(self, shards: Sequence[manifests.Shard] = ()) -> manifests.Header:
+    def header(self, shards: Sequence[Shard] = ()) -> Header:
         """The manifest's `Header`."""
-        return manifests.Header(
+        return Header(
             self.front_end,
             self.dtype,
             self.vocabulary,

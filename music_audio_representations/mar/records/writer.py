@@ -32,6 +32,7 @@ import pyarrow.parquet as pq
 from mar.errors import ConfigError, InputError
 from mar.records import buckets, storage, workers
 from mar.records import manifest as manifests
+from mar.records.header import Shard, fingerprint
 from mar.records.shards import PART_SCHEMA, PARTS, Job, Shards, added_prefix
 from mar.records.storage import Location
 from mar.util import plain_data
@@ -245,9 +246,9 @@ def _refuse_empty(shards: Shards, reason: str) -> None:
     )
 
 
-def _describe(folder: pathlib.Path, name: str) -> manifests.Shard:
+def _describe(folder: pathlib.Path, name: str) -> Shard:
     file = storage.open_file(folder / name)
-    return manifests.Shard(name, file.size, manifests.fingerprint(file))
+    return Shard(name, file.size, fingerprint(file))
 
 
 def _outcome(folder: pathlib.Path) -> Outcome:
