@@ -14,9 +14,9 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-# librosa compiles itself into a cache when it is first imported. Where two processes do that at the
-# same time, they can leave one that crashes all later ones.
-COMPILED := "import librosa.core.pitch, librosa.filters"
+# librosa and PaCMAP compile themselves into a cache when they are first imported. Where two processes
+# do that at the same time, they can leave one that crashes all later ones.
+COMPILED := "import librosa.core.pitch, librosa.filters, pacmap"
 
 # Three on two cores, as some tests wait for other processes; none of the quick ones does.
 PYTEST := python -m pytest --dist worksteal -n 3

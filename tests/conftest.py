@@ -5,7 +5,7 @@ import os
 
 from helpers import quick
 from helpers.browser import chromium  # noqa: F401
-from helpers.published import golden_model, signals  # noqa: F401
+from helpers.published import golden_model, golden_saved_model, signals  # noqa: F401
 
 gc.set_threshold(20_000)  # as commands have it
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")

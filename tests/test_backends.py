@@ -13,7 +13,6 @@ import pyarrow.parquet as pq
 import pytest
 
 import mar
-from helpers import published
 from helpers.processes import run_python
 from helpers.resources import DATA, ROOT
 from helpers.signals import music
@@ -117,9 +116,8 @@ def test_what_tensorflow_gave_is_what_it_gives(soundfiles):
     assert embedded.provenance["model"] == str(expected["model"])
 
 
-def test_the_published_weights_in_both_formats(golden_model, on, tmp_path):
+def test_the_published_weights_in_both_formats(golden_model, golden_saved_model, on):
     """All of them, and the golden embedding."""
-    saved_model = published.golden_saved_model(tmp_path)
     script = """
 import sys, mar, numpy as np
 from helpers.networks import GOLDEN, golden_input
@@ -131,7 +129,7 @@ found, expected = compiled(model, 2)(golden_input()), np.load(GOLDEN)["embedding
 assert np.abs(found - expected).max() <= 1e-4 * np.abs(expected).max()
 print(len(model.weights), mar.front_end(model).downmix)
 """
-    assert on("-c", script, golden_model, saved_model).split() == ["480", "sum"]
+    assert on("-c", script, golden_model, golden_saved_model).split() == ["480", "sum"]
 
 
 @pytest.mark.slow

@@ -13,9 +13,10 @@ import soundfile
 import mar
 from helpers.networks import plain_network
 from helpers.processes import run_python, start_python
+from helpers.resources import needs
 from helpers.signals import music, write
 
-pytest.importorskip("ray", reason="needs the extra `cluster`")
+needs("ray", extra="cluster")
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,8 @@
 """Files of the published program: golden weights in its formats, and what it gave for signals.
 
 In `tests/data/published`; the signals are the first 7.98 s of those that it was given, so that its
-outputs are those of whole windows. `golden_model` and `signals` are fixtures of all tests.
+outputs are those of whole windows. `golden_model`, `golden_saved_model` and `signals` are fixtures
+of all tests.
 """
 
 import lzma
@@ -12,6 +13,7 @@ import pytest
 import soundfile
 
 from helpers.resources import DATA, optional
+from helpers.shared import made_once
 
 FOLDER = DATA / "published"
 NAMES = ("mono44", "stereo44", "mono48", "stereo48")  # channels and kHz
@@ -20,16 +22,23 @@ NAMES = ("mono44", "stereo44", "mono48", "stereo48")  # channels and kHz
 @pytest.fixture(scope="session")
 def golden_model(tmp_path_factory):
     """The path of a `.keras` file as the published weights lie in, with golden weights."""
-    path = tmp_path_factory.mktemp("published") / "golden_model.keras"
-    path.write_bytes(lzma.decompress((FOLDER / "golden_model.keras.xz").read_bytes()))
-    return path
+
+    def make(folder):
+        compressed = (FOLDER / "golden_model.keras.xz").read_bytes()
+        (folder / "golden_model.keras").write_bytes(lzma.decompress(compressed))
+
+    return made_once(tmp_path_factory, "published", make) / "golden_model.keras"
 
 
-def golden_saved_model(folder):
-    """The same as a SavedModel, without its graph, below `folder`."""
-    with tarfile.open(FOLDER / "golden_saved_model_variables.tar.xz") as archive:
-        archive.extractall(folder, filter="data")
-    return folder / "saved_model"
+@pytest.fixture(scope="session")
+def golden_saved_model(tmp_path_factory):
+    """The folder of the same as a SavedModel, without its graph."""
+
+    def make(folder):
+        with tarfile.open(FOLDER / "golden_saved_model_variables.tar.xz") as archive:
+            archive.extractall(folder, filter="data")
+
+    return made_once(tmp_path_factory, "published-saved-model", make) / "saved_model"
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,6 @@
 """All fifteen collections, tiny and in their official layouts, for `mar reproduce`."""
 
+import concurrent.futures
 import contextlib
 import json
 
@@ -11,6 +12,8 @@ import mar
 from helpers import distributions
 from helpers.networks import plain_network
 from mar.audio.logmel import PUBLISHED
+from mar.errors import ConfigError, InputError
+from mar.reproducing import workers
 from mar.reproducing.collections import COLLECTIONS
 from mar.util import shipped
 
@@ -71,14 +74,33 @@ def write_model(path):
     mar.save(plain_network(300, PUBLISHED), path)
 
 
+@contextlib.contextmanager
+def in_this_process(_):
+    """As `workers`, without processes of their own, which take seconds to start."""
+
+    def submit(job, began):
+        began()
+        future = concurrent.futures.Future()
+        try:
+            future.set_result(workers.probe(job))
+        except (ConfigError, InputError) as error:
+            future.set_exception(error)
+        return future
+
+    yield submit
+
+
 # `mar reproduce` that notes what it decodes, keeps what it embeds in small parts, and is killed.
 RUN = """
 import sys
-from helpers import kills
+from helpers import kills, reproduction as helper
 from mar.embedding import ahead, writer
+from mar.reproducing import reproduction
 from mar.__main__ import main
 
 log, moment, of = open(sys.argv.pop(1), "a"), int(sys.argv.pop(1)), sys.argv.pop(1)
+if sys.argv.pop(1) == "in this process":
+    reproduction.workers = helper.in_this_process
 pieces = ahead._pieces
 
 def noted(embedder, decoder, path, row):
@@ -93,10 +115,15 @@ sys.exit(main())
 
 
 class Runs:
-    """Runs in one folder, and what they decode."""
+    """Runs in one folder, and what they decode.
 
-    def __init__(self, home, tasks, *options):
+    Args:
+        probes: where they are trained, "in processes of their own" or "in this process".
+    """
+
+    def __init__(self, home, tasks, *options, probes="in processes of their own"):
         self.home, self.tasks, self.log = home, tasks, home / "decoded.txt"
+        self.probes = probes
         self.arguments = [
             *("reproduce", "--audio=collections.yaml", "--model=small.keras", "--output=out"),
             *("--probes=small", f"--tasks={','.join(tasks)}", "--workers=2", *options),
@@ -104,7 +131,7 @@ class Runs:
 
     def script(self, moment=0, of=""):
         self.log.unlink(missing_ok=True)
-        return "-c", RUN, self.log, moment, of, *self.arguments
+        return "-c", RUN, self.log, moment, of, self.probes, *self.arguments
 
     def embedded(self):
         """What is on the disk: `(windows, path)`."""

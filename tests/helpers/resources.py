@@ -38,8 +38,12 @@ def unpacked_giantsteps(folder):
     return folder
 
 
-def needs(*packages):
-    """The test is skipped where one of these packages, of an extra, is not installed."""
+def needs(*packages, extra="quickstart"):
+    """The test, or module, is skipped where one of an extra's packages is not installed.
+
+    Nothing is imported: of some that takes seconds.
+    """
     for package in packages:
         if importlib.util.find_spec(package) is None:
-            pytest.skip(f"needs {package}: pip install '.[quickstart]'")
+            message = f"needs {package}: pip install '.[{extra}]'"
+            pytest.skip(message, allow_module_level=True)

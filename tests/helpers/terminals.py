@@ -21,7 +21,7 @@ SLOW = [
     "matplotlib",
 ]
 
-# Every command line in a child of its own of one process, which has imported what all need.
+# Every command line in a child of its own of one process, which has imported what most need.
 _SCRIPT = """
 import json, os, runpy, sys, tempfile
 import numpy, pyarrow.parquet, av, soundfile, scooch
@@ -30,13 +30,19 @@ class Refusing:
         assert name not in SLOW, f"{name} is imported"
 sys.meta_path.insert(0, Refusing())
 SLOW, lines = json.loads(sys.argv[1])
+import mar.commands, mar.embedding.upkeep, mar.util.cli
 for line in lines:
     out, err = tempfile.TemporaryFile(), tempfile.TemporaryFile()
     if (child := os.fork()) == 0:
         os.dup2(out.fileno(), 1)
         os.dup2(err.fileno(), 2)
         sys.argv = ["mar", *line]
-        runpy.run_module("mar", run_name="__main__", alter_sys=True)
+        try:
+            runpy.run_module("mar", run_name="__main__", alter_sys=True)
+        except SystemExit as end:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(end.code or 0)
         os._exit(99)
     code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     print(json.dumps([code, *(os.pread(f.fileno(), 99999, 0).decode() for f in (out, err))]))

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import mar
-from helpers import published, published_weights
+from helpers import published_weights
 from helpers.networks import GOLDEN, golden_input
 from helpers.processes import run_python
 from mar.errors import InputError
@@ -16,11 +16,6 @@ POINTER = (
     b"version https://git-lfs.github.com/spec/v1\n"
     b"oid sha256:1da111d619bac0d422e41f153cbfb903f7ec3c5d3b2768f5d68f04452ed18180\nsize 251054764\n"
 )
-
-
-@pytest.fixture(scope="module")
-def saved_model(tmp_path_factory):
-    return published.golden_saved_model(tmp_path_factory.mktemp("golden"))
 
 
 def assert_golden(model):
@@ -35,8 +30,8 @@ def test_the_published_golden_model(golden_model):
     assert_golden(mar.load_model(golden_model))
 
 
-def test_the_published_saved_model(saved_model):
-    assert_golden(mar.load_model(str(saved_model)))
+def test_the_published_saved_model(golden_saved_model):
+    assert_golden(mar.load_model(str(golden_saved_model)))
 
 
 @pytest.mark.parametrize(
@@ -47,22 +42,26 @@ def test_the_published_saved_model(saved_model):
         pytest.param({"seed": 1}, marks=pytest.mark.slow),
     ],
 )
-def test_layer_numbers_and_listing_do_not_matter(golden_model, saved_model, tmp_path, change):
+def test_layer_numbers_and_listing_do_not_matter(
+    golden_model, golden_saved_model, tmp_path, change
+):
     published_weights.rewrite_keras_file(golden_model, tmp_path / "model.keras", **change)
     assert_golden(mar.load_model(tmp_path / "model.keras"))
-    published_weights.rewrite_saved_model(saved_model, tmp_path / "saved_model", **change)
+    published_weights.rewrite_saved_model(golden_saved_model, tmp_path / "saved_model", **change)
     assert_golden(mar.load_model(tmp_path / "saved_model"))
 
 
 # ------------------------------------------------------------------------------------- bad input
 
 
-def test_a_pointer_of_git_lfs_is_named(saved_model, tmp_path):
+def test_a_pointer_of_git_lfs_is_named(golden_saved_model, tmp_path):
     (tmp_path / "model.keras").write_bytes(POINTER)
     with pytest.raises(InputError, match=r"model.keras: a Git LFS pointer.*`git lfs pull`"):
         mar.load_model(tmp_path / "model.keras")
     (tmp_path / "variables").mkdir()
-    (tmp_path / "keras_metadata.pb").write_bytes((saved_model / "keras_metadata.pb").read_bytes())
+    (tmp_path / "keras_metadata.pb").write_bytes(
+        (golden_saved_model / "keras_metadata.pb").read_bytes()
+    )
     (tmp_path / "variables" / "variables.index").write_bytes(b"")
     data = tmp_path / "variables" / "variables.data-00000-of-00001"
     data.write_bytes(POINTER)
@@ -159,8 +158,8 @@ def test_missing_weights_are_named(members, tmp_path):
         mar.load_model(path)
 
 
-def test_an_incomplete_saved_model_is_named(saved_model, tmp_path):
-    folder = published_weights.copy_saved_model(saved_model, tmp_path / "model")
+def test_an_incomplete_saved_model_is_named(golden_saved_model, tmp_path):
+    folder = published_weights.copy_saved_model(golden_saved_model, tmp_path / "model")
     data = folder / "variables" / "variables.data-00000-of-00001"
     whole = data.read_bytes()
     data.write_bytes(whole[: len(whole) // 2])

@@ -15,6 +15,7 @@ import pytest
 from test_head import head
 
 from helpers.processes import run_python, start_python
+from helpers.resources import needs
 from helpers.small_embeddings import write_store
 from mar.embedding import pieces
 from mar.embedding.store import Embeddings
@@ -217,7 +218,7 @@ def workers(process):
 @pytest.mark.slow
 @pytest.mark.parametrize("killed", ["workers", "all"])
 def test_ray_labels_the_same_where_processes_die(killed, catalogue, monkeypatch):
-    pytest.importorskip("ray", reason="needs the extra `cluster`")
+    needs("ray", extra="cluster")
     monkeypatch.setenv("RAY_raylet_start_wait_time_s", "300")  # the machine may have much to do
     for number in range(PARTS, 60):
         add_part(catalogue / "emb", number)

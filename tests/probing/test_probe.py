@@ -203,6 +203,9 @@ def test_each_row_is_seen_equally_often():
     assert [len(batch) for batch in batches] == [7] * 14 + [2]
     counts = np.bincount(np.concatenate(batches).ravel(), minlength=50)
     assert counts.max() - counts.min() <= 1
+    generator = np.random.default_rng(0)
+    orders = np.concatenate([generator.permutation(50) for _ in range(64)])
+    np.testing.assert_array_equal(np.concatenate(batches).ravel(), orders)
 
 
 def test_l2_draws_kernels_to_zero_and_leaves_biases_free(data):

@@ -1,7 +1,5 @@
 """Whoever made an encoder, it gets its column; the published one gets its own probes."""
 
-import concurrent.futures
-import contextlib
 import dataclasses
 import pathlib
 import re
@@ -17,30 +15,13 @@ import mar
 from examples.encoders import spectrum
 from helpers import reproduction
 from mar.embedding import model_names
-from mar.errors import ConfigError
 from mar.probing.results import read_run
 from mar.reporting import paper
-from mar.reproducing import collections, probes, workers
+from mar.reproducing import collections, probes
 from mar.reproducing import reproduction as reproducing
 from mar.reproducing.request import Request
 from mar.tasks import fetched_folder, fetching
 from mar.util.checksums import sha256
-
-
-@contextlib.contextmanager
-def in_this_process(_):
-    """As `workers`, without processes of their own, which take seconds to start."""
-
-    def submit(job, began):
-        began()
-        future = concurrent.futures.Future()
-        try:
-            future.set_result(workers.probe(job))
-        except (ConfigError, mar.InputError) as error:
-            future.set_exception(error)
-        return future
-
-    yield submit
 
 
 @pytest.fixture
@@ -50,7 +31,7 @@ def small(tmp_path, monkeypatch):
     reproduction.write_collections(tmp_path, ["GTZAN"])
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.setattr(reproducing, "workers", in_this_process)
+    monkeypatch.setattr(reproducing, "workers", reproduction.in_this_process)
     request = Request(
         *(pathlib.Path("out"), "", "", collections.read("collections.yaml"), ["GTZAN"]),
         probes.chosen("small", 0),

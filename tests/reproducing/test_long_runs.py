@@ -14,7 +14,7 @@ import mar
 from helpers import reproduction
 from helpers.processes import UNREAD, run_python, start_python, wait_for
 from helpers.reproduction import Runs, prepare
-from helpers.resources import reference, unpacked_giantsteps
+from helpers.resources import needs, reference, unpacked_giantsteps
 from mar.reproducing import collections
 from mar.tasks import Task
 from mar.tasks.locating import alternatives
@@ -116,7 +116,7 @@ def test_official_annotations_lead_to_the_page(tmp_path):
 
 @pytest.mark.slow
 def test_searches_run_side_by_side_on_what_a_cluster_embedded(tmp_path):
-    pytest.importorskip("ray", reason="needs the extra `cluster`")
+    needs("ray", extra="cluster")
     tasks = ["Jam-50", "Jam-MT"]
     prepare(tmp_path, tasks)
     options = ("--probes=search", "--trials=2", "--jobs=2", "--ray_address=local")

@@ -106,7 +106,7 @@ def test_shards_embed_their_share_and_the_last_run_probes(finished, tmp_path):
         shares.append(runs.decoded())
     assert shares[0].isdisjoint(shares[1])
     assert len(shares[0] | shares[1]) == len(finished.written["GTZAN"])
-    runs = Runs(home, ["GTZAN"])
+    runs = Runs(home, ["GTZAN"], probes="in this process")
     assert run_python(*runs.script(), cwd=home).returncode == 0
     assert runs.decoded() == set()
     assert runs.scores().keys() == {"GTZAN"}
@@ -137,7 +137,7 @@ def test_what_is_missing_is_told_and_prevents_nothing_else(finished, tmp_path):
 
 def test_a_file_that_was_mended_is_readable_on_the_page_of_the_same_run(tmp_path):
     prepare(tmp_path, ["GTZAN"])
-    runs = Runs(tmp_path, ["GTZAN"])
+    runs = Runs(tmp_path, ["GTZAN"], probes="in this process")
     broken = next((tmp_path / "audio" / "GTZAN").rglob("*.00001.wav"))
     whole = broken.read_bytes()
     broken.write_bytes(b"no audio" * 99)

@@ -15,7 +15,7 @@ from matplotlib import image
 
 from helpers import small_records
 from helpers.processes import UNREAD, run_python, start_python
-from helpers.resources import ROOT
+from helpers.resources import ROOT, needs
 from helpers.signals import FORMATS, music
 from mar.audio.logmel import PUBLISHED, LogMel
 from mar.data.pipelines import PairDataset, SnippetDataset
@@ -204,7 +204,7 @@ def test_records_follow_a_table_and_are_joined(audio, records, tmp_path):
 
 def test_a_cluster_writes_the_same_bytes(audio, records, tmp_path):
     """On a real Ray, started on this machine; from a folder that its workers are not in."""
-    pytest.importorskip("ray", reason="needs the extra `cluster`")
+    needs("ray", extra="cluster")
     arguments = write_arguments(audio, "set", "--ray_address=local", "--fail_on=none")
     process = run_python("-m", "tfrecord_tools.write", *arguments, cwd=tmp_path)
     assert process.returncode == 0, process.stderr

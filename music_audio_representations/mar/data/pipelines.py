@@ -153,6 +153,7 @@ class RecordDataset(Configurable):
                 batch = self.read(seed, step, worker * local + replica, replicas)
                 return [batch[name] for name in fields]
 
+        @tf.autograph.experimental.do_not_convert
         def tensors(element):
             types = [tf.as_dtype(field.dtype) for field in fields.values()]
             arrays = tf.numpy_function(replica_batch, [element], types)

@@ -147,11 +147,11 @@ def save_waveform_model(model: keras.Model, folder: str | os.PathLike[str]) -> N
     logmel_spec = tf.TensorSpec((None, frames, log_mel.n_mels), tf.float32, "logmel")
     waveform_spec = tf.TensorSpec((None,), tf.float32, "waveform")
 
-    @tf.function(input_signature=[logmel_spec])
+    @tf.function(input_signature=[logmel_spec], autograph=False)
     def embed_logmel(logmel: Any) -> dict[str, Any]:
         return {"embedding": model(standardize(logmel))}
 
-    @tf.function(input_signature=[waveform_spec])
+    @tf.function(input_signature=[waveform_spec], autograph=False)
     def embed_waveform(waveform: Any) -> dict[str, Any]:
         silence = (frame_windows.length - 1) * log_mel.hop_length - tf.shape(waveform)[0]
         logmel = log_mel.log_mel(tf.pad(waveform, [[0, tf.maximum(0, silence)]]))

@@ -163,16 +163,20 @@ def _training_steps(mlp, model):
     any_rows = tf.TensorSpec((None, None), tf.int32)
     matrix = tf.TensorSpec((None, None), tf.float32)
 
-    @tf.function(input_signature=[matrix, matrix, any_rows, any_rows])
+    # A loop in so many words: that TensorFlow rewrites Python's took longer than many a training.
+    @tf.function(input_signature=[matrix, matrix, any_rows, any_rows], autograph=False)
     def run_steps(features, targets, rows, target_rows):
-        count, total = tf.shape(rows)[0], 0.0
+        count = tf.shape(rows)[0]
         steps = done + tf.range(tf.cast(count, tf.int64))
         coefficients = adam.coefficients(steps)
-        for index in tf.range(count):
+
+        def step(index, total):
             batch = tf.ensure_shape(tf.gather(features, rows[index]), (None, model.input_shape[1]))
             loss, slopes = gradients(batch, tf.gather(targets, target_rows[index]))
             adam.apply(slopes, *(values[index] for values in coefficients))
-            total += loss
+            return index + 1, total + loss
+
+        _, total = tf.while_loop(lambda index, _: index < count, step, (0, 0.0))
         done.assign_add(tf.cast(count, tf.int64))
         return total / tf.cast(count, tf.float32)
 
@@ -184,10 +188,11 @@ def _batches(rows, batch_size, steps, per_call, generator):
     left = np.zeros(0, np.int32)
     for first in range(0, steps, per_call):
         count = min(per_call, steps - first)
-        orders = [left]
         missing = count * batch_size - len(left)
-        orders += [generator.permutation(rows).astype(np.int32) for _ in range(-(-missing // rows))]
-        stream = np.concatenate(orders)
+        in_order = np.tile(np.arange(rows), (-(-missing // rows), 1))
+        # As `permutation` draws them one by one, which takes longer than the steps of few rows.
+        orders = generator.permuted(in_order, axis=1).astype(np.int32)
+        stream = np.concatenate([left, orders.ravel()])
         left = stream[count * batch_size :]
         yield stream[: count * batch_size].reshape(count, batch_size)
 
