@@ -11,6 +11,7 @@ from helpers import small_records
 from helpers.small_embeddings import write_store
 from helpers.terminals import run_without_slow_packages
 
+ON_DISK = ": expected a place on a disk to write to, got s3://…"
 REFUSED = {
     "embed lib": "--output",
     "embed -o out": "to embed",
@@ -103,7 +104,7 @@ REFUSED = {
     "train --config small --set Constants.RECORDS=absent/": "absent/",
     "train --config small --set PairDataset.records=absent/": "absent/",
     "train --config small --set Constants.RECORDS={records} more": "more",
-    "train --config small --set Constants.RECORDS={records} -o s3://k:k@b/run": "s3://b/run: ",
+    "train --config small --set Constants.RECORDS={records} -o s3://k:k@b/run": ON_DISK,
     "configs show smal": "did you mean 'small'",
     "records write -o out": "--table",
     "records write --table absent.csv -o out": "absent.csv",
@@ -111,16 +112,28 @@ REFUSED = {
     "records write --table table.csv -o out --dtype float12": "float16",
     "records write --table table.csv -o out --ontology table.csv": "--classes",
     "records write --table table.csv -o out --shard x": "--shard",
-    "records write --table table.csv -o s3://b/out": "s3://b/out: expected a place on a disk",
+    "records write --table table.csv -o s3://b/out": ON_DISK,
     "records merge -o out absent": "absent",
-    "records merge -o s3://b/out {records}": "s3://b/out: expected a place on a disk",
+    "records merge -o s3://b/out {records}": ON_DISK,
     "records merge absent": "--output",
     "records excerpt -o out absent": "absent",
-    "records excerpt -o s3://b/out {records}": "s3://b/out: expected a place on a disk",
-    "records index -o s3://b/m.parquet --spectrogram_feature x --dtype float16 a.wav": "s3://b/m.",
+    "records excerpt -o s3://b/out {records}": ON_DISK,
+    "records index -o s3://b/m.parquet --spectrogram_feature x --dtype float16 a.wav": ON_DISK,
     "records index -o m.parquet --spectrogram_feature x --dtype float16 absent": "absent",
     "records index -o m.parquet --dtype float16 absent": "--spectrogram_feature",
     "records inspect absent": "absent",
+    "records inspect -o s3://b/pictures records": ON_DISK,
+    "tables --results emb -o s3://b/tables": ON_DISK,
+    "probe --task table.csv --embeddings emb -o s3://b/results": ON_DISK,
+    "reproduce --audio new.yaml -o s3://b/r": ON_DISK,
+    "report --results emb -o s3://b/r.html": ON_DISK,
+    "check -o s3://b/r.csv lib": ON_DISK,
+    "export -o s3://b/m.onnx": ON_DISK,
+    "tag --head lib -o s3://b/t.csv emb": ON_DISK,
+    "analyze --config timeline -i a.wav -o s3://b/a.npy": ON_DISK,
+    "robust -o s3://b/r lib": ON_DISK,
+    "runs -o s3://b/l.png lib": ON_DISK,
+    "explore --output s3://b/heads emb": ON_DISK,
     "records verify absent": "absent",
     "records verify": "one data set",
     "recrods verify": "did you mean",
@@ -155,3 +168,4 @@ def test_it_is_refused_before_slow_packages_are_imported(outcomes, command):
     assert (code, output) == (1, ""), error
     assert error.startswith("error: "), error
     assert REFUSED[command] in error
+    assert "k:k" not in error, "a secret is shown"

@@ -12,11 +12,10 @@ import os
 from absl import flags
 
 from mar.errors import ConfigError, InputError
-from mar.records import buckets
 from mar.util import cli
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string("manifest", None, "Parquet file to be written.", short_name="o", required=True)
+cli.define_output_flag("Parquet file to be written.", name="manifest", required=True)
 flags.DEFINE_string("spectrogram_feature", None, "Name of that feature.", required=True)
 flags.DEFINE_string("id_feature", None, "Name of that feature; without it, file:number.")
 flags.DEFINE_string("labels_feature", None, "Name of that feature: ints or strings.")
@@ -31,7 +30,6 @@ def main(argv: list[str]) -> int:
     """Writes the manifest and returns the exit code."""
     if len(argv) < 2:
         raise ConfigError("expected TFRecords")
-    buckets.on_disk(FLAGS.manifest)  # refuses an address
     cli.check_config()
     cli.check_paths("vocabulary")
     for path in argv[1:]:

@@ -14,7 +14,7 @@ from mar.util import cli
 from mar.util.atomic import make_folder
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string("output", ".", "Folder of the two pictures.", short_name="o")
+cli.define_output_flag("Folder of the two pictures.", ".")
 cli.define_json_flag()
 flags.DEFINE_integer("snippet_frames", 300, "Tracks shorter than this are named.")
 

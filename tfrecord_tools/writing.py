@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
-from mar.records import buckets
 from mar.util import cli
 
 if TYPE_CHECKING:
@@ -22,7 +21,7 @@ _NUMBER = re.compile(r"\d+(\.\d+)?")
 
 def define_flags() -> None:
     """Defines the flags that say where and how a data set is written."""
-    flags.DEFINE_string("output", None, "Folder of the data set.", short_name="o", required=True)
+    cli.define_output_flag("Folder of the data set.", required=True)
     flags.DEFINE_integer("workers", len(os.sched_getaffinity(0)), "Processes.", lower_bound=1)
     cli.define_shard_flag("writes every n-th shard from the i-th")
     cli.define_ray_flag()
@@ -32,13 +31,12 @@ def define_flags() -> None:
 
 
 def check_flags() -> None:
-    """Refuses what cannot be meant before anything is read; `~` in --output is the home folder.
+    """Refuses what cannot be meant before anything is read.
 
     Raises:
-        ConfigError: --shard is no share, or --output is in a bucket.
+        ConfigError: --shard is no share.
     """
     cli.shard()
-    FLAGS["output"].value = os.fspath(buckets.on_disk(FLAGS.output))
 
 
 def write(job: "Job", **facts: Any) -> int:

@@ -23,8 +23,10 @@ FLAGS = flags.FLAGS
 flags.DEFINE_multi_string(
     "input_file", [], "Audio file, folder or list; repeatable, or without the flag.", short_name="i"
 )
-flags.DEFINE_string("output_file", None, "File to write, .npy, of one input.", short_name="o")
-flags.DEFINE_string("output_folder", None, "Folder to write into, one .npy per input.")
+cli.define_output_flag("File to write, .npy, of one input.", name="output_file")
+cli.define_output_flag(
+    "Folder to write into, one .npy per input.", name="output_folder", short_name=None
+)
 cli.define_config_flags()
 
 

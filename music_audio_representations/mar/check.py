@@ -31,7 +31,7 @@ from mar.errors import ConfigError
 from mar.util import cli, progress
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string("output", None, "Table to write: .csv, .parquet or .jsonl.", short_name="o")
+cli.define_output_flag("Table to write: .csv, .parquet or .jsonl.")
 flags.DEFINE_integer(
     "workers", None, "Files that are decoded at once; one per core by default.", lower_bound=1
 )

@@ -26,7 +26,7 @@ FLAGS = flags.FLAGS
 flags.DEFINE_integer("port", 8765, "Port of this machine; 0 takes a free one.", lower_bound=0)
 flags.DEFINE_multi_string("table", [], "Table with a column path, to colour by; repeatable.")
 flags.DEFINE_multi_string("head", [], "A head, or the folder of its run; repeatable.")
-flags.DEFINE_string("output", "heads", "Folder for the heads that are saved.")
+cli.define_output_flag("Folder for the heads that are saved.", "heads", short_name=None)
 flags.DEFINE_string("audio", None, "Folder that was embedded, if it was moved.")
 flags.DEFINE_string("model", None, "Where the data set's model is, if it was moved.")
 

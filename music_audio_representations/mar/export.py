@@ -30,7 +30,7 @@ from mar.util import cli
 FLAGS = flags.FLAGS
 flags.DEFINE_string("model", "mule", "A file or folder, or a name: see mar.embed.")
 flags.DEFINE_enum("format", "onnx", ["onnx", "saved_model"], "What is written.")
-flags.DEFINE_string("output", None, "File, .onnx, or folder of a SavedModel.", short_name="o")
+cli.define_output_flag("File, .onnx, or folder of a SavedModel.", required=True)
 flags.DEFINE_enum(
     "precision", "float32", ["float32", "float16", "int8"], "Of the network's computation."
 )
@@ -40,7 +40,6 @@ flags.DEFINE_float(
 flags.DEFINE_multi_string("head", [], "A head, or the folder of its run; repeatable.")
 flags.DEFINE_multi_string("audio", [], "Music to compare on: a file, folder or list; repeatable.")
 flags.DEFINE_string("licence", None, "Of the weights, for the file's metadata.")
-flags.mark_flag_as_required("output")
 cli.define_config_flags(required=False)
 
 

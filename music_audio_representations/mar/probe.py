@@ -36,7 +36,7 @@ flags.DEFINE_multi_string(
 )
 cli.define_own_task_flags()
 flags.DEFINE_string("metadata", None, "Folder with the task's official files.")
-flags.DEFINE_string("output", "results", "Folder of all results.", short_name="o")
+cli.define_output_flag("Folder of all results.", "results")
 flags.DEFINE_string("model", None, "Row in the tables; by default the embeddings' folder's name.")
 flags.DEFINE_integer("trials", 0, "Trials of a search on the validation set.", lower_bound=0)
 flags.DEFINE_bool("search_dropout", False, "Search over dropout too, which Table 2 has fixed.")

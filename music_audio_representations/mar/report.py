@@ -29,7 +29,7 @@ flags.DEFINE_multi_string(
 cli.define_own_task_flags()
 flags.DEFINE_string("metadata", None, "Folder with the tasks' official files.")
 flags.DEFINE_string("audio", None, "Folder that the audio paths are relative to, to be heard.")
-flags.DEFINE_string("output", None, "HTML file to write.", short_name="o", required=True)
+cli.define_output_flag("HTML file to write.", required=True)
 cli.define_gone_flag(
     "quickstart",
     "python -m examples.miniature.report FOLDER, in the clone, writes that report",

@@ -31,7 +31,7 @@ FLAGS = flags.FLAGS
 flags.DEFINE_string("audio", None, "File that says where which collection's audio lies.")
 flags.DEFINE_string("model", "mule", "What mar embed takes.")
 flags.DEFINE_string("name", None, "Row in the tables; by default the model's own name.")
-flags.DEFINE_string("output", "reproduction", "Folder of all that is made.", short_name="o")
+cli.define_output_flag("Folder of all that is made.", "reproduction")
 flags.DEFINE_list("tasks", [], "Tasks, separated by commas; by default all whose audio is given.")
 flags.DEFINE_string("probes", "table2", "table2, published, search, or a folder: see above.")
 flags.DEFINE_integer("trials", 50, "Trials of each search.", lower_bound=1)

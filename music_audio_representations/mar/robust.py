@@ -22,9 +22,7 @@ from mar.util import cli
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("model", "mule", "A file or folder, or a name: see mar embed.")
-flags.DEFINE_string(
-    "output", None, "Folder of the embeddings and the table.", short_name="o", required=True
-)
+cli.define_output_flag("Folder of the embeddings and the table.", required=True)
 flags.DEFINE_multi_string("head", [], "A head, or the folder of its run; repeatable.")
 flags.DEFINE_multi_string("task", [], "The task of a head; repeatable.", short_name="t")
 flags.DEFINE_string("metadata", None, "Folder with the tasks' official files.")

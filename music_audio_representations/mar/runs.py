@@ -20,9 +20,7 @@ from mar.util import cli
 from mar.util.atomic import whole
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string(
-    "output", None, "Picture of the losses by step (.png, .svg, .pdf).", short_name="o"
-)
+cli.define_output_flag("Picture of the losses by step (.png, .svg, .pdf).")
 flags.DEFINE_enum("format", "text", ["text", "csv", "json"], "What is printed.")
 _PICTURES = (".png", ".svg", ".pdf")
 

@@ -18,7 +18,7 @@ from mar.util import cli
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("results", "results", "Folder of all results, as mar probe wrote them.")
-flags.DEFINE_string("output", "tables", "Folder of the tables and figures.", short_name="o")
+cli.define_output_flag("Folder of the tables and figures.", "tables")
 flags.DEFINE_string("probes", None, "Probes' configurations of Table 2; by default the shipped.")
 flags.DEFINE_bool("field", False, "Also what others publish on the data sets, protocols apart.")
 flags.DEFINE_string("model", None, "Model to be drawn as Figure 1; by default the paper's.")

@@ -36,7 +36,7 @@ from mar.util import cli, table_files
 
 FLAGS = flags.FLAGS
 flags.DEFINE_multi_string("head", None, "A head, or the folder of its run; repeatable.")
-flags.DEFINE_string("output", None, "Table to write: .parquet, .csv or .jsonl.", short_name="o")
+cli.define_output_flag("Table to write: .parquet, .csv or .jsonl.")
 flags.DEFINE_integer("top", None, "The most probable labels of a head alone.", lower_bound=1)
 flags.DEFINE_bool("timeline", False, "Label every window, and write segments.")
 flags.DEFINE_float(

@@ -14,17 +14,11 @@ import pathlib
 from absl import flags
 
 from mar.errors import ConfigError
-from mar.records import buckets
 from mar.util import cli, plain_data
 from mar.util.backends import require_tensorflow
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string(
-    "output",
-    None,
-    "Folder of the run; models/<name of the configuration> by default.",
-    short_name="o",
-)
+cli.define_output_flag("Folder of the run; models/<name of the configuration> by default.")
 flags.DEFINE_bool("fresh", False, "Set an earlier run in that folder aside and start anew.")
 cli.define_json_flag()
 cli.define_config_flags()
@@ -34,7 +28,7 @@ def main(argv: list[str]) -> int:
     if len(argv) > 1:
         raise ConfigError(f"expected flags alone, got {argv[1:]}")
     name = pathlib.Path(FLAGS.config).stem
-    folder = buckets.on_disk(FLAGS.output or pathlib.Path("models") / name)
+    folder = pathlib.Path(FLAGS.output or f"models/{name}")
     require_tensorflow("training")
     cli.check_config()
     _check_records()

@@ -38,6 +38,39 @@ def define_config_flags(required: bool = True) -> None:
         flags.mark_flag_as_required("config")
 
 
+class _OnDisk(flags.ArgumentParser):
+    """The path of what is written on a disk alone; `~` is the home folder."""
+
+    def parse(self, argument: str) -> str:
+        return os.path.expanduser(argument)
+
+    def flag_type(self) -> str:
+        return "string"
+
+
+def define_output_flag(
+    text: str,
+    default: str | None = None,
+    name: str = "output",
+    short_name: str | None = "o",
+    required: bool = False,
+) -> None:
+    """Defines a flag for what is written on a disk of this machine: an address is refused.
+
+    Args:
+        text: for the help.
+        default: its value where it is not given.
+        name: of the flag.
+        short_name: of one letter.
+        required: whether it must be given.
+    """
+    serializer: flags.ArgumentSerializer[str] = flags.ArgumentSerializer()
+    flags.DEFINE(
+        _OnDisk(), name, default, text, serializer=serializer, short_name=short_name,
+        required=required,
+    )  # fmt: skip
+
+
 def define_shard_flag(what: str) -> None:
     """Defines `--shard i/n`, by which n machines, or any job scheduler, share one job.
 
@@ -233,6 +266,7 @@ def _guarded(main, argv):
             arguments = flags.FLAGS(argv)
             terminal.take(flags.FLAGS.verbose)
             _refuse_gone_flags()
+            _refuse_addresses()
             with needed_by("this command"):
                 code = main(arguments)
         sys.stdout.flush()
@@ -262,6 +296,17 @@ def _refuse_gone_flags():
     for flag in usage.own_flags():
         if flag.present and flag.help.startswith(usage.GONE):
             raise ConfigError(f"--{flag.name} is gone: {flag.help.removeprefix(usage.GONE)}")
+
+
+def _refuse_addresses():
+    """As outputs; what comes behind their scheme may be a secret, and is not shown."""
+    for flag in usage.own_flags():
+        scheme, separator, _ = str(flag.value).partition("://")
+        if separator and isinstance(flag.parser, _OnDisk):
+            raise ConfigError(
+                f"--{flag.name}: expected a place on a disk to write to, got {scheme}://…; copy "
+                "it to the bucket afterwards"
+            )
 
 
 def _is_closed(stream: TextIO) -> bool:
