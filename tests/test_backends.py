@@ -40,10 +40,11 @@ def on(backend, tmp_path):
     absent.mkdir()
     (absent / "tensorflow.py").write_text("raise AssertionError('TensorFlow was imported')")
     folders = [absent, ROOT / "tests", ROOT, os.environ.get("PYTHONPATH", "")]
+    soon = {"XLA_FLAGS": "--xla_backend_optimization_level=0"}  # what runs once need not run fast
 
     def run(*arguments, by_keras=False):
         path = os.pathsep.join(map(str, folders[by_keras:]))
-        process = run_python(*arguments, fresh=True, KERAS_BACKEND=backend, PYTHONPATH=path)
+        process = run_python(*arguments, fresh=True, KERAS_BACKEND=backend, PYTHONPATH=path, **soon)
         assert process.returncode == 0, process.stderr
         return process.stdout
 

@@ -26,6 +26,7 @@ import yaml
 from absl import app, flags
 
 from benchmarks import contest
+from mar.training.trainer import Trainer
 
 FLAGS = flags.FLAGS
 flags.DEFINE_enum("scale", "miniature", ["quickstart", "miniature"], "Recipe, and folder.")
@@ -164,7 +165,9 @@ def _scores(results: pathlib.Path, model: str) -> dict[str, float]:
 def _minutes(model: pathlib.Path) -> float:
     """What pre-training took, from its median rate."""
     card = json.loads((model / "model_card.json").read_text(encoding="utf-8"))
-    snippets = card["steps"] * card["batch_size"] * 2
+    trainer = Trainer.load(model / "configuration.yaml")
+    of_a_pair = len(trainer.objective.views) + trainer.objective.hard_negatives(trainer.dataset)
+    snippets = card["steps"] * card["batch_size"] * of_a_pair
     return snippets / card["snippets_per_second"] / 60 if snippets else 0.0
 
 

@@ -168,6 +168,14 @@ def test_another_track_is_that_of_a_sum_of_waveforms():
     assert correlation(ours[0], theirs) > 0.99
 
 
+def test_no_track_is_added_to_itself_and_each_to_one():
+    for size in range(2, 12):
+        for seed in range(20):
+            partners = mar.OtherTracks().parameters(np.random.default_rng(seed), size)["partners"]
+            assert sorted(partners) == list(range(size))
+            assert (partners != np.arange(size)).all()
+
+
 @pytest.mark.parametrize("kind", [mar.TimeMask(), mar.FrequencyMask(), mar.PatchMask(share=0.75)])
 def test_masks_leave_the_rest_and_have_the_mean(kind):
     snippets = np.random.default_rng(0).random((64, FRAMES, 96)).astype(np.float32)

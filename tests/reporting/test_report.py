@@ -209,6 +209,25 @@ def test_neighbours_are_those_of_the_highest_cosine_similarity(theirs):
     np.testing.assert_allclose(found["similarities"], expected, atol=6e-4)
 
 
+def test_the_map_opens_on_the_view_that_shows_most():
+    """Not where all are of one class, nor where a class of most is shared by chance."""
+    rng = np.random.default_rng(2)
+    modes = np.arange(60) % 3
+    clusters = np.eye(3)[modes] + 0.1 * rng.standard_normal((60, 3))
+    often = ["most" if number % 12 else "" if number % 24 else "few" for number in range(60)]
+    colourings = [
+        item_map.Colouring("one", ["same"] * 60, ["same"]),
+        item_map.Colouring("often", often, ["few", "most"]),
+        item_map.Colouring("number", [float(number) for number in range(60)]),
+        item_map.Colouring(
+            "mode", [f"mode {mode}" for mode in modes], ["mode 0", "mode 1", "mode 2"]
+        ),
+    ]
+    representations = {"noise": rng.standard_normal((60, 3)), "clusters": clusters}
+    assert item_map.build(range(60), colourings, representations)["opens"] == [1, 3]
+    assert item_map.build(range(60), colourings[2:3], representations)["opens"] == [0, 0]
+
+
 @pytest.mark.parametrize("count", [3, 5, 6])
 def test_of_few_items_none_is_its_own_neighbour(count):
     drawn = np.random.default_rng(count).standard_normal((count, 8))

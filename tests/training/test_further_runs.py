@@ -120,7 +120,7 @@ def test_a_probe_of_other_frames_is_refused(records):
 
 def test_runs_are_compared(finished, records, tmp_path):
     (tmp_path / "other").mkdir()
-    described(records, seed=4).write(tmp_path / "other" / "configuration.yaml")
+    described(f"{records}-2", seed=4).write(tmp_path / "other" / "configuration.yaml")
     logged = [{"step": step, "part": "train", "loss": 2.5 - step} for step in (1, 2, 3)]
     lines_of_it = "".join(json.dumps(record) + "\n" for record in logged)
     (tmp_path / "other" / "metrics.jsonl").write_text(lines_of_it + '{"step": 4, "pa')
@@ -132,6 +132,8 @@ def test_runs_are_compared(finished, records, tmp_path):
     assert (one["run"], other["run"]) == tuple(map(str, folders))
     assert (one["step"], other["step"]) == ("12", "3")
     assert (one["Trainer.seed"], other["Trainer.seed"]) == ("0", "4")
+    of_data = "Trainer.dataset.LabelledPairDataset.records"
+    assert (one[of_data], other[of_data]) == (str(records), f"{records}-2")
     assert other["train.loss"] == "-0.5"
     assert "Trainer.average_decay" not in one  # which is the same
     assert float(one["train.loss"]) == losses(finished)[-1][1]

@@ -170,11 +170,15 @@ class OtherTracks(_Addition):
     ranges = ("decibels",)
 
     def parameters(self, rng: np.random.Generator, size: int) -> Draws:
-        """Ratios, and rows of the global batch."""
-        return {
-            "decibels": uniform(rng, self.decibels, size),
-            "partners": rng.permutation(size).astype(np.int32),
-        }
+        """Ratios, and rows of the global batch: the next ones in a random circle.
+
+        circle 2 0 1    the partner of 2 is 0, that of 0 is 1, that of 1 is 2: never itself
+        """
+        decibels = uniform(rng, self.decibels, size)
+        circle = rng.permutation(size).astype(np.int32)
+        partners = np.empty_like(circle)
+        partners[circle] = np.roll(circle, -1)
+        return {"decibels": decibels, "partners": partners}
 
     def added(self, frames: int, draws: Draws, others: Any, front_end: LogMel) -> Any:
         """The partners."""

@@ -3,6 +3,7 @@
 import base64
 import dataclasses
 import io
+import itertools
 import logging
 import os
 import pathlib
@@ -63,15 +64,31 @@ def build(
     Raises:
         InputError: there are fewer than three items.
     """
+    arranged = [{"name": name, **_arrange(vectors)} for name, vectors in representations.items()]
     return {
         "noun": noun,
         "titles": list(titles),
         "labels": [dataclasses.asdict(colouring) for colouring in colourings],
-        "representations": [
-            {"name": name, **_arrange(vectors)} for name, vectors in representations.items()
-        ],
+        "representations": arranged,
+        "opens": _opens(colourings, arranged),
         "clips": None if clips is None else list(clips),
     }
+
+
+def _opens(colourings, arranged):
+    """`[representation, colouring]`: whose neighbours share a class most often beyond chance."""
+    beyond = {}
+    for (first, representation), (second, colouring) in itertools.product(
+        enumerate(arranged), enumerate(colourings)
+    ):
+        if colouring.classes is not None:
+            values = np.array(colouring.values, str)
+            known = values != ""
+            shares = values[np.array(representation["nearest"])] == values[:, None]
+            alike = (values[known, None] == values[None, known]).sum(axis=1) - 1
+            chance = alike.mean() / max(1, known.sum() - 1)
+            beyond[first, second] = shares[known].mean() - chance
+    return list(max(beyond, key=beyond.__getitem__, default=(0, 0)))
 
 
 def of_tasks(

@@ -10,7 +10,6 @@ from mar.training import history
 from mar.util import yaml_file
 
 CONFIGURATION = "configuration.yaml"  # in the folder of a run
-_NOT_SETTINGS = ("records",)  # which may lie anywhere
 _NOT_SCORES = ("step", "part", "learning_rate", "gradient_norm")
 
 
@@ -28,8 +27,7 @@ def rows(folders: Sequence[str | os.PathLike[str]]) -> list[dict[str, Any]]:
     differing = [
         name
         for name in names
-        if name.rpartition(".")[2] not in _NOT_SETTINGS
-        and any(of_run.get(name) != settings[0].get(name) for of_run in settings)
+        if any(of_run.get(name) != settings[0].get(name) for of_run in settings)
     ]
     scores = [_scores(folder) for folder in folders]
     scored = dict.fromkeys(name for of_run in scores for name in of_run)
