@@ -6,6 +6,7 @@
 #
 # Every product below quickstart/ or miniature/ is made by one command, once; an interrupted make
 # resumes. DATA_FLAGS, TRAIN_FLAGS and PROBE_FLAGS are handed to the commands, to shrink them.
+# MODELS="supervised contrastive contrastive_paper random" has the paper's own recipe too.
 
 SCALES := quickstart miniature
 MODELS := supervised contrastive random
@@ -40,6 +41,10 @@ $(SCALES:=/models/supervised/model.keras): %/models/supervised/model.keras: %/re
 $(SCALES:=/models/contrastive/model.keras): %/models/contrastive/model.keras: %/records/done
 	@echo "== 4 of 7: pre-train without labels"
 	$(RUN) mar.train --config $(RECIPES)/$*/contrastive.yaml --output $(@D) $(TRAIN_FLAGS)
+
+$(SCALES:=/models/contrastive_paper/model.keras): %/models/contrastive_paper/model.keras: %/records/done
+	@echo "== 4 of 7: and by the paper's recipe"
+	$(RUN) mar.train --config $(RECIPES)/$*/contrastive_paper.yaml --output $(@D) $(TRAIN_FLAGS)
 
 $(SCALES:=/models/random/model.keras): %/models/random/model.keras: %/records/done
 	@echo "== 4 of 7: and the same network as it is before training"

@@ -75,7 +75,7 @@ def test_every_row_is_a_recipe_of_as_many_snippets(scale, row):
 
 
 @pytest.mark.parametrize(
-    ("scale", "row"), [("quickstart", "together_lowest_rate"), ("miniature", "paper")]
+    ("scale", "row"), [("quickstart", "together_lowest_rate"), ("miniature", "far_pairs")]
 )
 def test_a_recipe_is_the_row_that_was_chosen(scale, row):
     sets = [f"{path}={json.dumps(value)}" for path, value in ROWS[row].items()]

@@ -20,6 +20,7 @@ from mar.training import history
 NAMES = {
     "supervised": "Supervised",
     "contrastive": "Contrastive",
+    "contrastive_paper": "Contrastive (paper)",
     "random": "Untrained",
     "logmel_mean": "Mean log-mel",
 }
@@ -28,6 +29,7 @@ PAIRS = (
     ("supervised", "contrastive"),
     ("supervised", "logmel_mean"),
     ("contrastive", "logmel_mean"),
+    ("contrastive", "contrastive_paper"),  # where it was trained too, see rules.mk
 )
 _PRETRAINED = PAIRS[0]
 _TEMPLATE = pathlib.Path(__file__).with_name("miniature.html")
