@@ -70,13 +70,14 @@ $(SCALES:=/report.html): %/report.html: %/results/done
 	@echo "== 7 of 7: the report"
 	$(RUN) examples.miniature.report $* --output $@
 
-# What the tables and figures are drawn from, and the page: neither probes nor sound, and of the
-# predictions those of one seed.
+# What the tables and figures are drawn from, and the page: neither probes, pictures nor sound, and
+# of the predictions those of one seed.
 publish: miniature/report.html
 	rm -rf docs/miniature
 	mkdir -p docs/miniature
 	cp -r miniature/results docs/miniature/results
-	find docs/miniature/results -name done -delete -o -name probe.keras -delete
+	find docs/miniature/results '(' -name done -o -name probe.keras -o -name head.safetensors \
+		-o -name '*.png' ')' -delete
 	find docs/miniature/results -path '*/$(firstword $(SEEDS))/*' -o -name predictions.npz -delete
 	find docs/miniature/results -name result.json -exec sed -i 's|$(CURDIR)/||g' {} +
 	$(RUN) mar.tables --results docs/miniature/results --output miniature/tables

@@ -53,9 +53,10 @@ def test_the_table_has_means_and_how_far_seeds_are_apart(tmp_path):
     assert cells[4] == ["standard deviation of a seed", "", *["0.141"] * 6]
 
 
-def test_the_page_has_the_table_of_what_is_kept():
+@pytest.mark.parametrize("scale", ["quickstart", "miniature"])
+def test_the_page_has_the_table_of_what_is_kept(scale):
     page = (ROOT / "docs" / "design" / "ablation.md").read_text(encoding="utf-8")
-    kept = ablation.read(ablation.KEPT / "quickstart.csv")
+    kept = ablation.read(ablation.KEPT / f"{scale}.csv")
     assert {run["row"] for run in kept} <= set(ROWS)
     assert ablation.markdown(kept, list(ROWS)) in page
 
