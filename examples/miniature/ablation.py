@@ -26,7 +26,6 @@ import yaml
 from absl import app, flags
 
 from benchmarks import contest
-from mar.training.trainer import Trainer
 
 FLAGS = flags.FLAGS
 flags.DEFINE_enum("scale", "miniature", ["quickstart", "miniature"], "Recipe, and folder.")
@@ -164,6 +163,8 @@ def _scores(results: pathlib.Path, model: str) -> dict[str, float]:
 
 def _minutes(model: pathlib.Path) -> float:
     """What pre-training took, from its median rate."""
+    from mar.training.trainer import Trainer
+
     card = json.loads((model / "model_card.json").read_text(encoding="utf-8"))
     trainer = Trainer.load(model / "configuration.yaml")
     of_a_pair = len(trainer.objective.views) + trainer.objective.hard_negatives(trainer.dataset)

@@ -225,7 +225,9 @@ def test_the_map_opens_on_the_view_that_shows_most():
     ]
     representations = {"noise": rng.standard_normal((60, 3)), "clusters": clusters}
     assert item_map.build(range(60), colourings, representations)["opens"] == [1, 3]
-    assert item_map.build(range(60), colourings[2:3], representations)["opens"] == [0, 0]
+    unknown = item_map.Colouring("unknown", [""] * 60, [])
+    for untold in (colourings[2], unknown):
+        assert item_map.build(range(60), [untold], representations)["opens"] == [0, 0]
 
 
 @pytest.mark.parametrize("count", [3, 5, 6])

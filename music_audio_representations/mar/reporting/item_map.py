@@ -81,14 +81,14 @@ def _opens(colourings, arranged):
     for (first, representation), (second, colouring) in itertools.product(
         enumerate(arranged), enumerate(colourings)
     ):
-        if colouring.classes is not None:
-            values = np.array(colouring.values, str)
-            known = values != ""
+        values = np.array(colouring.values, str)
+        known = values != ""
+        if colouring.classes is not None and known.any():
             shares = values[np.array(representation["nearest"])] == values[:, None]
             alike = (values[known, None] == values[None, known]).sum(axis=1) - 1
             chance = alike.mean() / max(1, known.sum() - 1)
             beyond[first, second] = shares[known].mean() - chance
-    return list(max(beyond, key=beyond.__getitem__, default=(0, 0)))
+    return list(max(beyond, key=beyond.__getitem__)) if beyond else [0, 0]
 
 
 def of_tasks(
