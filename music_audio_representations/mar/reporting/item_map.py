@@ -77,7 +77,7 @@ def build(
 
 def _opens(colourings, arranged):
     """`[representation, colouring]`: whose neighbours share a class most often beyond chance."""
-    beyond = {}
+    beyond: dict[tuple[int, int], float] = {}
     for (first, representation), (second, colouring) in itertools.product(
         enumerate(arranged), enumerate(colourings)
     ):
@@ -88,7 +88,7 @@ def _opens(colourings, arranged):
             alike = (values[known, None] == values[None, known]).sum(axis=1) - 1
             chance = alike.mean() / max(1, known.sum() - 1)
             beyond[first, second] = shares[known].mean() - chance
-    return list(max(beyond, key=beyond.__getitem__)) if beyond else [0, 0]
+    return [*max(beyond, key=lambda view: beyond[view])] if beyond else [0, 0]
 
 
 def of_tasks(
