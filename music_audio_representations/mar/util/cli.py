@@ -44,9 +44,6 @@ class _OnDisk(flags.ArgumentParser):
     def parse(self, argument: str) -> str:
         return os.path.expanduser(argument)
 
-    def flag_type(self) -> str:
-        return "string"
-
 
 def define_output_flag(
     text: str,
